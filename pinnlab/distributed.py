@@ -1,0 +1,73 @@
+"""The only caller of `torch.distributed`: sums, gathers and decisions that are the same on all ranks.
+
+Every function is the identity in a single process, so callers never ask whether they are distributed.
+All of them are collectives: each rank must call them, in the same order.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def all_sum(values: Tensor) -> Tensor:
+    """Sums a tensor over ranks; every rank receives the same bits. The input is left alone."""
+    if world_size() == 1:
+        return values
+    total = values.detach().clone()
+    dist.all_reduce(total)
+    return total
+
+
+def any_rank(decision: bool, device: torch.device | str = "cpu") -> bool:
+    """True on every rank when the decision is true on at least one.
+
+    Args:
+        decision: what this rank thinks.
+        device: where the collective takes place; NCCL needs the rank's GPU.
+    """
+    if world_size() == 1:
+        return decision
+    flag = torch.tensor(float(decision), device=device)
+    dist.all_reduce(flag)
+    return bool(flag.item() > 0)
+
+
+def shard(rows: Tensor) -> Tensor:
+    """This rank's share of rows that every rank holds: `rows[rank::world_size]`."""
+    return rows[rank() :: world_size()]
+
+
+def unshard(rows: Tensor, total: int) -> Tensor:
+    """Puts the shards of all ranks together again: the inverse of `shard`.
+
+    Args:
+        rows: `(n_rank, ...)` what belongs to this rank's share.
+        total: the number of rows over all ranks.
+
+    Returns:
+        `(total, ...)` in the original order, the same on every rank.
+    """
+    world = world_size()
+    if world == 1:
+        return rows
+    longest = -(-total // world)
+    padded = rows.new_zeros(longest, *rows.shape[1:])
+    padded[: len(rows)] = rows
+    gathered = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(gathered, padded)
+    whole = rows.new_empty(total, *rows.shape[1:])
+    for k, part in enumerate(gathered):
+        whole[k::world] = part[: len(range(k, total, world))]
+    return whole

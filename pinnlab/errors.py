@@ -1,0 +1,47 @@
+"""The errors pinnlab raises and the reasons for which training stops."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import Enum
+
+
+class PinnlabError(Exception):
+    """Base of every error that pinnlab raises on purpose."""
+
+
+class ConfigurationError(PinnlabError, ValueError):
+    """The user's input is wrong: one line that names the offending key and says what to do."""
+
+
+class UnsupportedOperationError(PinnlabError, TypeError):
+    """The Taylor-mode engine met an operation it has no rule for; the message names it."""
+
+
+class UnknownDerivativeError(ConfigurationError, AttributeError):
+    """A residual asked for a derivative with respect to something that is not a coordinate."""
+
+
+class StopReason(str, Enum):
+    """Why a phase, a run or an optimizer step came to an end; the value is the message."""
+
+    RUNNING = "still running"
+    STEPS = "the planned number of steps was reached"
+    CRITERION = "the criterion was met"
+    STALLED = "the line search found no further decrease"
+    ROLLED_BACK = "the loss blew up and the run went back to the last snapshot"
+    DIVERGED = "the loss blew up again after the allowed number of rollbacks"
+    INTERRUPTED = "the run was interrupted"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Returns `` (did you mean 'x'?)`` for the closest known name, or nothing when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigurationError:
+    """Builds the one-line error for a name that does not exist, with the closest one that does."""
+    names = sorted(known)
+    return ConfigurationError(f"unknown {kind} {name!r}{suggest(name, names)}; known: {', '.join(names)}")
