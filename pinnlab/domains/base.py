@@ -1,0 +1,218 @@
+"""What a region is: a map from the unit cube that carries the uniform measure to the uniform measure.
+
+So any design on the cube (Sobol', grid, Latin hypercube, random) becomes points on the region, and a
+boundary is a region like any other. Regions are immutable; they hold Python floats only, and points take
+their dtype and device from the unit points.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, unknown
+
+if TYPE_CHECKING:
+    from pinnlab.domains.product import Product
+
+RESERVED_NAMES = frozenset({"points", "normal"})
+
+
+class Region(ABC):
+    """A set of points with named coordinates and a uniform measure.
+
+    A subclass sets the attributes and supplies `_from_unit`, `_distance` and `_normals`, which receive
+    tensors whose number of columns has been checked.
+
+    Attributes:
+        coordinates: the names, one per column of the points.
+        unit_dim: how many columns `from_unit` needs; 0 for a finite set of points.
+        measure: length, area or volume; the number of points of a finite set.
+        count: the number of points of a finite set, else None.
+    """
+
+    coordinates: tuple[str, ...]
+    unit_dim: int
+    measure: float
+    count: int | None = None
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates."""
+        return len(self.coordinates)
+
+    def from_unit(self, unit: Tensor) -> Tensor:
+        """Maps points of the unit cube onto the region, the uniform measure to the uniform measure.
+
+        Args:
+            unit: `(n, unit_dim)` in [0, 1). For a finite region `(n, 0)`, and `n` is ignored.
+
+        Returns:
+            `(n, dim)` points with the dtype and device of `unit`; `(count, dim)` for a finite region.
+
+        Raises:
+            ConfigurationError: `unit` has another number of columns.
+        """
+        self._check_columns("unit", unit, self.unit_dim)
+        return self._from_unit(unit)
+
+    def distance(self, points: Tensor) -> Tensor:
+        """The Euclidean distance of `(n, dim)` points to the region, `(n,)`; 0 on it."""
+        self._check_columns("points", points, self.dim)
+        return self._distance(points)
+
+    def normals(self, points: Tensor) -> Tensor:
+        """Outward unit normals `(n, dim)` of the face that is nearest to each of the `(n, dim)` points.
+
+        On an edge between faces the first face counts.
+
+        Raises:
+            ConfigurationError: the region is a domain, whose interior has no normal.
+        """
+        self._check_columns("points", points, self.dim)
+        return self._normals(points)
+
+    def contains(self, points: Tensor, tolerance: float = 1e-9) -> Tensor:
+        """Tells for each of the `(n, dim)` points whether it lies in the region, `(n,)` bool.
+
+        Args:
+            points: the points.
+            tolerance: largest distance that counts as inside, on top of a few rounding errors of the
+                points themselves. The default is far below any useful distance between points.
+        """
+        distance = self.distance(points)
+        rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
+        return distance <= tolerance + rounding
+
+    def _check_columns(self, key: str, rows: Tensor, columns: int) -> None:
+        if rows.ndim != 2 or rows.shape[1] != columns:
+            raise ConfigurationError(f"{key}: {self!r} needs shape (n, {columns}), got {tuple(rows.shape)}")
+
+    @abstractmethod
+    def _from_unit(self, unit: Tensor) -> Tensor:
+        """`from_unit` after the check."""
+
+    @abstractmethod
+    def _distance(self, points: Tensor) -> Tensor:
+        """`distance` after the check."""
+
+    @abstractmethod
+    def _normals(self, points: Tensor) -> Tensor:
+        """`normals` after the check."""
+
+
+class Domain(Region):
+    """A full-dimensional region: what a differential equation holds on.
+
+    Attributes:
+        low: lower corner of the bounding box, one number per coordinate.
+        high: upper corner of the bounding box.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def boundary(self, *coordinates: str) -> Region:
+        """The whole boundary, or the faces whose normal lies in the named coordinates.
+
+        Raises:
+            ConfigurationError: a coordinate is unknown, or shares its faces with one that is not named
+                (the rim of a disk needs both).
+        """
+        self._check_known(coordinates)
+        return self._boundary(frozenset(coordinates or self.coordinates))
+
+    def face(self, **fixed: float) -> Region:
+        """The part of the boundary where one coordinate sits at an end of its interval: `face(t=0.0)`.
+
+        Raises:
+            ConfigurationError: not exactly one coordinate is given, it is unknown, it has no interval of
+                its own (disk, ball), or the value is not an end.
+        """
+        if len(fixed) != 1:
+            raise ConfigurationError(f"face: give exactly one coordinate, got {', '.join(fixed) or 'none'}")
+        self._check_known(fixed)
+        name, value = next(iter(fixed.items()))
+        return self._face(name, value)
+
+    def __mul__(self, other: Domain) -> Product:
+        from pinnlab.domains.product import Product  # a product is itself a domain
+
+        return Product(self, other) if isinstance(other, Domain) else NotImplemented
+
+    def _normals(self, points: Tensor) -> Tensor:
+        raise ConfigurationError(f"normals: the interior of {self!r} has none; use its boundary() or face()")
+
+    def _check_known(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.coordinates:
+                raise unknown("coordinate", name, self.coordinates)
+
+    @abstractmethod
+    def _boundary(self, names: frozenset[str]) -> Region:
+        """`boundary` with all names known and at least one of them."""
+
+    @abstractmethod
+    def _face(self, name: str, value: float) -> Region:
+        """`face` with a known name."""
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns coordinate names as a tuple, or raises ConfigurationError for the first unusable one."""
+    if isinstance(names, str):
+        raise ConfigurationError(f"coordinates: give a list of names, not the string {names!r}")
+    if not names:
+        raise ConfigurationError("coordinates: a region needs at least one")
+    for k, name in enumerate(names):
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise ConfigurationError(f"coordinates: {name!r} is not a valid Python identifier")
+        if name in RESERVED_NAMES:
+            raise ConfigurationError(f"coordinates: {name!r} is reserved; choose another name")
+        if name in names[:k]:
+            raise ConfigurationError(f"coordinates: {name!r} appears twice")
+    return tuple(names)
+
+
+def checked_vector(key: str, value: float | Sequence[float], dim: int) -> tuple[float, ...]:
+    """Broadcasts a number to `dim` finite floats, or raises ConfigurationError that names the key."""
+    try:
+        numbers = tuple(float(v) for v in value) if isinstance(value, Sequence) else (float(value),) * dim
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{key}: expected a number or a list of numbers, got {value!r}") from None
+    if len(numbers) != dim:
+        raise ConfigurationError(f"{key}: expected {dim} numbers, one per coordinate, got {len(numbers)}")
+    if not all(map(math.isfinite, numbers)):
+        raise ConfigurationError(f"{key}: expected finite numbers, got {value!r}")
+    return numbers
+
+
+def shares_to_edges(weights: Sequence[float]) -> tuple[float, ...]:
+    """Cuts [0, 1] in proportion to positive weights: the `len(weights) + 1` edges, from 0 to 1."""
+    total = math.fsum(weights)
+    return (0.0, *(math.fsum(weights[:k]) / total for k in range(1, len(weights))), 1.0)
+
+
+def pick_part(column: Tensor, edges: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Chooses a part of [0, 1) by a uniform number and makes what is left of it uniform again.
+
+    Re-using the number keeps a stratified design stratified: every part gets its share of the points,
+    and they are spread evenly over it.
+
+    Args:
+        column: `(n,)` numbers in [0, 1).
+        edges: the edges of the parts, from `shares_to_edges`.
+
+    Returns:
+        `(n,)` index of the part, and `(n,)` position in it, in [0, 1).
+    """
+    cuts = column.new_tensor(edges)
+    part = torch.searchsorted(cuts[1:-1], column.contiguous(), right=True)
+    position = (column - cuts[part]) / (cuts[part + 1] - cuts[part])
+    below_one = 1.0 - torch.finfo(column.dtype).eps / 2
+    return part, position.clamp(0.0, below_one)

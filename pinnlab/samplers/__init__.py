@@ -1,0 +1,19 @@
+"""Designs on the unit cube, which every region maps onto itself; and the seeds of all random streams."""
+
+from pinnlab.samplers.base import Sampler
+from pinnlab.samplers.lattice import Lattice
+from pinnlab.samplers.seeding import seed_for
+from pinnlab.samplers.sequences import Halton, Hammersley, Sobol
+from pinnlab.samplers.stratified import Grid, LatinHypercube, UniformRandom
+
+__all__ = [
+    "Grid",
+    "Halton",
+    "Hammersley",
+    "LatinHypercube",
+    "Lattice",
+    "Sampler",
+    "Sobol",
+    "UniformRandom",
+    "seed_for",
+]

@@ -1,0 +1,74 @@
+"""What a sampler is: a design on the unit cube, which a region maps onto itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pinnlab.domains import Region
+from pinnlab.errors import ConfigurationError
+
+
+class Sampler(ABC):
+    """A rule that spreads any number of points over the unit cube; the same seed gives the same points.
+
+    A subclass supplies `_design`. Samplers have no random state of their own.
+    """
+
+    def design(self, count: int, dim: int, seed: int) -> Tensor:
+        """Points of the unit cube.
+
+        Args:
+            count: how many points.
+            dim: the dimension of the cube.
+            seed: a number from 0; see `seed_for`.
+
+        Returns:
+            `(count, dim)` float64 on the CPU, in [0, 1).
+
+        Raises:
+            ConfigurationError: `count` or `dim` is below 1, the seed is negative, or the design does not
+                exist in this dimension.
+        """
+        _check_count(count)
+        if dim < 1:
+            raise ConfigurationError(f"dim: a design needs at least one dimension, got {dim}")
+        if seed < 0:
+            raise ConfigurationError(f"seed: must not be negative, got {seed}")
+        unit = self._design(count, dim, np.random.default_rng(seed))
+        return torch.from_numpy(np.clip(unit, 0.0, np.nextafter(1.0, 0.0)))
+
+    def sample(self, region: Region, count: int, seed: int) -> Tensor:
+        """Points of a region.
+
+        Args:
+            region: where the points lie.
+            count: how many; a finite region gives each of its points once instead.
+            seed: as for `design`.
+
+        Returns:
+            `(count, region.dim)` float64 on the CPU; `(region.count, region.dim)` for a finite region.
+
+        Raises:
+            ConfigurationError: as for `design`.
+        """
+        _check_count(count)
+        if region.unit_dim == 0:
+            return region.from_unit(torch.empty(count, 0, dtype=torch.float64))
+        return region.from_unit(self.design(count, region.unit_dim, seed))
+
+    @abstractmethod
+    def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """`(count, dim)` numbers in [0, 1], random ones drawn from `rng` alone."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ConfigurationError(f"count: at least one point is needed, got {count}")
