@@ -1,0 +1,37 @@
+"""Networks: plain `nn.Module`s that map `(n, inputs)` coordinates to `(n, outputs)` unknowns.
+
+They act on the last dimension alone, expect coordinates scaled to [-1, 1] (`ScaledInput` does that), and
+are written in ordinary torch operations, so that any of them works with every derivative engine.
+
+A network's constructor takes `inputs` and `outputs` first and everything else by keyword. Like
+`nn.Linear`, constructors draw from torch's global generator and build in torch's default dtype: whoever
+builds a network seeds the generator and casts the result with `.to(dtype)`.
+
+>>> import torch
+>>> network = MLP(2, 1, hidden=[16, 16], embedding=FourierFeatures).to(torch.float64)
+>>> network(torch.zeros(5, 2, dtype=torch.float64)).shape
+torch.Size([5, 1])
+"""
+
+from pinnlab.networks.activations import ACTIVATIONS, activation
+from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
+from pinnlab.networks.linear import FactorisedLinear
+from pinnlab.networks.mlp import MLP, ModifiedMLP
+from pinnlab.networks.piratenet import PirateNet
+from pinnlab.networks.scaling import ScaledInput
+from pinnlab.networks.siren import SIREN
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "SIREN",
+    "Embedding",
+    "FactorisedLinear",
+    "FourierFeatures",
+    "Identity",
+    "ModifiedMLP",
+    "PeriodicEmbedding",
+    "PirateNet",
+    "ScaledInput",
+    "activation",
+]

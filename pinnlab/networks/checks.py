@@ -1,0 +1,29 @@
+"""Checks of constructor arguments that several networks share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pinnlab.errors import ConfigurationError
+
+
+def positive_int(key: str, value: object) -> int:
+    """Returns the value, or raises a `ConfigurationError` that names the key unless it is an integer >= 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{key} must be a positive integer, not {value!r}")
+    return value
+
+
+def positive(key: str, value: float) -> float:
+    """Returns the value, or raises a `ConfigurationError` that names the key unless it is finite and > 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigurationError(f"{key} must be a positive number, not {value!r}")
+    return value
+
+
+def widths(key: str, value: Sequence[int]) -> tuple[int, ...]:
+    """Returns the layer widths as a tuple, or raises unless it is a non-empty list of positive integers."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) == 0:
+        raise ConfigurationError(f"{key} must list at least one layer width, such as [20, 20], not {value!r}")
+    return tuple(positive_int(f"{key}[{k}]", width) for k, width in enumerate(value))

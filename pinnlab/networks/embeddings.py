@@ -1,0 +1,142 @@
+"""Embeddings: fixed maps of the scaled coordinates that come before a network's first layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks.checks import positive, positive_int
+
+
+class Embedding(nn.Module):
+    """A module that maps `(n, inputs)` to `(n, outputs)` and says how wide its result is."""
+
+    outputs: int
+
+
+@final
+class Identity(Embedding):
+    """The embedding that changes nothing.
+
+    Args:
+        inputs: the number of coordinates.
+    """
+
+    def __init__(self, inputs: int):
+        super().__init__()
+        self.outputs = positive_int("inputs", inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the `(n, inputs)` coordinates as they are."""
+        return x
+
+
+@final
+class FourierFeatures(Embedding):
+    """Random Fourier features `[cos(B x), sin(B x)]` with a fixed `B ~ N(0, scale^2)`.
+
+    They give the network the frequencies that plain networks learn last (spectral bias). There is no
+    factor 2 pi in front of `B x`, so `scale` is the typical angular wave number on [-1, 1]: the paper on
+    PINN training recommends 1 to 10.
+
+    Source: Tancik et al., "Fourier features let networks learn high frequency functions in low
+    dimensional domains" (arXiv:2006.10739); for PINNs, Wang, Sankaran, Wang, Perdikaris, "An expert's
+    guide to training physics-informed neural networks" (arXiv:2308.08468).
+
+    Args:
+        inputs: the number of coordinates.
+        features: the number of random waves; the result has twice as many columns. The default of 64
+            suits layers of about a hundred neurons.
+        scale: the standard deviation of the wave numbers. The default of 1 is the low end, because too
+            high a scale makes the residual's high derivatives noise at the start.
+        embedding: what comes first, for instance a `PeriodicEmbedding`, which the features inherit.
+
+    Raises:
+        ConfigurationError: `features` or `scale` is not positive.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        features: int = 64,
+        scale: float = 1.0,
+        embedding: Callable[[int], Embedding] | None = None,
+    ):
+        super().__init__()
+        self.embedding = embed(inputs, embedding)
+        self.outputs = 2 * positive_int("features", features)
+        waves = positive("scale", scale) * torch.randn(features, self.embedding.outputs)
+        self.register_buffer("frequencies", waves)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, 2 * features)`: all cosines, then all sines."""
+        phase = F.linear(self.embedding(x), self.frequencies)
+        return torch.cat([torch.cos(phase), torch.sin(phase)], -1)
+
+
+@final
+class PeriodicEmbedding(Embedding):
+    """Makes any network periodic in some coordinates: `x -> cos(pi k x), sin(pi k x)`, k = 1..harmonics.
+
+    The coordinates are scaled to [-1, 1], so the period is exactly the width of the domain, and every
+    derivative is periodic too: boundary conditions of this kind need no loss term.
+
+    Source: Dong, Ni, "A method for representing periodic functions and enforcing exactly periodic
+    boundary conditions with deep neural networks" (arXiv:2007.07442).
+
+    Args:
+        inputs: the number of coordinates.
+        columns: which of them are periodic, from 0; the others pass through.
+        harmonics: how many multiples of the base frequency. The default of 1 is enough for the network
+            to build the higher ones from.
+
+    Raises:
+        ConfigurationError: `columns` is empty, out of range or repeats itself, or `harmonics` is not >= 1.
+    """
+
+    harmonics: Tensor
+
+    def __init__(self, inputs: int, *, columns: Sequence[int], harmonics: int = 1):
+        super().__init__()
+        positive_int("inputs", inputs)
+        positive_int("harmonics", harmonics)
+        self.columns = _columns(columns, inputs)
+        self.others = tuple(k for k in range(inputs) if k not in self.columns)
+        self.outputs = 2 * harmonics * len(self.columns) + len(self.others)
+        # Whole numbers survive a cast of the buffer; pi, kept apart, stays exact in float64.
+        waves = torch.zeros(len(self.columns), harmonics, inputs)
+        for row, column in enumerate(self.columns):
+            waves[row, :, column] = torch.arange(1, harmonics + 1).to(waves)
+        self.register_buffer("harmonics", waves.reshape(-1, inputs), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, outputs)`: cosines, sines, then the columns that pass through."""
+        phase = math.pi * F.linear(x, self.harmonics)
+        rest = [x[..., k : k + 1] for k in self.others]
+        return torch.cat([torch.cos(phase), torch.sin(phase), *rest], -1)
+
+
+def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
+    """Builds the embedding of that many coordinates; none at all is the `Identity`."""
+    return (embedding or Identity)(positive_int("inputs", inputs))
+
+
+def _columns(columns: Sequence[int], inputs: int) -> tuple[int, ...]:
+    known = range(inputs)
+    if not isinstance(columns, Sequence) or isinstance(columns, str) or len(columns) == 0:
+        raise ConfigurationError(f"columns must list at least one column, such as [0], not {columns!r}")
+    for column in columns:
+        if isinstance(column, bool) or not isinstance(column, int) or column not in known:
+            raise ConfigurationError(f"columns must be whole numbers from 0 to {inputs - 1}, not {column!r}")
+    if len(set(columns)) < len(columns):
+        raise ConfigurationError(f"columns must not repeat themselves: {list(columns)}")
+    return tuple(columns)

@@ -1,0 +1,43 @@
+"""The grids that tests run over: one entry here, and every conformance check of that kind applies to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from pinnlab.networks import (
+    MLP,
+    SIREN,
+    FourierFeatures,
+    ModifiedMLP,
+    PeriodicEmbedding,
+    PirateNet,
+    ScaledInput,
+)
+
+
+def _scaled(inputs: int, outputs: int) -> nn.Module:
+    return ScaledInput(MLP(inputs, outputs, hidden=[7]), [-1.5] * inputs, [2.5] * inputs)
+
+
+_fourier = partial(FourierFeatures, features=5)
+_periodic = partial(PeriodicEmbedding, columns=[0], harmonics=2)
+
+NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
+    "mlp": partial(MLP, hidden=[8, 6]),
+    "mlp-sin-factorised": partial(MLP, hidden=[8, 6], activation="sin", factorised=True),
+    "mlp-fourier": partial(MLP, hidden=[8], activation="silu", embedding=_fourier),
+    "mlp-periodic": partial(MLP, hidden=[8], activation="softplus", embedding=_periodic),
+    "modified-mlp": partial(ModifiedMLP, hidden=[7, 7]),
+    "modified-mlp-factorised": partial(ModifiedMLP, hidden=[7], activation="gelu", factorised=True),
+    "siren": partial(SIREN, hidden=[8, 6]),
+    "siren-periodic": partial(SIREN, hidden=[8, 6], hidden_frequency=3.0, embedding=_periodic),
+    "piratenet": partial(PirateNet, width=6, blocks=2),
+    "piratenet-factorised": partial(
+        PirateNet, width=6, blocks=1, activation="sigmoid", embedding=_periodic, factorised=True
+    ),
+    "scaled": _scaled,
+}
+"""Small networks by name, as functions of (inputs, outputs): every class and every option at least once."""
