@@ -1,0 +1,110 @@
+"""Compiles a pure tensor function once for every number of points.
+
+`torch.compile` cannot follow fields and jets through Python arithmetic, so the function is first traced to a
+plain graph of tensor operations with symbolic sizes (`make_fx`); that graph is then compiled. Everything that
+changes in a run must be an argument of the function: whatever it closes over becomes a constant of the graph.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pinnlab.errors import ConfigurationError
+
+TensorFunction = Callable[..., Any]
+
+WORTH_COMPILING = 1500
+"""Evaluations a run must plan before `"auto"` compiles: the 6-20 s it costs are won back at 5-10 ms each."""
+
+
+def should_compile(option: str | bool, evaluations: int, device: torch.device) -> bool:
+    """Decides the option `compile`: `True`, `False`, or `"auto"` (compile when it pays and can be done).
+
+    Args:
+        option: the user's choice.
+        evaluations: how many evaluations the run plans.
+        device: where it runs; a CPU needs a C++ compiler, a GPU needs Triton.
+
+    Raises:
+        ConfigurationError: the option is none of the three.
+    """
+    if isinstance(option, bool):
+        return option
+    if option != "auto":
+        raise ConfigurationError(f"model.compile: {option!r} is not one of auto, true, false")
+    return evaluations >= WORTH_COMPILING and can_compile(device)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether the tools that `torch.compile` needs for this device are on the machine."""
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return bool(has_triton())
+    compilers = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
+    return any(name and shutil.which(name) for name in compilers)
+
+
+class CompiledFunction:
+    """A pure function `(parameters, inputs) -> tensors`, compiled at its first call.
+
+    Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
+    lost to a missing compiler.
+
+    Args:
+        function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else.
+    """
+
+    def __init__(self, function: TensorFunction) -> None:
+        self._function = function
+        self._compiled: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._failed = False
+
+    def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
+        """Evaluates the function; differentiable with respect to the parameters."""
+        if self._failed:
+            return self._function(parameters, inputs)
+        names = tuple(inputs)
+        try:
+            if names not in self._compiled:
+                self._compiled[names] = self._build(parameters, inputs)
+            return self._compiled[names](list(parameters.values()), list(inputs.values()))
+        except torch._dynamo.exc.TorchDynamoException as error:  # includes failures of the C++ compiler
+            self._failed = True
+            warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=2)
+            return self._function(parameters, inputs)
+
+    def _build(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Callable[..., Any]:
+        parameter_names, input_names = list(parameters), list(inputs)
+
+        def flat(parameter_values: list[Tensor], input_values: list[Tensor]) -> Any:
+            return self._function(
+                dict(zip(parameter_names, parameter_values, strict=True)),
+                dict(zip(input_names, input_values, strict=True)),
+            )
+
+        # Tensors that a user's function closes over (tables, constants) become constants of the graph.
+        trace = make_fx(flat, tracing_mode="symbolic", _allow_non_fake_inputs=True)
+        graph = trace(list(parameters.values()), _examples(inputs))
+        return torch.compile(graph, dynamic=True)
+
+
+def _examples(inputs: Mapping[str, Tensor]) -> list[Tensor]:
+    """Inputs to trace with: no two of the same length, none of length 0 or 1, so that no size is specialised."""
+    return [
+        tensor.new_ones(length, *tensor.shape[1:])
+        for length, tensor in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
+    ]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,219 @@
+"""Fields: what a residual function sees of an unknown, `u` in arithmetic and `u.t`, `u.xx`, `u.laplacian()`.
+
+A `Field` reads derivatives that were computed beforehand. Which ones are needed is found by running the
+residual once on a `RecordingField`, so nobody declares them.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives.jet import MultiIndex, Wanted
+from pinnlab.errors import UnknownDerivativeError
+
+TIME = "t"
+"""The coordinate that `laplacian()` and `divergence` leave out unless it is named."""
+
+
+@dataclass(frozen=True)
+class Partials:
+    """A function's value and derivatives at points, for all its outputs.
+
+    Attributes:
+        value: `(n, m)`.
+        partials: `(n, m)` for each multi-index.
+        laplacians: `(n, m)` for each set of columns summed over.
+    """
+
+    value: Tensor
+    partials: dict[MultiIndex, Tensor]
+    laplacians: dict[MultiIndex, Tensor]
+
+    def laplacian(self, axes: MultiIndex) -> Tensor:
+        """The Laplacian over some columns: its own channel, or the sum of second derivatives when they are there."""
+        if axes in self.laplacians:
+            return self.laplacians[axes]
+        return torch.stack([self.partials[(i, i)] for i in axes]).sum(0)
+
+
+class AbstractField(ABC):
+    """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
+
+    `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
+    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`.
+    """
+
+    _name: str
+    _coordinates: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def value(self) -> Tensor:
+        """The unknown itself, `(n,)`."""
+
+    @abstractmethod
+    def _partial(self, index: MultiIndex) -> Tensor: ...
+
+    @abstractmethod
+    def _laplacian(self, axes: MultiIndex) -> Tensor: ...
+
+    def d(self, *coordinates: str) -> Tensor:
+        """The partial derivative with respect to the named coordinates, `(n,)`.
+
+        Raises:
+            UnknownDerivativeError: a name is not a coordinate of the problem.
+        """
+        return self._partial(tuple(sorted(self._column(name) for name in coordinates)))
+
+    def laplacian(self, *coordinates: str) -> Tensor:
+        """The sum of second derivatives over the named coordinates (default: all but the time `t`), `(n,)`."""
+        return self._laplacian(tuple(sorted(self._column(name) for name in self._spatial(coordinates))))
+
+    def gradient(self, *coordinates: str) -> Tensor:
+        """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
+        names = coordinates or self._coordinates
+        return torch.stack([self.d(name) for name in names], -1)
+
+    def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
+        return coordinates or [name for name in self._coordinates if name != TIME]
+
+    def _column(self, name: str) -> int:
+        if name not in self._coordinates:
+            raise UnknownDerivativeError(
+                f"derivative of {self._name!r} with respect to {name!r}: the coordinates are "
+                f"{', '.join(self._coordinates)}"
+            )
+        return self._coordinates.index(name)
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._coordinates:
+            return self.d(name)
+        return self.d(*name)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: Iterable[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """In torch functions a field is its value."""
+        return func(*_values(args), **_values(kwargs or {}))
+
+    def __neg__(self) -> Tensor:
+        return -self.value
+
+    def __pos__(self) -> Tensor:
+        return self.value
+
+    def __abs__(self) -> Tensor:
+        return self.value.abs()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+def _values(container: Any) -> Any:
+    if isinstance(container, AbstractField):
+        return container.value
+    if isinstance(container, dict):
+        return {key: _values(item) for key, item in container.items()}
+    if isinstance(container, (list, tuple)):
+        return type(container)(_values(item) for item in container)
+    return container
+
+
+def _binary(operation: Callable[[Any, Any], Any], swapped: bool) -> Callable[[AbstractField, Any], Any]:
+    def apply(self: AbstractField, other: Any) -> Any:
+        right = _values(other)
+        return operation(right, self.value) if swapped else operation(self.value, right)
+
+    return apply
+
+
+for _symbol in ("add", "sub", "mul", "truediv", "pow", "lt", "le", "gt", "ge"):
+    setattr(AbstractField, f"__{_symbol}__", _binary(getattr(operator, _symbol), swapped=False))
+for _symbol in ("add", "sub", "mul", "truediv", "pow"):
+    setattr(AbstractField, f"__r{_symbol}__", _binary(getattr(operator, _symbol), swapped=True))
+
+
+class Field(AbstractField):
+    """One output of a function with its computed derivatives.
+
+    Args:
+        name: the unknown's name, for messages.
+        coordinates: the names of the columns of the points.
+        partials: everything that was computed.
+        column: which output this field is.
+    """
+
+    def __init__(self, name: str, coordinates: tuple[str, ...], partials: Partials, column: int) -> None:
+        self._name, self._coordinates, self._partials, self._output = name, coordinates, partials, column
+
+    @property
+    def value(self) -> Tensor:
+        """The unknown itself, `(n,)`."""
+        return self._partials.value[:, self._output]
+
+    def _partial(self, index: MultiIndex) -> Tensor:
+        return self._partials.partials[index][:, self._output] if index else self.value
+
+    def _laplacian(self, axes: MultiIndex) -> Tensor:
+        return self._partials.laplacian(axes)[:, self._output]
+
+
+class RecordingField(AbstractField):
+    """Stands for an unknown in one dry run and notes which derivatives are asked for.
+
+    Args:
+        name: the unknown's name, for messages.
+        coordinates: the names of the columns of the points.
+        value: the number that the unknown and all its derivatives pretend to be, `(n,)`.
+    """
+
+    def __init__(self, name: str, coordinates: tuple[str, ...], value: Tensor) -> None:
+        self._name, self._coordinates, self._value = name, coordinates, value
+        self._recorded = Wanted()
+
+    @property
+    def wanted(self) -> Wanted:
+        """What was asked for so far."""
+        return self._recorded
+
+    @property
+    def value(self) -> Tensor:
+        """The stand-in for the unknown, `(n,)`."""
+        return self._value
+
+    def _partial(self, index: MultiIndex) -> Tensor:
+        if index:
+            self._recorded |= Wanted(frozenset({index}))
+        return self._value
+
+    def _laplacian(self, axes: MultiIndex) -> Tensor:
+        self._recorded |= Wanted(laplacians=frozenset({axes}))
+        return self._value
+
+
+def divergence(components: Sequence[AbstractField], *coordinates: str) -> Tensor:
+    """The divergence of a vector field given by its components, `(n,)`.
+
+    Args:
+        components: one field per coordinate, in their order.
+        coordinates: the names to differentiate by; default: all coordinates but the time `t`.
+
+    Raises:
+        UnknownDerivativeError: the numbers of components and coordinates differ.
+    """
+    names = components[0]._spatial(coordinates)
+    if len(names) != len(components):
+        raise UnknownDerivativeError(
+            f"divergence: {len(components)} components but {len(names)} coordinates ({', '.join(names)})"
+        )
+    return torch.stack([u.d(name) for u, name in zip(components, names, strict=True)]).sum(0)

@@ -1,0 +1,283 @@
+"""Taylor-mode differentiation: a `Jet` carries a value and its partial derivatives through torch operations.
+
+A jet is a value together with a downward-closed set of partial derivatives with respect to the input
+coordinates (truncated multivariate Taylor arithmetic; Griewank & Walther, *Evaluating Derivatives*, ch. 13).
+`__torch_function__` sends every torch operation to its rule in `rules.py`, so any `nn.Module` written in
+torch operations works unchanged. Sums of second derivatives that are wanted only as a sum (Laplacians) travel
+as ONE channel, so their cost grows with the dimension d, not with d^2 (Li et al., arXiv 2307.08859).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import UnsupportedOperationError
+
+MultiIndex = tuple[int, ...]
+"""Sorted columns of the coordinates differentiated by: `(0, 0, 1)` is u_xxt when the columns are x, t."""
+
+
+@dataclass(frozen=True)
+class Laplacian:
+    """The sum of second derivatives over some coordinates, carried as one channel."""
+
+    axes: MultiIndex
+
+
+Channel = MultiIndex | Laplacian
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which derivatives are asked for.
+
+    Attributes:
+        partials: multi-indices of single partial derivatives.
+        laplacians: for each Laplacian the columns it sums over.
+    """
+
+    partials: frozenset[MultiIndex] = field(default_factory=frozenset)
+    laplacians: frozenset[MultiIndex] = field(default_factory=frozenset)
+
+    def __or__(self, other: Wanted) -> Wanted:
+        return Wanted(self.partials | other.partials, self.laplacians | other.laplacians)
+
+    def __bool__(self) -> bool:
+        return bool(self.partials or self.laplacians)
+
+
+class Jet:
+    """A value and its derivative channels; stands for a tensor in torch operations.
+
+    Attributes:
+        value: `(...)` the value itself.
+        axes: the coordinates that first derivatives are carried for.
+        first: `(len(axes), ...)` first derivatives, stacked so that a linear layer is one matrix product;
+            the trailing shape may have ones where the derivative does not vary (it broadcasts to the value).
+        higher: the other channels, likewise broadcastable; None is an exact zero.
+    """
+
+    __slots__ = ("axes", "first", "higher", "value")
+
+    def __init__(
+        self,
+        value: Tensor,
+        axes: tuple[int, ...],
+        first: Tensor,
+        higher: Mapping[Channel, Tensor | None],
+    ) -> None:
+        self.value = value
+        self.axes = axes
+        self.first = first
+        self.higher = higher
+
+    @property
+    def order(self) -> int:
+        """The highest order of differentiation that is carried."""
+        return max((2 if isinstance(k, Laplacian) else len(k) for k in self.higher), default=1)
+
+    def channel(self, key: MultiIndex) -> Tensor | None:
+        """The value for `()`, a first derivative for one column, else a higher channel."""
+        if not key:
+            return self.value
+        if len(key) == 1:
+            return self.first[self.axes.index(key[0])]
+        return self.higher[key]
+
+    def firsts(self, axes: MultiIndex) -> Tensor:
+        """`(len(axes), ...)` the first derivatives along some coordinates."""
+        if axes == self.axes:
+            return self.first
+        start = self.axes.index(axes[0])
+        if self.axes[start : start + len(axes)] == axes:
+            return self.first[start : start + len(axes)]
+        return torch.stack([self.first[self.axes.index(i)] for i in axes])
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the value."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions of the value."""
+        return self.value.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The data type of the value."""
+        return self.value.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the value."""
+        return self.value.device
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the value takes part in reverse-mode differentiation."""
+        return self.value.requires_grad
+
+    def size(self, dim: int | None = None) -> torch.Size | int:
+        """The shape of the value, or one entry of it."""
+        return self.value.size() if dim is None else self.value.size(dim)
+
+    def dim(self) -> int:
+        """The number of dimensions of the value."""
+        return self.value.dim()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: Iterable[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Sends a torch operation on jets to its rule."""
+        return find_rule(func.__name__)(*args, **(kwargs or {}))
+
+    def __getattr__(self, name: str) -> Callable:
+        """A method of tensors (`jet.sin()`, `jet.reshape(...)`): the rule of that name."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return functools.partial(find_rule(name), self)
+
+    def __add__(self, other: Any) -> Any:
+        return find_rule("add")(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return find_rule("add")(self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return find_rule("sub")(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return find_rule("sub")(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return find_rule("mul")(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return find_rule("mul")(self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return find_rule("div")(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return find_rule("div")(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return find_rule("pow")(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return find_rule("pow")(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return find_rule("matmul")(self, other)
+
+    def __neg__(self) -> Any:
+        return find_rule("neg")(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return find_rule("getitem")(self, index)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+
+Rule = Callable[..., Any]
+RULES: dict[str, Rule] = {}
+_ALIASES = {"truediv": "div", "true_divide": "div", "divide": "div", "multiply": "mul", "subtract": "sub"}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Registers a function as the rule of the torch operations with these names."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return register
+
+
+def find_rule(name: str) -> Rule:
+    """The rule of a torch operation, by its name (`add`, `__add__` and `Tensor.add` are one operation).
+
+    Raises:
+        UnsupportedOperationError: there is no rule; the message names the operation.
+    """
+    plain = name[2:-2] if name.startswith("__") and name.endswith("__") else name
+    plain = _ALIASES.get(plain, plain)
+    if plain not in RULES:
+        raise UnsupportedOperationError(
+            f"the Taylor engine has no rule for torch's {plain!r}: set model.engine to 'reverse' (slower), or "
+            "write the network without it"
+        )
+    return RULES[plain]
+
+
+def lift(points: Tensor, wanted: Wanted) -> Jet:
+    """The coordinates as a jet: each is its own first derivative, all higher ones are zero.
+
+    Args:
+        points: `(n, d)` coordinates.
+        wanted: the derivatives that are to come out at the other end.
+    """
+    partials = downward_closure(wanted.partials)
+    orders_one = {key[0] for key in partials if len(key) == 1}
+    axes = tuple(sorted(orders_one.union(*wanted.laplacians) if wanted.laplacians else orders_one))
+    unit = torch.eye(points.shape[-1], dtype=points.dtype, device=points.device)
+    first = torch.stack([unit[i] for i in axes]).reshape(len(axes), *[1] * (points.ndim - 1), points.shape[-1])
+    higher: dict[Channel, Tensor | None] = {key: None for key in partials if len(key) > 1}
+    higher.update({Laplacian(sum_axes): None for sum_axes in sorted(wanted.laplacians)})
+    return Jet(points, axes, first, higher)
+
+
+def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
+    """Every derivative that the given ones depend on by the chain rule, themselves included, low orders first."""
+    closed = {
+        tuple(sorted(part))
+        for index in indices
+        for size in range(1, len(index) + 1)
+        for part in itertools.combinations(index, size)
+    }
+    return tuple(sorted(closed, key=lambda index: (len(index), index)))
+
+
+@functools.lru_cache(maxsize=None)
+def chain_rule_terms(index: MultiIndex) -> tuple[tuple[int, tuple[MultiIndex, ...]], ...]:
+    """Faa di Bruno's formula: `(multiplicity, blocks)` for every set partition of a multi-index."""
+    count = Counter(tuple(sorted(blocks, key=lambda b: (len(b), b))) for blocks in _set_partitions(index))
+    return tuple((multiplicity, blocks) for blocks, multiplicity in count.items())
+
+
+@functools.lru_cache(maxsize=None)
+def product_rule_terms(index: MultiIndex) -> tuple[tuple[int, MultiIndex, MultiIndex], ...]:
+    """Leibniz' formula: `(multiplicity, left, right)` for every way to split a multi-index in two."""
+    positions = range(len(index))
+    count = Counter(
+        (tuple(index[i] for i in chosen), tuple(index[i] for i in positions if i not in chosen))
+        for size in range(len(index) + 1)
+        for chosen in itertools.combinations(positions, size)
+    )
+    return tuple((multiplicity, left, right) for (left, right), multiplicity in count.items())
+
+
+def _set_partitions(items: MultiIndex) -> Iterator[list[MultiIndex]]:
+    if not items:
+        yield []
+        return
+    head, tail = items[0], items[1:]
+    for blocks in _set_partitions(tail):
+        yield [(head,), *blocks]
+        for i, block in enumerate(blocks):
+            yield [*blocks[:i], tuple(sorted((head, *block))), *blocks[i + 1 :]]

@@ -1,0 +1,60 @@
+"""Nested reverse-mode differentiation: the oracle of the Taylor engine, and the fallback for other networks.
+
+Written with `torch.func`, so that it also works without a gradient tape (validation), in inference mode and
+inside `vmap(grad)`. Each order of differentiation roughly doubles the cost, and nested reverse mode cannot be
+compiled, hence the Taylor engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives.jet import MultiIndex, Wanted
+
+Function = Callable[[Tensor], Tensor]
+
+
+def differentiate(
+    function: Function, points: Tensor, wanted: Wanted
+) -> tuple[Tensor, dict[MultiIndex, Tensor], dict[MultiIndex, Tensor]]:
+    """Value, partial derivatives and Laplacians of a function that treats each point on its own.
+
+    Args:
+        function: `(n, d) -> (n, m)`; row i of the result depends on row i of the argument only.
+        points: `(n, d)`.
+        wanted: the derivatives to compute.
+
+    Returns:
+        The value `(n, m)`, and `(n, m)` for every multi-index and for every Laplacian.
+    """
+    value = function(points)
+    partials = {index: _along(function, index, value.shape[-1])(points) for index in wanted.partials}
+    laplacians = {
+        axes: torch.stack([_along(function, (i, i), value.shape[-1])(points) for i in axes]).sum(0)
+        for axes in wanted.laplacians
+    }
+    return value, partials, laplacians
+
+
+def _along(function: Function, index: MultiIndex, outputs: int) -> Function:
+    """The function that computes one partial derivative of every output: `(n, d) -> (n, m)`."""
+    for axis in index:
+        function = _slope(function, axis, outputs)
+    return function
+
+
+def _slope(function: Function, axis: int, outputs: int) -> Function:
+    def slope(points: Tensor) -> Tensor:
+        columns = []
+        for j in range(outputs):
+
+            def total(x: Tensor, j: int = j) -> Tensor:
+                return function(x)[..., j].sum()
+
+            columns.append(torch.func.grad(total)(points)[..., axis])
+        return torch.stack(columns, -1)
+
+    return slope

@@ -1,0 +1,377 @@
+"""How each torch operation acts on a `Jet`: one rule per operation.
+
+Three patterns cover nearly everything: *linear* operations act on every channel alike, *elementwise*
+functions follow Faa di Bruno's formula, *bilinear* ones Leibniz' formula. The rest is composed of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pinnlab.derivatives import elementwise
+from pinnlab.derivatives.jet import Channel, Jet, Laplacian, chain_rule_terms, product_rule_terms, rule
+from pinnlab.errors import UnsupportedOperationError
+
+Operation = Callable[[Tensor], Tensor]
+
+
+def linear_map(operation: Operation, jet: Jet) -> Jet:
+    """Applies a linear operation on shapes (indexing, reshaping, sums) to the value and to every channel."""
+    first = torch.vmap(operation)(jet.first.expand(len(jet.axes), *jet.shape))
+    higher = {k: None if c is None else operation(c.expand(jet.shape)) for k, c in jet.higher.items()}
+    return Jet(operation(jet.value), jet.axes, first, higher)
+
+
+def scale_map(operation: Operation, jet: Jet, other: Any = None, value: Tensor | None = None) -> Jet:
+    """Applies a linear operation that broadcasts, so that channels need not be expanded to the full shape.
+
+    Args:
+        operation: acts on the value, on single channels and on stacked first derivatives alike.
+        jet: the argument.
+        other: the constant operand, if there is one; it may have more dimensions than the jet.
+        value: the new value, when it is not `operation(jet.value)` (an affine map).
+    """
+    higher = {k: None if c is None else operation(c) for k, c in jet.higher.items()}
+    first = operation(_lead(jet.first, jet, other))
+    return Jet(operation(jet.value) if value is None else value, jet.axes, first, higher)
+
+
+def apply_elementwise(derivatives: elementwise.Derivatives, jet: Jet) -> Jet:
+    """Faa di Bruno: d^a f(g) = sum over set partitions of a of f^(number of blocks)(g) times the blocks of g."""
+    f = derivatives(jet.value, jet.order)
+    higher: dict[Channel, Tensor | None] = {}
+    for key, inner in jet.higher.items():
+        if isinstance(key, Laplacian):
+            squares = f[2] * jet.firsts(key.axes).square().sum(0)
+            higher[key] = squares if inner is None else squares + f[1] * inner
+            continue
+        total: Tensor | None = None
+        for multiplicity, blocks in chain_rule_terms(key):
+            term: Tensor | None = f[len(blocks)] if multiplicity == 1 else multiplicity * f[len(blocks)]
+            for block in blocks:
+                factor = jet.channel(block)
+                term = None if term is None or factor is None else term * factor
+            total = _plus(total, term)
+        higher[key] = total
+    return Jet(f[0], jet.axes, f[1] * jet.first, higher)
+
+
+def bilinear(operation: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any) -> Jet:
+    """Leibniz: d^a op(f, g) = sum over the splits of a of op(d^left f, d^right g); constants are allowed."""
+    if not isinstance(b, Jet):
+        return scale_map(lambda t: operation(t, b), a, b)
+    if not isinstance(a, Jet):
+        return scale_map(lambda t: operation(a, t), b, a)
+    a_first, b_first = _lead(a.first, a, b), _lead(b.first, b, a)
+    higher: dict[Channel, Tensor | None] = {}
+    for key in a.higher:
+        total: Tensor | None = None
+        if isinstance(key, Laplacian):
+            total = 2 * operation(_lead(a.firsts(key.axes), a, b), _lead(b.firsts(key.axes), b, a)).sum(0)
+            x, y = a.higher[key], b.higher[key]
+            total = _plus(total, None if x is None else operation(x, b.value))
+            higher[key] = _plus(total, None if y is None else operation(a.value, y))
+            continue
+        for multiplicity, left, right in product_rule_terms(key):
+            x, y = a.channel(left), b.channel(right)
+            if x is not None and y is not None:
+                term = operation(x, y)
+                total = _plus(total, term if multiplicity == 1 else multiplicity * term)
+        higher[key] = total
+    first = operation(a_first, b.value) + operation(a.value, b_first)
+    return Jet(operation(a.value, b.value), a.axes, first, higher)
+
+
+def _lead(stacked: Tensor, owner: Jet, other: Any) -> Tensor:
+    """Makes room behind the leading channel dimension when the other operand has more dimensions."""
+    missing = getattr(other, "ndim", 0) - owner.ndim
+    return stacked if missing <= 0 else stacked.reshape(stacked.shape[0], *[1] * missing, *stacked.shape[1:])
+
+
+def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+# ---------------------------------------------------------------------------------- arithmetic
+
+
+@rule("add")
+def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
+    b = b if alpha == 1 else b * alpha
+    if not isinstance(a, Jet):
+        a, b = b, a
+    if not isinstance(b, Jet):
+        return Jet(a.value + b, a.axes, _lead(a.first, a, b), a.higher)
+    higher = {key: _plus(channel, b.higher[key]) for key, channel in a.higher.items()}
+    return Jet(a.value + b.value, a.axes, _lead(a.first, a, b) + _lead(b.first, b, a), higher)
+
+
+@rule("sub")
+def _sub(a: Any, b: Any, *, alpha: float = 1) -> Jet:
+    return _add(a, -b if alpha == 1 else b * -alpha)
+
+
+@rule("rsub")
+def _rsub(a: Any, b: Any) -> Jet:
+    return _sub(b, a)
+
+
+@rule("neg", "negative")
+def _neg(a: Jet) -> Jet:
+    return scale_map(torch.neg, a)
+
+
+@rule("mul")
+def _mul(a: Any, b: Any) -> Jet:
+    return bilinear(torch.mul, a, b)
+
+
+@rule("div")
+def _div(a: Any, b: Any, *, rounding_mode: None = None) -> Jet:
+    if not isinstance(b, Jet):
+        return bilinear(torch.div, a, b)
+    return _mul(_reciprocal(b), a)
+
+
+@rule("pow")
+def _pow(base: Any, exponent: Any) -> Jet:
+    if isinstance(exponent, (int, float)):
+        return apply_elementwise(elementwise.power(exponent), base)
+    log_base = torch.log(base if isinstance(base, (Jet, Tensor)) else torch.as_tensor(float(base)))
+    return torch.exp(exponent * log_base)
+
+
+@rule("matmul", "mm", "bmm")
+def _matmul(a: Any, b: Any) -> Jet:
+    if isinstance(b, Jet):
+        if b.ndim < 2:
+            raise UnsupportedOperationError("the Taylor engine has no rule for matmul with a vector on the right")
+        # The product contracts the right factor's rows, so they must all be there.
+        b = linear_map(torch.clone, b)
+    return bilinear(torch.matmul, a, b)
+
+
+@rule("addmm", "baddbmm")
+def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
+    return _add(alpha * _matmul(a, b), beta * bias)
+
+
+@rule("linear")
+def _linear(x: Any, weight: Any, bias: Any = None) -> Jet:
+    if isinstance(x, Jet) and not isinstance(weight, Jet) and not isinstance(bias, Jet):
+        return scale_map(lambda t: F.linear(t, weight), x, value=F.linear(x.value, weight, bias))
+    product = _matmul(x, torch.transpose(weight, -1, -2))
+    return product if bias is None else _add(product, bias)
+
+
+# ------------------------------------------------------------------------------ elementary functions
+
+
+def _register_elementwise() -> None:
+    table: dict[str, elementwise.Derivatives] = {
+        "tanh": elementwise.tanh,
+        "sigmoid": elementwise.sigmoid,
+        "tan": elementwise.tan,
+        "sin": elementwise.sin,
+        "cos": elementwise.cos,
+        "sinh": elementwise.sinh,
+        "cosh": elementwise.cosh,
+        "exp": elementwise.exp,
+        "expm1": elementwise.expm1,
+        "log": elementwise.log,
+        "log1p": elementwise.log1p,
+        "erf": elementwise.erf,
+        "sqrt": elementwise.power(0.5),
+        "rsqrt": elementwise.power(-0.5),
+        "square": elementwise.power(2),
+        "abs": elementwise.absolute,
+        "absolute": elementwise.absolute,
+    }
+    for name, derivatives in table.items():
+        rule(name)(lambda x, _derivatives=derivatives: apply_elementwise(_derivatives, x))
+
+
+_register_elementwise()
+
+
+@rule("reciprocal")
+def _reciprocal(x: Jet) -> Jet:
+    return apply_elementwise(elementwise.power(-1), x)
+
+
+@rule("silu")
+def _silu(x: Jet, inplace: bool = False) -> Jet:
+    return apply_elementwise(elementwise.silu, x)
+
+
+@rule("relu")
+def _relu(x: Jet, inplace: bool = False) -> Jet:
+    return apply_elementwise(elementwise.relu, x)
+
+
+@rule("softplus")
+def _softplus(x: Jet, beta: float = 1, threshold: float = 20) -> Jet:
+    return apply_elementwise(elementwise.softplus(beta, threshold), x)
+
+
+@rule("gelu")
+def _gelu(x: Jet, approximate: str = "none") -> Jet:
+    if approximate == "none":
+        return apply_elementwise(elementwise.gelu, x)
+    inner = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)
+    return 0.5 * x * (1 + torch.tanh(inner))
+
+
+@rule("softmax")
+def _softmax(x: Jet, dim: int, _stacklevel: int = 3, dtype: None = None) -> Jet:
+    shifted = torch.exp(x - x.value.detach().amax(dim, keepdim=True))
+    return shifted / torch.sum(shifted, dim, keepdim=True)
+
+
+@rule("layer_norm")
+def _layer_norm(
+    x: Jet, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Jet:
+    dims = tuple(range(-len(normalized_shape), 0))
+    centred = x - torch.mean(x, dims, keepdim=True)
+    scaled = centred * torch.rsqrt(torch.mean(centred * centred, dims, keepdim=True) + eps)
+    scaled = scaled if weight is None else scaled * weight
+    return scaled if bias is None else scaled + bias
+
+
+# --------------------------------------------------------------------------------------- shapes
+
+
+@rule("getitem")
+def _getitem(x: Jet, index: Any) -> Jet:
+    return linear_map(lambda t: t[index], x)
+
+
+def _register_linear() -> None:
+    for name in (
+        "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "movedim", "flatten", "expand",
+        "sum", "mean", "select", "narrow", "t", "contiguous", "clone", "roll", "flip", "cumsum",
+    ):  # fmt: skip
+
+        def act(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Jet:
+            return linear_map(lambda t: getattr(t, _name)(*args, **kwargs), x)
+
+        rule(name)(act)
+
+
+_register_linear()
+
+
+def _register_splitting() -> None:
+    for name in ("chunk", "split", "unbind"):
+
+        def pieces(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> tuple[Jet, ...]:
+            def piece(k: int) -> Operation:
+                return lambda t: getattr(t, _name)(*args, **kwargs)[k]
+
+            count = len(getattr(x.value, _name)(*args, **kwargs))
+            return tuple(linear_map(piece(k), x) for k in range(count))
+
+        rule(name)(pieces)
+
+
+_register_splitting()
+
+
+def _joined(join: Callable[[list[Tensor]], Tensor], parts: Sequence[Any]) -> Jet:
+    """cat and stack: channel by channel, with zeros where a part is a constant."""
+    model = next(part for part in parts if isinstance(part, Jet))
+
+    def zeros(part: Any) -> Tensor:
+        return torch.zeros_like(part.value if isinstance(part, Jet) else part)
+
+    def gather(key: Channel) -> Tensor | None:
+        found = [part.higher[key] if isinstance(part, Jet) else None for part in parts]
+        if all(channel is None for channel in found):
+            return None
+        return join(
+            [
+                zeros(part) if channel is None else channel.expand(part.shape)
+                for part, channel in zip(parts, found, strict=True)
+            ]
+        )
+
+    firsts = [
+        part.first.expand(len(model.axes), *part.shape)
+        if isinstance(part, Jet)
+        else part.new_zeros(len(model.axes), *part.shape)
+        for part in parts
+    ]
+    first = torch.vmap(lambda *channels: join(list(channels)))(*firsts)
+    value = join([part.value if isinstance(part, Jet) else part for part in parts])
+    return Jet(value, model.axes, first, {key: gather(key) for key in model.higher})
+
+
+@rule("cat", "concat", "concatenate")
+def _cat(tensors: Sequence[Any], dim: int = 0) -> Jet:
+    return _joined(lambda parts: torch.cat(parts, dim), tensors)
+
+
+@rule("stack")
+def _stack(tensors: Sequence[Any], dim: int = 0) -> Jet:
+    return _joined(lambda parts: torch.stack(parts, dim), tensors)
+
+
+@rule("hstack", "column_stack")
+def _hstack(tensors: Sequence[Any]) -> Jet:
+    return _joined(lambda parts: torch.hstack(parts), tensors)
+
+
+@rule("where")
+def _where(condition: Tensor, a: Any, b: Any) -> Jet:
+    model = a if isinstance(a, Jet) else b
+
+    def choose(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+        if x is None and y is None:
+            return None
+        zero = model.value.new_zeros(())
+        return torch.where(condition, zero if x is None else x, zero if y is None else y)
+
+    def parts(x: Any) -> tuple[Tensor, Tensor | None, dict[Channel, Tensor | None]]:
+        if isinstance(x, Jet):
+            return x.value, x.first, dict(x.higher)
+        return torch.as_tensor(x, dtype=model.dtype, device=model.device), None, dict.fromkeys(model.higher)
+
+    (a0, a1, a2), (b0, b1, b2) = parts(a), parts(b)
+    first = choose(a1, b1)
+    if first is None:
+        raise TypeError("where: neither branch is a jet")
+    return Jet(torch.where(condition, a0, b0), model.axes, first, {k: choose(a2[k], b2[k]) for k in a2})
+
+
+# ------------------------------------------------------------------------------------ constants
+
+
+@rule("detach")
+def _detach(x: Jet) -> Tensor:
+    return x.value.detach()
+
+
+def _register_constants() -> None:
+    for name in ("zeros_like", "ones_like", "full_like"):
+
+        def make(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Tensor:
+            return getattr(torch, _name)(x.value, *args, **kwargs)
+
+        rule(name)(make)
+    for name in ("gt", "ge", "lt", "le", "eq", "ne", "isnan", "isfinite"):
+
+        def compare(x: Jet, *args: Any, _name: str = name) -> Tensor:
+            return getattr(torch, _name)(x.value, *(a.value if isinstance(a, Jet) else a for a in args))
+
+        rule(name)(compare)
+
+
+_register_constants()

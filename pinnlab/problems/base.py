@@ -1,0 +1,215 @@
+"""What a problem is: a domain, unknowns, conditions; perhaps coefficients, an ansatz and a reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import RecordingField, Wanted
+from pinnlab.domains import Domain
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
+from pinnlab.samplers import Sobol
+
+RESERVED = ("points", "normal")
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """An unknown number of the equation that training is to find (an inverse problem).
+
+    Args:
+        initial: the first guess.
+        bounds: an open interval that it stays in (by a logistic map), or None for any real number.
+    """
+
+    initial: float
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.bounds is not None and not self.bounds[0] < self.initial < self.bounds[1]:
+            raise ConfigurationError(f"coefficient: initial {self.initial} is not inside bounds {self.bounds}")
+
+    def raw_initial(self) -> float:
+        """The unconstrained parameter that stands for the first guess."""
+        if self.bounds is None:
+            return self.initial
+        fraction = (self.initial - self.bounds[0]) / (self.bounds[1] - self.bounds[0])
+        return math.log(fraction / (1 - fraction))
+
+    def value(self, raw: Tensor) -> Tensor:
+        """The coefficient that an unconstrained parameter stands for."""
+        if self.bounds is None:
+            return raw
+        return self.bounds[0] + (self.bounds[1] - self.bounds[0]) * torch.sigmoid(raw)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A reference that is a formula in torch operations, so that it can be put into the equation.
+
+    Args:
+        function: takes coordinates (or `points`) by name; returns `(n,)`, or one such tensor for each unknown.
+    """
+
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Numerical:
+    """A reference from an independent solver.
+
+    Args:
+        function: takes `(n, d)` numpy points, returns `(n,)`, or `(n, m)` for several unknowns.
+    """
+
+    function: Callable[[np.ndarray], np.ndarray]
+
+
+Reference = Exact | Numerical
+
+
+class Problem:
+    """A partial differential equation with its conditions.
+
+    A subclass calls this constructor, and may define
+
+    - `ansatz(self, u, x, t)`: builds the trial function from the network's outputs, so that conditions hold
+      exactly; arguments by name, returns `(n,)` or one such tensor for each unknown;
+    - `reference(self) -> Exact | Numerical | None`: the solution, for error metrics and figures.
+
+    Args:
+        domain: where the unknowns live; input scaling and figures come from it.
+        unknowns: their names, one per output of the network.
+        conditions: everything that must hold, by name.
+        coefficients: unknown numbers to find, by name.
+
+    Raises:
+        ConfigurationError: a name is used twice, or a condition does not fit the problem.
+    """
+
+    ansatz: Callable[..., Any] | None = None
+
+    def __init__(
+        self,
+        domain: Domain,
+        unknowns: Sequence[str],
+        conditions: Mapping[str, Condition],
+        coefficients: Mapping[str, Coefficient] | None = None,
+    ) -> None:
+        self.domain = domain
+        self.unknowns = tuple(unknowns)
+        self.conditions = dict(conditions)
+        self.coefficients = dict(coefficients or {})
+        self._check_names()
+        self.wanted: dict[str, Wanted] = {}
+        for name, condition in self.conditions.items():
+            condition.name = name
+            condition.check(self.unknowns)
+            self.wanted[name] = self._record(condition)
+
+    @property
+    def name(self) -> str:
+        """The problem's name in tables and files."""
+        return type(self).__name__
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """The names of the coordinates, one per column of points."""
+        return self.domain.coordinates
+
+    def reference(self) -> Reference | None:
+        """The solution, or None when it is not known."""
+        return None
+
+    def reference_values(self, points: Tensor) -> Tensor | None:
+        """The solution at `(n, d)` points as `(n, m)`, or None when it is not known."""
+        reference = self.reference()
+        if reference is None:
+            return None
+        if isinstance(reference, Numerical):
+            values = np.asarray(reference.function(points.detach().cpu().numpy().astype(np.float64)))
+            result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
+            return result.reshape(len(points), len(self.unknowns))
+        return self.exact_values(points)
+
+    def exact_values(self, points: Any) -> Tensor:
+        """An exact reference as a function `(n, d) -> (n, m)` in torch operations (of tensors or jets)."""
+        reference = self.reference()
+        if not isinstance(reference, Exact):
+            raise ConfigurationError(f"problem {self.name} has no exact reference")
+        columns = {name: points[:, i] for i, name in enumerate(self.coordinates)}
+        result = call_by_name(reference.function, {**columns, "points": points}, f"reference of {self.name}")
+        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+
+    def evaluation_points(self, count: int = 20_000) -> Tensor:
+        """Held-out points `(n, d)` for errors and figures: at most `count`, at least 10,000 by default.
+
+        A regular grid with the ends in it for up to two coordinates of a box-shaped domain, else a Sobol' set.
+        """
+        low, high = self.domain.low, self.domain.high
+        if len(low) <= 2:
+            sides = [count] if len(low) == 1 else [math.isqrt(2 * count) | 1, math.isqrt(count // 2) | 1]
+            axes = [
+                torch.linspace(a, b, s, dtype=torch.float64) for a, b, s in zip(low, high, sides, strict=True)
+            ]
+            grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], -1)
+            inside = self.domain.contains(grid)
+            return grid[inside]
+        return Sobol().sample(self.domain, count, seed=0)
+
+    def _check_names(self) -> None:
+        names = [*self.coordinates, *self.unknowns, *self.coefficients]
+        for name in names:
+            if names.count(name) > 1 or name in RESERVED:
+                raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
+        if not self.unknowns:
+            raise ConfigurationError(f"problem {self.name}: unknowns is empty; name at least one")
+        if not self.conditions:
+            raise ConfigurationError(f"problem {self.name}: conditions is empty; name at least one")
+
+    def _record(self, condition: Condition) -> Wanted:
+        """Runs a condition once on stand-ins to find the derivatives it needs, and checks what it returns."""
+        n, d = 2, len(self.coordinates)
+        points = condition.fixed_points()
+        if points is None and condition.region is not None:
+            points = Sobol().sample(condition.region, n, seed=0)
+        if points is None or points.shape[-1] != d:
+            raise ConfigurationError(
+                f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
+            )
+        points = points[:n]
+        value = torch.ones(len(points), dtype=points.dtype)
+        fields = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
+        rows = condition.rows(condition.fixed_points() if condition.region is None else points)[: len(points)]
+        at = Evaluation(
+            fields=fields,
+            coordinates=self.coordinates,
+            points=points,
+            extras=rows[:, d:],
+            coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
+            elsewhere=lambda moved: replace(at, points=moved),
+        )
+        for part in condition.residual(at):
+            if not isinstance(part, Tensor) or part.shape != (len(points),):
+                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+                raise ConfigurationError(
+                    f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
+                )
+        wanted = Wanted()
+        for field in fields.values():
+            wanted |= field.wanted
+        return _without_needless_laplacians(wanted)
+
+
+def _without_needless_laplacians(wanted: Wanted) -> Wanted:
+    """Drops a Laplacian whose second derivatives are all wanted anyway, and one-coordinate Laplacians."""
+    partials = set(wanted.partials) | {(a[0], a[0]) for a in wanted.laplacians if len(a) == 1}
+    kept = [axes for axes in wanted.laplacians if not all((i, i) in partials for i in axes)]
+    return Wanted(frozenset(partials), frozenset(kept))

@@ -1,0 +1,281 @@
+"""The conditions of a problem: what must hold where, and with which weight.
+
+A condition turns the unknowns at its points into residuals that vanish for the solution. Its functions name
+what they need: unknowns, coordinates, `normal`, `points`, trainable coefficients.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import AbstractField
+from pinnlab.domains import Domain, Region
+from pinnlab.errors import ConfigurationError, unknown
+
+Target = float | Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The unknowns at the points of one condition.
+
+    Attributes:
+        fields: the unknowns by name.
+        coordinates: their names, one per column of the points.
+        points: `(n, d)`.
+        extras: `(n, k)` what the condition stored beside its points (normals, observed values).
+        coefficients: the problem's trainable coefficients by name.
+        elsewhere: the same unknowns at other points `(n, d)`.
+    """
+
+    fields: Mapping[str, AbstractField]
+    coordinates: tuple[str, ...]
+    points: Tensor
+    extras: Tensor
+    coefficients: Mapping[str, Tensor]
+    elsewhere: Callable[[Tensor], Evaluation]
+
+    def arguments(self) -> dict[str, Any]:
+        """Everything a user's function may ask for by name."""
+        columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
+        return {**self.coefficients, **columns, **self.fields, "points": self.points}
+
+
+def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
+    """Calls a function with the arguments that it names.
+
+    Args:
+        function: its parameters' names say what it needs; `**anything` receives all.
+        arguments: what is there.
+        where: the key to name in an error.
+
+    Raises:
+        ConfigurationError: a required parameter is not there.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return function(**arguments)
+    chosen = {}
+    for parameter in parameters:
+        if parameter.name in arguments:
+            chosen[parameter.name] = arguments[parameter.name]
+        elif parameter.default is parameter.empty:
+            raise unknown(f"argument of {where}", parameter.name, arguments)
+    return function(**chosen)
+
+
+class Condition(ABC):
+    """Something that must hold on a region.
+
+    Args:
+        region: where; None for a condition that brings its own points.
+        weight: the factor of this condition's mean square in the loss.
+    """
+
+    def __init__(self, region: Region | None, weight: float = 1.0) -> None:
+        if weight < 0:
+            raise ConfigurationError(f"weight: {weight} is negative; use 0 to switch a condition off")
+        self.region = region
+        self.weight = float(weight)
+        self.name = type(self).__name__
+
+    @abstractmethod
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """The residuals, each `(n,)`; all vanish for the solution."""
+
+    def rows(self, points: Tensor) -> Tensor:
+        """What the point store keeps for each point: `(n, d + k)`, the point and its extras."""
+        return points
+
+    def fixed_points(self) -> Tensor | None:
+        """`(n, d)` the points of a condition that brings its own; None when they are sampled."""
+        return None
+
+    def check(self, unknowns: Sequence[str]) -> None:
+        """Raises a `ConfigurationError` when the condition speaks of an unknown that does not exist."""
+
+    def _value(self, target: Target, at: Evaluation, arguments: Mapping[str, Any] | None = None) -> Any:
+        if callable(target):
+            return call_by_name(target, arguments or at.arguments(), f"a target of condition {self.name!r}")
+        return target
+
+
+class Residual(Condition):
+    """A differential equation that must hold in a region.
+
+    Args:
+        region: where.
+        function: takes unknowns, coordinates and coefficients by name, returns one `(n,)` tensor or several.
+        weight: the factor in the loss; bring the residual to O(1) with it.
+    """
+
+    def __init__(self, region: Region, function: Callable[..., Any], weight: float = 1.0) -> None:
+        super().__init__(region, weight)
+        self.function = function
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """The function's value."""
+        result = call_by_name(self.function, at.arguments(), f"residual {self.name!r}")
+        return result if isinstance(result, (tuple, list)) else (result,)
+
+
+class _Targets(Condition):
+    """A condition on some unknowns, each with its target."""
+
+    def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
+        super().__init__(region, weight)
+        if not targets:
+            raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
+        self.targets = dict(targets)
+
+    def check(self, unknowns: Sequence[str]) -> None:
+        """Refuses targets for unknowns that the problem does not have."""
+        for name in self.targets:
+            if name not in unknowns:
+                raise unknown(f"unknown in condition {self.name!r}", name, unknowns)
+
+
+class Dirichlet(_Targets):
+    """Prescribed values: u = g.
+
+    Args:
+        region: where, mostly a boundary or the face of the initial time.
+        weight: the factor in the loss.
+        **targets: for each unknown a number or a function of the coordinates.
+    """
+
+    def __init__(self, region: Region, weight: float = 1.0, **targets: Target) -> None:
+        super().__init__(region, weight, targets)
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """U - g for each unknown with a target."""
+        return [at.fields[name] - self._value(target, at) for name, target in self.targets.items()]
+
+
+class _OnBoundary(_Targets):
+    """A condition that needs the outward normal; it is stored beside the points."""
+
+    def rows(self, points: Tensor) -> Tensor:
+        """The points and their outward unit normals, `(n, 2 d)`."""
+        if self.region is None:
+            raise ConfigurationError(f"condition {self.name!r} needs a region with normals")
+        return torch.cat([points, self.region.normals(points)], -1)
+
+    def _flux(self, name: str, at: Evaluation) -> Tensor:
+        return (at.fields[name].gradient() * at.extras).sum(-1)
+
+    def _target(self, target: Target, at: Evaluation) -> Any:
+        return self._value(target, at, {**at.arguments(), "normal": at.extras})
+
+
+class Neumann(_OnBoundary):
+    """Prescribed outward normal derivative: du/dn = g. On the face of an initial time it is -u_t = g.
+
+    Args:
+        region: a boundary or a face.
+        weight: the factor in the loss.
+        **targets: for each unknown a number or a function of the coordinates (and of `normal`).
+    """
+
+    def __init__(self, region: Region, weight: float = 1.0, **targets: Target) -> None:
+        super().__init__(region, weight, targets)
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """du/dn - g for each unknown with a target."""
+        return [self._flux(name, at) - self._target(target, at) for name, target in self.targets.items()]
+
+
+class Robin(_OnBoundary):
+    """A mixed condition: alpha u + beta du/dn = g.
+
+    Args:
+        region: a boundary or a face.
+        alpha: the factor of the value.
+        beta: the factor of the outward normal derivative.
+        weight: the factor in the loss.
+        **targets: for each unknown a number or a function of the coordinates (and of `normal`).
+    """
+
+    def __init__(
+        self, region: Region, alpha: float = 1.0, beta: float = 1.0, weight: float = 1.0, **targets: Target
+    ) -> None:
+        super().__init__(region, weight, targets)
+        self.alpha, self.beta = alpha, beta
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """Alpha u + beta du/dn - g for each unknown with a target."""
+        return [
+            self.alpha * at.fields[name] + self.beta * self._flux(name, at) - self._target(target, at)
+            for name, target in self.targets.items()
+        ]
+
+
+class Periodic(Condition):
+    """Equal values, and equal derivatives up to an order, at both ends of a coordinate.
+
+    Args:
+        domain: the whole domain.
+        coordinate: the periodic one; its ends must be faces of the domain.
+        order: the highest derivative that must agree; p - 1 for an equation of order p, so 1 by default.
+        weight: the factor in the loss.
+    """
+
+    def __init__(self, domain: Domain, coordinate: str, order: int = 1, weight: float = 1.0) -> None:
+        if coordinate not in domain.coordinates:
+            raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
+        column = domain.coordinates.index(coordinate)
+        super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
+        self.coordinate, self.order = coordinate, order
+        self._column, self._width = column, domain.high[column] - domain.low[column]
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """The jump of each unknown and of its derivatives across the periodic boundary."""
+        step = torch.zeros_like(at.points[:1])
+        shift = [self._width if i == self._column else 0.0 for i in range(at.points.shape[-1])]
+        other = at.elsewhere(at.points + (step + at.points.new_tensor(shift)))
+        return [
+            left.d(*[self.coordinate] * k) - other.fields[name].d(*[self.coordinate] * k)
+            for name, left in at.fields.items()
+            for k in range(self.order + 1)
+        ]
+
+
+class Observations(_Targets):
+    """Data: the unknowns were measured at given points.
+
+    Args:
+        points: `(n, d)` where.
+        weight: the factor in the loss.
+        **values: `(n,)` measured values for each unknown.
+    """
+
+    def __init__(self, points: Any, weight: float = 1.0, **values: Any) -> None:
+        super().__init__(None, weight, values)
+        self.points = torch.as_tensor(points, dtype=torch.float64)
+        if self.points.ndim != 2 or len(self.points) == 0:
+            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
+        for name, value in self.targets.items():
+            if torch.as_tensor(value).shape != (len(self.points),):
+                raise ConfigurationError(
+                    f"Observations: {name} must have one value for each of the {len(self.points)} points"
+                )
+
+    def fixed_points(self) -> Tensor:
+        """The points of the data."""
+        return self.points
+
+    def rows(self, points: Tensor) -> Tensor:
+        """The points and the measured values."""
+        columns = [torch.as_tensor(v, dtype=points.dtype, device=points.device) for v in self.targets.values()]
+        return torch.cat([points, torch.stack(columns, -1)], -1)
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """U minus the measured value."""
+        return [at.fields[name] - at.extras[:, i] for i, name in enumerate(self.targets)]

@@ -1,0 +1,146 @@
+"""(problem, network, points) -> residuals. The hinge: the loss, adaptive points and spectra all use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pinnlab.compilation import CompiledFunction
+from pinnlab.derivatives import Field, partials, resolve_engine
+from pinnlab.problems.base import Problem
+from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
+
+Parameters = Mapping[str, Tensor]
+Batch = Mapping[str, Tensor]
+
+
+class Trial(nn.Module):
+    """The trial function: the network inside the problem's ansatz, and the coefficients beside it.
+
+    All parameters that training moves are here, so that every optimizer sees one flat vector of them.
+
+    Args:
+        problem: gives the ansatz and the coefficients.
+        network: `(n, d) -> (n, m)`.
+    """
+
+    def __init__(self, problem: Problem, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.coefficients = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor(c.raw_initial(), dtype=torch.float64))
+                for name, c in problem.coefficients.items()
+            }
+        )
+        self._problem = problem
+
+    def forward(self, points: Any) -> Any:
+        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
+        outputs = self.network(points)
+        ansatz = self._problem.ansatz
+        if ansatz is None:
+            return outputs
+        columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
+        unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
+        result = call_by_name(ansatz, {**columns, **unknowns, "points": points}, "ansatz")
+        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+
+class ResidualSystem:
+    """The residuals of all conditions as pure functions of (parameters, points).
+
+    Args:
+        problem: the conditions.
+        trial: the trial function; its parameters are the default ones.
+        engine: `"taylor"`, `"reverse"` or `"auto"`, see `pinnlab.derivatives.partials`.
+    """
+
+    def __init__(self, problem: Problem, trial: Trial, engine: str = "auto") -> None:
+        self.problem = problem
+        self.trial = trial
+        self.engine = engine
+
+    def resolve_engine(self) -> None:
+        """Turns `"auto"` into the engine that can differentiate this trial function."""
+        if self.engine != "auto":
+            return
+        parameter = next(self.trial.parameters())
+        low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
+        high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
+        points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
+        for wanted in self.problem.wanted.values():
+            self.engine = resolve_engine(self.trial, points, wanted) if wanted else "auto"
+            if self.engine == "reverse":
+                return
+        self.engine = "taylor"
+
+    def residuals(
+        self, batch: Batch, parameters: Parameters | None = None, only: Iterable[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The unreduced residuals of each condition, `(n, number of equations)`.
+
+        Args:
+            batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`.
+            parameters: values to use instead of the trial function's own.
+            only: the conditions to evaluate; default: all in the batch.
+        """
+        names = list(batch if only is None else only)
+        return {
+            name: torch.stack(
+                list(self._residual(self.problem.conditions[name], batch[name], parameters)), -1
+            )
+            for name in names
+        }
+
+    def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:
+        """The sum of squared residuals of each condition, over points and equations, `(conditions,)`."""
+        return torch.stack([r.square().sum() for r in self.residuals(batch, parameters).values()])
+
+    def compiled_squared_sums(self) -> CompiledFunction:
+        """`squared_sums`, compiled at the first call."""
+        return CompiledFunction(self.squared_sums)
+
+    def _residual(self, condition: Condition, rows: Tensor, parameters: Parameters | None) -> Iterable[Tensor]:
+        d = len(self.problem.coordinates)
+        return condition.residual(self._evaluation(condition, rows[:, :d], rows[:, d:], parameters))
+
+    def _evaluation(
+        self, condition: Condition, points: Tensor, extras: Tensor, parameters: Parameters | None
+    ) -> Evaluation:
+        problem = self.problem
+        computed = partials(self._function(parameters), points, problem.wanted[condition.name], self.engine)
+        fields = {
+            name: Field(name, problem.coordinates, computed, column)
+            for column, name in enumerate(problem.unknowns)
+        }
+        return Evaluation(
+            fields=fields,
+            coordinates=problem.coordinates,
+            points=points,
+            extras=extras,
+            coefficients=self.coefficient_values(parameters),
+            elsewhere=lambda moved: self._evaluation(condition, moved, extras, parameters),
+        )
+
+    def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
+        """The problem's coefficients as they stand."""
+        values = parameters or dict(self.trial.named_parameters())
+        return {
+            name: coefficient.value(values[f"coefficients.{name}"])
+            for name, coefficient in self.problem.coefficients.items()
+        }
+
+    def _function(self, parameters: Parameters | None) -> Callable[[Tensor], Tensor]:
+        if parameters is None:
+            return self.trial
+        values = dict(parameters)
+        return lambda points: functional_call(self.trial, values, (points,))
