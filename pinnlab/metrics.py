@@ -1,0 +1,118 @@
+"""Errors against a reference: pure functions, and torchmetrics that gather them over batches and ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from pinnlab.errors import ConfigurationError
+
+
+def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
+    """The relative L2 error `||u - u*|| / ||u*||` of one unknown, as a float64 scalar.
+
+    It does not depend on the number of points, nor on the scale of u. (It is no RMS error, and is not divided
+    by sqrt(n).) Where the reference vanishes everywhere there is nothing to be relative to: the norm of the
+    error `||u||` is returned instead, so that an unknown that should be zero still gets a finite figure.
+
+    Args:
+        prediction: u, `(n,)`.
+        target: the reference u*, `(n,)`.
+
+    Raises:
+        ConfigurationError: the shapes differ or are not `(n,)`.
+
+    Example:
+        >>> relative_l2(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0]))
+        tensor(0.0800, dtype=torch.float64)
+    """
+    return _ratio(*_squares(prediction, target))
+
+
+def max_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The largest `|u - u*|`, as a float64 scalar; 0 without points. Arguments as in `relative_l2`."""
+    error = _difference(prediction, target)
+    return error.abs().amax() if error.numel() else error.new_zeros(())
+
+
+class RelativeL2(Metric):
+    """`relative_l2` of one unknown, gathered over batches and ranks.
+
+    The states are the sums of squares of the error and of the reference: they add over batches and ranks, so
+    shards may be uneven. They are float64 whatever the default dtype is.
+
+    Args:
+        kwargs: options of `torchmetrics.Metric`.
+    """
+
+    is_differentiable = True
+    higher_is_better = False
+    full_state_update = False
+
+    error: Tensor
+    reference: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        zero = torch.zeros((), dtype=torch.float64)
+        self.add_state("error", default=zero, dist_reduce_fx="sum")
+        self.add_state("reference", default=zero.clone(), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Adds points: u and u*, both `(n,)`."""
+        error, reference = _squares(prediction, target)
+        self.error = self.error + error
+        self.reference = self.reference + reference
+
+    def compute(self) -> Tensor:
+        """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""
+        return _ratio(self.error, self.reference)
+
+
+class MaxError(Metric):
+    """`max_error` of one unknown, gathered over batches and ranks; the state is the maximum, in float64.
+
+    Args:
+        kwargs: options of `torchmetrics.Metric`.
+    """
+
+    is_differentiable = True
+    higher_is_better = False
+    full_state_update = False
+
+    largest: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("largest", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="max")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Adds points: u and u*, both `(n,)`."""
+        self.largest = torch.maximum(self.largest, max_error(prediction, target))
+
+    def compute(self) -> Tensor:
+        """Returns the largest `|u - u*|` over all points so far; float64 scalar."""
+        return self.largest
+
+
+def _difference(prediction: Tensor, target: Tensor) -> Tensor:
+    # (n, 1) against (n,) would broadcast to n^2 differences and a wrong figure without a word.
+    if prediction.ndim != 1 or prediction.shape != target.shape:
+        raise ConfigurationError(
+            "prediction, target: expected the same shape (n,), one unknown at a time, "
+            f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
+        )
+    return prediction.double() - target.double()
+
+
+def _squares(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    error = _difference(prediction, target)
+    return error.square().sum(), target.double().square().sum()
+
+
+def _ratio(error: Tensor, reference: Tensor) -> Tensor:
+    """The quotient of two norms from their squares; the first norm alone where the second one vanishes."""
+    return (error / torch.where(reference > 0, reference, torch.ones_like(reference))).sqrt()

@@ -1,0 +1,44 @@
+"""What the references share: checking points, and walking over many of them in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pinnlab.errors import ConfigurationError
+
+Array = NDArray[np.float64]
+
+CHUNK_ELEMENTS = 1 << 20
+"""Size of the largest temporary array, 8 MiB in float64: small enough to stay near the processor's cache."""
+
+
+def space_time(points: ArrayLike) -> tuple[Array, Array]:
+    """Splits points `(n, 2)` into `x (n,)` and `t (n,)`.
+
+    Raises:
+        ConfigurationError: the shape is another one, or a time is negative or not finite.
+    """
+    array = np.asarray(points, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ConfigurationError(f"points: expected shape (n, 2) with columns x, t, got {array.shape}")
+    x, t = array[:, 0], array[:, 1]
+    check_finite(x, t)
+    return x, t
+
+
+def check_finite(x: Array, t: Array) -> None:
+    """Raises a ConfigurationError unless all coordinates are finite and no time is negative."""
+    if not (np.isfinite(x).all() and np.isfinite(t).all()):
+        raise ConfigurationError("points: every x and t must be finite; drop NaN and infinite rows")
+    if t.size and t.min() < 0:
+        raise ConfigurationError(f"points: t must be >= 0 (the solution starts there), got {t.min():g}")
+
+
+def chunks(count: int, width: int) -> Iterator[slice]:
+    """Cuts `count` rows into slices whose `(rows, width)` temporaries stay below `CHUNK_ELEMENTS`."""
+    rows = max(1, CHUNK_ELEMENTS // width)
+    for start in range(0, count, rows):
+        yield slice(start, start + rows)
