@@ -1,0 +1,165 @@
+"""Collocation points as a `LightningDataModule`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.errors import ConfigurationError
+from pinnlab.points import PointStore
+from pinnlab.problems.base import Problem
+from pinnlab.samplers import Sampler, Sobol, seed_for
+
+
+class PointLoader:
+    """Yields the store's next batch, one dict per optimizer step.
+
+    A sized plain iterable rather than a `DataLoader`: there is nothing to collate, and Lightning prefetches
+    from loaders without a length, which would hand out new points one step late.
+    """
+
+    def __init__(self, store: PointStore, steps: int) -> None:
+        self._store, self._steps = store, steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for _ in range(self._steps):
+            yield self._store.batch()
+
+
+class _OneBatch:
+    """A loader of a single batch."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield self._batch
+
+
+class CollocationDataModule(L.LightningDataModule):
+    """Collocation points for a problem, sampled when training starts.
+
+    Args:
+        problem: gives conditions and regions.
+        points: points per condition: one number for all, or one for each by name.
+        sampler: the design of all conditions without one of their own. Sobol' by default: more even than random
+            points at the same cost.
+        samplers: designs of single conditions by name.
+        batch_size: points of a condition per step; None (the default) takes all, as quasi-Newton methods need.
+        held_out: points per condition on which the residual is checked at validation but never trained; a
+            residual much larger there than on the training points means that there are too few of those.
+        evaluation_points: size of the grid on which errors are measured.
+        steps_per_epoch: how many optimizer steps Lightning calls an epoch; it has no other meaning here.
+        seed: of all draws of points.
+
+    Raises:
+        ConfigurationError: at set-up, when a count does not fit the problem.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        points: int | dict[str, int] = 1000,
+        sampler: Sampler | None = None,
+        samplers: dict[str, Sampler] | None = None,
+        batch_size: int | None = None,
+        held_out: int = 1000,
+        evaluation_points: int = 20_000,
+        steps_per_epoch: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for key, value, least in (
+            ("held_out", held_out, 0),
+            ("evaluation_points", evaluation_points, 1),
+            ("steps_per_epoch", steps_per_epoch, 1),
+        ):
+            if value < least:
+                raise ConfigurationError(f"data.{key}: must be at least {least}, got {value}")
+        self.problem = problem
+        self.held_out, self.evaluation_points, self.seed = held_out, evaluation_points, seed
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        names = [name for name, c in problem.conditions.items() if c.fixed_points() is None]
+        self.counts = dict.fromkeys(names, points) if isinstance(points, int) else dict(points)
+        self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
+        self._store: PointStore | None = None
+
+    @property
+    def store(self) -> PointStore:
+        """The points as they stand; there once `setup` ran.
+
+        Raises:
+            ConfigurationError: before `setup`.
+        """
+        if self._store is None:
+            raise ConfigurationError("data: the points exist once training or validation has started")
+        return self._store
+
+    def setup(self, stage: str | None = None) -> None:
+        """Draws the points, in the module's dtype on its device."""
+        if self._store is None:
+            dtype, device = self._placement()
+            self._store = PointStore(
+                self.problem, self.counts, self.samplers, self.seed, self.batch_size, dtype, device
+            )
+
+    def train_dataloader(self) -> PointLoader:
+        """One dict per step: for each condition its rows."""
+        return PointLoader(self.store, self.steps_per_epoch)
+
+    def val_dataloader(self) -> _OneBatch:
+        """One batch: this rank's share of the evaluation points, the reference there, and held-out rows."""
+        return _OneBatch({**self._evaluation(), "held_out": self._held_out_rows()})
+
+    def test_dataloader(self) -> _OneBatch:
+        """The same as for validation."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> _OneBatch:
+        """One batch: the evaluation points, all of them on every rank."""
+        dtype, device = self._placement()
+        return _OneBatch({"points": self.problem.evaluation_points(self.evaluation_points).to(device, dtype)})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The points, for a checkpoint."""
+        return self.store.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:  # type: ignore[override]
+        """Continues with a checkpoint's points."""
+        self.store.load_state_dict(state_dict)
+
+    def _placement(self) -> tuple[torch.dtype, torch.device]:
+        if self.trainer is None:
+            return torch.float64, torch.device("cpu")
+        module = self.trainer.lightning_module
+        dtype = module.dtype if isinstance(module.dtype, torch.dtype) else torch.float64
+        return dtype, self.trainer.strategy.root_device
+
+    def _evaluation(self) -> dict[str, Tensor]:
+        dtype, device = self._placement()
+        points = distributed.shard(self.problem.evaluation_points(self.evaluation_points))
+        batch = {"points": points.to(device, dtype)}
+        reference = self.problem.reference_values(points)
+        return batch if reference is None else {**batch, "reference": reference.to(device, torch.float64)}
+
+    def _held_out_rows(self) -> dict[str, Tensor]:
+        dtype, device = self._placement()
+        rows = {}
+        for name, condition in self.problem.conditions.items():
+            if condition.region is not None and self.held_out:
+                seed = seed_for(self.seed, "held out", name)
+                points = Sobol().sample(condition.region, self.held_out, seed)
+                rows[name] = distributed.shard(condition.rows(points)).to(device, dtype)
+        return rows

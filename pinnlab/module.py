@@ -1,0 +1,303 @@
+"""`PINN`, the LightningModule: composes problem, network and phases; the mathematics is elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pinnlab import distributed
+from pinnlab.compilation import CompiledFunction, should_compile
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.metrics import MaxError, RelativeL2
+from pinnlab.networks import MLP, ScaledInput
+from pinnlab.optimizers import LBFGS, is_multi_eval, objective_changed
+from pinnlab.phases import OptimizerPhases, Phase
+from pinnlab.problems.base import Problem
+from pinnlab.residuals import ResidualSystem, Trial
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+Batch = dict[str, Any]
+
+
+def _outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets derivatives be computed in `Trainer.test` and `predict`, which run in inference mode."""
+
+    @functools.wraps(step)
+    def wrapped(self: PINN, batch: Batch, batch_idx: int) -> Any:
+        with torch.inference_mode(False), torch.no_grad():
+            return step(self, _normal_tensors(batch), batch_idx)
+
+    return wrapped
+
+
+def _normal_tensors(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return {key: _normal_tensors(value) for key, value in batch.items()}
+    return batch.clone() if isinstance(batch, Tensor) and batch.is_inference() else batch
+
+
+def default_phases() -> list[Phase]:
+    """Adam to get near, L-BFGS to get close: 2,000 steps at 1e-3, then 300 steps of ten iterations."""
+    return [
+        Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=2000),
+        Phase(LBFGS, steps=300),
+    ]
+
+
+class PINN(L.LightningModule):
+    """A physics-informed neural network as a LightningModule.
+
+    Training minimises the sum over the problem's conditions of weight times mean squared residual. Everything
+    is float64 unless said otherwise: quasi-Newton methods stall early in float32.
+
+    Args:
+        problem: what to solve.
+        network: a module `(n, d) -> (n, m)`, or a callable that builds one from the numbers of coordinates and
+            unknowns, such as `functools.partial(MLP, hidden=(30, 30))`. Default: `MLP` with its defaults.
+        phases: the optimizers, one after the other. Default: Adam, then L-BFGS (`default_phases`).
+        weights: factors of single conditions in the loss, by name; the others keep the problem's.
+        scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
+        engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
+        compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it.
+        dtype: `float64` or `float32`, of parameters and points.
+        seed: of the network's initial weights.
+
+    Raises:
+        ConfigurationError: an option is none of the possible ones, or a weight names no condition.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        network: Callable[[int, int], nn.Module] | nn.Module | None = None,
+        phases: Sequence[Phase] | None = None,
+        weights: dict[str, float] | None = None,
+        scale_inputs: bool = True,
+        engine: str = "auto",
+        compile: bool | str = "auto",
+        dtype: str = "float64",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if dtype not in DTYPES:
+            raise unknown("model.dtype", dtype, DTYPES)
+        self.problem = problem
+        self.phases = list(default_phases() if phases is None else phases)
+        if not self.phases:
+            raise ConfigurationError("model.phases: is empty; name at least one optimizer")
+        self.phase = 0
+        self.evaluations = 0
+        self.trial = Trial(problem, _build_network(problem, network, scale_inputs, seed))
+        self.register_buffer("loss_weights", _loss_weights(problem, weights))
+        self.to(DTYPES[dtype])
+        self.system = ResidualSystem(problem, self.trial, engine)
+        self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
+        self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
+        self._compile = compile
+        should_compile(compile, 0, torch.device("cpu"))
+        self._squared_sums: Callable[..., Tensor] = self.system.squared_sums
+        self._seen_version = 0
+        self._last: dict[str, Tensor] = {}
+
+    def forward(self, points: Tensor) -> Tensor:
+        """The unknowns at `(n, d)` points, `(n, m)`."""
+        return self.trial(points)
+
+    # ------------------------------------------------------------------------------ set-up
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """The callback that moves from phase to phase is always there."""
+        return [OptimizerPhases()]
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the current phase only, with its scheduler."""
+        phase = self.phases[self.phase]
+        optimizer = phase.optimizer([p for p in self.trial.parameters() if p.requires_grad])
+        if phase.scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": phase.scheduler(optimizer), "interval": "step"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Chooses engine and compilation once device and phases are known."""
+        self.system.resolve_engine()
+        planned = sum(phase.planned_evaluations() for phase in self.phases)
+        if self.trainer.max_steps >= 0:
+            planned = min(planned, 20 * self.trainer.max_steps)
+        compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
+        self._squared_sums = CompiledFunction(self.system.squared_sums) if compiles else self.system.squared_sums
+
+    # ---------------------------------------------------------------------------- training
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Tells the optimizer when points or weights are not those of the last step."""
+        version = self._store_version()
+        if version != self._seen_version:
+            self._seen_version = version
+            for optimizer in self.trainer.optimizers:
+                objective_changed(optimizer)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss: its value is that of all ranks' points, its gradient this rank's part.
+
+        Every rank's line search sees the same numbers, and DDP's average of the gradients is the gradient of
+        the global loss, also with uneven shares. One collective.
+        """
+        self.evaluations += 1
+        sums = self._squared_sums(self.trial.tensors(), batch)
+        counts = sums.new_tensor([len(rows) for rows in batch.values()])
+        world = distributed.world_size()
+        if world == 1:
+            terms = sums / counts
+            loss = (self.loss_weights * terms).sum()
+        else:
+            total_sums, counts = distributed.all_sum(torch.stack([sums.detach(), counts]))
+            terms = total_sums / counts
+            local = (self.loss_weights * sums / counts).sum() * world + self._touch_all_parameters()
+            loss = local + ((self.loss_weights * terms).sum() - local).detach()
+        self._last = {"total": loss.detach(), **dict(zip(batch, terms.detach(), strict=True))}
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips only for optimizers that take one gradient per step: a line search needs the true ones."""
+        if not is_multi_eval(_unwrapped(optimizer)):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log_dict(
+                {
+                    **{f"loss/{name}": value for name, value in self._last.items()},
+                    **{f"coefficient/{k}": v.detach() for k, v in self.system.coefficient_values().items()},
+                    "training/gradient_norm": self.gradient_norm(),
+                    "training/evaluations": float(self.evaluations),
+                    "training/phase": float(self.phase + 1),
+                },
+                batch_size=1,
+            )
+
+    def current_loss(self) -> float:
+        """The global loss at the last evaluation that the optimizer kept."""
+        kept = getattr(_unwrapped(self.trainer.optimizers[0]), "loss", None)
+        return float(self._last["total"] if kept is None else kept)
+
+    def loss_terms(self) -> dict[str, float]:
+        """The last evaluation's loss and the mean square of each condition."""
+        return {name: float(value) for name, value in self._last.items()}
+
+    def gradient_norm(self) -> float:
+        """The 2-norm of the loss's gradient at the last evaluation."""
+        gradients = [p.grad for p in self.trial.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients)) if gradients else float("nan")
+
+    # -------------------------------------------------------------------------- evaluation
+
+    @_outside_inference_mode
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulates the errors against the reference and logs the residual on held-out points."""
+        if "reference" in batch:
+            prediction = self.trial(batch["points"])
+            for column, name in enumerate(self.problem.unknowns):
+                pair = (prediction[:, column], batch["reference"][:, column])
+                self.errors[name].update(*pair)
+                self.max_errors[name].update(*pair)
+                self.log(f"relative_l2/{name}", self.errors[name], batch_size=1)
+                self.log(f"max_error/{name}", self.max_errors[name], batch_size=1)
+        for name, value in self._mean_squares(batch["held_out"]).items():
+            self.log(f"held_out/{name}", value, batch_size=1)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same as in validation."""
+        self.validation_step(batch, batch_idx)
+
+    @_outside_inference_mode
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The solution at the batch's points."""
+        return {"points": batch["points"], "prediction": self.trial(batch["points"])}
+
+    # ------------------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what is neither a parameter nor a callback's: counters, and whose checkpoint it is."""
+        checkpoint["pinnlab"] = {
+            "problem": self.problem.name,
+            "evaluations": self.evaluations,
+            "seen_version": self._seen_version,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another problem, and restores the counters."""
+        saved = checkpoint.get("pinnlab")
+        if saved is None:
+            raise ConfigurationError("ckpt_path: this is not a checkpoint of pinnlab")
+        if saved["problem"] != self.problem.name:
+            raise ConfigurationError(
+                f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {self.problem.name}"
+            )
+        own = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        for name, tensor in checkpoint["state_dict"].items():
+            if own.get(name) != tensor.shape:
+                raise ConfigurationError(
+                    f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
+                    f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"
+                )
+        self.evaluations = saved["evaluations"]
+        self._seen_version = saved["seen_version"]
+
+    # ----------------------------------------------------------------------------- details
+
+    def _mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean squared residual of each condition over all ranks' rows."""
+        if not rows:
+            return {}
+        residuals = self.system.residuals(rows)
+        sums = torch.stack([r.square().sum() for r in residuals.values()])
+        counts = sums.new_tensor([len(r) for r in residuals.values()])
+        sums, counts = distributed.all_sum(torch.stack([sums, counts]))
+        return dict(zip(residuals, sums / counts, strict=True))
+
+    def _store_version(self) -> int:
+        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
+        return 0 if store is None else int(store.version)
+
+    def _touch_all_parameters(self) -> Tensor:
+        """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
+        return 0.0 * torch.stack([p.reshape(-1)[0] for p in self.trial.parameters()]).sum()
+
+
+def _unwrapped(optimizer: Any) -> Optimizer:
+    return getattr(optimizer, "_optimizer", optimizer)
+
+
+def _build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
+    """Builds the network from its own seed, leaving the global random state alone."""
+    if not isinstance(network, nn.Module):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
+    return ScaledInput(network, problem.domain.low, problem.domain.high) if scale_inputs else network
+
+
+def _loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
+    values = {name: condition.weight for name, condition in problem.conditions.items()}
+    for name, weight in (weights or {}).items():
+        if name not in values:
+            raise unknown("condition in model.weights", name, values)
+        if weight < 0:
+            raise ConfigurationError(f"model.weights.{name}: {weight} is negative; use 0 to switch it off")
+        values[name] = weight
+    return torch.tensor(list(values.values()), dtype=torch.float64)

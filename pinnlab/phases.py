@@ -1,0 +1,252 @@
+"""Phases of training: one optimizer after the other inside one `Trainer.fit`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.optimizer import _optimizers_to_device
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import _init_optimizers_and_lr_schedulers
+from torch.optim import Optimizer
+
+from pinnlab import distributed
+from pinnlab.criteria import Criterion, Progress
+from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.optimizers import is_multi_eval
+
+
+@dataclass
+class Phase:
+    """A stretch of training with one optimizer.
+
+    Args:
+        optimizer: builds the optimizer from the parameters; a class path in YAML, in Python for example
+            `functools.partial(torch.optim.Adam, lr=1e-3)`.
+        steps: optimizer steps at most; an L-BFGS step is ten iterations.
+        until: a criterion that may end the phase earlier.
+        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
+
+    Raises:
+        ConfigurationError: `steps` is not positive.
+    """
+
+    optimizer: OptimizerCallable
+    steps: int | None = None
+    until: Criterion | None = None
+    scheduler: LRSchedulerCallable | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise ConfigurationError(f"model.phases.steps: must be at least 1, got {self.steps}")
+
+    def sample_optimizer(self) -> Optimizer:
+        """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
+        return self.optimizer([torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))])
+
+    def planned_evaluations(self) -> int:
+        """How often the loss will be evaluated, about; a phase without a number of steps counts 10,000."""
+        if self.steps is None:
+            return 10_000
+        optimizer = self.sample_optimizer()
+        options = optimizer.defaults
+        per_step = options.get("iterations", options.get("max_iter", 10)) if is_multi_eval(optimizer) else 1
+        return self.steps * int(per_step)
+
+
+@dataclass
+class PhaseRecord:
+    """What a phase did, for the summary.
+
+    Attributes:
+        optimizer: the optimizer's class name.
+        steps: optimizer steps made.
+        evaluations: loss and gradient evaluations made.
+        seconds: wall time, of all sessions of a resumed run.
+        loss: the loss at its end.
+        stopped: why it ended, in words.
+    """
+
+    optimizer: str
+    steps: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
+    stopped: str = StopReason.RUNNING.value
+
+
+class OptimizerPhases(L.Callback):
+    """Moves a module from phase to phase; the module adds this callback itself.
+
+    Decides after every step whether the phase is over: its steps are made, its criterion is met, or its
+    optimizer stalled. All ranks decide alike. The last phase's end ends the training.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[PhaseRecord] = []
+        self.finished = False
+        self._watch = time.perf_counter()
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks the phases against the trainer and starts with the first; a checkpoint overrides that later."""
+        if stage != "fit":
+            return
+        _check_phases(trainer, pl_module)
+        pl_module.phase = 0
+        self.finished = False
+        self.records = [_new_record(pl_module.phases[0])]
+        for phase in pl_module.phases:
+            if phase.until is not None:
+                phase.until.reset()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Starts the clock; a run that was resumed after its end stops at once."""
+        self._watch = time.perf_counter()
+        self._fit_points(trainer)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> int | None:
+        """Skips everything when a finished run was resumed."""
+        if self.finished:
+            trainer.should_stop = True
+            return -1
+        return None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the step and moves on when the phase is over."""
+        if self.finished:
+            return
+        phase, record = pl_module.phases[pl_module.phase], self.records[-1]
+        self._count(pl_module, record)
+        reason = self._over(phase, record, trainer.optimizers[0], pl_module)
+        if not distributed.any_rank(reason is not None, pl_module.device):
+            return
+        record.stopped = reason or StopReason.CRITERION.value
+        trainer.print(f"phase {pl_module.phase + 1} ({record.optimizer}) ends after {record.steps} steps: {record.stopped}")
+        if pl_module.phase + 1 < len(pl_module.phases):
+            self.install(trainer, pl_module, pl_module.phase + 1)
+            self.records.append(_new_record(pl_module.phases[pl_module.phase]))
+        else:
+            self.finished = True
+            trainer.should_stop = True
+
+    def install(self, trainer: L.Trainer, pl_module: Any, phase: int) -> None:
+        """Builds the optimizer of a phase in place of the present one.
+
+        Lightning has no public way to do this in mid-run; its own builder keeps wrappers, schedulers and
+        checkpoints consistent. `tests/test_phases.py` says so when a new Lightning moves it.
+        """
+        pl_module.phase = phase
+        pl_module.zero_grad(set_to_none=True)
+        strategy = trainer.strategy
+        strategy.optimizers, strategy.lr_scheduler_configs = _init_optimizers_and_lr_schedulers(pl_module)
+        _optimizers_to_device(strategy.optimizers, strategy.root_device)
+        self._fit_points(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Notes that the run did not end by itself."""
+        if self.records and not self.finished:
+            self.records[-1].stopped = StopReason.INTERRUPTED.value
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Notes why the last phase ended when something else than its own rule ended it."""
+        if self.records and self.records[-1].stopped == StopReason.RUNNING.value:
+            self.records[-1].stopped = "the trainer ended the run"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Records and the rest that later decisions depend on; primitives only."""
+        return {"records": [asdict(record) for record in self.records], "finished": self.finished}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        self.records = [PhaseRecord(**record) for record in state_dict["records"]]
+        self.finished = state_dict["finished"]
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds the phase's number and its criterion's memory."""
+        until = pl_module.phases[pl_module.phase].until
+        checkpoint["pinnlab_phase"] = {
+            "number": pl_module.phase,
+            "count": len(pl_module.phases),
+            "until": None if until is None else until.state_dict(),
+        }
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Goes to the checkpoint's phase, before Lightning restores the optimizer."""
+        saved = checkpoint["pinnlab_phase"]
+        if saved["count"] != len(pl_module.phases):
+            raise ConfigurationError(
+                f"ckpt_path: the checkpoint's run has {saved['count']} phases, this run {len(pl_module.phases)}"
+            )
+        pl_module.phase = saved["number"]
+        until = pl_module.phases[pl_module.phase].until
+        if until is not None and saved["until"] is not None:
+            until.load_state_dict(saved["until"])
+        if trainer.strategy.optimizers:  # strategies that restore after their optimizers were built
+            self.install(trainer, pl_module, pl_module.phase)
+
+    def _count(self, pl_module: Any, record: PhaseRecord) -> None:
+        now = time.perf_counter()
+        record.seconds += now - self._watch
+        self._watch = now
+        record.steps += 1
+        record.evaluations = pl_module.evaluations - sum(r.evaluations for r in self.records[:-1])
+        record.loss = pl_module.current_loss()
+
+    def _over(self, phase: Phase, record: PhaseRecord, optimizer: Optimizer, pl_module: Any) -> str | None:
+        """Why the phase is over, or None."""
+        met = False
+        if phase.until is not None:
+            norm = pl_module.gradient_norm()
+            met = phase.until.update(Progress(record.steps, record.evaluations, record.loss, norm))
+        if getattr(optimizer, "status", None) is StopReason.STALLED:
+            return StopReason.STALLED.value
+        if phase.until is not None and met:
+            return phase.until.reason
+        if phase.steps is not None and record.steps >= phase.steps:
+            return StopReason.STEPS.value
+        return None
+
+    def _fit_points(self, trainer: L.Trainer) -> None:
+        """An optimizer that evaluates several times per step gets all points, not a mini-batch."""
+        store = getattr(getattr(trainer, "datamodule", None), "store", None)
+        if store is not None:
+            store.full_batch = is_multi_eval(trainer.optimizers[0])
+
+
+def _new_record(phase: Phase) -> PhaseRecord:
+    return PhaseRecord(type(phase.sample_optimizer()).__name__)
+
+
+def _check_phases(trainer: L.Trainer, module: Any) -> None:
+    """Refuses what cannot work, before the first step."""
+    strategy = type(trainer.strategy).__name__
+    if strategy not in ("SingleDeviceStrategy", "DDPStrategy") or "spawn" in str(trainer.strategy.launcher):
+        raise ConfigurationError(
+            f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
+        )
+    last = module.phases[-1]
+    if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
+        raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
+    several = [p for p in map(_sampled, module.phases) if is_multi_eval(p)]
+    if not several:
+        return
+    name = type(several[0]).__name__
+    if trainer.accumulate_grad_batches != 1:
+        raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {name}, which calls the loss itself")
+    if "mixed" in str(trainer.precision) or str(trainer.precision).startswith(("16", "bf16")):
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
+        )
+
+
+def _sampled(phase: Phase) -> Optimizer:
+    return phase.sample_optimizer()
+
+
+OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]

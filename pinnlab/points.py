@@ -1,0 +1,157 @@
+"""The point store: which collocation points every condition has at the moment, the same on all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.base import Problem
+from pinnlab.samplers import Sampler, seed_for
+
+
+class PointStore:
+    """The GLOBAL set of points of each condition; every rank keeps all of it and trains on its share.
+
+    Points change only between optimizer steps, by `replace`; every change counts `version` up, which tells
+    optimizers that they face another objective. Random draws are numbered by `counter`, so that a resumed run
+    draws what the uninterrupted one would have drawn, and all ranks draw alike.
+
+    Args:
+        problem: gives conditions and regions.
+        counts: how many points each condition gets; conditions that bring their own need none.
+        samplers: the design for each condition.
+        seed: of all draws.
+        batch_size: points of a condition per step, or None for all of them; a smaller set is taken whole.
+        dtype: of the points; the module's.
+        device: where the points live.
+
+    Raises:
+        ConfigurationError: a name is not a condition, a condition has no count, or a count is below 1.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        counts: Mapping[str, int],
+        samplers: Mapping[str, Sampler],
+        seed: int,
+        batch_size: int | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        _check(problem, counts, samplers, batch_size)
+        self.problem, self.samplers, self.seed = problem, dict(samplers), seed
+        self.batch_size, self.dtype, self.device = batch_size, dtype, torch.device(device)
+        self.full_batch = False
+        self.version, self.counter, self.cursor = 0, 0, 0
+        self.rows: dict[str, Tensor] = {}
+        self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
+        for name, condition in problem.conditions.items():
+            own = condition.fixed_points()
+            points = own if own is not None else self.draw(name, counts[name])
+            self.rows[name] = self._rows(name, points)
+
+    def draw(self, name: str, count: int, sampler: Sampler | None = None) -> Tensor:
+        """Fresh points `(count, d)` in a condition's region, in float64 on the CPU; the same on all ranks.
+
+        Args:
+            name: the condition.
+            count: how many.
+            sampler: the design; default: the condition's own.
+        """
+        region = self.problem.conditions[name].region
+        if region is None:
+            raise ConfigurationError(f"condition {name!r} brings its own points; nothing can be drawn for it")
+        self.counter += 1
+        return (sampler or self.samplers[name]).sample(region, count, seed_for(self.seed, name, self.counter))
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A generator for one random decision, the same on all ranks and after a resume."""
+        self.counter += 1
+        return torch.Generator().manual_seed(seed_for(self.seed, purpose, self.counter))
+
+    def points(self, name: str) -> Tensor:
+        """The points `(n, d)` of a condition, of all ranks."""
+        return self.rows[name][:, : len(self.problem.coordinates)]
+
+    def replace(self, points: Mapping[str, Tensor]) -> None:
+        """Gives conditions new points `(n, d)`: a change of the objective."""
+        for name, new in points.items():
+            self.rows[name] = self._rows(name, new)
+        self.version += 1
+
+    def batch(self) -> dict[str, Tensor]:
+        """This rank's share of the next step's rows, by condition."""
+        if self.batch_size is None or self.full_batch:
+            if self._cache[0] != self.version:
+                shares = {name: distributed.shard(rows).contiguous() for name, rows in self.rows.items()}
+                self._cache = (self.version, shares)
+            return dict(self._cache[1])
+        self.cursor += 1
+        return {name: distributed.shard(self._mini_batch(name, rows)) for name, rows in self.rows.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on; tensors and primitives."""
+        return {
+            "problem": self.problem.name,
+            "rows": {name: rows.clone() for name, rows in self.rows.items()},
+            "version": self.version,
+            "counter": self.counter,
+            "cursor": self.cursor,
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from `state_dict`.
+
+        Raises:
+            ConfigurationError: the points belong to another problem.
+        """
+        shapes = {name: rows.shape[-1] for name, rows in state["rows"].items()}
+        if state["problem"] != self.problem.name or shapes != {n: r.shape[-1] for n, r in self.rows.items()}:
+            raise ConfigurationError(
+                f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
+                f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
+            )
+        self.rows = {
+            name: rows.to(self.device, self.dtype, copy=True) for name, rows in state["rows"].items()
+        }
+        self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
+        self.seed = state["seed"]
+        self._cache = (None, {})
+
+    def _rows(self, name: str, points: Tensor) -> Tensor:
+        rows = self.problem.conditions[name].rows(points.to("cpu", torch.float64))
+        return rows.to(self.device, self.dtype)
+
+    def _mini_batch(self, name: str, rows: Tensor) -> Tensor:
+        """The next slice of a pass over shuffled rows; every pass has its own permutation."""
+        size = self.batch_size or len(rows)
+        if size >= len(rows):
+            return rows
+        per_pass = len(rows) // size
+        number, slot = divmod(self.cursor - 1, per_pass)
+        seed = seed_for(self.seed, "pass", name, self.version, number)
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        return rows[order[slot * size : (slot + 1) * size].to(rows.device)]
+
+
+def _check(
+    problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, Sampler], batch_size: int | None
+) -> None:
+    for key, names in (("data.points", counts), ("data.samplers", samplers)):
+        for name in names:
+            if name not in problem.conditions:
+                raise unknown(f"condition in {key}", name, problem.conditions)
+    for name, condition in problem.conditions.items():
+        if condition.fixed_points() is None and counts.get(name, 0) < 1:
+            raise ConfigurationError(
+                f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
+            )
+    if batch_size is not None and batch_size < 1:
+        raise ConfigurationError(f"data.batch_size: must be at least 1, got {batch_size}; leave it out for all points")
