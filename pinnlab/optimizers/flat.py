@@ -1,0 +1,77 @@
+"""Parameters as one flat vector, and a closure as a function of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError
+
+
+def check_parameters(parameters: Sequence[Tensor]) -> None:
+    """Refuses parameters that do not fit into one real vector.
+
+    Raises:
+        ConfigurationError: when there is no parameter, one is not real, or their dtypes differ.
+    """
+    dtypes = sorted({str(p.dtype) for p in parameters})
+    if len(dtypes) != 1 or not parameters[0].is_floating_point():
+        found = ", ".join(dtypes) or "no parameters"
+        raise ConfigurationError(f"params: need real parameters of one dtype, got {found}; convert the model")
+
+
+class FlatObjective:
+    """The loss and gradient that a closure computes, as a function of the flat vector of all parameters.
+
+    Args:
+        parameters: the tensors that the closure's loss depends on.
+        closure: computes the loss, calls `backward` and returns the loss.
+
+    Attributes:
+        evaluations: how often the closure was called.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], closure: Callable[[], Tensor]) -> None:
+        self._parameters = parameters
+        self._closure = closure
+        self._sizes = [p.numel() for p in parameters]
+        self.evaluations = 0
+
+    def point(self) -> Tensor:
+        """A copy `(n,)` of where the parameters are."""
+        return torch.cat([p.detach().reshape(-1) for p in self._parameters])
+
+    def move(self, point: Tensor) -> None:
+        """Writes a flat vector `(n,)` into the parameters."""
+        with torch.no_grad():
+            for parameter, part in zip(self._parameters, point.split(self._sizes), strict=True):
+                parameter.copy_(part.view_as(parameter))
+
+    def leave_gradient(self, gradient: Tensor) -> None:
+        """Writes `(n,)` into the gradients, so that who looks at them next sees the accepted point's."""
+        for parameter, part in zip(self._parameters, gradient.split(self._sizes), strict=True):
+            if parameter.grad is not None:
+                parameter.grad.copy_(part.view_as(parameter))
+
+    def __call__(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """Moves to `point` and evaluates the closure there.
+
+        Returns:
+            The loss, detached, as the closure returned it, and the gradient `(n,)`. A parameter that the
+            loss does not reach has gradient zero.
+
+        Raises:
+            ConfigurationError: when the closure returns no loss.
+        """
+        self.move(point)
+        for parameter in self._parameters:
+            parameter.grad = None
+        with torch.enable_grad():
+            loss = self._closure()
+        self.evaluations += 1
+        if loss is None:
+            raise ConfigurationError("closure: returned None; it must return the loss")
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        return torch.as_tensor(loss).detach(), torch.cat([p.detach().reshape(-1) for p in parts])

@@ -1,0 +1,28 @@
+"""What an optimizer needs from the training loop, for ours and for torch's alike."""
+
+from __future__ import annotations
+
+import torch
+from torch.optim import Optimizer
+
+
+def is_multi_eval(optimizer: Optimizer) -> bool:
+    """True when `step` calls its closure several times: no gradient clipping, no moving points in between."""
+    return bool(getattr(optimizer, "multi_eval", False)) or isinstance(optimizer, torch.optim.LBFGS)
+
+
+def objective_changed(optimizer: Optimizer) -> None:
+    """Tells an optimizer that points or loss weights changed since its last step.
+
+    An optimizer with a method `objective_changed` decides itself what survives. torch's L-BFGS would reuse a
+    gradient of the old objective, so it forgets all but its count of evaluations. First-order optimizers keep
+    their moments: they are running averages that are meant to outlive a batch.
+    """
+    method = getattr(optimizer, "objective_changed", None)
+    if method is not None:
+        method()
+    elif isinstance(optimizer, torch.optim.LBFGS):
+        for state in optimizer.state.values():
+            counted = {key: state[key] for key in ("func_evals",) if key in state}
+            state.clear()
+            state.update(counted)
