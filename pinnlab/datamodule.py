@@ -95,6 +95,7 @@ class CollocationDataModule(L.LightningDataModule):
         self.counts = dict.fromkeys(names, points) if isinstance(points, int) else dict(points)
         self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
         self._store: PointStore | None = None
+        self._evaluation: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def store(self) -> PointStore:
@@ -121,7 +122,7 @@ class CollocationDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> _OneBatch:
         """One batch: this rank's share of the evaluation points, the reference there, and held-out rows."""
-        return _OneBatch({**self._evaluation(), "held_out": self._held_out_rows()})
+        return _OneBatch({**self._evaluation_share(), "held_out": self._held_out_rows()})
 
     def test_dataloader(self) -> _OneBatch:
         """The same as for validation."""
@@ -147,12 +148,18 @@ class CollocationDataModule(L.LightningDataModule):
         dtype = module.dtype if isinstance(module.dtype, torch.dtype) else torch.float64
         return dtype, self.trainer.strategy.root_device
 
-    def _evaluation(self) -> dict[str, Tensor]:
+    def evaluation_set(self) -> tuple[Tensor, Tensor | None]:
+        """The evaluation points `(n, d)` and the reference there `(n, m)`, if any; all of them, on the CPU."""
+        if self._evaluation is None:
+            points = self.problem.evaluation_points(self.evaluation_points)
+            self._evaluation = (points, self.problem.reference_values(points))
+        return self._evaluation
+
+    def _evaluation_share(self) -> dict[str, Tensor]:
         dtype, device = self._placement()
-        points = distributed.shard(self.problem.evaluation_points(self.evaluation_points))
-        batch = {"points": points.to(device, dtype)}
-        reference = self.problem.reference_values(points)
-        return batch if reference is None else {**batch, "reference": reference.to(device, torch.float64)}
+        points, reference = self.evaluation_set()
+        batch = {"points": distributed.shard(points).to(device, dtype)}
+        return batch if reference is None else {**batch, "reference": distributed.shard(reference).to(device)}
 
     def _held_out_rows(self) -> dict[str, Tensor]:
         dtype, device = self._placement()

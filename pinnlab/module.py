@@ -139,7 +139,7 @@ class PINN(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
-        version = self._store_version()
+        version = self.objective_version()
         if version != self._seen_version:
             self._seen_version = version
             for optimizer in self.trainer.optimizers:
@@ -191,9 +191,18 @@ class PINN(L.LightningModule):
             )
 
     def current_loss(self) -> float:
-        """The global loss at the last evaluation that the optimizer kept."""
-        kept = getattr(_unwrapped(self.trainer.optimizers[0]), "loss", None)
-        return float(self._last["total"] if kept is None else kept)
+        """The global loss at the last evaluation that the optimizer kept; NaN before the first."""
+        kept = getattr(self.current_optimizer(), "loss", None)
+        return float(self._last.get("total", float("nan")) if kept is None else kept)
+
+    def current_optimizer(self) -> Optimizer:
+        """The optimizer of the current phase, without Lightning's wrapper."""
+        return _unwrapped(self.trainer.optimizers[0])
+
+    def objective_version(self) -> int:
+        """Counts changes of the points; the loss before and after one cannot be compared."""
+        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
+        return 0 if store is None else int(store.version)
 
     def loss_terms(self) -> dict[str, float]:
         """The last evaluation's loss and the mean square of each condition."""
@@ -228,6 +237,23 @@ class PINN(L.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The solution at the batch's points."""
         return {"points": batch["points"], "prediction": self.trial(batch["points"])}
+
+    def measure_errors(self, data: Any) -> dict[str, float]:
+        """The relative L2 error of each unknown with the present weights; empty without a reference.
+
+        A collective: all ranks call it.
+        """
+        points, reference = data.evaluation_set()
+        if reference is None:
+            return {}
+        with torch.no_grad():
+            prediction = self.trial(distributed.shard(points).to(self.device, self.dtype))
+        errors = {}
+        for column, name in enumerate(self.problem.unknowns):
+            metric = RelativeL2().to(self.device)
+            metric.update(prediction[:, column], distributed.shard(reference)[:, column].to(self.device))
+            errors[name] = float(metric.compute())
+        return errors
 
     # ------------------------------------------------------------------------- checkpoints
 
@@ -269,10 +295,6 @@ class PINN(L.LightningModule):
         counts = sums.new_tensor([len(r) for r in residuals.values()])
         sums, counts = distributed.all_sum(torch.stack([sums, counts]))
         return dict(zip(residuals, sums / counts, strict=True))
-
-    def _store_version(self) -> int:
-        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
-        return 0 if store is None else int(store.version)
 
     def _touch_all_parameters(self) -> Tensor:
         """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""

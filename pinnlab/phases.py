@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -127,7 +126,7 @@ class OptimizerPhases(L.Callback):
         if not distributed.any_rank(reason is not None, pl_module.device):
             return
         record.stopped = reason or StopReason.CRITERION.value
-        trainer.print(f"phase {pl_module.phase + 1} ({record.optimizer}) ends after {record.steps} steps: {record.stopped}")
+        trainer.print(f"phase {pl_module.phase + 1} ({record.optimizer}), {record.steps} steps: {record.stopped}")
         if pl_module.phase + 1 < len(pl_module.phases):
             self.install(trainer, pl_module, pl_module.phase + 1)
             self.records.append(_new_record(pl_module.phases[pl_module.phase]))
@@ -147,6 +146,12 @@ class OptimizerPhases(L.Callback):
         strategy.optimizers, strategy.lr_scheduler_configs = _init_optimizers_and_lr_schedulers(pl_module)
         _optimizers_to_device(strategy.optimizers, strategy.root_device)
         self._fit_points(trainer)
+
+    def stop(self, trainer: L.Trainer, reason: StopReason) -> None:
+        """Ends the training for a reason that is not a phase's own."""
+        self.records[-1].stopped = reason.value
+        self.finished = True
+        trainer.should_stop = True
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Notes that the run did not end by itself."""
@@ -233,7 +238,7 @@ def _check_phases(trainer: L.Trainer, module: Any) -> None:
     last = module.phases[-1]
     if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
-    several = [p for p in map(_sampled, module.phases) if is_multi_eval(p)]
+    several = [o for o in (phase.sample_optimizer() for phase in module.phases) if is_multi_eval(o)]
     if not several:
         return
     name = type(several[0]).__name__
@@ -243,10 +248,3 @@ def _check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
-
-
-def _sampled(phase: Phase) -> Optimizer:
-    return phase.sample_optimizer()
-
-
-OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]

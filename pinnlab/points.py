@@ -54,7 +54,7 @@ class PointStore:
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
             points = own if own is not None else self.draw(name, counts[name])
-            self.rows[name] = self._rows(name, points)
+            self.rows[name] = self.as_rows(name, points)
 
     def draw(self, name: str, count: int, sampler: Sampler | None = None) -> Tensor:
         """Fresh points `(count, d)` in a condition's region, in float64 on the CPU; the same on all ranks.
@@ -82,7 +82,7 @@ class PointStore:
     def replace(self, points: Mapping[str, Tensor]) -> None:
         """Gives conditions new points `(n, d)`: a change of the objective."""
         for name, new in points.items():
-            self.rows[name] = self._rows(name, new)
+            self.rows[name] = self.as_rows(name, new)
         self.version += 1
 
     def batch(self) -> dict[str, Tensor]:
@@ -125,7 +125,8 @@ class PointStore:
         self.seed = state["seed"]
         self._cache = (None, {})
 
-    def _rows(self, name: str, points: Tensor) -> Tensor:
+    def as_rows(self, name: str, points: Tensor) -> Tensor:
+        """Points `(n, d)` with a condition's extras, in the store's dtype on its device."""
         rows = self.problem.conditions[name].rows(points.to("cpu", torch.float64))
         return rows.to(self.device, self.dtype)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pinnlab.compilation import CompiledFunction
 from pinnlab.derivatives import Field, partials, resolve_engine
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
@@ -105,9 +104,16 @@ class ResidualSystem:
         """The sum of squared residuals of each condition, over points and equations, `(conditions,)`."""
         return torch.stack([r.square().sum() for r in self.residuals(batch, parameters).values()])
 
-    def compiled_squared_sums(self) -> CompiledFunction:
-        """`squared_sums`, compiled at the first call."""
-        return CompiledFunction(self.squared_sums)
+    def score(self, name: str, rows: Tensor, chunk: int = 10_000) -> Tensor:
+        """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations.
+
+        Args:
+            name: the condition.
+            rows: `(n, d + k)`, see `Condition.rows`.
+            chunk: rows at a time, to bound the memory that a large pool takes.
+        """
+        parts = [self.residuals({name: part})[name].norm(dim=-1) for part in rows.split(chunk)]
+        return torch.cat(parts)
 
     def _residual(self, condition: Condition, rows: Tensor, parameters: Parameters | None) -> Iterable[Tensor]:
         d = len(self.problem.coordinates)

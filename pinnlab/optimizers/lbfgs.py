@@ -112,6 +112,11 @@ class LBFGS(Optimizer):
         """How often the closure was called since the optimizer was made, also before a resume."""
         return self._memory.get("evaluations", 0)
 
+    @property
+    def loss(self) -> float | None:
+        """The loss at the accepted point; None before the first step and after a change of the objective."""
+        return self._memory.get("loss")
+
     def objective_changed(self) -> None:
         """Forgets what belongs to the old objective: the kept loss and gradient, and the curvature pairs."""
         self._forget()

@@ -14,7 +14,7 @@ from torch import Tensor
 from pinnlab.derivatives import RecordingField, Wanted
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
+from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
@@ -123,6 +123,10 @@ class Problem:
     def coordinates(self) -> tuple[str, ...]:
         """The names of the coordinates, one per column of points."""
         return self.domain.coordinates
+
+    def differential_equations(self) -> list[str]:
+        """The names of the conditions that are equations in a region."""
+        return [name for name, condition in self.conditions.items() if isinstance(condition, Residual)]
 
     def reference(self) -> Reference | None:
         """The solution, or None when it is not known."""

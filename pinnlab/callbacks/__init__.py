@@ -1,0 +1,21 @@
+"""Callbacks: they decide *when* something happens; the mathematics is in the layers below."""
+
+from pinnlab.callbacks.figures import SolutionFigures
+from pinnlab.callbacks.interruption import GracefulStop
+from pinnlab.callbacks.prediction import SolutionWriter
+from pinnlab.callbacks.progress import PhaseProgressBar
+from pinnlab.callbacks.resampling import ResidualResampling
+from pinnlab.callbacks.rollback import Rollback
+from pinnlab.callbacks.summary import RunSummary
+from pinnlab.phases import OptimizerPhases
+
+__all__ = [
+    "GracefulStop",
+    "OptimizerPhases",
+    "PhaseProgressBar",
+    "ResidualResampling",
+    "Rollback",
+    "RunSummary",
+    "SolutionFigures",
+    "SolutionWriter",
+]

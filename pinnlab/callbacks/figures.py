@@ -1,0 +1,73 @@
+"""Figures in TensorBoard: the solution, its error, and where the points are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.plotting import points_figure, solution_figure
+
+
+class SolutionFigures(L.Callback):
+    """Draws solution, error and collocation points for TensorBoard; does nothing with other loggers.
+
+    Args:
+        every: validations between two drawings; the end of the run is always drawn. A drawing takes about half
+            a second, so 10 keeps it below a few percent of a run.
+
+    Raises:
+        ConfigurationError: `every` is below 1.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        if every < 1:
+            raise ConfigurationError(f"SolutionFigures.every: must be at least 1, got {every}")
+        self.every = every
+        self._count = 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Draws at every so many validations during training."""
+        if trainer.sanity_checking or not trainer.training and trainer.state.fn != "fit":
+            return
+        if self._count % self.every == 0:
+            self._draw(trainer, pl_module)
+        self._count += 1
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Draws the end of the run."""
+        self._draw(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many validations there were."""
+        return {"count": self._count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues counting."""
+        self._count = state_dict["count"]
+
+    @rank_zero_only
+    def _draw(self, trainer: L.Trainer, pl_module: Any) -> None:
+        writers = [lg.experiment for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)]
+        data = getattr(trainer, "datamodule", None)
+        if not writers or data is None:
+            return
+        problem, (points, reference) = pl_module.problem, data.evaluation_set()
+        with torch.no_grad():
+            prediction = pl_module(points.to(pl_module.device, pl_module.dtype)).cpu().to(torch.float64)
+        figures = {"points": points_figure(_point_cloud(data.store), problem.coordinates)}
+        for column, name in enumerate(problem.unknowns):
+            exact = None if reference is None else reference[:, column]
+            figures[f"solution/{name}"] = solution_figure(
+                points, prediction[:, column], exact, problem.coordinates, name
+            )
+        for tag, figure in figures.items():
+            writers[0].add_figure(tag, figure, global_step=trainer.global_step, close=False)
+
+
+def _point_cloud(store: Any) -> dict[str, Any]:
+    return {name: store.points(name).cpu() for name in store.rows}

@@ -1,0 +1,106 @@
+"""The end of a run: a short table, and `summary.json` in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from pinnlab import distributed
+from pinnlab.callbacks.prediction import free_path
+from pinnlab.phases import OptimizerPhases
+
+
+class RunSummary(L.Callback):
+    """Prints what a run reached, and writes it to `summary.json` beside the logs.
+
+    Without a logger there is no run folder, and nothing is written.
+
+    Args:
+        recipe: the name to give the run; default: the problem's.
+    """
+
+    def __init__(self, recipe: str | None = None) -> None:
+        self.recipe = recipe
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measures the error of the final weights, prints and writes."""
+        summary = self.summarise(trainer, pl_module)
+        folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
+        self._report(summary, folder)
+
+    def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
+        """Everything about the run in primitives. A collective: all ranks call it."""
+        phases = next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases))  # type: ignore[attr-defined]
+        records = [asdict(record) for record in phases.records]
+        store = trainer.datamodule.store  # type: ignore[attr-defined]
+        return {
+            "recipe": self.recipe or pl_module.problem.name,
+            "problem": pl_module.problem.name,
+            "relative_l2": pl_module.measure_errors(trainer.datamodule),  # type: ignore[attr-defined]
+            "loss": pl_module.current_loss(),
+            "seconds": sum(record["seconds"] for record in records),
+            "steps": trainer.global_step,
+            "evaluations": pl_module.evaluations,
+            "phases": records,
+            "points": {name: len(rows) for name, rows in store.rows.items()},
+            "coefficients": {k: float(v) for k, v in pl_module.system.coefficient_values().items()},
+            "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
+            "dtype": str(pl_module.dtype).removeprefix("torch."),
+            "processes": distributed.world_size(),
+            "device": str(pl_module.device),
+            "torch": torch.__version__,
+        }
+
+    @rank_zero_only
+    def _report(self, summary: dict[str, Any], folder: str | None) -> None:
+        Console().print(_table(summary))
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            path = free_path(Path(folder) / "summary.json")
+            temporary = path.with_suffix(".partial")
+            temporary.write_text(json.dumps(_finite(summary), indent=2) + "\n")
+            os.replace(temporary, path)
+            print(f"wrote {path}")
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    errors = ", ".join(f"{name} {value:.3e}" for name, value in summary["relative_l2"].items()) or "no reference"
+    found = ", ".join(f"{name} = {value:.6g}" for name, value in summary["coefficients"].items())
+    table = Table(title=f"{summary['recipe']}: relative L2 error {errors}", title_justify="left")
+    for heading in ("phase", "steps", "evaluations", "seconds", "loss"):
+        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    table.add_column("ended because", overflow="fold")
+    for record in summary["phases"]:
+        table.add_row(
+            record["optimizer"],
+            str(record["steps"]),
+            str(record["evaluations"]),
+            f"{record['seconds']:.1f}",
+            f"{record['loss']:.2e}",
+            record["stopped"],
+        )
+    points = ", ".join(f"{name} {count}" for name, count in summary["points"].items())
+    table.caption = f"{summary['parameters']} parameters, {summary['dtype']}, points: {points}" + (
+        f"; found {found}" if found else ""
+    )
+    return table
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for a number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not torch.isfinite(torch.tensor(value)):
+        return None
+    return value
