@@ -166,6 +166,7 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r".*predict returned None.*")
+    warnings.filterwarnings("ignore", message=r".*callback_metrics.*")
     warnings.showwarning = _one_line_warning
 
 
@@ -184,7 +185,7 @@ def run(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 130 interrupted, 143 terminated, 1 otherwise.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given, arguments = arguments, sys.argv[1:] if arguments is None else arguments
     if arguments == ["list"]:
         list_everything()
         return EXIT_DONE
@@ -200,7 +201,7 @@ def run(arguments: list[str] | None = None) -> int:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=arguments,
+            args=given,
         )
     except SystemExit as stop:
         return _exit_code(stop)

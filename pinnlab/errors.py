@@ -32,6 +32,7 @@ class StopReason(str, Enum):
     STALLED = "the line search found no further decrease"
     ROLLED_BACK = "the loss blew up and the run went back to the last snapshot"
     DIVERGED = "the loss blew up again after the allowed number of rollbacks"
+    TRAINER = "the trainer's limit was reached"
     INTERRUPTED = "the run was interrupted"
 
 

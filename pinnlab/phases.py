@@ -158,10 +158,11 @@ class OptimizerPhases(L.Callback):
         if self.records and not self.finished:
             self.records[-1].stopped = StopReason.INTERRUPTED.value
 
-    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Notes why the last phase ended when something else than its own rule ended it."""
+    def summary(self) -> list[dict[str, Any]]:
+        """The records as primitives, when training is over; says so where not a phase's own rule ended it."""
         if self.records and self.records[-1].stopped == StopReason.RUNNING.value:
-            self.records[-1].stopped = "the trainer ended the run"
+            self.records[-1].stopped = StopReason.TRAINER.value
+        return [asdict(record) for record in self.records]
 
     def state_dict(self) -> dict[str, Any]:
         """Records and the rest that later decisions depend on; primitives only."""

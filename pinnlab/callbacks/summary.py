@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ class RunSummary(L.Callback):
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
         phases = next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases))  # type: ignore[attr-defined]
-        records = [asdict(record) for record in phases.records]
+        records = phases.summary()
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         return {
             "recipe": self.recipe or pl_module.problem.name,

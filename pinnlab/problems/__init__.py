@@ -1,6 +1,8 @@
-"""Problems: what is solved. Each file is one partial differential equation with an independent reference."""
+"""Problems: what is solved. Each file is one family of differential equations with an independent reference."""
 
+from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
+from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
 from pinnlab.problems.burgers import Burgers
 from pinnlab.problems.conditions import (
     Condition,
@@ -11,18 +13,34 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.heat import Heat1D
+from pinnlab.problems.poisson import Poisson, Poisson1D, Poisson2D
+from pinnlab.problems.regression import Regression1D
+from pinnlab.problems.transport import Convection, Reaction
+from pinnlab.problems.wave import Wave1D
 
 __all__ = [
+    "AllenCahn",
+    "Biharmonic1D",
+    "Biharmonic2D",
     "Burgers",
     "Coefficient",
     "Condition",
+    "Convection",
     "Dirichlet",
     "Exact",
+    "Heat1D",
     "Neumann",
     "Numerical",
     "Observations",
     "Periodic",
+    "Poisson",
+    "Poisson1D",
+    "Poisson2D",
     "Problem",
+    "Reaction",
+    "Regression1D",
     "Residual",
     "Robin",
+    "Wave1D",
 ]

@@ -59,7 +59,10 @@ def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], whe
     Raises:
         ConfigurationError: a required parameter is not there.
     """
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:  # built-in functions do not tell their parameters' names
+        raise ConfigurationError(f"{where}: write it as a function of named arguments, not {function}") from error
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return function(**arguments)
     chosen = {}
