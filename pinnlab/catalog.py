@@ -51,7 +51,17 @@ def class_paths() -> dict[str, str]:
     return paths
 
 
-_CLASS_KEYS = ("class_path", "problem", "network", "optimizer", "scheduler", "until", "embedding", "sampler", "logger")
+_CLASS_KEYS = (
+    "class_path",
+    "problem",
+    "network",
+    "optimizer",
+    "scheduler",
+    "until",
+    "embedding",
+    "sampler",
+    "logger",
+)
 
 
 def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:

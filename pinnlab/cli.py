@@ -19,7 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab import callbacks as own
-from pinnlab.catalog import KINDS, classes, find_recipe, first_sentence, recipe_names, recipes_folder, resolve_names
+from pinnlab.catalog import (
+    KINDS,
+    classes,
+    find_recipe,
+    first_sentence,
+    recipe_names,
+    recipes_folder,
+    resolve_names,
+)
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.errors import ConfigurationError, PinnlabError
 from pinnlab.module import PINN
@@ -98,9 +106,9 @@ class PinnlabCLI(LightningCLI):
         config = self.config[self.subcommand]
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
         logger = config.trainer.get("logger")
-        if isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger"):
-            if logger.init_args.get("name") == "lightning_logs":
-                logger.init_args.name = config.name
+        is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
+        if is_board and logger.init_args.get("name") == "lightning_logs":
+            logger.init_args.name = config.name
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
@@ -114,7 +122,12 @@ class PinnlabCLI(LightningCLI):
     def _standard_callbacks(self, trainer_config: Any) -> list[L.Callback]:
         """What every run has: going back after a blow-up, figures, summary, progress, checkpoints."""
         self.graceful = own.GracefulStop()
-        standard: list[L.Callback] = [own.Rollback(), self.graceful, own.SolutionFigures(), own.SolutionWriter()]
+        standard: list[L.Callback] = [
+            own.Rollback(),
+            self.graceful,
+            own.SolutionFigures(),
+            own.SolutionWriter(),
+        ]
         if self.subcommand == "fit":
             standard.append(own.RunSummary(self.config[self.subcommand].name))
         if trainer_config.get("enable_progress_bar") is not False:
@@ -122,7 +135,10 @@ class PinnlabCLI(LightningCLI):
         if trainer_config.get("enable_checkpointing") is not False and trainer_config.get("logger") is not False:
             standard.append(
                 ModelCheckpoint(
-                    save_last=True, every_n_train_steps=501, save_on_exception=True, enable_version_counter=True
+                    save_last=True,
+                    every_n_train_steps=501,
+                    save_on_exception=True,
+                    enable_version_counter=True,
                 )
             )
         return standard
@@ -157,7 +173,11 @@ def list_everything() -> None:
 
 def quieten() -> None:
     """Hides remarks of Lightning and torch that a user of the command cannot act on."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
@@ -244,5 +264,3 @@ def _exit_code(stop: SystemExit) -> int:
     if isinstance(stop.__context__, KeyboardInterrupt):
         return EXIT_SIGINT
     return stop.code if isinstance(stop.code, int) else EXIT_DONE if stop.code is None else EXIT_FAILED
-
-

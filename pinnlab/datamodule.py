@@ -137,7 +137,7 @@ class CollocationDataModule(L.LightningDataModule):
         """The points, for a checkpoint."""
         return self.store.state_dict()
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:  # type: ignore[override]
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continues with a checkpoint's points."""
         self.store.load_state_dict(state_dict)
 

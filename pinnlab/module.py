@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torchmetrics import Metric
 
 from pinnlab import distributed
 from pinnlab.compilation import CompiledFunction, should_compile
@@ -71,6 +72,8 @@ class PINN(L.LightningModule):
     Raises:
         ConfigurationError: an option is none of the possible ones, or a weight names no condition.
     """
+
+    loss_weights: Tensor
 
     def __init__(
         self,
@@ -178,7 +181,8 @@ class PINN(L.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and self.global_step % every == 0:
             self.log_dict(
                 {
                     **{f"loss/{name}": value for name, value in self._last.items()},
@@ -221,11 +225,10 @@ class PINN(L.LightningModule):
         if "reference" in batch:
             prediction = self.trial(batch["points"])
             for column, name in enumerate(self.problem.unknowns):
-                pair = (prediction[:, column], batch["reference"][:, column])
-                self.errors[name].update(*pair)
-                self.max_errors[name].update(*pair)
-                self.log(f"relative_l2/{name}", self.errors[name], batch_size=1)
-                self.log(f"max_error/{name}", self.max_errors[name], batch_size=1)
+                for tag, metrics in (("relative_l2", self.errors), ("max_error", self.max_errors)):
+                    metric = cast("Metric", metrics[name])
+                    metric.update(prediction[:, column], batch["reference"][:, column])
+                    self.log(f"{tag}/{name}", metric, batch_size=1)
         for name, value in self._mean_squares(batch["held_out"]).items():
             self.log(f"held_out/{name}", value, batch_size=1)
 
@@ -247,7 +250,7 @@ class PINN(L.LightningModule):
         if reference is None:
             return {}
         with torch.no_grad():
-            prediction = self.trial(distributed.shard(points).to(self.device, self.dtype))
+            prediction = self.trial(distributed.shard(points).to(self.loss_weights))
         errors = {}
         for column, name in enumerate(self.problem.unknowns):
             metric = RelativeL2().to(self.device)

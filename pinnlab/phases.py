@@ -106,17 +106,9 @@ class OptimizerPhases(L.Callback):
         """Starts the clock; a run that was resumed after its end stops at once."""
         self._watch = time.perf_counter()
         self._fit_points(trainer)
+        trainer.should_stop = trainer.should_stop or self.finished
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> int | None:
-        """Skips everything when a finished run was resumed."""
-        if self.finished:
-            trainer.should_stop = True
-            return -1
-        return None
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step and moves on when the phase is over."""
         if self.finished:
             return

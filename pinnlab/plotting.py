@@ -212,9 +212,7 @@ def _maps(
     return figure
 
 
-def _profiles(
-    row: Sequence[Axes], surface: _Surface, u: Array, exact: Array | None, times: Sequence[float]
-) -> None:
+def _profiles(row: Sequence[Axes], surface: _Surface, u: Array, exact: Array | None, times: Sequence[float]) -> None:
     for axes, time in zip(row, times, strict=True):
         if exact is not None:
             axes.plot(*surface.profile(exact, time), label="reference", **REFERENCE)
@@ -383,8 +381,7 @@ def _points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
     array = np.array(points, dtype=np.float64)
     if not coordinates or array.ndim != 2 or array.shape[1] != len(coordinates):
         raise ConfigurationError(
-            f"{key}: expected shape (n, {len(coordinates)}) for coordinates {', '.join(coordinates)}; "
-            f"got {array.shape}"
+            f"{key}: expected shape (n, {len(coordinates)}) for coordinates {', '.join(coordinates)}; got {array.shape}"
         )
     return array
 

@@ -118,9 +118,7 @@ class PointStore:
                 f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
                 f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
             )
-        self.rows = {
-            name: rows.to(self.device, self.dtype, copy=True) for name, rows in state["rows"].items()
-        }
+        self.rows = {name: rows.to(self.device, self.dtype, copy=True) for name, rows in state["rows"].items()}
         self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
         self.seed = state["seed"]
         self._cache = (None, {})

@@ -94,9 +94,7 @@ class ResidualSystem:
         """
         names = list(batch if only is None else only)
         return {
-            name: torch.stack(
-                list(self._residual(self.problem.conditions[name], batch[name], parameters)), -1
-            )
+            name: torch.stack(list(self._residual(self.problem.conditions[name], batch[name], parameters)), -1)
             for name in names
         }
 
@@ -125,8 +123,7 @@ class ResidualSystem:
         problem = self.problem
         computed = partials(self._function(parameters), points, problem.wanted[condition.name], self.engine)
         fields = {
-            name: Field(name, problem.coordinates, computed, column)
-            for column, name in enumerate(problem.unknowns)
+            name: Field(name, problem.coordinates, computed, column) for column, name in enumerate(problem.unknowns)
         }
         return Evaluation(
             fields=fields,

@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import nn
 
+from pinnlab import problems
 from pinnlab.networks import (
     MLP,
     SIREN,
@@ -16,6 +17,7 @@ from pinnlab.networks import (
     PirateNet,
     ScaledInput,
 )
+from pinnlab.problems import Problem
 
 
 def _scaled(inputs: int, outputs: int) -> nn.Module:
@@ -41,3 +43,29 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "scaled": _scaled,
 }
 """Small networks by name, as functions of (inputs, outputs): every class and every option at least once."""
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "regression": problems.Regression1D,
+    "poisson1d": problems.Poisson1D,
+    "poisson1d_exact": lambda: problems.Poisson1D(frequency=4, exact_conditions=True),
+    "poisson2d": problems.Poisson2D,
+    "poisson2d_exact": lambda: problems.Poisson2D(exact_conditions=True),
+    "poisson5d": lambda: problems.Poisson(dim=5),
+    "poisson100d": lambda: problems.Poisson(dim=100),
+    "heat": problems.Heat1D,
+    "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
+    "burgers": problems.Burgers,
+    "burgers_soft": lambda: problems.Burgers(exact_conditions=False),
+    "allen_cahn": problems.AllenCahn,
+    "allen_cahn_periodic": lambda: problems.AllenCahn(periodic="loss"),
+    "allen_cahn_exact": lambda: problems.AllenCahn(exact_conditions=True),
+    "convection": problems.Convection,
+    "convection_soft": lambda: problems.Convection(periodic="loss", exact_conditions=False),
+    "reaction": problems.Reaction,
+    "wave": problems.Wave1D,
+    "biharmonic1d": problems.Biharmonic1D,
+    "biharmonic1d_exact": lambda: problems.Biharmonic1D(exact_conditions=True),
+    "biharmonic2d": problems.Biharmonic2D,
+}
+"""Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

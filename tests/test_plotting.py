@@ -17,9 +17,7 @@ from pinnlab.plotting import points_figure, save, solution_figure
 
 
 def grid(nx=9, nt=6):
-    return np.stack(np.meshgrid(np.linspace(-1, 1, nx), np.linspace(0, 2, nt), indexing="ij"), -1).reshape(
-        -1, 2
-    )
+    return np.stack(np.meshgrid(np.linspace(-1, 1, nx), np.linspace(0, 2, nt), indexing="ij"), -1).reshape(-1, 2)
 
 
 def annulus(count=1500):
@@ -191,12 +189,8 @@ def test_points_of_more_coordinates(d, tmp_path):
 
 
 def test_more_sets_than_colours_stay_distinct():
-    figure = points_figure(
-        {str(k): np.random.default_rng(k).uniform(size=(5, 2)) for k in range(14)}, ("x", "y")
-    )
-    looks = {
-        (c.get_facecolor().tobytes(), c.get_paths()[0].vertices.tobytes()) for c in figure.axes[0].collections
-    }
+    figure = points_figure({str(k): np.random.default_rng(k).uniform(size=(5, 2)) for k in range(14)}, ("x", "y"))
+    looks = {(c.get_facecolor().tobytes(), c.get_paths()[0].vertices.tobytes()) for c in figure.axes[0].collections}
     assert len(looks) == 14
 
 

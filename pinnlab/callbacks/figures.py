@@ -32,7 +32,7 @@ class SolutionFigures(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draws at every so many validations during training."""
-        if trainer.sanity_checking or not trainer.training and trainer.state.fn != "fit":
+        if trainer.sanity_checking or (not trainer.training and trainer.state.fn != "fit"):
             return
         if self._count % self.every == 0:
             self._draw(trainer, pl_module)

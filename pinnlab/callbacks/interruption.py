@@ -28,9 +28,7 @@ class GracefulStop(L.Callback):
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGINT, self._on_signal)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Ends the training on all ranks when one was interrupted."""
         if distributed.any_rank(self.interrupted, pl_module.device):
             self.interrupted = True

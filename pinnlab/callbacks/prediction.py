@@ -28,7 +28,13 @@ class SolutionWriter(L.Callback):
         self.folder = folder
 
     def on_predict_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: L.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Writes what was predicted."""
         folder = self.folder or trainer.log_dir or trainer.default_root_dir  # log_dir is a collective: all ranks

@@ -48,9 +48,7 @@ class PhaseProgressBar(ProgressBar):
         if self._enabled and sys.stderr.isatty():
             self._bar = tqdm(total=self._total or None, dynamic_ncols=True, unit="step")
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Shows the state of the run now and then."""
         step = trainer.global_step
         last = trainer.should_stop or step == self._total

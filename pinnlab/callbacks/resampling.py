@@ -71,9 +71,7 @@ class ResidualResampling(L.Callback):
             if name not in known:
                 raise unknown("condition in ResidualResampling.conditions", name, known)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Draws new points when enough evaluations have passed."""
         if pl_module.evaluations - self._last < self.every:
             return

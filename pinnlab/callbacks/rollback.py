@@ -57,9 +57,7 @@ class Rollback(L.Callback):
         if not self._snapshot:
             self._take(trainer, pl_module)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Judges the step: return, or remember."""
         loss = pl_module.current_loss()
         if (pl_module.objective_version(), pl_module.phase) != (self._version, self._phase):

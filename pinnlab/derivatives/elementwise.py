@@ -35,13 +35,13 @@ def autonomous(function: Callable[[Tensor], Tensor], rate: tuple[float, ...]) ->
     return derivatives
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _autonomous_factors(rate: tuple[float, ...], order: int) -> tuple[tuple[float, ...], ...]:
     p, q = Polynomial(rate), Polynomial([1.0])
-    factors = [tuple(q.coef)]
+    factors = [tuple(q.coef.tolist())]
     for _ in range(order - 1):
         q = p.deriv() * q + p * q.deriv()
-        factors.append(tuple(q.coef))
+        factors.append(tuple(q.coef.tolist()))
     return tuple(factors)
 
 
@@ -162,7 +162,7 @@ def gelu(z: Tensor, order: int) -> list[Tensor]:
 
 
 def erf(z: Tensor, order: int) -> list[Tensor]:
-    """The error function: erf(z) = 2 Phi(sqrt(2) z) - 1."""
+    """The error function, which is 2 Phi(sqrt(2) z) - 1."""
     root = math.sqrt(2)
     tail = normal_cdf(root * z, order)[1:]
     return [torch.erf(z), *(2 * root ** (k + 1) * f for k, f in enumerate(tail))]

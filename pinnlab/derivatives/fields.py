@@ -6,7 +6,6 @@ residual once on a `RecordingField`, so nobody declares them.
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -106,6 +105,48 @@ class AbstractField(ABC):
         """In torch functions a field is its value."""
         return func(*_values(args), **_values(kwargs or {}))
 
+    def __add__(self, other: Any) -> Tensor:
+        return self.value + _values(other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _values(other) + self.value
+
+    def __sub__(self, other: Any) -> Tensor:
+        return self.value - _values(other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _values(other) - self.value
+
+    def __mul__(self, other: Any) -> Tensor:
+        return self.value * _values(other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _values(other) * self.value
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return self.value / _values(other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _values(other) / self.value
+
+    def __pow__(self, other: Any) -> Tensor:
+        return self.value ** _values(other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _values(other) ** self.value
+
+    def __lt__(self, other: Any) -> Tensor:
+        return self.value < _values(other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return self.value <= _values(other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return self.value > _values(other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return self.value >= _values(other)
+
     def __neg__(self) -> Tensor:
         return -self.value
 
@@ -127,20 +168,6 @@ def _values(container: Any) -> Any:
     if isinstance(container, (list, tuple)):
         return type(container)(_values(item) for item in container)
     return container
-
-
-def _binary(operation: Callable[[Any, Any], Any], swapped: bool) -> Callable[[AbstractField, Any], Any]:
-    def apply(self: AbstractField, other: Any) -> Any:
-        right = _values(other)
-        return operation(right, self.value) if swapped else operation(self.value, right)
-
-    return apply
-
-
-for _symbol in ("add", "sub", "mul", "truediv", "pow", "lt", "le", "gt", "ge"):
-    setattr(AbstractField, f"__{_symbol}__", _binary(getattr(operator, _symbol), swapped=False))
-for _symbol in ("add", "sub", "mul", "truediv", "pow"):
-    setattr(AbstractField, f"__r{_symbol}__", _binary(getattr(operator, _symbol), swapped=True))
 
 
 class Field(AbstractField):

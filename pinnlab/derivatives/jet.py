@@ -253,14 +253,14 @@ def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
     return tuple(sorted(closed, key=lambda index: (len(index), index)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def chain_rule_terms(index: MultiIndex) -> tuple[tuple[int, tuple[MultiIndex, ...]], ...]:
     """Faa di Bruno's formula: `(multiplicity, blocks)` for every set partition of a multi-index."""
     count = Counter(tuple(sorted(blocks, key=lambda b: (len(b), b))) for blocks in _set_partitions(index))
     return tuple((multiplicity, blocks) for blocks, multiplicity in count.items())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def product_rule_terms(index: MultiIndex) -> tuple[tuple[int, MultiIndex, MultiIndex], ...]:
     """Leibniz' formula: `(multiplicity, left, right)` for every way to split a multi-index in two."""
     positions = range(len(index))

@@ -6,6 +6,7 @@ functions follow Faa di Bruno's formula, *bilinear* ones Leibniz' formula. The r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -144,8 +145,12 @@ def _div(a: Any, b: Any, *, rounding_mode: None = None) -> Jet:
 def _pow(base: Any, exponent: Any) -> Jet:
     if isinstance(exponent, (int, float)):
         return apply_elementwise(elementwise.power(exponent), base)
-    log_base = torch.log(base if isinstance(base, (Jet, Tensor)) else torch.as_tensor(float(base)))
-    return torch.exp(exponent * log_base)
+    log_base = apply_elementwise(elementwise.log, base) if isinstance(base, Jet) else _log_of_constant(base)
+    return apply_elementwise(elementwise.exp, bilinear(torch.mul, exponent, log_base))
+
+
+def _log_of_constant(base: Any) -> Any:
+    return torch.log(base) if isinstance(base, Tensor) else math.log(base)
 
 
 @rule("matmul", "mm", "bmm")
@@ -225,14 +230,14 @@ def _softplus(x: Jet, beta: float = 1, threshold: float = 20) -> Jet:
 def _gelu(x: Jet, approximate: str = "none") -> Jet:
     if approximate == "none":
         return apply_elementwise(elementwise.gelu, x)
-    inner = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)
-    return 0.5 * x * (1 + torch.tanh(inner))
+    inner = (2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)
+    return 0.5 * x * (1 + apply_elementwise(elementwise.tanh, inner))
 
 
 @rule("softmax")
 def _softmax(x: Jet, dim: int, _stacklevel: int = 3, dtype: None = None) -> Jet:
-    shifted = torch.exp(x - x.value.detach().amax(dim, keepdim=True))
-    return shifted / torch.sum(shifted, dim, keepdim=True)
+    shifted = (x - x.value.detach().amax(dim, keepdim=True)).exp()
+    return shifted / shifted.sum(dim, keepdim=True)
 
 
 @rule("layer_norm")
@@ -240,8 +245,8 @@ def _layer_norm(
     x: Jet, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Jet:
     dims = tuple(range(-len(normalized_shape), 0))
-    centred = x - torch.mean(x, dims, keepdim=True)
-    scaled = centred * torch.rsqrt(torch.mean(centred * centred, dims, keepdim=True) + eps)
+    centred = x - x.mean(dims, keepdim=True)
+    scaled = centred * ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
     scaled = scaled if weight is None else scaled * weight
     return scaled if bias is None else scaled + bias
 
@@ -286,7 +291,7 @@ _register_splitting()
 
 
 def _joined(join: Callable[[list[Tensor]], Tensor], parts: Sequence[Any]) -> Jet:
-    """cat and stack: channel by channel, with zeros where a part is a constant."""
+    """Cat and stack: channel by channel, with zeros where a part is a constant."""
     model = next(part for part in parts if isinstance(part, Jet))
 
     def zeros(part: Any) -> Tensor:

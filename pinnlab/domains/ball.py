@@ -153,9 +153,7 @@ class Ball(_Round):
     4
     """
 
-    def __init__(
-        self, coordinates: Sequence[str], center: float | Sequence[float] = 0.0, radius: float = 1.0
-    ) -> None:
+    def __init__(self, coordinates: Sequence[str], center: float | Sequence[float] = 0.0, radius: float = 1.0) -> None:
         super().__init__(Sphere(coordinates, center, radius))
 
 

@@ -34,9 +34,7 @@ class Box(Domain):
     6.0
     """
 
-    def __init__(
-        self, coordinates: Sequence[str], low: float | Sequence[float], high: float | Sequence[float]
-    ) -> None:
+    def __init__(self, coordinates: Sequence[str], low: float | Sequence[float], high: float | Sequence[float]) -> None:
         self.coordinates = checked_names(coordinates)
         self.low = checked_vector("low", low, self.dim)
         self.high = checked_vector("high", high, self.dim)

@@ -174,9 +174,7 @@ class _Columns:
             unit = torch.cat([first[:, None], unit[:, 1:]], dim=1)
         pieces = unit.split([part.unit_dim for part in self.parts], dim=1)
         rows = [part.from_unit(piece) for part, piece in zip(self.parts, pieces, strict=True)]
-        columns = [
-            row if part.count is None else row[chosen] for part, row in zip(self.parts, rows, strict=True)
-        ]
+        columns = [row if part.count is None else row[chosen] for part, row in zip(self.parts, rows, strict=True)]
         return torch.cat(columns, dim=1)
 
     def distance(self, points: Tensor) -> Tensor:

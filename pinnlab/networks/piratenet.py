@@ -62,9 +62,7 @@ class PirateNet(nn.Module):
         stream = self.embedding.outputs
         self.gate_u = dense(stream, width, factorised)
         self.gate_v = dense(stream, width, factorised)
-        self.blocks = nn.ModuleList(
-            _AdaptiveBlock(stream, width, self.activation, factorised) for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(_AdaptiveBlock(stream, width, self.activation, factorised) for _ in range(blocks))
         self.last = glorot(stream, positive_int("outputs", outputs))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -92,9 +92,7 @@ class LBFGS(Optimizer):
             ConfigurationError: when there is a group already.
         """
         if self.param_groups:
-            raise ConfigurationError(
-                "params: LBFGS takes one parameter group; pass a flat list of parameters"
-            )
+            raise ConfigurationError("params: LBFGS takes one parameter group; pass a flat list of parameters")
         super().add_param_group(param_group)
 
     @property

@@ -32,9 +32,7 @@ class SearchStatus(str, Enum):
     """
 
     WOLFE = "the step satisfies the strong Wolfe conditions"
-    APPROXIMATE_WOLFE = (
-        "the loss differs only by round-off and the step satisfies the approximate Wolfe conditions"
-    )
+    APPROXIMATE_WOLFE = "the loss differs only by round-off and the step satisfies the approximate Wolfe conditions"
     DECREASE = "no Wolfe point was found; the step is the best one with a decrease"
     NO_DECREASE = "no step with a decrease was found"
     NOT_DESCENT = "the direction is not a descent direction"

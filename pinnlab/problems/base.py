@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import RecordingField, Wanted
 from pinnlab.domains import Domain
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name
 from pinnlab.samplers import Sobol
 
@@ -111,7 +111,9 @@ class Problem:
         self.wanted: dict[str, Wanted] = {}
         for name, condition in self.conditions.items():
             condition.name = name
-            condition.check(self.unknowns)
+            for unknown_name in condition.names():
+                if unknown_name not in self.unknowns:
+                    raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
             self.wanted[name] = self._record(condition)
 
     @property
@@ -160,9 +162,7 @@ class Problem:
         low, high = self.domain.low, self.domain.high
         if len(low) <= 2:
             sides = [count] if len(low) == 1 else [math.isqrt(2 * count) | 1, math.isqrt(count // 2) | 1]
-            axes = [
-                torch.linspace(a, b, s, dtype=torch.float64) for a, b, s in zip(low, high, sides, strict=True)
-            ]
+            axes = [torch.linspace(a, b, s, dtype=torch.float64) for a, b, s in zip(low, high, sides, strict=True)]
             grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], -1)
             inside = self.domain.contains(grid)
             return grid[inside]
@@ -180,18 +180,18 @@ class Problem:
 
     def _record(self, condition: Condition) -> Wanted:
         """Runs a condition once on stand-ins to find the derivatives it needs, and checks what it returns."""
-        n, d = 2, len(self.coordinates)
+        d = len(self.coordinates)
         points = condition.fixed_points()
         if points is None and condition.region is not None:
-            points = Sobol().sample(condition.region, n, seed=0)
+            points = Sobol().sample(condition.region, 2, seed=0)
         if points is None or points.shape[-1] != d:
             raise ConfigurationError(
                 f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
             )
-        points = points[:n]
+        rows = condition.rows(points)[:2]
+        points = rows[:, :d]
         value = torch.ones(len(points), dtype=points.dtype)
         fields = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-        rows = condition.rows(condition.fixed_points() if condition.region is None else points)[: len(points)]
         at = Evaluation(
             fields=fields,
             coordinates=self.coordinates,

@@ -36,7 +36,7 @@ class Biharmonic1D(Problem):
         super().__init__(domain=x, unknowns=("u",), conditions=conditions)
 
     def balance(self, u: AbstractField, x: Tensor) -> Tensor:
-        """u'''' / pi^4 - sin(pi x)."""
+        """U'''' / pi^4 - sin(pi x)."""
         return u.xxxx / math.pi**4 - torch.sin(math.pi * x)
 
     def reference(self) -> Exact:

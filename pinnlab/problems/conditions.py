@@ -101,8 +101,9 @@ class Condition(ABC):
         """`(n, d)` the points of a condition that brings its own; None when they are sampled."""
         return None
 
-    def check(self, unknowns: Sequence[str]) -> None:
-        """Raises a `ConfigurationError` when the condition speaks of an unknown that does not exist."""
+    def names(self) -> Sequence[str]:
+        """The unknowns that the condition speaks of by name, for the problem to check."""
+        return ()
 
     def _value(self, target: Target, at: Evaluation, arguments: Mapping[str, Any] | None = None) -> Any:
         if callable(target):
@@ -138,11 +139,9 @@ class _Targets(Condition):
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
         self.targets = dict(targets)
 
-    def check(self, unknowns: Sequence[str]) -> None:
-        """Refuses targets for unknowns that the problem does not have."""
-        for name in self.targets:
-            if name not in unknowns:
-                raise unknown(f"unknown in condition {self.name!r}", name, unknowns)
+    def names(self) -> Sequence[str]:
+        """The unknowns with targets."""
+        return tuple(self.targets)
 
 
 class Dirichlet(_Targets):

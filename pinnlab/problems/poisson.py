@@ -31,7 +31,10 @@ class Poisson1D(Problem):
             raise ConfigurationError(f"problem.frequency: must be at least 1, got {frequency}")
         self.frequency, self.amplitude = frequency, amplitude
         x = Interval("x", 0, 1)
-        conditions = {"pde": Residual(x, self.balance), "boundary": Dirichlet(x.boundary(), weight=100.0, u=0.0)}
+        conditions = {
+            "pde": Residual(x, self.balance),
+            "boundary": Dirichlet(x.boundary(), weight=100.0, u=0.0),
+        }
         if exact_conditions:
             self.ansatz = lambda u, x: x * (1 - x) * u
             del conditions["boundary"]

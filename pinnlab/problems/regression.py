@@ -28,9 +28,7 @@ class Regression1D(Problem):
         if not frequencies:
             raise ConfigurationError("problem.frequencies: is empty; give at least one wave number")
         if amplitudes and len(amplitudes) != len(frequencies):
-            raise ConfigurationError(
-                f"problem.amplitudes: {len(amplitudes)} values for {len(frequencies)} frequencies"
-            )
+            raise ConfigurationError(f"problem.amplitudes: {len(amplitudes)} values for {len(frequencies)} frequencies")
         self.frequencies = tuple(frequencies)
         self.amplitudes = tuple(amplitudes) or (1.0,) * len(self.frequencies)
         x = Interval("x", -1, 1)

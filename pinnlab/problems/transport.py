@@ -58,9 +58,7 @@ class Convection(_PeriodicInitialValue):
         exact_conditions: whether the initial value holds exactly, by an ansatz, instead of entering the loss.
     """
 
-    def __init__(
-        self, beta: float = 40.0, periodic: Periodicity = "embedding", exact_conditions: bool = True
-    ) -> None:
+    def __init__(self, beta: float = 40.0, periodic: Periodicity = "embedding", exact_conditions: bool = True) -> None:
         self.beta = beta
         super().__init__(self.balance, self.start, periodic, exact_conditions)
 
@@ -85,7 +83,7 @@ class Reaction(_PeriodicInitialValue):
 
     Args:
         rho: the rate.
-        periodic: as for `Convection`; the solution is periodic up to 4e-4 only, as in the paper.
+        periodic: as for `Convection`; in the loss by default, because only values agree at the ends, not slopes.
         exact_conditions: whether the initial value holds exactly, by an ansatz, instead of entering the loss.
     """
 

@@ -28,7 +28,11 @@ class Wave1D(Problem):
     """
 
     def __init__(
-        self, speed: float = 2.0, frequency: int = 5, pde_weight: float = 0.01, condition_weight: float = 100.0
+        self,
+        speed: float = 2.0,
+        frequency: int = 5,
+        pde_weight: float = 0.01,
+        condition_weight: float = 100.0,
     ) -> None:
         if speed <= 0 or frequency < 1:
             raise ConfigurationError("problem: speed must be positive and frequency at least 1")

@@ -30,9 +30,7 @@ class Grid(Sampler):
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
         del rng
         if dim > MAX_GRID_DIM:
-            raise ConfigurationError(
-                f"dim: Grid has at most {MAX_GRID_DIM} dimensions, got {dim}; use Sobol instead"
-            )
+            raise ConfigurationError(f"dim: Grid has at most {MAX_GRID_DIM} dimensions, got {dim}; use Sobol instead")
         return _cells(count, dim)
 
 

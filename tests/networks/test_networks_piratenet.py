@@ -33,9 +33,7 @@ def test_starts_linear_in_its_embedding(embedding, blocks: int):
 @pytest.mark.parametrize("factorised", [False, True])
 def test_agrees_with_its_formula(factorised: bool):
     torch.manual_seed(0)
-    network = PirateNet(
-        2, 1, width=5, blocks=2, embedding=EMBEDDINGS["fourier"], factorised=factorised
-    ).double()
+    network = PirateNet(2, 1, width=5, blocks=2, embedding=EMBEDDINGS["fourier"], factorised=factorised).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.5 * torch.randn_like(parameter))

@@ -18,9 +18,7 @@ from pinnlab.problems.references import AllenCahn, ColeHopf, cole_hopf
 from pinnlab.problems.references.allen_cahn import heat_flow, kink_coefficients
 
 USUAL = 0.01 / math.pi
-DATA = Path(
-    os.environ.get("PINNLAB_REFERENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "reference")
-)
+DATA = Path(os.environ.get("PINNLAB_REFERENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "reference"))
 
 
 def grid(x, t):
@@ -197,9 +195,7 @@ def test_allen_cahn_with_a_horizon_between_two_steps():
 
 def test_the_cosine_coefficients_agree_with_quadrature():
     k = np.arange(6)
-    expected = [
-        quad(lambda x, j=j: x**2 * math.cos(math.pi * x) * math.cos(j * math.pi * x), -1, 1)[0] for j in k
-    ]
+    expected = [quad(lambda x, j=j: x**2 * math.cos(math.pi * x) * math.cos(j * math.pi * x), -1, 1)[0] for j in k]
     np.testing.assert_allclose(kink_coefficients(6), np.array(expected) / np.where(k == 0, 2, 1), atol=1e-12)
 
 

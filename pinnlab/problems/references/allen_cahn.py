@@ -53,9 +53,7 @@ class AllenCahn:
         ConfigurationError: an argument is not positive, or there are fewer than 32 modes.
     """
 
-    def __init__(
-        self, diffusion: float = 1e-4, modes: int = 1024, steps: int = 1000, horizon: float = 1.0
-    ) -> None:
+    def __init__(self, diffusion: float = 1e-4, modes: int = 1024, steps: int = 1000, horizon: float = 1.0) -> None:
         values = {"diffusion": diffusion, "modes": modes, "steps": steps, "horizon": horizon}
         for name, value in values.items():
             if not (math.isfinite(value) and value > 0):

@@ -1,0 +1,35 @@
+"""Run by test_two_processes.py: trains on as many processes as asked and saves what came out.
+
+python run_training.py PROCESSES FOLDER
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+warnings.filterwarnings("ignore")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+torch.set_num_threads(1)
+
+from training import full_run  # noqa: E402
+
+if __name__ == "__main__":
+    processes, folder = int(sys.argv[1]), Path(sys.argv[2])
+    recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7)
+    errors = module.measure_errors(data)
+    trainer.validate(module, data, verbose=False)
+    score = module.system.score("pde", data.store.rows["pde"])
+    if trainer.is_global_zero:
+        torch.save(
+            {
+                "parameters": recorder.parameters,
+                "points": data.store.state_dict()["rows"],
+                "errors": errors,
+                "validation": {k: float(v) for k, v in trainer.callback_metrics.items()},
+                "evaluations": module.evaluations,
+                "score": score.detach(),
+            },
+            folder / "result.pt",
+        )

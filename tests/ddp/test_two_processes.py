@@ -1,0 +1,62 @@
+"""Two gloo processes do what one does, to 1e-10 on a short float64 run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training import full_run
+
+SCRIPT = Path(__file__).with_name("run_training.py")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    outcome = {}
+    for processes in (1, 2):
+        folder = tmp_path_factory.mktemp(f"processes{processes}")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), str(processes), str(folder)],
+            env=environment, capture_output=True, text=True, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        outcome[processes] = (torch.load(folder / "result.pt", weights_only=True), folder)
+    return outcome
+
+
+def test_parameters_agree(results):
+    one, two = results[1][0], results[2][0]
+    assert one["parameters"].keys() == two["parameters"].keys()
+    for step, expected in one["parameters"].items():
+        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+
+
+def test_evaluations_agree(results):
+    assert results[1][0]["evaluations"] == results[2][0]["evaluations"]
+
+
+def test_points_agree(results):
+    for name, rows in results[1][0]["points"].items():
+        assert torch.equal(rows, results[2][0]["points"][name]), name
+    assert len(results[1][0]["points"]["pde"]) % 2 == 1  # the shares are uneven
+
+
+def test_metrics_agree(results):
+    one, two = results[1][0], results[2][0]
+    assert one["errors"]["u"] == pytest.approx(two["errors"]["u"], rel=1e-9)
+    assert one["validation"].keys() == two["validation"].keys()
+    assert "relative_l2/u" in one["validation"]
+    for name, value in one["validation"].items():
+        assert value == pytest.approx(two["validation"][name], rel=1e-8), name
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_of_two_processes_resumes_in_one(results, tmp_path):
+    two, folder = results[2]
+    path = sorted((folder / "checkpoints").glob("*.ckpt"))[0]
+    again, _, _, _ = full_run(tmp_path, ckpt_path=path)
+    for step, parameters in again.parameters.items():
+        assert (parameters - two["parameters"][step]).abs().max() < 1e-10, f"step {step}"

@@ -1,0 +1,133 @@
+"""Conditions against formulas by hand, and what they refuse."""
+
+import math
+
+import pytest
+import torch
+
+from pinnlab.domains import Disk, Interval
+from pinnlab.errors import ConfigurationError, UnknownDerivativeError
+from pinnlab.problems import (
+    Coefficient,
+    Dirichlet,
+    Neumann,
+    Observations,
+    Periodic,
+    Problem,
+    Residual,
+    Robin,
+)
+from pinnlab.residuals import ResidualSystem, Trial
+from pinnlab.samplers import Sobol
+
+DISK = Disk(("x", "y"), radius=2.0)
+STRIP = Interval("x", -1, 2) * Interval("t", 0, 1)
+
+
+class Formula(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.unused = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, points):
+        return self.function(points[..., 0], points[..., 1])[..., None]
+
+
+def residual(domain, condition, function, count=50, **coefficients):
+    problem = Problem(domain, ["u"], {"c": condition}, coefficients)
+    own = condition.fixed_points()
+    points = Sobol().sample(condition.region, count, 1) if own is None else own
+    system = ResidualSystem(problem, Trial(problem, Formula(function)), "taylor")
+    return points, system.residuals({"c": condition.rows(points)})["c"]
+
+
+def test_neumann_on_a_disk():
+    points, r = residual(DISK, Neumann(DISK.boundary(), u=lambda x: x), lambda x, y: x * y)
+    x, y = points.T
+    assert torch.allclose(r[:, 0], (y * x + x * y) / 2 - x)
+
+
+def test_robin_on_a_disk_with_a_target_of_the_normal():
+    condition = Robin(DISK.boundary(), alpha=2.0, beta=3.0, u=lambda normal: normal[:, 0])
+    points, r = residual(DISK, condition, lambda x, y: x + y * y)
+    x, y = points.T
+    assert torch.allclose(r[:, 0], 2 * (x + y**2) + 3 * (x + 2 * y**2) / 2 - x / 2)
+
+
+def test_neumann_on_the_initial_face_is_minus_the_velocity():
+    _, r = residual(STRIP, Neumann(STRIP.face(t=0.0), u=0.0), lambda x, t: x * t)
+    points = Sobol().sample(STRIP.face(t=0.0), 50, 1)
+    assert torch.allclose(r[:, 0], -points[:, 0])
+
+
+def test_periodic_jumps_of_value_and_slope():
+    points, r = residual(STRIP, Periodic(STRIP, "x", order=1), lambda x, t: x * x + t)
+    assert r.shape == (50, 2)
+    assert torch.allclose(r, torch.tensor([1.0 - 4.0, -2.0 - 4.0], dtype=torch.float64).expand(50, 2))
+    assert torch.allclose(points[:, 0], torch.tensor(-1.0, dtype=torch.float64))
+
+
+def test_periodic_function_has_no_jump():
+    _, r = residual(STRIP, Periodic(STRIP, "x", order=2), lambda x, t: torch.sin(2 * math.pi * x / 3) * t)
+    assert r.abs().max() < 1e-12
+
+
+def test_observations():
+    points = torch.tensor([[0.0, 0.5], [1.0, 0.25]], dtype=torch.float64)
+    _, r = residual(STRIP, Observations(points, u=[1.0, 2.0]), lambda x, t: x + t)
+    assert r[:, 0].tolist() == [0.5 - 1.0, 1.25 - 2.0]
+
+
+def test_residual_with_a_coefficient_and_two_equations():
+    condition = Residual(STRIP, lambda u, nu, x: (u.t - nu * u.xx, u - x))
+    points, r = residual(STRIP, condition, lambda x, t: x * x * t, nu=Coefficient(0.5, bounds=(0.0, 1.0)))
+    x, t = points.T
+    assert torch.allclose(r, torch.stack([x**2 - 0.5 * 2 * t, x**2 * t - x], -1))
+
+
+@pytest.mark.parametrize("bounds", [None, (0.1, 3.0)])
+def test_coefficient_round_trip(bounds):
+    coefficient = Coefficient(0.7, bounds)
+    raw = torch.tensor(coefficient.raw_initial(), dtype=torch.float64)
+    assert coefficient.value(raw).item() == pytest.approx(0.7, rel=1e-14)
+    if bounds:
+        assert 0.1 <= coefficient.value(raw - 100).item() < coefficient.value(raw + 100).item() <= 3.0
+
+
+def make(**changes):
+    options = {"domain": STRIP, "unknowns": ["u"], "conditions": {"pde": Residual(STRIP, lambda u: u.t)}}
+    return Problem(**{**options, **changes})
+
+
+BAD = {
+    "unknown of a target": (lambda: make(conditions={"w": Dirichlet(STRIP.boundary("x"), v=0.0)}), "'v'"),
+    "argument": (lambda: make(conditions={"w": Residual(STRIP, lambda u, z: u)}), "'z'"),
+    "shape": (lambda: make(conditions={"w": Residual(STRIP, lambda u: u.gradient())}), "'w'"),
+    "no tensor": (lambda: make(conditions={"w": Residual(STRIP, lambda u: 1.0)}), "'w'"),
+    "negative weight": (lambda: Residual(STRIP, lambda u: u.t, weight=-1.0), "weight"),
+    "no target": (lambda: Dirichlet(STRIP.boundary("x")), "Dirichlet"),
+    "name clash": (lambda: make(unknowns=["x"]), "'x'"),
+    "reserved": (lambda: make(unknowns=["normal"]), "'normal'"),
+    "no unknowns": (lambda: make(unknowns=[]), "unknowns"),
+    "no conditions": (lambda: make(conditions={}), "conditions"),
+    "other domain": (lambda: make(conditions={"w": Residual(Interval("x", 0, 1), lambda u: u.x)}), "'w'"),
+    "coefficient": (lambda: Coefficient(2.0, bounds=(0.0, 1.0)), "bounds"),
+    "periodic coordinate": (lambda: Periodic(STRIP, "y"), "'y'"),
+    "observations": (lambda: Observations(torch.zeros(3, 2), u=[1.0]), "u"),
+    "built-in target": (lambda: make(conditions={"w": Dirichlet(STRIP.face(t=0.0), u=torch.sin)}), "'w'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_the_key(case):
+    build, key = BAD[case]
+    with pytest.raises(ConfigurationError) as caught:
+        build()
+    assert key in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_derivative_names_unknown_and_coordinates():
+    with pytest.raises(UnknownDerivativeError, match=r"'u' with respect to 'z'.*x, t"):
+        make(conditions={"w": Residual(STRIP, lambda u: u.xz)})

@@ -1,0 +1,63 @@
+"""Imports only point to lower layers; layers 0 to 2 never import Lightning."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pinnlab
+
+PACKAGE = Path(pinnlab.__file__).parent
+LAYERS = {
+    "errors": 0, "distributed": 0, "compilation": 0, "domains": 0, "derivatives": 0, "networks": 0,
+    "samplers": 1, "problems": 1, "residuals": 1,
+    "optimizers": 2, "criteria": 2, "metrics": 2, "plotting": 2, "points": 2, "catalog": 2,
+    "datamodule": 3, "phases": 3, "module": 3,
+    "callbacks": 4,
+    "cli": 5, "__main__": 5, "__init__": 5,
+}  # fmt: skip
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def unit(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write absolute imports"
+            yield from ([f"pinnlab.{a.name}" for a in node.names] if node.module == "pinnlab" else [node.module])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_to_lower_layers(path):
+    own = LAYERS[unit(path)]
+    for name in imports(path):
+        if name.startswith("pinnlab."):
+            target = name.split(".")[1]
+            assert LAYERS[target] < own or target == unit(path) or LAYERS[target] == own, f"{path} imports {name}"
+            assert LAYERS[target] <= own, f"{path} (layer {own}) imports {name} (layer {LAYERS[target]})"
+        if name.split(".")[0] in ("lightning", "pytorch_lightning"):
+            assert own >= 3, f"{path} (layer {own}) imports Lightning"
+        if name.startswith("torch.distributed"):
+            assert unit(path) == "distributed", f"{path} calls torch.distributed itself"
+
+
+def test_no_cycles_between_units():
+    graph = {}
+    for path in FILES:
+        targets = {n.split(".")[1] for n in imports(path) if n.startswith("pinnlab.")}
+        graph.setdefault(unit(path), set()).update(targets - {unit(path)})
+    done = set()
+    while remaining := {u: t - done for u, t in graph.items() if u not in done}:
+        free = {u for u, targets in remaining.items() if not targets & set(graph)}
+        assert free, f"import cycle among {sorted(remaining)}"
+        done |= free
+
+
+def test_files_stay_small():
+    long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 410}
+    assert not long

@@ -1,0 +1,56 @@
+"""A run that was killed and resumed is bitwise the run that was not killed."""
+
+import pytest
+import torch
+from training import full_run
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems import Heat1D
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("batch_size", [None, 8], ids=["full batch", "mini-batch"])
+def test_resume_is_bitwise_at_every_checkpoint(tmp_path, batch_size):
+    whole, _, module, data = full_run(tmp_path / "whole", batch_size=batch_size, every=1)
+    assert set(whole.optimizers.values()) == {"Adam", "LBFGS"}
+    assert data.store.version >= 2  # points changed on the way
+    checkpoints = sorted((tmp_path / "whole").glob("*.ckpt"))
+    assert len(checkpoints) >= 19
+    for path in checkpoints:
+        again, _, resumed, _ = full_run(tmp_path / "again", ckpt_path=path, batch_size=batch_size, every=100)
+        assert resumed.evaluations == module.evaluations, path.name
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+def test_checkpoint_holds_tensors_and_primitives_only(tmp_path):
+    full_run(tmp_path, every=7)
+    for path in tmp_path.glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        assert content["pinnlab"]["problem"] == "Burgers"
+        assert not [p.name for p in tmp_path.iterdir() if p.suffix != ".ckpt"]  # no temporary file is left
+
+
+def test_checkpoint_of_another_problem_is_refused(tmp_path):
+    full_run(tmp_path, every=7)
+    path = next(tmp_path.glob("*.ckpt"))
+    with pytest.raises(ConfigurationError, match="ckpt_path.*Burgers.*Heat1D"):
+        full_run(tmp_path / "other", ckpt_path=path, problem=Heat1D())
+
+
+def test_resume_after_the_end_changes_nothing(tmp_path):
+    whole, trainer, _, _ = full_run(tmp_path, every=1)
+    last = tmp_path / f"step={trainer.global_step}.ckpt"
+    again, resumed, _, _ = full_run(tmp_path / "again", ckpt_path=last)
+    assert resumed.global_step == trainer.global_step
+    assert not again.parameters
+
+
+@pytest.mark.slow
+def test_resume_is_bitwise_when_compiled(tmp_path):
+    whole, _, _, _ = full_run(tmp_path / "whole", every=5, compile=True)
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, compile=True)
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step])

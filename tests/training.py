@@ -1,0 +1,82 @@
+"""A small training run with everything in it, for tests of resume, processes and callbacks."""
+
+import functools
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from pinnlab.callbacks import ResidualResampling, Rollback
+from pinnlab.datamodule import CollocationDataModule
+from pinnlab.module import PINN
+from pinnlab.networks import MLP
+from pinnlab.optimizers import LBFGS
+from pinnlab.phases import Phase
+from pinnlab.problems import Burgers
+
+ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
+QUASI_NEWTON = functools.partial(LBFGS, iterations=3, history=10)
+DECAY = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.99)
+
+
+def small_module(problem=None, phases=None, **options):
+    problem = problem or Burgers(viscosity=0.1, exact_conditions=False)
+    phases = phases or [
+        Phase(ADAM, steps=8, scheduler=DECAY),
+        Phase(QUASI_NEWTON, steps=6),
+        Phase(ADAM, steps=6, scheduler=DECAY),
+    ]
+    return PINN(problem, functools.partial(MLP, hidden=[6, 6]), phases, **{"compile": False, **options})
+
+
+def small_data(problem, **options):
+    counts = {n: 21 for n, c in problem.conditions.items() if c.fixed_points() is None}
+    return CollocationDataModule(
+        problem, **{"points": counts, "held_out": 11, "evaluation_points": 200, "steps_per_epoch": 7, **options}
+    )
+
+
+def quiet_trainer(**options):
+    defaults = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "max_epochs": -1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "val_check_interval": 5,
+        "check_val_every_n_epoch": None,
+    }
+    return L.Trainer(**{**defaults, **options})
+
+
+class Recorder(L.Callback):
+    """Keeps the parameters after every step."""
+
+    def __init__(self):
+        self.parameters, self.optimizers = {}, {}
+
+    def on_train_batch_end(self, trainer, pl_module, *unused):
+        flat = torch.cat([p.detach().reshape(-1) for p in pl_module.trial.parameters()])
+        self.parameters[trainer.global_step] = flat.clone()
+        self.optimizers[trainer.global_step] = type(pl_module.current_optimizer()).__name__
+
+
+def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, **options):
+    """Adam, L-BFGS, Adam with new points on the way, mini-batches or not, rollback armed, all steps saved."""
+    module = small_module(**options)
+    data = small_data(module.problem, batch_size=batch_size)
+    recorder = Recorder()
+    saver = ModelCheckpoint(
+        dirpath=folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_on_train_epoch_end=False
+    )
+    trainer = quiet_trainer(
+        callbacks=[ResidualResampling(every=11, pool=101), Rollback(every=4), recorder, saver],
+        enable_checkpointing=True,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+    )
+    trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
+    return recorder, trainer, module, data
