@@ -104,6 +104,7 @@ class PinnlabCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Names the run's folder after the recipe."""
         config = self.config[self.subcommand]
+        _check_strategy(config.trainer.get("strategy"))
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
         logger = config.trainer.get("logger")
         is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
@@ -113,6 +114,8 @@ class PinnlabCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
         trainer_config = self.config_init[self.subcommand].trainer
+        if trainer_config.get("logger") is False and trainer_config.get("enable_checkpointing") is None:
+            trainer_config["enable_checkpointing"] = False  # without a logger there is no folder for them
         given = trainer_config.get("callbacks") or []
         given = given if isinstance(given, list) else [given]
         extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
@@ -132,7 +135,7 @@ class PinnlabCLI(LightningCLI):
             standard.append(own.RunSummary(self.config[self.subcommand].name))
         if trainer_config.get("enable_progress_bar") is not False:
             standard.append(own.PhaseProgressBar())
-        if trainer_config.get("enable_checkpointing") is not False and trainer_config.get("logger") is not False:
+        if trainer_config.get("enable_checkpointing") is not False:
             standard.append(
                 ModelCheckpoint(
                     save_last=True,
@@ -154,6 +157,13 @@ class PinnlabCLI(LightningCLI):
         for checkpoint in self.trainer.checkpoint_callbacks:
             if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
                 self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"))
+
+
+def _check_strategy(strategy: Any) -> None:
+    """Refuses what cannot differentiate twice, before Lightning builds it."""
+    name = strategy if isinstance(strategy, str) else str(getattr(strategy, "class_path", "auto"))
+    if any(word in name.lower() for word in ("fsdp", "parallelstrategy", "deepspeed", "spawn", "fork", "notebook")):
+        raise ConfigurationError(f"trainer.strategy: {name} cannot train a PINN; use auto or ddp")
 
 
 def list_everything() -> None:

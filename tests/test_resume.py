@@ -35,12 +35,12 @@ def test_checkpoint_holds_tensors_and_primitives_only(tmp_path):
 def test_checkpoint_of_another_problem_is_refused(tmp_path):
     full_run(tmp_path, every=7)
     path = next(tmp_path.glob("*.ckpt"))
-    with pytest.raises(ConfigurationError, match="ckpt_path.*Burgers.*Heat1D"):
+    with pytest.raises(ConfigurationError, match=r"ckpt_path.*Burgers.*Heat1D"):
         full_run(tmp_path / "other", ckpt_path=path, problem=Heat1D())
 
 
 def test_resume_after_the_end_changes_nothing(tmp_path):
-    whole, trainer, _, _ = full_run(tmp_path, every=1)
+    _, trainer, _, _ = full_run(tmp_path, every=1)
     last = tmp_path / f"step={trainer.global_step}.ckpt"
     again, resumed, _, _ = full_run(tmp_path / "again", ckpt_path=last)
     assert resumed.global_step == trainer.global_step

@@ -1,0 +1,186 @@
+"""The command: what it writes, what it refuses, and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from pinnlab.cli import bad_input, run
+from pinnlab.errors import ConfigurationError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SHORT = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+
+    def execute(*arguments):
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return execute
+
+
+def test_fit_writes_summary_config_events_and_checkpoint(command, tmp_path):
+    code, out, _ = command("fit", "-c", "burgers", *SHORT)
+    assert code == 0
+    assert "relative L2 error u" in out
+    folder = tmp_path / "runs" / "burgers" / "version_0"
+    summary = json.loads((folder / "summary.json").read_text())
+    expected = {"recipe", "problem", "relative_l2", "loss", "seconds", "steps", "evaluations", "phases", "points"}
+    assert expected | {"parameters", "dtype", "processes"} <= summary.keys()
+    assert {"optimizer", "steps", "evaluations", "seconds", "loss", "stopped"} == summary["phases"][0].keys()
+    assert (summary["steps"], summary["evaluations"], summary["processes"]) == (3, 3, 1)
+    assert summary["points"] == {"pde": 3000}
+    assert (folder / "config.yaml").is_file()
+    assert list(folder.glob("events.*"))
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert yaml.safe_load(saved["pinnlab_config"])["problem"]["class_path"].endswith("Burgers")
+
+
+def test_a_second_run_overwrites_nothing(command, tmp_path):
+    for _ in range(2):
+        assert command("fit", "-c", "poisson1d", *SHORT)[0] == 0
+    assert sorted(p.name for p in (tmp_path / "runs" / "poisson1d").iterdir()) == ["version_0", "version_1"]
+
+
+def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path):
+    command("fit", "-c", "heat1d", *SHORT)
+    checkpoint = tmp_path / "runs" / "heat1d" / "version_0" / "checkpoints" / "last.ckpt"
+    options = ["--ckpt_path", str(checkpoint), "--data.evaluation_points=300"]
+    code, _, _ = command("fit", "-c", "heat1d", *options, "--trainer.max_steps=5", "--model.compile=false")
+    assert code == 0
+    summary = json.loads((tmp_path / "runs" / "heat1d" / "version_1" / "summary.json").read_text())
+    assert summary["steps"] == summary["evaluations"] == 5
+    for name in ("validate", "test"):
+        code, out, _ = command(name, "-c", "heat1d", *options)
+        assert code == 0
+        assert "relative_l2/u" in out
+    assert command("predict", "-c", "heat1d", *options)[0] == 0
+    file = next(tmp_path.rglob("solution.npz"))
+    solution = np.load(file)
+    assert solution["u"].shape == solution["x"].shape == solution["t"].shape == solution["reference_u"].shape
+    assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5000
+
+
+def test_overrides_reach_the_objects(command, tmp_path):
+    code, out, _ = command(
+        "fit", "-c", "burgers", "--problem.viscosity=0.02", "--model.network.hidden=[5,5]", "--seed_everything=7",
+        "--data.points={pde: 50}", "--print_config",
+    )  # fmt: skip
+    assert code == 0
+    config = yaml.safe_load(out)
+    assert config["problem"]["init_args"]["viscosity"] == 0.02
+    assert config["model"]["network"]["init_args"]["hidden"] == [5, 5]
+    assert config["data"]["points"] == {"pde": 50}
+
+
+def test_printed_config_is_a_recipe(command, tmp_path):
+    _, out, _ = command("fit", "-c", "burgers", *SHORT, "--print_config")
+    (tmp_path / "mine.yaml").write_text(out)
+    assert command("fit", "-c", "mine.yaml")[0] == 0
+    assert next((tmp_path / "runs").rglob("summary.json")).is_file()
+
+
+def test_without_a_logger_nothing_is_written(command, tmp_path):
+    code, out, _ = command("fit", "-c", "poisson1d", *SHORT, "--trainer.logger=false")
+    assert code == 0
+    assert "relative L2" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_names_every_kind(command):
+    code, out, _ = command("list")
+    assert code == 0
+    for name in ("Burgers", "PirateNet", "Lattice", "LBFGS", "LossPlateau", "ResidualResampling", "poisson1d"):
+        assert name in out
+
+
+BAD = {
+    "recipe": (["-c", "burgrs"], "burgers"),
+    "class": (["-c", "poisson1d", "--problem=Poison2D"], "problem"),
+    "key": (["-c", "burgers", "--problem.viscosit=1"], "viscosit"),
+    "type": (["-c", "burgers", "--model.phases=[{optimizer: Adam, steps: many}]"], "steps"),
+    "condition": (["-c", "burgers", "--data.points={pd: 5}"], "'pd'"),
+    "negative count": (["-c", "burgers", "--data.points={pde: -5}"], "data.points.pde"),
+    "empty batch": (["-c", "burgers", "--data.batch_size=0"], "data.batch_size"),
+    "weight": (["-c", "burgers", "--model.weights={wall: 2}"], "'wall'"),
+    "dtype": (["-c", "burgers", "--model.dtype=float16"], "model.dtype"),
+    "compile": (["-c", "burgers", "--model.compile=maybe"], "model.compile"),
+    "accumulate": (["-c", "burgers", "--trainer.accumulate_grad_batches=2"], "accumulate_grad_batches"),
+    "precision": (["-c", "burgers", "--trainer.precision=bf16-mixed"], "trainer.precision"),
+    "fsdp": (["-c", "burgers", "--trainer.strategy=fsdp"], "strategy"),
+    "checkpoint": (["-c", "burgers", "--ckpt_path=nowhere.ckpt"], "ckpt_path"),
+    "problem value": (["-c", "heat1d", "--problem.diffusivity=-1"], "problem.diffusivity"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, case):
+    arguments, key = BAD[case]
+    code, _, err = command("fit", *SHORT, *arguments)
+    lines = [line for line in err.splitlines() if not line.startswith("warning:")]
+    assert code == 2, err
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error:")
+    assert key in lines[0]
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_bad_names_in_a_recipe_get_a_suggestion(command, tmp_path):
+    (tmp_path / "r.yaml").write_text("problem: {class_path: Burger}\n")
+    code, _, err = command("fit", "-c", "r.yaml")
+    assert code == 2
+    assert "did you mean 'Burgers'" in err
+
+
+@pytest.mark.parametrize("content", ["a: [", "just words", "- 1"])
+def test_a_recipe_that_is_no_mapping(command, tmp_path, content):
+    (tmp_path / "r.yaml").write_text(content)
+    code, _, err = command("fit", "-c", "r.yaml")
+    assert code == 2
+    assert "r.yaml" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_fault_of_the_program_is_not_called_bad_input():
+    assert bad_input(RuntimeError("boom")) is None
+    assert bad_input(ConfigurationError("data.points: bad")) == "data.points: bad"
+
+
+def test_checkpoint_of_another_problem(command, tmp_path):
+    command("fit", "-c", "heat1d", *SHORT)
+    checkpoint = next(tmp_path.rglob("last.ckpt"))
+    code, _, err = command("fit", "-c", "poisson2d", "--ckpt_path", str(checkpoint), *SHORT)
+    assert code == 2
+    assert "Heat1D" in err
+    assert "Poisson2D" in err
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_a_checkpoint_and_the_right_code(tmp_path, number, expected):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pinnlab", "fit", "-c", "poisson1d", "--model.compile=false"],
+        cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(tmp_path.rglob("config.yaml")):
+        time.sleep(0.2)
+    time.sleep(1.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == expected, err[-2000:]
+    checkpoints = list(tmp_path.rglob("*.ckpt"))
+    assert checkpoints
+    assert torch.load(checkpoints[0], weights_only=True)["global_step"] > 0
