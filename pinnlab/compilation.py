@@ -77,7 +77,7 @@ class CompiledFunction:
             if names not in self._compiled:
                 self._compiled[names] = self._build(parameters, inputs)
             return self._compiled[names](list(parameters.values()), list(inputs.values()))
-        except torch._dynamo.exc.TorchDynamoException as error:  # includes failures of the C++ compiler
+        except _COMPILATION_ERRORS as error:
             self._failed = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=2)
             return self._function(parameters, inputs)
@@ -93,8 +93,26 @@ class CompiledFunction:
 
         # Tensors that a user's function closes over (tables, constants) become constants of the graph.
         trace = make_fx(flat, tracing_mode="symbolic", _allow_non_fake_inputs=True)
-        graph = trace(list(parameters.values()), _examples(inputs))
-        return torch.compile(graph, dynamic=True)
+        examples = _examples(inputs)
+        try:
+            compiled = torch.compile(trace(list(parameters.values()), examples), dynamic=True)
+            # The first call decides which sizes torch takes for equal; on the examples none are, so that later
+            # changes of the numbers of points never compile again. Forward and backward, without touching `.grad`.
+            outputs = compiled(list(parameters.values()), examples)
+            trained = [p for p in parameters.values() if p.requires_grad]
+            if torch.is_grad_enabled() and trained:
+                torch.autograd.grad(outputs.sum(), trained, allow_unused=True)
+        except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
+            raise _NotCompiledError(first_line(error)) from error
+        return compiled
+
+
+class _NotCompiledError(RuntimeError):
+    """The first compilation failed."""
+
+
+# The second kind comes from compiling again in mid-run, for a number of points that torch treats specially.
+_COMPILATION_ERRORS = (_NotCompiledError, torch._dynamo.exc.TorchDynamoException)
 
 
 def _examples(inputs: Mapping[str, Tensor]) -> list[Tensor]:

@@ -180,6 +180,18 @@ class Jet:
     def __rpow__(self, other: Any) -> Any:
         return find_rule("pow")(other, self)
 
+    def __gt__(self, other: Any) -> Any:
+        return find_rule("gt")(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return find_rule("ge")(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return find_rule("lt")(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return find_rule("le")(self, other)
+
     def __matmul__(self, other: Any) -> Any:
         return find_rule("matmul")(self, other)
 

@@ -1,0 +1,78 @@
+"""Compilation: when, how often, and what happens without a compiler."""
+
+import warnings
+
+import pytest
+import torch
+
+from pinnlab import compilation
+from pinnlab.compilation import CompiledFunction, can_compile, should_compile
+from pinnlab.errors import ConfigurationError
+
+CPU = torch.device("cpu")
+needs_compiler = pytest.mark.skipif(not can_compile(CPU), reason="no C++ compiler on this machine")
+
+
+def squares(parameters, inputs):
+    return torch.stack([(rows @ parameters["w"]).tanh().square().sum() for rows in inputs.values()])
+
+
+def example(*sizes):
+    generator = torch.Generator().manual_seed(0)
+    inputs = {f"c{i}": torch.rand(n, 3, generator=generator, dtype=torch.float64) for i, n in enumerate(sizes)}
+    return {"w": torch.ones(3, 2, dtype=torch.float64, requires_grad=True)}, inputs
+
+
+@pytest.mark.parametrize(
+    ("option", "evaluations", "expected"), [(True, 0, True), (False, 10**6, False), ("auto", 10, False)]
+)
+def test_the_option(option, evaluations, expected):
+    assert should_compile(option, evaluations, CPU) is expected
+
+
+def test_auto_compiles_long_runs_where_it_can(monkeypatch):
+    monkeypatch.setattr(compilation, "can_compile", lambda device: True)
+    assert should_compile("auto", 10**5, CPU)
+    monkeypatch.setattr(compilation, "can_compile", lambda device: False)
+    assert not should_compile("auto", 10**5, CPU)
+
+
+def test_bad_option():
+    with pytest.raises(ConfigurationError, match=r"model\.compile"):
+        should_compile("yes", 1, CPU)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_one_compilation_serves_all_sizes():
+    function = CompiledFunction(squares)
+    torch._dynamo.reset()
+    counter = torch._dynamo.utils.counters
+    compiled_after_first = None
+    for sizes in [(50, 20, 20), (31, 31, 31), (80, 20, 7)]:
+        parameters, inputs = example(*sizes)
+        result = function(parameters, inputs)
+        result.sum().backward()
+        assert torch.allclose(result, squares(parameters, inputs))
+        (expected,) = torch.autograd.grad(squares(parameters, inputs).sum(), parameters["w"])
+        assert torch.allclose(parameters["w"].grad, expected)
+        compiled_after_first = compiled_after_first or counter["stats"]["unique_graphs"]
+    assert counter["stats"]["unique_graphs"] == compiled_after_first
+    for sizes in [(50, 1, 0), (1, 1, 1)]:  # lengths 0 and 1 are special to torch; they must be right all the same
+        parameters, inputs = example(*sizes)
+        assert torch.allclose(function(parameters, inputs), squares(parameters, inputs))
+
+
+def test_failure_to_compile_is_one_warning(monkeypatch):
+    def broken(*args, **kwargs):
+        raise torch._dynamo.exc.TorchDynamoException("no compiler\nsecond line")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    function, (parameters, inputs) = CompiledFunction(squares), example(4, 5)
+    with pytest.warns(UserWarning, match="no compiler") as caught:
+        result = function(parameters, inputs)
+    assert len(caught) == 1
+    assert torch.equal(result, squares(parameters, inputs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function(parameters, inputs)
