@@ -31,6 +31,9 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp": partial(MLP, hidden=[8, 6]),
     "mlp-sin-factorised": partial(MLP, hidden=[8, 6], activation="sin", factorised=True),
     "mlp-fourier": partial(MLP, hidden=[8], activation="silu", embedding=_fourier),
+    "mlp-fourier-of-one-column": partial(
+        MLP, hidden=[6], embedding=partial(FourierFeatures, features=4, scale=2.0, columns=[1])
+    ),
     "mlp-periodic": partial(MLP, hidden=[8], activation="softplus", embedding=_periodic),
     "modified-mlp": partial(ModifiedMLP, hidden=[7, 7]),
     "modified-mlp-factorised": partial(ModifiedMLP, hidden=[7], activation="gelu", factorised=True),

@@ -56,9 +56,12 @@ class FourierFeatures(Embedding):
         scale: the standard deviation of the wave numbers. The default of 1 is the low end, because too
             high a scale makes the residual's high derivatives noise at the start.
         embedding: what comes first, for instance a `PeriodicEmbedding`, which the features inherit.
+        columns: which columns (of the embedding's output, if there is one) get features; the others pass
+            through. Default: all. Time often oscillates faster than space and then wants features of its own
+            (Wang, Wang, Perdikaris, arXiv:2012.10047).
 
     Raises:
-        ConfigurationError: `features` or `scale` is not positive.
+        ConfigurationError: `features` or `scale` is not positive, or there is no such column.
     """
 
     frequencies: Tensor
@@ -70,17 +73,26 @@ class FourierFeatures(Embedding):
         features: int = 64,
         scale: float = 1.0,
         embedding: Callable[[int], Embedding] | None = None,
+        columns: Sequence[int] | None = None,
     ):
         super().__init__()
         self.embedding = embed(inputs, embedding)
-        self.outputs = 2 * positive_int("features", features)
-        waves = positive("scale", scale) * torch.randn(features, self.embedding.outputs)
+        width = self.embedding.outputs
+        waving = range(width) if columns is None else columns
+        if not waving or any(not 0 <= c < width for c in waving):
+            raise ConfigurationError(f"columns: {list(waving)} must name some of the columns 0 to {width - 1}")
+        self.columns = list(waving)
+        self.passing = [c for c in range(width) if c not in self.columns]
+        self.outputs = 2 * positive_int("features", features) + len(self.passing)
+        waves = positive("scale", scale) * torch.randn(features, len(self.columns))
         self.register_buffer("frequencies", waves)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, inputs)` to `(n, 2 * features)`: all cosines, then all sines."""
-        phase = F.linear(self.embedding(x), self.frequencies)
-        return torch.cat([torch.cos(phase), torch.sin(phase)], -1)
+        """Maps `(n, inputs)` to `(n, outputs)`: all cosines, all sines, then the columns that pass through."""
+        x = self.embedding(x)
+        phase = F.linear(x[..., self.columns] if self.passing else x, self.frequencies)
+        waves = [torch.cos(phase), torch.sin(phase)]
+        return torch.cat([*waves, x[..., self.passing]] if self.passing else waves, -1)
 
 
 @final
