@@ -32,7 +32,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp-sin-factorised": partial(MLP, hidden=[8, 6], activation="sin", factorised=True),
     "mlp-fourier": partial(MLP, hidden=[8], activation="silu", embedding=_fourier),
     "mlp-fourier-of-one-column": partial(
-        MLP, hidden=[6], embedding=partial(FourierFeatures, features=4, scale=2.0, columns=[1])
+        MLP, hidden=[6], embedding=partial(FourierFeatures, features=4, scale=2.0, columns=[0])
     ),
     "mlp-periodic": partial(MLP, hidden=[8], activation="softplus", embedding=_periodic),
     "modified-mlp": partial(ModifiedMLP, hidden=[7, 7]),
