@@ -20,7 +20,7 @@ from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import LBFGS, is_multi_eval, objective_changed
 from pinnlab.phases import OptimizerPhases, Phase
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import ResidualSystem, Trial
+from pinnlab.residuals import BlockedSums, ResidualSystem, Trial
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Batch = dict[str, Any]
@@ -106,7 +106,9 @@ class PINN(L.LightningModule):
         should_compile(compile, 0, torch.device("cpu"))
         self._squared_sums: Callable[..., Tensor] = self.system.squared_sums
         self._seen_version = 0
-        self._last: dict[str, Tensor] = {}
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
+        self._tensors: dict[str, Tensor] = {}
+        self._counts: dict[tuple[int, ...], Tensor] = {}
 
     def forward(self, points: Tensor) -> Tensor:
         """The unknowns at `(n, d)` points, `(n, m)`."""
@@ -136,7 +138,9 @@ class PINN(L.LightningModule):
         if self.trainer.max_steps >= 0:
             planned = min(planned, 20 * self.trainer.max_steps)
         compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
-        self._squared_sums = CompiledFunction(self.system.squared_sums) if compiles else self.system.squared_sums
+        evaluate = CompiledFunction(self.system.squared_sums) if compiles else self.system.squared_sums
+        self._squared_sums = BlockedSums(evaluate, self.system.floats_per_point()) if _on_cpu(self) else evaluate
+        self._tensors, self._counts = self.trial.tensors(), {}
 
     # ---------------------------------------------------------------------------- training
 
@@ -155,18 +159,18 @@ class PINN(L.LightningModule):
         the global loss, also with uneven shares. One collective.
         """
         self.evaluations += 1
-        sums = self._squared_sums(self.trial.tensors(), batch)
-        counts = sums.new_tensor([len(rows) for rows in batch.values()])
+        sums = self._squared_sums(self._tensors or self.trial.tensors(), batch)
+        counts = self._point_counts(batch)
         world = distributed.world_size()
         if world == 1:
-            terms = sums / counts
-            loss = (self.loss_weights * terms).sum()
-        else:
-            total_sums, counts = distributed.all_sum(torch.stack([sums.detach(), counts]))
-            terms = total_sums / counts
-            local = (self.loss_weights * sums / counts).sum() * world + self._touch_all_parameters()
-            loss = local + ((self.loss_weights * terms).sum() - local).detach()
-        self._last = {"total": loss.detach(), **dict(zip(batch, terms.detach(), strict=True))}
+            loss = torch.dot(self.loss_weights / counts, sums)
+            self._last = (loss.detach(), sums.detach(), counts)
+            return loss
+        total_sums, counts = distributed.all_sum(torch.stack([sums.detach(), counts]))
+        factors = self.loss_weights / counts
+        local = world * torch.dot(factors, sums) + self._touch_all_parameters()
+        loss = local + (torch.dot(factors, total_sums) - local).detach()
+        self._last = (loss.detach(), total_sums, counts)
         return loss
 
     def configure_gradient_clipping(
@@ -185,7 +189,7 @@ class PINN(L.LightningModule):
         if every and self.global_step % every == 0:
             self.log_dict(
                 {
-                    **{f"loss/{name}": value for name, value in self._last.items()},
+                    **{f"loss/{name}": value for name, value in self.loss_terms().items()},
                     **{f"coefficient/{k}": v.detach() for k, v in self.system.coefficient_values().items()},
                     "training/gradient_norm": self.gradient_norm(),
                     "training/evaluations": float(self.evaluations),
@@ -197,7 +201,9 @@ class PINN(L.LightningModule):
     def current_loss(self) -> float:
         """The global loss at the last evaluation that the optimizer kept; NaN before the first."""
         kept = getattr(self.current_optimizer(), "loss", None)
-        return float(self._last.get("total", float("nan")) if kept is None else kept)
+        if kept is not None:
+            return float(kept)
+        return float("nan") if self._last is None else float(self._last[0])
 
     def current_optimizer(self) -> Optimizer:
         """The optimizer of the current phase, without Lightning's wrapper."""
@@ -210,7 +216,10 @@ class PINN(L.LightningModule):
 
     def loss_terms(self) -> dict[str, float]:
         """The last evaluation's loss and the mean square of each condition."""
-        return {name: float(value) for name, value in self._last.items()}
+        if self._last is None:
+            return {}
+        loss, sums, counts = self._last
+        return {"total": float(loss), **dict(zip(self.problem.conditions, (sums / counts).tolist(), strict=True))}
 
     def gradient_norm(self) -> float:
         """The 2-norm of the loss's gradient at the last evaluation."""
@@ -299,9 +308,20 @@ class PINN(L.LightningModule):
         sums, counts = distributed.all_sum(torch.stack([sums, counts]))
         return dict(zip(residuals, sums / counts, strict=True))
 
+    def _point_counts(self, batch: Batch) -> Tensor:
+        """How many rows each condition has on this rank, kept on the device for each combination seen."""
+        lengths = tuple(map(len, batch.values()))
+        if lengths not in self._counts:
+            self._counts[lengths] = self.loss_weights.new_tensor(lengths)
+        return self._counts[lengths]
+
     def _touch_all_parameters(self) -> Tensor:
         """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
         return 0.0 * torch.stack([p.reshape(-1)[0] for p in self.trial.parameters()]).sum()
+
+
+def _on_cpu(module: PINN) -> bool:
+    return module.device.type == "cpu"
 
 
 def _unwrapped(optimizer: Any) -> Optimizer:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import reverse, rules
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField, divergence
-from pinnlab.derivatives.jet import Channel, Jet, Laplacian, MultiIndex, Wanted, lift
+from pinnlab.derivatives.jet import Channel, Jet, Laplacian, MultiIndex, Wanted, downward_closure, lift
 from pinnlab.errors import UnsupportedOperationError, unknown
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "RecordingField",
     "Wanted",
     "divergence",
+    "downward_closure",
     "partials",
     "resolve_engine",
     "rules",

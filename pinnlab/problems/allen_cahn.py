@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
+from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references.allen_cahn import AllenCahn as SpectralSolution
@@ -36,7 +37,8 @@ class AllenCahn(Problem):
         exact_conditions: bool = False,
         condition_weight: float = 100.0,
     ) -> None:
-        self.diffusion = diffusion
+        self.diffusion = checks.positive("diffusion", diffusion)
+        checks.choice("periodic", periodic, ("embedding", "loss"))
         self._solution = SpectralSolution(diffusion)
         x, t = Interval("x", -1, 1), Interval("t", 0, 1)
         conditions: dict[str, Condition] = {"pde": Residual(x * t, self.balance)}

@@ -33,6 +33,10 @@ class Coefficient:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.initial, *(self.bounds or ())))):
+            raise ConfigurationError(
+                f"coefficient: initial {self.initial} and bounds {self.bounds} must be finite; use bounds None for none"
+            )
         if self.bounds is not None and not self.bounds[0] < self.initial < self.bounds[1]:
             raise ConfigurationError(f"coefficient: initial {self.initial} is not inside bounds {self.bounds}")
 
@@ -127,8 +131,12 @@ class Problem:
         return self.domain.coordinates
 
     def differential_equations(self) -> list[str]:
-        """The names of the conditions that are equations in a region."""
-        return [name for name, condition in self.conditions.items() if isinstance(condition, Residual)]
+        """The names of the conditions that are equations inside the domain, not on its boundary."""
+        return [
+            name
+            for name, condition in self.conditions.items()
+            if isinstance(condition, Residual) and isinstance(condition.region, Domain)
+        ]
 
     def reference(self) -> Reference | None:
         """The solution, or None when it is not known."""
@@ -155,7 +163,7 @@ class Problem:
         return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
 
     def evaluation_points(self, count: int = 20_000) -> Tensor:
-        """Held-out points `(n, d)` for errors and figures: at most `count`, at least 10,000 by default.
+        """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
 
         A regular grid with the ends in it for up to two coordinates of a box-shaped domain, else a Sobol' set.
         """
@@ -175,6 +183,8 @@ class Problem:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
         if not self.unknowns:
             raise ConfigurationError(f"problem {self.name}: unknowns is empty; name at least one")
+        if len({id(condition) for condition in self.conditions.values()}) < len(self.conditions):
+            raise ConfigurationError(f"problem {self.name}: conditions lists one object twice; build one for each name")
         if not self.conditions:
             raise ConfigurationError(f"problem {self.name}: conditions is empty; name at least one")
 
@@ -184,7 +194,8 @@ class Problem:
         points = condition.fixed_points()
         if points is None and condition.region is not None:
             points = Sobol().sample(condition.region, 2, seed=0)
-        if points is None or points.shape[-1] != d:
+        named = self.coordinates if condition.region is None else condition.region.coordinates
+        if points is None or points.shape[-1] != d or named != self.coordinates:
             raise ConfigurationError(
                 f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
             )
@@ -192,7 +203,7 @@ class Problem:
         points = rows[:, :d]
         value = torch.ones(len(points), dtype=points.dtype)
         fields = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-        at = Evaluation(
+        at: Evaluation = Evaluation(
             fields=fields,
             coordinates=self.coordinates,
             points=points,

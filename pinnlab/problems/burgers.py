@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
+from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Residual
 from pinnlab.problems.references.cole_hopf import cole_hopf
@@ -28,7 +29,7 @@ class Burgers(Problem):
 
     def __init__(self, viscosity: float = 0.01 / math.pi, exact_conditions: bool = True) -> None:
         x, t = Interval("x", -1, 1), Interval("t", 0, 1)
-        self.viscosity = viscosity
+        self.viscosity = checks.positive("viscosity", viscosity)
         self.ansatz = self._ansatz if exact_conditions else None
         soft = {
             "wall": Dirichlet((x * t).boundary("x"), u=0.0),

@@ -7,9 +7,11 @@ what they need: unknowns, coordinates, `normal`, `points`, trainable coefficient
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -82,9 +84,13 @@ class Condition(ABC):
         weight: the factor of this condition's mean square in the loss.
     """
 
+    region: Region | None
+    weight: float
+    name: str
+
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
-        if weight < 0:
-            raise ConfigurationError(f"weight: {weight} is negative; use 0 to switch a condition off")
+        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+            raise ConfigurationError(f"weight: must be a number >= 0 (0 switches a condition off), got {weight!r}")
         self.region = region
         self.weight = float(weight)
         self.name = type(self).__name__
@@ -234,6 +240,8 @@ class Periodic(Condition):
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
+        if order < 0:
+            raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
         self.coordinate, self.order = coordinate, order
         self._column, self._width = column, domain.high[column] - domain.low[column]
 
@@ -268,6 +276,9 @@ class Observations(_Targets):
                 raise ConfigurationError(
                     f"Observations: {name} must have one value for each of the {len(self.points)} points"
                 )
+        for name, value in {"points": self.points, **self.targets}.items():
+            if not torch.as_tensor(value).isfinite().all():
+                raise ConfigurationError(f"Observations: {name} holds values that are not finite; drop those rows")
 
     def fixed_points(self) -> Tensor:
         """The points of the data."""

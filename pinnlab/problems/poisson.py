@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Box, Interval
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Dirichlet, Residual
 
@@ -17,8 +19,8 @@ from pinnlab.problems.conditions import Dirichlet, Residual
 class Poisson1D(Problem):
     """Poisson's equation  -u'' = f  on [0, 1] with a low and a high frequency, u(0) = u(1) = 0.
 
-    The solution is u = sin(pi x) + a sin(k pi x). The residual is divided by (k pi)^2 when `scaled`, so that it
-    is of order one.
+    The solution is u = sin(pi x) + a sin(k pi x), as in Wang, Wang and Perdikaris (arXiv 2012.10047), there with
+    wave numbers 2 and 50. The residual is divided by pi^2, so that its low frequency is of order one.
 
     Args:
         frequency: k, the high wave number.
@@ -27,9 +29,8 @@ class Poisson1D(Problem):
     """
 
     def __init__(self, frequency: int = 10, amplitude: float = 0.1, exact_conditions: bool = False) -> None:
-        if frequency < 1:
-            raise ConfigurationError(f"problem.frequency: must be at least 1, got {frequency}")
-        self.frequency, self.amplitude = frequency, amplitude
+        self.frequency = checks.integer("frequency", frequency)
+        self.amplitude = checks.number("amplitude", amplitude)
         x = Interval("x", 0, 1)
         conditions = {
             "pde": Residual(x, self.balance),
@@ -89,19 +90,25 @@ class Poisson2D(Problem):
 
 
 class Poisson(Problem):
-    """Poisson's equation  -Delta u = pi^2 sum of cos(pi x_i)  on the unit cube of any dimension.
+    """Poisson's equation  -Delta u = f  on the unit cube of any dimension, with the solution prescribed around it.
 
-    The solution is u = sum of cos(pi x_i), prescribed on the boundary (Dangel, Mueller and Zeinhofer, arXiv
-    2405.15603, there in five dimensions).
+    With `exact` = `cosines` u = sum of cos(pi x_i) and f = pi^2 u (Dangel, Mueller and Zeinhofer, arXiv 2405.15603,
+    there in five dimensions); with `harmonic` u = x1 x2 + x3 x4 + ... and f = 0 (arXiv 2505.12149, appendices A.3 and
+    A.4, there in 10 and 100 dimensions).
 
     Args:
         dim: the number of coordinates x1, x2, ...; up to 100.
         boundary_weight: the factor of the boundary values in the loss.
+        exact: the solution, `cosines` or `harmonic`; the latter needs an even dimension.
     """
 
-    def __init__(self, dim: int = 5, boundary_weight: float = 100.0) -> None:
-        if not 1 <= dim <= 100:
-            raise ConfigurationError(f"problem.dim: must be between 1 and 100, got {dim}")
+    def __init__(
+        self, dim: int = 5, boundary_weight: float = 100.0, exact: Literal["cosines", "harmonic"] = "cosines"
+    ) -> None:
+        checks.integer("dim", dim, most=100)
+        self.harmonic = checks.choice("exact", exact, ("cosines", "harmonic")) == "harmonic"
+        if self.harmonic and dim % 2:
+            raise ConfigurationError(f"problem.dim: the harmonic solution needs an even dimension, got {dim}")
         cube = Box.cube("x", dim, 0.0, 1.0)
         super().__init__(
             domain=cube,
@@ -114,11 +121,12 @@ class Poisson(Problem):
 
     def balance(self, u: AbstractField, points: Tensor) -> Tensor:
         """Delta u + f."""
-        return u.laplacian() + math.pi**2 * self.solution(points)
+        return u.laplacian() if self.harmonic else u.laplacian() + math.pi**2 * self.solution(points)
 
     def solution(self, points: Tensor) -> Tensor:
         """The exact solution."""
-        return torch.sum(torch.cos(math.pi * points), -1)
+        terms = points[:, 0::2] * points[:, 1::2] if self.harmonic else torch.cos(math.pi * points)
+        return torch.sum(terms, -1)
 
     def reference(self) -> Exact:
         """The exact solution."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Dirichlet
 
@@ -20,8 +21,11 @@ class Regression1D(Problem):
     Gradient descent learns the low frequencies first (Rahaman et al., arXiv 1806.08734).
 
     Args:
-        frequencies: the wave numbers k.
+        frequencies: the wave numbers k > 0.
         amplitudes: their factors a_k; one for all when empty.
+
+    Raises:
+        ConfigurationError: no frequency, one that is not positive, or another number of amplitudes.
     """
 
     def __init__(self, frequencies: Sequence[int] = (1, 4, 8), amplitudes: Sequence[float] = ()) -> None:
@@ -29,8 +33,8 @@ class Regression1D(Problem):
             raise ConfigurationError("problem.frequencies: is empty; give at least one wave number")
         if amplitudes and len(amplitudes) != len(frequencies):
             raise ConfigurationError(f"problem.amplitudes: {len(amplitudes)} values for {len(frequencies)} frequencies")
-        self.frequencies = tuple(frequencies)
-        self.amplitudes = tuple(amplitudes) or (1.0,) * len(self.frequencies)
+        self.frequencies = tuple(checks.positive("frequencies", k) for k in frequencies)
+        self.amplitudes = tuple(checks.number("amplitudes", a) for a in amplitudes or (1.0,) * len(frequencies))
         x = Interval("x", -1, 1)
         super().__init__(domain=x, unknowns=("u",), conditions={"data": Dirichlet(x, u=self.target)})
 

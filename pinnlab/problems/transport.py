@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
+from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 
@@ -34,6 +35,7 @@ class _PeriodicInitialValue(Problem):
         periodic: Periodicity,
         exact_conditions: bool,
     ) -> None:
+        checks.choice("periodic", periodic, ("embedding", "loss"))
         x, t = Interval("x", 0, 2 * math.pi), Interval("t", 0, 1)
         conditions: dict[str, Condition] = {"pde": Residual(x * t, equation)}
         if exact_conditions:
@@ -59,7 +61,7 @@ class Convection(_PeriodicInitialValue):
     """
 
     def __init__(self, beta: float = 40.0, periodic: Periodicity = "embedding", exact_conditions: bool = True) -> None:
-        self.beta = beta
+        self.beta = checks.positive("beta", beta)
         super().__init__(self.balance, self.start, periodic, exact_conditions)
 
     def start(self, x: Tensor) -> Tensor:
@@ -88,7 +90,7 @@ class Reaction(_PeriodicInitialValue):
     """
 
     def __init__(self, rho: float = 5.0, periodic: Periodicity = "loss", exact_conditions: bool = True) -> None:
-        self.rho = rho
+        self.rho = checks.positive("rho", rho)
         super().__init__(self.balance, self.start, periodic, exact_conditions)
 
     def start(self, x: Tensor) -> Tensor:

@@ -1,0 +1,79 @@
+"""Residuals as pure functions, in blocks and in pieces."""
+
+import functools
+
+import pytest
+import torch
+from cases import PROBLEMS
+
+from pinnlab.networks import MLP
+from pinnlab.residuals import BlockedSums, ResidualSystem, Trial
+from pinnlab.samplers import Sobol
+
+
+def system(name):
+    problem = PROBLEMS[name]()
+    torch.manual_seed(0)
+    return ResidualSystem(problem, Trial(problem, MLP(len(problem.coordinates), 1, hidden=[8]).double()))
+
+
+def rows(s, count):
+    return {n: c.rows(Sobol().sample(c.region, count, 1)) for n, c in s.problem.conditions.items()}
+
+
+def gradient(sums, s):
+    grads = torch.autograd.grad(sums.sum(), list(s.trial.parameters()), allow_unused=True)
+    return torch.cat([g.reshape(-1) for g in grads if g is not None])
+
+
+@pytest.mark.parametrize("budget", [100, 5_000, 10**9])
+@pytest.mark.parametrize("name", ["burgers_soft", "wave", "poisson5d"])
+def test_blocks_give_the_same_sums_and_gradients(name, budget):
+    s = system(name)
+    batch, tensors = rows(s, 97), s.trial.tensors()
+    whole = s.squared_sums(tensors, batch)
+    calls = []
+
+    def evaluate(parameters, part):
+        calls.append(part)
+        return s.squared_sums(parameters, part)
+
+    blocked = BlockedSums(evaluate, s.floats_per_point(), budget)(tensors, batch)
+    assert (len(calls) > 1) == (budget < 10**6)
+    assert torch.allclose(blocked, whole, rtol=1e-13)
+    assert torch.allclose(gradient(blocked, s), gradient(whole, s), rtol=1e-10)
+
+
+def test_floats_per_point_count_channels_times_width():
+    assert system("burgers_soft").floats_per_point() == {"pde": 8 * 4, "wall": 8, "start": 8}
+    assert system("poisson5d").floats_per_point() == {"pde": 8 * 6, "boundary": 8}
+
+
+@pytest.mark.parametrize("name", ["burgers", "wave", "convection_soft"])
+def test_given_parameters_replace_the_own_ones(name):
+    s = system(name)
+    batch = rows(s, 20)
+    doubled = {k: 2 * v for k, v in s.trial.tensors().items()}
+    given = s.residuals(batch, doubled)
+    with torch.no_grad():
+        for parameter in s.trial.parameters():
+            parameter.mul_(2)
+    for condition, expected in s.residuals(batch).items():
+        assert torch.allclose(given[condition], expected)
+
+
+def test_score_is_the_size_of_the_residual_in_any_chunks():
+    s = system("convection_soft")
+    batch = rows(s, 50)
+    expected = s.residuals(batch)["periodic"].norm(dim=-1)
+    for chunk in (7, 50, 1000):
+        assert torch.allclose(functools.partial(s.score, "periodic", chunk=chunk)(batch["periodic"]), expected)
+
+
+def test_engines_agree():
+    for name in ("wave", "biharmonic1d"):
+        s = system(name)
+        batch = rows(s, 20)
+        other = ResidualSystem(s.problem, s.trial, "reverse")
+        for condition, r in s.residuals(batch).items():
+            assert torch.allclose(r, other.residuals(batch)[condition], rtol=1e-9, atol=1e-12)
