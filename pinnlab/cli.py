@@ -156,7 +156,7 @@ class PinnlabCLI(LightningCLI):
         """Writes the last state: what `--ckpt_path` continues from, and `predict` shows."""
         for checkpoint in self.trainer.checkpoint_callbacks:
             if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
-                self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"))
+                self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"), weights_only=False)
 
 
 def _check_strategy(strategy: Any) -> None:

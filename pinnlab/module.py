@@ -21,6 +21,7 @@ from pinnlab.optimizers import LBFGS, is_multi_eval, objective_changed
 from pinnlab.phases import OptimizerPhases, Phase
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedSums, ResidualSystem, Trial
+from pinnlab.samplers import Sobol
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Batch = dict[str, Any]
@@ -99,6 +100,7 @@ class PINN(L.LightningModule):
         self.trial = Trial(problem, _build_network(problem, network, scale_inputs, seed))
         self.register_buffer("loss_weights", _loss_weights(problem, weights))
         self.to(DTYPES[dtype])
+        _check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine)
         self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
         self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
@@ -335,6 +337,23 @@ def _build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int
             torch.manual_seed(seed)
             network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
     return ScaledInput(network, problem.domain.low, problem.domain.high) if scale_inputs else network
+
+
+def _check_periodicity(problem: Problem, trial: Trial) -> None:
+    """Refuses a network that is not periodic where the problem relies on it: the answer would be arbitrary."""
+    parameter = next(trial.parameters())
+    for name in problem.periodic_coordinates:
+        column = problem.coordinates.index(name)
+        left = Sobol().sample(problem.domain.face(**{name: problem.domain.low[column]}), 8, seed=0).to(parameter)
+        right = left.clone()
+        right[:, column] = problem.domain.high[column]
+        with torch.no_grad():
+            jump = (trial(left) - trial(right)).abs().max()
+        if jump > 1e-3:
+            raise ConfigurationError(
+                f"model.network: problem {problem.name} needs a network that is periodic in {name}; give it "
+                f"the embedding PeriodicEmbedding(columns=[{column}]), or put it into the loss (problem.periodic: loss)"
+            )
 
 
 def _loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:

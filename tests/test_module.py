@@ -14,9 +14,9 @@ from pinnlab.callbacks.resampling import density
 from pinnlab.criteria import LossPlateau
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.module import PINN
-from pinnlab.networks import MLP
+from pinnlab.networks import MLP, PeriodicEmbedding
 from pinnlab.phases import OptimizerPhases, Phase
-from pinnlab.problems import Burgers, Coefficient, Observations, Poisson, Problem, Residual
+from pinnlab.problems import AllenCahn, Burgers, Coefficient, Convection, Observations, Poisson, Problem, Residual
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -196,6 +196,15 @@ def test_bad_module_options(options, key):
         PINN(Burgers(), MLP(2, 1), phases=[])
     with pytest.raises(ConfigurationError, match="steps"):
         Phase(ADAM, steps=0)
+
+
+@pytest.mark.parametrize("make", [Convection, AllenCahn])
+def test_a_problem_that_needs_a_periodic_network_says_so(make):
+    with pytest.raises(ConfigurationError, match=r"model\.network.*periodic in x.*PeriodicEmbedding"):
+        small_module(make())
+    small_module(make(periodic="loss"))
+    periodic = functools.partial(MLP, embedding=functools.partial(PeriodicEmbedding, columns=[0]))
+    PINN(make(), periodic, [Phase(ADAM, steps=1)])
 
 
 class Poison(L.Callback):

@@ -48,6 +48,8 @@ class AllenCahn(Problem):
             conditions["start"] = Dirichlet((x * t).face(t=0.0), weight=condition_weight, u=self.start)
         if periodic == "loss":
             conditions["periodic"] = Periodic(x * t, "x", weight=condition_weight)
+        else:
+            self.periodic_coordinates = ("x",)
         super().__init__(domain=x * t, unknowns=("u",), conditions=conditions)
 
     def start(self, x: Tensor) -> Tensor:

@@ -99,6 +99,8 @@ class Problem:
     """
 
     ansatz: Callable[..., Any] | None = None
+    periodic_coordinates: tuple[str, ...] = ()
+    """Coordinates in which no condition asks for periodicity because the network must be periodic by itself."""
 
     def __init__(
         self,

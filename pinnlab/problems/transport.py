@@ -44,6 +44,8 @@ class _PeriodicInitialValue(Problem):
             conditions["start"] = Dirichlet((x * t).face(t=0.0), weight=100.0, u=start)
         if periodic == "loss":
             conditions["periodic"] = Periodic(x * t, "x", order=0, weight=100.0)
+        else:
+            self.periodic_coordinates = ("x",)
         super().__init__(domain=x * t, unknowns=("u",), conditions=conditions)
 
 
