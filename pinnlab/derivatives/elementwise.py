@@ -118,14 +118,17 @@ def log1p(z: Tensor, order: int) -> list[Tensor]:
     return [torch.log1p(z), *log(1 + z, order)[1:]]
 
 
-def power(exponent: float) -> Derivatives:
+def power(exponent: float | Tensor) -> Derivatives:
     """z^p and its derivatives p (p-1) ... (p-k+1) z^(p-k); exact zeros past an integer power."""
 
     def derivatives(z: Tensor, order: int) -> list[Tensor]:
-        result, factor = [], 1.0
-        for k in range(order + 1):
-            result.append(torch.zeros_like(z) if factor == 0 else factor * z ** (exponent - k))
-            factor *= exponent - k
+        result, factor = [z**exponent], exponent
+        for k in range(1, order + 1):
+            if isinstance(factor, Tensor):  # where it is zero, z^(p-k) may be infinite
+                result.append(factor * z ** torch.where(factor == 0, 0.0, exponent - k))
+            else:
+                result.append(torch.zeros_like(z) if factor == 0 else factor * z ** (exponent - k))
+            factor = factor * (exponent - k)
         return result
 
     return derivatives

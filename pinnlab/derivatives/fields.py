@@ -81,7 +81,10 @@ class AbstractField(ABC):
         return torch.stack([self.d(name) for name in names], -1)
 
     def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
-        return coordinates or [name for name in self._coordinates if name != TIME]
+        names = coordinates or [name for name in self._coordinates if name != TIME]
+        if not names:
+            raise UnknownDerivativeError(f"{self._name!r} has no coordinate but the time {TIME!r}: name it")
+        return names
 
     def _column(self, name: str) -> int:
         if name not in self._coordinates:
@@ -134,6 +137,14 @@ class AbstractField(ABC):
 
     def __rpow__(self, other: Any) -> Tensor:
         return _values(other) ** self.value
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self.value == _values(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.value != _values(other)
 
     def __lt__(self, other: Any) -> Tensor:
         return self.value < _values(other)
@@ -189,7 +200,15 @@ class Field(AbstractField):
         return self._partials.value[:, self._output]
 
     def _partial(self, index: MultiIndex) -> Tensor:
-        return self._partials.partials[index][:, self._output] if index else self.value
+        if not index:
+            return self.value
+        if index not in self._partials.partials:
+            names = ", ".join(self._coordinates[i] for i in index)
+            raise UnknownDerivativeError(
+                f"derivative of {self._name!r} by {names}: not asked for when the residual was first run, so it was "
+                "not computed; a residual must use the same derivatives every time"
+            )
+        return self._partials.partials[index][:, self._output]
 
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         return self._partials.laplacian(axes)[:, self._output]

@@ -142,64 +142,82 @@ class Jet:
         cls, func: Callable, types: Iterable[type], args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         """Sends a torch operation on jets to its rule."""
-        return find_rule(func.__name__)(*args, **(kwargs or {}))
+        return apply_rule(func.__name__, *args, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> Callable:
         """A method of tensors (`jet.sin()`, `jet.reshape(...)`): the rule of that name."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return functools.partial(find_rule(name), self)
+        find_rule(name)
+        return functools.partial(apply_rule, name, self)
 
     def __add__(self, other: Any) -> Any:
-        return find_rule("add")(self, other)
+        return apply_rule("add", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return find_rule("add")(self, other)
+        return apply_rule("add", self, other)
 
     def __sub__(self, other: Any) -> Any:
-        return find_rule("sub")(self, other)
+        return apply_rule("sub", self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return find_rule("sub")(other, self)
+        return apply_rule("sub", other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return find_rule("mul")(self, other)
+        return apply_rule("mul", self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return find_rule("mul")(self, other)
+        return apply_rule("mul", self, other)
 
     def __truediv__(self, other: Any) -> Any:
-        return find_rule("div")(self, other)
+        return apply_rule("div", self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return find_rule("div")(other, self)
+        return apply_rule("div", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return find_rule("pow")(self, other)
+        return apply_rule("pow", self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return find_rule("pow")(other, self)
+        return apply_rule("pow", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return apply_rule("remainder", self, other)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return apply_rule("floor_divide", self, other)
+
+    def __abs__(self) -> Any:
+        return apply_rule("abs", self)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return apply_rule("eq", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return apply_rule("ne", self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return find_rule("gt")(self, other)
+        return apply_rule("gt", self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return find_rule("ge")(self, other)
+        return apply_rule("ge", self, other)
 
     def __lt__(self, other: Any) -> Any:
-        return find_rule("lt")(self, other)
+        return apply_rule("lt", self, other)
 
     def __le__(self, other: Any) -> Any:
-        return find_rule("le")(self, other)
+        return apply_rule("le", self, other)
 
     def __matmul__(self, other: Any) -> Any:
-        return find_rule("matmul")(self, other)
+        return apply_rule("matmul", self, other)
 
     def __neg__(self) -> Any:
-        return find_rule("neg")(self)
+        return apply_rule("neg", self)
 
     def __getitem__(self, index: Any) -> Any:
-        return find_rule("getitem")(self, index)
+        return apply_rule("getitem", self, index)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -235,6 +253,25 @@ def find_rule(name: str) -> Rule:
             "write the network without it"
         )
     return RULES[plain]
+
+
+def apply_rule(name: str, *args: Any, **kwargs: Any) -> Any:
+    """Applies the rule of a torch operation; its tensors may be given by torch's keywords `input` and `other`.
+
+    Raises:
+        UnsupportedOperationError: there is no rule, or none for this way to call the operation.
+    """
+    leading = [kwargs.pop("input")] if "input" in kwargs else []
+    trailing = [kwargs.pop("other")] if "other" in kwargs else []
+    try:
+        return find_rule(name)(*leading, *args, *trailing, **kwargs)
+    except UnsupportedOperationError:
+        raise
+    except TypeError as error:
+        raise UnsupportedOperationError(
+            f"the Taylor engine has no rule for torch's {name!r} called in this way ({error}): set model.engine to "
+            "'reverse' (slower), or write the network without it"
+        ) from error
 
 
 def lift(points: Tensor, wanted: Wanted) -> Jet:

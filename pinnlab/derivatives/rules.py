@@ -1,8 +1,4 @@
-"""How each torch operation acts on a `Jet`: one rule per operation.
-
-Three patterns cover nearly everything: *linear* operations act on every channel alike, *elementwise*
-functions follow Faa di Bruno's formula, *bilinear* ones Leibniz' formula. The rest is composed of those.
-"""
+"""How each torch operation acts on a `Jet`: one rule per operation, nearly all of them one pattern of `patterns.py`."""
 
 from __future__ import annotations
 
@@ -15,90 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pinnlab.derivatives import elementwise
-from pinnlab.derivatives.jet import Channel, Jet, Laplacian, chain_rule_terms, product_rule_terms, rule
+from pinnlab.derivatives.jet import Channel, Jet, rule
+from pinnlab.derivatives.patterns import (
+    Operation,
+    apply_elementwise,
+    bilinear,
+    lead,
+    linear_map,
+    plus,
+    scale_map,
+    whole,
+)
 from pinnlab.errors import UnsupportedOperationError
-
-Operation = Callable[[Tensor], Tensor]
-
-
-def linear_map(operation: Operation, jet: Jet) -> Jet:
-    """Applies a linear operation on shapes (indexing, reshaping, sums) to the value and to every channel."""
-    first = torch.vmap(operation)(jet.first.expand(len(jet.axes), *jet.shape))
-    higher = {k: None if c is None else operation(c.expand(jet.shape)) for k, c in jet.higher.items()}
-    return Jet(operation(jet.value), jet.axes, first, higher)
-
-
-def scale_map(operation: Operation, jet: Jet, other: Any = None, value: Tensor | None = None) -> Jet:
-    """Applies a linear operation that broadcasts, so that channels need not be expanded to the full shape.
-
-    Args:
-        operation: acts on the value, on single channels and on stacked first derivatives alike.
-        jet: the argument.
-        other: the constant operand, if there is one; it may have more dimensions than the jet.
-        value: the new value, when it is not `operation(jet.value)` (an affine map).
-    """
-    higher = {k: None if c is None else operation(c) for k, c in jet.higher.items()}
-    first = operation(_lead(jet.first, jet, other))
-    return Jet(operation(jet.value) if value is None else value, jet.axes, first, higher)
-
-
-def apply_elementwise(derivatives: elementwise.Derivatives, jet: Jet) -> Jet:
-    """Faa di Bruno: d^a f(g) = sum over set partitions of a of f^(number of blocks)(g) times the blocks of g."""
-    f = derivatives(jet.value, jet.order)
-    higher: dict[Channel, Tensor | None] = {}
-    for key, inner in jet.higher.items():
-        if isinstance(key, Laplacian):
-            squares = f[2] * jet.firsts(key.axes).square().sum(0)
-            higher[key] = squares if inner is None else squares + f[1] * inner
-            continue
-        total: Tensor | None = None
-        for multiplicity, blocks in chain_rule_terms(key):
-            term: Tensor | None = f[len(blocks)] if multiplicity == 1 else multiplicity * f[len(blocks)]
-            for block in blocks:
-                factor = jet.channel(block)
-                term = None if term is None or factor is None else term * factor
-            total = _plus(total, term)
-        higher[key] = total
-    return Jet(f[0], jet.axes, f[1] * jet.first, higher)
-
-
-def bilinear(operation: Callable[[Tensor, Tensor], Tensor], a: Any, b: Any) -> Jet:
-    """Leibniz: d^a op(f, g) = sum over the splits of a of op(d^left f, d^right g); constants are allowed."""
-    if not isinstance(b, Jet):
-        return scale_map(lambda t: operation(t, b), a, b)
-    if not isinstance(a, Jet):
-        return scale_map(lambda t: operation(a, t), b, a)
-    a_first, b_first = _lead(a.first, a, b), _lead(b.first, b, a)
-    higher: dict[Channel, Tensor | None] = {}
-    for key in a.higher:
-        total: Tensor | None = None
-        if isinstance(key, Laplacian):
-            total = 2 * operation(_lead(a.firsts(key.axes), a, b), _lead(b.firsts(key.axes), b, a)).sum(0)
-            x, y = a.higher[key], b.higher[key]
-            total = _plus(total, None if x is None else operation(x, b.value))
-            higher[key] = _plus(total, None if y is None else operation(a.value, y))
-            continue
-        for multiplicity, left, right in product_rule_terms(key):
-            x, y = a.channel(left), b.channel(right)
-            if x is not None and y is not None:
-                term = operation(x, y)
-                total = _plus(total, term if multiplicity == 1 else multiplicity * term)
-        higher[key] = total
-    first = operation(a_first, b.value) + operation(a.value, b_first)
-    return Jet(operation(a.value, b.value), a.axes, first, higher)
-
-
-def _lead(stacked: Tensor, owner: Jet, other: Any) -> Tensor:
-    """Makes room behind the leading channel dimension when the other operand has more dimensions."""
-    missing = getattr(other, "ndim", 0) - owner.ndim
-    return stacked if missing <= 0 else stacked.reshape(stacked.shape[0], *[1] * missing, *stacked.shape[1:])
-
-
-def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b
-
 
 # ---------------------------------------------------------------------------------- arithmetic
 
@@ -109,9 +33,9 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
     if not isinstance(a, Jet):
         a, b = b, a
     if not isinstance(b, Jet):
-        return Jet(a.value + b, a.axes, _lead(a.first, a, b), a.higher)
-    higher = {key: _plus(channel, b.higher[key]) for key, channel in a.higher.items()}
-    return Jet(a.value + b.value, a.axes, _lead(a.first, a, b) + _lead(b.first, b, a), higher)
+        return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher)
+    higher = {key: plus(channel, b.higher[key]) for key, channel in a.higher.items()}
+    return Jet(a.value + b.value, a.axes, lead(a.first, a, b) + lead(b.first, b, a), higher)
 
 
 @rule("sub")
@@ -135,7 +59,9 @@ def _mul(a: Any, b: Any) -> Jet:
 
 
 @rule("div")
-def _div(a: Any, b: Any, *, rounding_mode: None = None) -> Jet:
+def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Jet:
+    if rounding_mode is not None:
+        raise UnsupportedOperationError(f"the Taylor engine has no rule for div with rounding_mode={rounding_mode!r}")
     if not isinstance(b, Jet):
         return bilinear(torch.div, a, b)
     return _mul(_reciprocal(b), a)
@@ -143,7 +69,9 @@ def _div(a: Any, b: Any, *, rounding_mode: None = None) -> Jet:
 
 @rule("pow")
 def _pow(base: Any, exponent: Any) -> Jet:
-    if isinstance(exponent, (int, float)):
+    if not isinstance(exponent, Jet):
+        if isinstance(exponent, Tensor) and exponent.ndim > base.ndim:
+            base = base * torch.ones_like(exponent)
         return apply_elementwise(elementwise.power(exponent), base)
     log_base = apply_elementwise(elementwise.log, base) if isinstance(base, Jet) else _log_of_constant(base)
     return apply_elementwise(elementwise.exp, bilinear(torch.mul, exponent, log_base))
@@ -153,6 +81,13 @@ def _log_of_constant(base: Any) -> Any:
     return torch.log(base) if isinstance(base, Tensor) else math.log(base)
 
 
+@rule("remainder")
+def _remainder(x: Any, divisor: Any) -> Jet:
+    if isinstance(divisor, Jet):
+        raise UnsupportedOperationError("the Taylor engine has no rule for remainder with a divisor that varies")
+    return _add(x, torch.remainder(x.value, divisor) - x.value)
+
+
 @rule("matmul", "mm", "bmm")
 def _matmul(a: Any, b: Any) -> Jet:
     if isinstance(b, Jet):
@@ -160,7 +95,18 @@ def _matmul(a: Any, b: Any) -> Jet:
             raise UnsupportedOperationError("the Taylor engine has no rule for matmul with a vector on the right")
         # The product contracts the right factor's rows, so they must all be there.
         b = linear_map(torch.clone, b)
-    return bilinear(torch.matmul, a, b)
+    return bilinear(torch.matmul, whole(a) if isinstance(a, Jet) else a, b)
+
+
+@rule("einsum")
+def _einsum(equation: str, *operands: Any) -> Jet:
+    factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
+    jets = [factor for factor in factors if isinstance(factor, Jet)]
+    if len(jets) != 1:
+        raise UnsupportedOperationError("the Taylor engine has no rule for einsum with two factors that vary")
+    return linear_map(
+        lambda t: torch.einsum(equation, *(t if isinstance(factor, Jet) else factor for factor in factors)), jets[0]
+    )
 
 
 @rule("addmm", "baddbmm")
@@ -171,7 +117,7 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> J
 @rule("linear")
 def _linear(x: Any, weight: Any, bias: Any = None) -> Jet:
     if isinstance(x, Jet) and not isinstance(weight, Jet) and not isinstance(bias, Jet):
-        return scale_map(lambda t: F.linear(t, weight), x, value=F.linear(x.value, weight, bias))
+        return scale_map(lambda t: F.linear(t, weight), whole(x), value=F.linear(x.value, weight, bias))
     product = _matmul(x, torch.transpose(weight, -1, -2))
     return product if bias is None else _add(product, bias)
 
@@ -235,7 +181,8 @@ def _gelu(x: Jet, approximate: str = "none") -> Jet:
 
 
 @rule("softmax")
-def _softmax(x: Jet, dim: int, _stacklevel: int = 3, dtype: None = None) -> Jet:
+def _softmax(x: Jet, dim: int, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Jet:
+    x = x if dtype is None else x.to(dtype)
     shifted = (x - x.value.detach().amax(dim, keepdim=True)).exp()
     return shifted / shifted.sum(dim, keepdim=True)
 
@@ -263,9 +210,12 @@ def _register_linear() -> None:
     for name in (
         "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "movedim", "flatten", "expand",
         "sum", "mean", "select", "narrow", "t", "contiguous", "clone", "roll", "flip", "cumsum",
+        "to", "double", "float",
     ):  # fmt: skip
+        # A channel that does not vary is expanded, and no view of such memory need exist.
+        method = "reshape" if name == "view" else name
 
-        def act(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Jet:
+        def act(x: Jet, *args: Any, _name: str = method, **kwargs: Any) -> Jet:
             return linear_map(lambda t: getattr(t, _name)(*args, **kwargs), x)
 
         rule(name)(act)
@@ -329,13 +279,20 @@ def _stack(tensors: Sequence[Any], dim: int = 0) -> Jet:
     return _joined(lambda parts: torch.stack(parts, dim), tensors)
 
 
-@rule("hstack", "column_stack")
+@rule("hstack")
 def _hstack(tensors: Sequence[Any]) -> Jet:
     return _joined(lambda parts: torch.hstack(parts), tensors)
 
 
+@rule("column_stack")
+def _column_stack(tensors: Sequence[Any]) -> Jet:
+    return _joined(lambda parts: torch.column_stack(parts), tensors)
+
+
 @rule("where")
-def _where(condition: Tensor, a: Any, b: Any) -> Jet:
+def _where(condition: Any, a: Any, b: Any) -> Jet:
+    if isinstance(condition, Jet) or condition.dtype != torch.bool:  # called as a method: x.where(condition, y)
+        condition, a = a, condition
     model = a if isinstance(a, Jet) else b
 
     def choose(x: Tensor | None, y: Tensor | None) -> Tensor | None:
