@@ -196,7 +196,7 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r".*predict returned None.*")
-    warnings.filterwarnings("ignore", message=r".*callback_metrics.*")
+    warnings.filterwarnings("ignore", message=r".*dirpath has changed.*")
     warnings.showwarning = _one_line_warning
 
 
