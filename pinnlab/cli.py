@@ -134,7 +134,7 @@ class PinnlabCLI(LightningCLI):
         if self.subcommand == "fit":
             standard.append(own.RunSummary(self.config[self.subcommand].name))
         if trainer_config.get("enable_progress_bar") is not False:
-            standard.append(own.PhaseProgressBar())
+            standard.insert(0, own.PhaseProgressBar())  # it closes its bar before the summary is printed
         if trainer_config.get("enable_checkpointing") is not False:
             standard.append(
                 ModelCheckpoint(
