@@ -54,7 +54,10 @@ def can_compile(device: torch.device) -> bool:
 
 
 class CompiledFunction:
-    """A pure function `(parameters, inputs) -> tensors`, compiled at its first call.
+    """A pure function `(parameters, inputs) -> tensor`, compiled at its first call.
+
+    One compilation serves all numbers of points but 0 and 1, which torch treats specially: an input of such a length
+    (the one initial point of an ordinary differential equation) gets a graph of its own, compiled when it is met.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
     lost to a missing compiler.
@@ -65,18 +68,18 @@ class CompiledFunction:
 
     def __init__(self, function: TensorFunction) -> None:
         self._function = function
-        self._compiled: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[tuple[str, int], ...], Callable[..., Any]] = {}
         self._failed = False
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; differentiable with respect to the parameters."""
         if self._failed:
             return self._function(parameters, inputs)
-        names = tuple(inputs)
+        kind = tuple((name, min(len(rows), 2)) for name, rows in inputs.items())
         try:
-            if names not in self._compiled:
-                self._compiled[names] = self._build(parameters, inputs)
-            return self._compiled[names](list(parameters.values()), list(inputs.values()))
+            if kind not in self._compiled:
+                self._compiled[kind] = self._build(parameters, inputs)
+            return self._compiled[kind](list(parameters.values()), list(inputs.values()))
         except _COMPILATION_ERRORS as error:
             self._failed = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=2)
@@ -116,9 +119,9 @@ _COMPILATION_ERRORS = (_NotCompiledError, torch._dynamo.exc.TorchDynamoException
 
 
 def _examples(inputs: Mapping[str, Tensor]) -> list[Tensor]:
-    """Inputs to trace with: no two of the same length, none of length 0 or 1, so that no size is specialised."""
+    """Inputs to trace with: no two of the same length but those of length 0 or 1, so that no other is specialised."""
     return [
-        tensor.new_ones(length, *tensor.shape[1:])
+        tensor.new_ones(length if len(tensor) > 1 else len(tensor), *tensor.shape[1:])
         for length, tensor in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
     ]
 

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+import torch._inductor.config
 
 from pinnlab import compilation
 from pinnlab.compilation import CompiledFunction, can_compile, should_compile
@@ -61,6 +62,35 @@ def test_one_compilation_serves_all_sizes():
     for sizes in [(50, 1, 0), (1, 1, 1)]:  # lengths 0 and 1 are special to torch; they must be right all the same
         parameters, inputs = example(*sizes)
         assert torch.allclose(function(parameters, inputs), squares(parameters, inputs))
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_one_point_from_the_start_compiles_once():
+    function = CompiledFunction(squares)
+    torch._dynamo.reset()
+    counter = torch._dynamo.utils.counters
+    before = counter["stats"]["unique_graphs"]
+    for sizes in [(50, 1, 1), (31, 1, 1), (2, 1, 1)]:
+        parameters, inputs = example(*sizes)
+        result = function(parameters, inputs)
+        result.sum().backward()
+        assert torch.allclose(result, squares(parameters, inputs))
+    assert counter["stats"]["unique_graphs"] == before + 1
+
+
+@pytest.mark.slow
+def test_a_missing_compiler_does_not_end_the_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # else the kernels may come from the cache
+    torch._dynamo.reset()
+    function, (parameters, inputs) = CompiledFunction(squares), example(40, 50)
+    no_compiler = {"cpp.cxx": (str(tmp_path / "nonexistent"),), "fx_graph_cache": False}
+    with torch._inductor.config.patch(no_compiler), pytest.warns(UserWarning, match="not compiled"):
+        result = function(parameters, inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function(parameters, inputs)
+    assert torch.equal(result, squares(parameters, inputs))
 
 
 def test_failure_to_compile_is_one_warning(monkeypatch):

@@ -286,7 +286,7 @@ def _hstack(tensors: Sequence[Any]) -> Jet:
 
 @rule("column_stack")
 def _column_stack(tensors: Sequence[Any]) -> Jet:
-    return _joined(lambda parts: torch.column_stack(parts), tensors)
+    return _cat([part.unsqueeze(-1) if part.ndim == 1 else part for part in tensors], 1)
 
 
 @rule("where")

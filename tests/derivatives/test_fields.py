@@ -53,7 +53,7 @@ def test_gradient_and_divergence():
         divergence([u])
 
 
-@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "lt", "ge"])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "lt", "le", "gt", "ge", "eq", "ne"])
 @pytest.mark.parametrize("other", [2.0, X[:, 0] + 1, field(1)], ids=["number", "tensor", "field"])
 def test_arithmetic_in_both_directions(name, other):
     operation, u = getattr(operator, name), field()
@@ -75,6 +75,17 @@ def test_unknown_coordinate_names_everything():
     with pytest.raises(UnknownDerivativeError, match=r"'u' with respect to 'y'.*x, theta, t"):
         _ = field().xy
     assert not hasattr(field(), "nonsense")
+
+
+def test_only_time_has_no_laplacian():
+    u = RecordingField("u", ("t",), torch.ones(2))
+    with pytest.raises(UnknownDerivativeError, match="but the time 't'"):
+        u.laplacian()
+
+
+def test_a_derivative_that_was_not_recorded_is_named():
+    with pytest.raises(UnknownDerivativeError, match="'u' by t, t: not asked for"):
+        field().d("t", "t")
 
 
 def test_recording_finds_exactly_what_is_used():

@@ -1,0 +1,165 @@
+"""Rules in every calling form, on channels that broadcast, and what has no rule."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pinnlab.derivatives import Wanted, partials, resolve_engine
+from pinnlab.errors import UnsupportedOperationError
+
+WANTED = Wanted(frozenset({(0,), (0, 1), (1, 1), (0, 0, 1), (0, 0, 1, 1)}), frozenset({(0, 1)}))
+GENERATOR = torch.Generator().manual_seed(3)
+X = 0.2 + torch.rand(7, 2, generator=GENERATOR, dtype=torch.float64)
+SAME = 0.5 + torch.rand(7, 2, generator=GENERATOR, dtype=torch.float64)
+DIAGONAL = torch.diag(SAME[:, 0])  # points must not mix
+TO_THREE = torch.rand(2, 3, generator=GENERATOR, dtype=torch.float64)
+FROM_THREE = torch.rand(3, 4, generator=GENERATOR, dtype=torch.float64)
+ROW = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+MASK = X > 0.7
+
+
+def relative(a, b):
+    return ((a - b).abs().max() / b.abs().max().clamp_min(1.0)).item()
+
+
+def assert_taylor_is_reverse(function, expected=None):
+    taylor, reverse = partials(function, X, WANTED), partials(expected or function, X, WANTED, "reverse")
+    assert relative(taylor.value, reverse.value) < 1e-12
+    for index in WANTED.partials:
+        assert taylor.partials[index].shape == reverse.value.shape
+        assert relative(taylor.partials[index], reverse.partials[index]) < 1e-10, index
+    assert relative(taylor.laplacians[(0, 1)], reverse.laplacians[(0, 1)]) < 1e-10
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "sin", "cos", "exp", "log", "sqrt", "sinh", "cosh", "square",
+                                  "reciprocal", "neg", "abs", "tan", "expm1", "log1p", "rsqrt", "erf"])  # fmt: skip
+@pytest.mark.parametrize("form", ["function", "method"])
+def test_elementary_functions(name, form):
+    def apply(x):
+        return getattr(torch, name)(x * x) if form == "function" else getattr(x * x, name)()
+
+    assert_taylor_is_reverse(apply)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [nn.Tanh(), nn.Sigmoid(), nn.Softplus(beta=3.0), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.ReLU(), nn.Softmax(-1),
+     F.tanh, F.sigmoid, F.softplus, F.silu, F.gelu, F.relu],
+    ids=str,
+)  # fmt: skip
+def test_activations(activation):
+    assert_taylor_is_reverse(lambda x: activation(x @ TO_THREE - 1.0))
+
+
+BETWEEN = {
+    "tensor @ jet": lambda x: DIAGONAL @ (x * x),
+    "tensor * jet": lambda x: SAME * x * x,
+    "tensor + jet": lambda x: SAME + x * x,
+    "tensor - jet": lambda x: SAME - x * x,
+    "tensor / jet": lambda x: SAME / x,
+    "tensor ** jet": lambda x: SAME**x,
+    "jet ** tensor": lambda x: x**SAME,
+    "jet ** larger tensor": lambda x: (x[:, 0] ** SAME.t()).t(),
+    "number / jet": lambda x: 2 / x,
+    "number ** jet": lambda x: 2**x,
+    "jet % number": lambda x: (x % 0.3) * x,
+    "abs": lambda x: abs(x - 0.7) * x,
+    "comparisons": lambda x: torch.where((x == 0.3) | (x != 0.3) & (x < 9) & (x <= 9) & (x >= 0), x**2, x),
+    "keywords": lambda x: torch.add(torch.sum(input=x * x, dim=-1, keepdim=True), other=x),
+    "cat keywords": lambda x: torch.cat(tensors=[x, x * x], dim=-1),
+    "where as a method": lambda x: (x**3).where(MASK, x),
+    "to": lambda x: x.to(torch.float64).double() ** 2,
+    "einsum": lambda x: torch.einsum("ni,ij->nj", x * x, TO_THREE),
+    "baddbmm": lambda x: torch.baddbmm(ROW, (x * x)[:, None, :], TO_THREE.expand(7, 2, 3)).squeeze(1),
+    "column_stack": lambda x: torch.column_stack([x[:, 0] ** 2, x[:, 1], x]),
+    "hstack": lambda x: torch.hstack([x[:, 0] ** 2, x[:, 1]]).reshape(2, -1).transpose(0, 1),
+    "split": lambda x: x.split(1, -1)[1] ** 2,
+    "boolean index": lambda x: (x * x)[:, torch.tensor([True, False])],
+    "None and int": lambda x: (x * x)[:, None, 1],
+    "slice": lambda x: torch.cat([(x**3)[..., 0:1], (x * x)[:, -1:]], -1),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_forms_and_constants(name):
+    assert_taylor_is_reverse(BETWEEN[name])
+
+
+CONTRACTED = {
+    "linear": lambda x: F.linear(x[:, :1] + ROW, FROM_THREE.T),
+    "matmul": lambda x: (x[:, :1] ** 2 + ROW) @ FROM_THREE,
+    "matmul from the left": lambda x: DIAGONAL @ (x[:, :1] ** 2 + ROW),
+    "sum of two jets": lambda x: F.linear(x[:, :1] ** 2 + x @ TO_THREE, FROM_THREE.T),
+    "where": lambda x: F.linear(torch.where(x[:, :1] > 0.5, x[:, :1], ROW), FROM_THREE.T),
+    "centred": lambda x: (x**2 - (x**3).mean(-1, keepdim=True)) @ TO_THREE,
+    "view of a constant channel": lambda x: (x + 1).view(-1).view(-1, 2) ** 2,
+    "reductions": lambda x: (x[:, :1] + ROW).sum(-1, keepdim=True) * (x[:, :1] + ROW).mean(-1, keepdim=True),
+    "more dimensions": lambda x: (torch.zeros(5, 1, 1, dtype=torch.float64) + x * x).sum(0) * x,
+}
+
+
+@pytest.mark.parametrize("name", CONTRACTED)
+def test_channels_that_broadcast_are_summed_in_full(name):
+    assert_taylor_is_reverse(CONTRACTED[name])
+
+
+def test_layer_norm_inside_a_network():
+    """Against the composed formula: torch 2.13's third derivative of `F.layer_norm` is wrong."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(2, 3).double(), nn.Linear(3, 2).double()
+
+    def composed(x):
+        z = first(x)
+        centred = z - z.mean(-1, keepdim=True)
+        return last(centred / torch.sqrt((centred * centred).mean(-1, keepdim=True) + 1e-5))
+
+    assert_taylor_is_reverse(nn.Sequential(first, nn.LayerNorm(3).double(), last), composed)
+
+
+def test_integer_powers_of_negative_numbers_and_zero():
+    two = torch.tensor(2.0, dtype=torch.float64)
+    for square in (lambda x: (x - 0.7) ** 2, lambda x: (x - 0.7) ** two, lambda x: torch.pow(x - 0.7, 2.0)):
+        computed = partials(square, torch.cat([X, torch.full_like(X[:1], 0.7)]), WANTED)
+        assert torch.equal(computed.partials[(1, 1)], torch.tensor([0.0, 2.0], dtype=torch.float64).expand(8, 2))
+        assert computed.partials[(0, 0, 1, 1)].abs().max() == 0
+
+
+def test_exponents_get_gradients():
+    exponent = torch.tensor([1.5, 3.0], dtype=torch.float64, requires_grad=True)
+    wanted = Wanted(frozenset({(0, 0)}))
+    gradients = [
+        torch.autograd.grad(partials(lambda x: x**exponent, X, wanted, engine).partials[(0, 0)].sum(), exponent)[0]
+        for engine in ("taylor", "reverse")
+    ]
+    assert torch.allclose(*gradients, rtol=1e-10)
+
+
+def test_forward_mode_agrees():
+    function, (e0, e1) = (lambda x: torch.tanh(x @ TO_THREE) ** 2), torch.eye(2, dtype=torch.float64)
+
+    def along(f, direction):
+        return lambda x: torch.func.jvp(f, (x,), (direction.expand_as(x),))[1]
+
+    computed = partials(function, X, WANTED)
+    assert relative(computed.partials[(0, 1)], along(along(function, e0), e1)(X)) < 1e-12
+    assert relative(computed.partials[(0, 0, 1)], along(along(along(function, e0), e0), e1)(X)) < 1e-12
+
+
+UNSUPPORTED = {
+    "cumprod": lambda x: torch.cumprod(x, -1),
+    "floor_divide": lambda x: x // 0.3,
+    "rounding_mode": lambda x: torch.div(x, 0.3, rounding_mode="floor"),
+    "einsum": lambda x: torch.einsum("ni,ni->n", x, x),
+    "mm": lambda x: torch.mm(x, mat2=TO_THREE),
+    "special_bessel_j0": torch.special.bessel_j0,
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_what_has_no_rule_is_named_and_falls_back(name):
+    with pytest.raises(UnsupportedOperationError, match=name):
+        partials(UNSUPPORTED[name], X, WANTED)
+    with pytest.warns(UserWarning, match=name) as caught:
+        assert resolve_engine(UNSUPPORTED[name], X, WANTED) == "reverse"
+    assert len(caught) == 1
