@@ -3,6 +3,11 @@
     python tests/benchmarks/bench_derivatives.py --threads 2
 
 Ratios rather than times, and medians over alternating runs, because the machine is usually shared.
+
+What bounds them: Burgers' equation takes four channels of jets and, nested, as many matrix products; compiling
+only removes the time of everything else. In float64 the products are two thirds of the compiled time (3 x 4 x 3
+products of 50 columns), so the second ratio follows the speed of the machine's matrix products and of its memory.
+The Laplacian's work grows by 101 / 41 = 2.46.
 """
 
 from __future__ import annotations
