@@ -26,7 +26,7 @@ def gradient(sums, s):
     return torch.cat([g.reshape(-1) for g in grads if g is not None])
 
 
-@pytest.mark.parametrize("budget", [100, 5_000, 10**9])
+@pytest.mark.parametrize("budget", [100, 2_000, 10**9])
 @pytest.mark.parametrize("name", ["burgers_soft", "wave", "poisson5d"])
 def test_blocks_give_the_same_sums_and_gradients(name, budget):
     s = system(name)

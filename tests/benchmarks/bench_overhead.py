@@ -17,20 +17,24 @@ import lightning as L
 import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.compilation import CompiledFunction
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers
 
 STEPS, ROUNDS = 400, 5
 
 
-def bare(module: PINN, data: CollocationDataModule) -> float:
-    """Milliseconds per step of a plain loop: the loss that the module computes, backward, Adam."""
+def bare(module: PINN, data: CollocationDataModule, compiled: bool) -> float:
+    """Milliseconds per step of a plain loop: the same residuals, backward, Adam."""
+    evaluate = CompiledFunction(module.system.squared_sums) if compiled else module.system.squared_sums
+    tensors = module.trial.tensors()
+    evaluate(tensors, data.store.batch())
     optimizer = torch.optim.Adam(module.trial.parameters(), lr=1e-3)
     batch = data.store.batch()
     start = time.perf_counter()
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = (module.loss_weights * module.system.squared_sums(module.trial.tensors(), batch) / len(batch)).sum()
+        loss = evaluate(tensors, batch).sum() / 1000
         loss.backward()
         optimizer.step()
     return 1e3 * (time.perf_counter() - start) / STEPS
@@ -46,11 +50,11 @@ class Clock(L.Callback):
         self.seconds = time.perf_counter() - getattr(self, "start", 0.0)
 
 
-def fitted() -> tuple[float, PINN, CollocationDataModule]:
+def fitted(compiled: bool) -> tuple[float, PINN, CollocationDataModule]:
     """Milliseconds per step of `Trainer.fit` with the same set-up."""
     problem = Burgers()
     adam = Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=STEPS + 1)
-    module = PINN(problem, functools.partial(MLP, hidden=[20, 20, 20]), [adam], compile=False)
+    module = PINN(problem, functools.partial(MLP, hidden=[20, 20, 20]), [adam], compile=compiled)
     data, clock = CollocationDataModule(problem, points=1000, evaluation_points=100), Clock()
     L.Trainer(
         max_epochs=-1, logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
@@ -63,12 +67,15 @@ def main() -> None:
     """Measures in turns and prints the medians."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    differences, plain = [], []
-    for _ in range(ROUNDS):
-        through_fit, module, data = fitted()
-        plain.append(bare(module, data))
-        differences.append(through_fit - plain[-1])
-    print(f"bare step {statistics.median(plain):.2f} ms, Trainer.fit adds {statistics.median(differences):.2f} ms")
+    for compiled in (True, False):
+        differences, plain = [], []
+        for _ in range(ROUNDS):
+            through_fit, module, data = fitted(compiled)
+            plain.append(bare(module, data, compiled))
+            differences.append(through_fit - plain[-1])
+        kind = "compiled" if compiled else "eager"
+        added = statistics.median(differences)
+        print(f"{kind}: bare step {statistics.median(plain):.2f} ms, Trainer.fit adds {added:.2f} ms")
 
 
 if __name__ == "__main__":
