@@ -141,7 +141,9 @@ class PINN(L.LightningModule):
             planned = min(planned, 20 * self.trainer.max_steps)
         compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         evaluate = CompiledFunction(self.system.squared_sums) if compiles else self.system.squared_sums
-        self._squared_sums = BlockedSums(evaluate, self.system.floats_per_point()) if _on_cpu(self) else evaluate
+        self._squared_sums = (
+            BlockedSums(evaluate, self.system.floats_per_point()) if self.device.type == "cpu" else evaluate
+        )
         self._tensors, self._counts = self.trial.tensors(), {}
 
     # ---------------------------------------------------------------------------- training
@@ -320,10 +322,6 @@ class PINN(L.LightningModule):
     def _touch_all_parameters(self) -> Tensor:
         """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
         return 0.0 * torch.stack([p.reshape(-1)[0] for p in self.trial.parameters()]).sum()
-
-
-def _on_cpu(module: PINN) -> bool:
-    return module.device.type == "cpu"
 
 
 def _unwrapped(optimizer: Any) -> Optimizer:

@@ -217,6 +217,11 @@ class OptimizerPhases(L.Callback):
             store.full_batch = is_multi_eval(trainer.optimizers[0])
 
 
+def phases_of(trainer: L.Trainer) -> OptimizerPhases:
+    """The callback that moves a trainer's module from phase to phase."""
+    return next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases))  # type: ignore[attr-defined]
+
+
 def _new_record(phase: Phase) -> PhaseRecord:
     return PhaseRecord(type(phase.sample_optimizer()).__name__)
 

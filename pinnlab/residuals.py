@@ -76,26 +76,20 @@ class ResidualSystem:
         low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
         high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
         points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
-        for wanted in self.problem.wanted.values():
-            self.engine = resolve_engine(self.trial, points, wanted) if wanted else "auto"
-            if self.engine == "reverse":
-                return
-        self.engine = "taylor"
+        asked = (wanted for wanted in self.problem.wanted.values() if wanted)
+        falls_back = any(resolve_engine(self.trial, points, wanted) == "reverse" for wanted in asked)
+        self.engine = "reverse" if falls_back else "taylor"
 
-    def residuals(
-        self, batch: Batch, parameters: Parameters | None = None, only: Iterable[str] | None = None
-    ) -> dict[str, Tensor]:
+    def residuals(self, batch: Batch, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The unreduced residuals of each condition, `(n, number of equations)`.
 
         Args:
             batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`.
             parameters: values to use instead of the trial function's own.
-            only: the conditions to evaluate; default: all in the batch.
         """
-        names = list(batch if only is None else only)
         return {
-            name: torch.stack(list(self._residual(self.problem.conditions[name], batch[name], parameters)), -1)
-            for name in names
+            name: torch.stack(list(self._residual(self.problem.conditions[name], rows, parameters)), -1)
+            for name, rows in batch.items()
         }
 
     def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:

@@ -233,6 +233,15 @@ def test_rollback_recovers(step, value):
     assert records(trainer)[-1].stopped == StopReason.STEPS.value
 
 
+def test_rollback_starts_a_phase_afresh_when_its_first_step_fails():
+    module = small_module(phases=[Phase(ADAM, steps=9), Phase(ADAM, steps=6)])
+    rollback = Rollback(every=4)
+    trainer = fit(module, callbacks=[Poison([9], float("nan")), rollback])
+    assert rollback.returns == 1
+    assert math.isfinite(module.current_loss())
+    assert records(trainer)[-1].stopped == StopReason.STEPS.value
+
+
 def test_without_rollback_the_run_is_lost():
     module = small_module(phases=[Phase(ADAM, steps=9)])
     fit(module, callbacks=[Poison([5], float("nan"))])

@@ -11,7 +11,7 @@ import lightning as L
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import objective_changed
-from pinnlab.phases import OptimizerPhases
+from pinnlab.phases import phases_of
 
 
 class Rollback(L.Callback):
@@ -106,16 +106,18 @@ class Rollback(L.Callback):
         pl_module.load_state_dict(snapshot["module"])
         pl_module.zero_grad(set_to_none=True)
         if self._failures > self.attempts:
-            next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases)).stop(trainer, StopReason.DIVERGED)  # type: ignore[attr-defined]
+            phases_of(trainer).stop(trainer, StopReason.DIVERGED)
             return
-        if snapshot["phase"] != pl_module.phase:  # the new phase failed at its first step: it starts afresh
+        if snapshot["phase"] != pl_module.phase:
+            # The new phase failed before its first snapshot: its optimizer starts afresh from the old weights.
+            phases_of(trainer).install(trainer, pl_module, pl_module.phase)
             self._take(trainer, pl_module)
-            snapshot = copy.deepcopy(self._snapshot)
-        optimizer = trainer.optimizers[0]
-        optimizer.load_state_dict(snapshot["optimizer"])
-        for config, state in zip(trainer.lr_scheduler_configs, snapshot["schedulers"], strict=True):
-            config.scheduler.load_state_dict(state)
-        objective_changed(getattr(optimizer, "_optimizer", optimizer))
+        else:
+            trainer.optimizers[0].load_state_dict(snapshot["optimizer"])
+            for config, state in zip(trainer.lr_scheduler_configs, snapshot["schedulers"], strict=True):
+                config.scheduler.load_state_dict(state)
+        optimizer = pl_module.current_optimizer()
+        objective_changed(optimizer)
         for group in optimizer.param_groups:
             group["lr"] *= self.backoff**self._failures
         trainer.print(f"rollback at step {trainer.global_step}: the loss was {loss:.3g}; back to the last snapshot")

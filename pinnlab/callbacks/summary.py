@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pinnlab import distributed
 from pinnlab.callbacks.prediction import free_path
-from pinnlab.phases import OptimizerPhases
+from pinnlab.phases import phases_of
 
 
 class RunSummary(L.Callback):
@@ -38,8 +38,7 @@ class RunSummary(L.Callback):
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
-        phases = next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases))  # type: ignore[attr-defined]
-        records = phases.summary()
+        records = phases_of(trainer).summary()
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         return {
             "recipe": self.recipe or pl_module.problem.name,
