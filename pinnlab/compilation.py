@@ -7,8 +7,10 @@ changes in a run must be an argument of the function: whatever it closes over be
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -54,7 +56,7 @@ def can_compile(device: torch.device) -> bool:
 
 
 class CompiledFunction:
-    """A pure function `(parameters, inputs) -> tensor`, compiled at its first call.
+    """A pure function `(parameters, inputs) -> tensors`, compiled at its first call.
 
     One compilation serves all numbers of points but 0 and 1, which torch treats specially: an input of such a length
     (the one initial point of an ordinary differential equation) gets a graph of its own, compiled when it is met.
@@ -63,11 +65,22 @@ class CompiledFunction:
     lost to a missing compiler.
 
     Args:
-        function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else.
+        function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. Its result
+            is a tensor, or, when no parameter requires a gradient, any structure of tensors.
+        decompositions: how to write some operations in terms of others before the graph is compiled.
+        any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
+            that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
     """
 
-    def __init__(self, function: TensorFunction) -> None:
+    def __init__(
+        self,
+        function: TensorFunction,
+        decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+        any_length: bool = True,
+    ) -> None:
         self._function = function
+        self._decompositions = dict(decompositions or {})
+        self._any_length = any_length
         self._compiled: dict[tuple[tuple[str, int], ...], Callable[..., Any]] = {}
         self._failed = False
 
@@ -75,7 +88,8 @@ class CompiledFunction:
         """Evaluates the function; differentiable with respect to the parameters."""
         if self._failed:
             return self._function(parameters, inputs)
-        kind = tuple((name, min(len(rows), 2)) for name, rows in inputs.items())
+        distinct = 2 if self._any_length else sys.maxsize
+        kind = tuple((name, min(len(rows), distinct)) for name, rows in inputs.items())
         try:
             if kind not in self._compiled:
                 self._compiled[kind] = self._build(parameters, inputs)
@@ -95,10 +109,18 @@ class CompiledFunction:
             )
 
         # Tensors that a user's function closes over (tables, constants) become constants of the graph.
-        trace = make_fx(flat, tracing_mode="symbolic", _allow_non_fake_inputs=True)
-        examples = _examples(inputs)
+        trace = make_fx(
+            flat,
+            decomposition_table=self._decompositions,
+            tracing_mode="symbolic" if self._any_length else "fake",
+            _allow_non_fake_inputs=True,
+        )
+        examples = _examples(inputs) if self._any_length else list(inputs.values())
         try:
-            compiled = torch.compile(trace(list(parameters.values()), examples), dynamic=True)
+            graph = trace(list(parameters.values()), examples)
+            graph.graph.eliminate_dead_code()  # half of what differentiating twice leaves behind
+            graph.recompile()
+            compiled = torch.compile(graph, dynamic=self._any_length)
             # The first call decides which sizes torch takes for equal; on the examples none are, so that later
             # changes of the numbers of points never compile again. Forward and backward, without touching `.grad`.
             outputs = compiled(list(parameters.values()), examples)
@@ -116,6 +138,23 @@ class _NotCompiledError(RuntimeError):
 
 # The second kind comes from compiling again in mid-run, for a number of points that torch treats specially.
 _COMPILATION_ERRORS = (_NotCompiledError, torch._dynamo.exc.TorchDynamoException)
+
+
+def outer_products(left: Tensor, right: Tensor) -> Any:
+    """A batched matrix product with a short inner dimension as a sum of outer products, a decomposition of `bmm`.
+
+    Gradients of single points with respect to a layer's weights are such products. Written like this they are fused
+    with what follows and go straight into their place in the Jacobian: 3,000 points of a 3x20 network take 10.7 ms
+    on one core instead of 15.0.
+    """
+    inner = left.shape[2]
+    if isinstance(inner, torch.SymInt) or not 0 < inner <= _SHORT:
+        return NotImplemented
+    terms = [left[:, :, k, None] * right[:, k, None, :] for k in range(inner)]
+    return functools.reduce(torch.add, terms)
+
+
+_SHORT = 4  # as many channels as a layer's first derivatives have in up to four dimensions
 
 
 def _examples(inputs: Mapping[str, Tensor]) -> list[Tensor]:

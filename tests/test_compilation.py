@@ -7,7 +7,7 @@ import torch
 import torch._inductor.config
 
 from pinnlab import compilation
-from pinnlab.compilation import CompiledFunction, can_compile, should_compile
+from pinnlab.compilation import CompiledFunction, can_compile, outer_products, should_compile
 from pinnlab.errors import ConfigurationError
 
 CPU = torch.device("cpu")
@@ -106,3 +106,21 @@ def test_failure_to_compile_is_one_warning(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         function(parameters, inputs)
+
+
+def test_one_graph_for_each_length_where_asked_for(monkeypatch):
+    graphs = []
+    monkeypatch.setattr(torch, "compile", lambda graph, **options: graphs.append(graph) or graph)
+
+    def products(parameters, inputs):
+        return tuple(torch.bmm(rows[:, :, None], rows[:, None, :]) for rows in inputs.values())
+
+    decompositions = {torch.ops.aten.bmm.default: outer_products}
+    function = CompiledFunction(products, decompositions, any_length=False)
+    for size, made in [(5, 1), (7, 2), (5, 2)]:
+        parameters, inputs = example(size)
+        rows = inputs["c0"]
+        with torch.no_grad():
+            assert torch.equal(function(parameters, inputs)[0], rows[:, :, None] * rows[:, None, :])
+        assert len(graphs) == made
+    assert "bmm" not in graphs[0].code
