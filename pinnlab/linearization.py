@@ -16,11 +16,10 @@ from pinnlab.residuals import Batch, BlockedSums, Parameters, ResidualSystem
 
 _POINT = "point"
 _BLOCK_BYTES = 24 << 20
-"""Rows computed at a time. On a CPU small enough for the allocator to hand out the same memory in every step: blocks
-over 32 MB are returned to the system and cost as much to get again as to fill."""
+"""Rows computed at a time. On a CPU below 32 MB, over which glibc's allocator maps fresh pages at every request."""
 _GPU_BLOCK_BYTES = 256 << 20
 _FEWEST = 64
-"""Points in a block at least, whatever they take: each block costs a fraction of a millisecond to start."""
+"""Points in a block at least, whatever they take: starting a block costs the same for one point as for many."""
 
 Evaluate = Callable[..., Any]
 
