@@ -13,14 +13,14 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from pinnlab import distributed
-from pinnlab.compilation import CompiledFunction, should_compile
+from pinnlab.compilation import CompiledLoss, should_compile
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import LBFGS, is_multi_eval, objective_changed
 from pinnlab.phases import OptimizerPhases, Phase
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import BlockedSums, ResidualSystem, Trial
+from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -106,7 +106,7 @@ class PINN(L.LightningModule):
         self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
         self._compile = compile
         should_compile(compile, 0, torch.device("cpu"))
-        self._squared_sums: Callable[..., Tensor] = self.system.squared_sums
+        self._weighted_loss: Callable[..., tuple[Tensor, Tensor]] = self.system.weighted_loss
         self._seen_version = 0
         self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
         self._tensors: dict[str, Tensor] = {}
@@ -140,9 +140,9 @@ class PINN(L.LightningModule):
         if self.trainer.max_steps >= 0:
             planned = min(planned, 20 * self.trainer.max_steps)
         compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
-        evaluate = CompiledFunction(self.system.squared_sums) if compiles else self.system.squared_sums
-        self._squared_sums = (
-            BlockedSums(evaluate, self.system.floats_per_point()) if self.device.type == "cpu" else evaluate
+        evaluate = CompiledLoss(self.system.squared_sums) if compiles else self.system.weighted_loss
+        self._weighted_loss = (
+            BlockedLoss(evaluate, self.system.floats_per_point()) if self.device.type == "cpu" else evaluate
         )
         self._tensors, self._counts = self.trial.tensors(), {}
 
@@ -160,21 +160,20 @@ class PINN(L.LightningModule):
         """The loss: its value is that of all ranks' points, its gradient this rank's part.
 
         Every rank's line search sees the same numbers, and DDP's average of the gradients is the gradient of
-        the global loss, also with uneven shares. One collective.
+        the global loss, also with uneven shares. Two collectives: the gradient is computed along with the loss,
+        which takes the global numbers of points first.
         """
         self.evaluations += 1
-        sums = self._squared_sums(self._tensors or self.trial.tensors(), batch)
-        counts = self._point_counts(batch)
-        world = distributed.world_size()
-        if world == 1:
-            loss = torch.dot(self.loss_weights / counts, sums)
-            self._last = (loss.detach(), sums.detach(), counts)
-            return loss
-        total_sums, counts = distributed.all_sum(torch.stack([sums.detach(), counts]))
+        tensors, world = self._tensors or self.trial.tensors(), distributed.world_size()
+        counts = distributed.all_sum(self._point_counts(batch))
         factors = self.loss_weights / counts
-        local = world * torch.dot(factors, sums) + self._touch_all_parameters()
-        loss = local + (torch.dot(factors, total_sums) - local).detach()
-        self._last = (loss.detach(), total_sums, counts)
+        if world == 1:
+            loss, sums = self._weighted_loss(tensors, batch, factors)
+        else:
+            local, sums = self._weighted_loss(tensors, batch, world * factors)
+            local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
+            loss = local + (torch.dot(factors, sums) - local).detach()
+        self._last = (loss.detach(), sums, counts)
         return loss
 
     def configure_gradient_clipping(
