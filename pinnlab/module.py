@@ -197,7 +197,7 @@ class PINN(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips only for optimizers that take one gradient per step: a line search needs the true ones."""
-        if not is_multi_eval(_unwrapped(optimizer)):
+        if gradient_clip_val and not is_multi_eval(_unwrapped(optimizer)):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
