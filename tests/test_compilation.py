@@ -144,7 +144,7 @@ def test_gradients_scale_and_accumulate():
     (3 * compiled(parameters, inputs, factors)[0] + compiled(parameters, inputs, factors)[0]).backward()
     (expected,) = torch.autograd.grad(4 * squares(parameters, inputs).sum(), w)
     assert torch.allclose(w.grad, expected, rtol=1e-12)
-    (first,) = torch.autograd.grad(compiled(parameters, inputs, factors)[0], w, create_graph=True)
+    (first,) = torch.autograd.grad(compiled(parameters, inputs, factors)[0].square(), w, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
 
