@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -253,9 +254,22 @@ def bad_input(error: BaseException) -> str | None:
         if isinstance(cause, PinnlabError):
             return str(cause)
     if type(error).__name__ in ("ArgumentError", "MisconfigurationException"):
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return " ".join(lines)
+        message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        return _missing_package(message) or message
     return None
+
+
+def _missing_package(message: str) -> str | None:
+    """What to say instead when a class path leads into a module that is not there."""
+    found = re.search(r"No module named '([\w.]+)'", message)
+    if found is None:
+        return None
+    key = re.search(r'[Kk]ey "([\w.]+)"', message)
+    module = found[1].partition(".")[0]
+    return (
+        f"{key[1] if key else 'class_path'}: there is no module {found[1]}; install the package that brings it "
+        f"(such as pip install {module}), or start where your {module}.py is"
+    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:

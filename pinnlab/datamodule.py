@@ -57,6 +57,9 @@ class CollocationDataModule(L.LightningDataModule):
             points at the same cost.
         samplers: designs of single conditions by name.
         batch_size: points of a condition per step; None (the default) takes all, as quasi-Newton methods need.
+        overlap: the share of a mini-batch's rows that the next one has too. Only in phases whose optimizer asks for it
+            (`MultiBatchLBFGS`); elsewhere mini-batches of a pass have no row in common. A quarter is enough for the
+            curvature pairs; more makes every step advance over fewer new rows.
         held_out: points per condition on which the residual is checked at validation but never trained; a
             residual much larger there than on the training points means that there are too few of those.
         evaluation_points: size of the grid on which errors are measured.
@@ -78,6 +81,7 @@ class CollocationDataModule(L.LightningDataModule):
         evaluation_points: int = 20_000,
         steps_per_epoch: int = 1000,
         seed: int = 0,
+        overlap: float = 0.25,
     ) -> None:
         super().__init__()
         for key, value, least in (
@@ -90,7 +94,7 @@ class CollocationDataModule(L.LightningDataModule):
         self.problem = problem
         self.held_out, self.evaluation_points, self.seed = held_out, evaluation_points, seed
         self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
+        self.batch_size, self.overlap = batch_size, overlap
         names = [name for name, c in problem.conditions.items() if c.fixed_points() is None]
         self.counts = dict.fromkeys(names, points) if isinstance(points, int) else dict(points)
         self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
@@ -113,7 +117,7 @@ class CollocationDataModule(L.LightningDataModule):
         if self._store is None:
             dtype, device = self._placement()
             self._store = PointStore(
-                self.problem, self.counts, self.samplers, self.seed, self.batch_size, dtype, device
+                self.problem, self.counts, self.samplers, self.seed, self.batch_size, dtype, device, self.overlap
             )
 
     def train_dataloader(self) -> PointLoader:

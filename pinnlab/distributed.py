@@ -49,6 +49,11 @@ def shard(rows: Tensor) -> Tensor:
     return rows[rank() :: world_size()]
 
 
+def shard_size(total: int) -> int:
+    """How many of `total` rows this rank's shard has."""
+    return len(range(rank(), total, world_size()))
+
+
 def unshard(rows: Tensor, total: int) -> Tensor:
     """Puts the shards of all ranks together again: the inverse of `shard`.
 
@@ -71,3 +76,23 @@ def unshard(rows: Tensor, total: int) -> Tensor:
     for k, part in enumerate(gathered):
         whole[k::world] = part[: len(range(k, total, world))]
     return whole
+
+
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all ranks, rank 0's first; the same on every rank.
+
+    Args:
+        rows: `(n_rank, ...)` what this rank has; the numbers may differ and be zero.
+    """
+    world = world_size()
+    if world == 1:
+        return rows
+    own = torch.tensor([len(rows)], device=rows.device)
+    lengths = [torch.empty_like(own) for _ in range(world)]
+    dist.all_gather(lengths, own)
+    counts = torch.cat(lengths).tolist()
+    padded = rows.new_zeros(max(counts), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])

@@ -14,12 +14,15 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from pinnlab import distributed
-from pinnlab.compilation import CompiledLoss, should_compile
+from pinnlab.compilation import should_compile
+from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.networks import MLP, ScaledInput
-from pinnlab.optimizers import LBFGS, is_multi_eval, objective_changed
-from pinnlab.phases import OptimizerPhases, Phase
+from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
+from pinnlab.overlap import BatchOverlap
+from pinnlab.phases import OptimizerPhases, Phase, default_phases
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.samplers import Sobol
@@ -43,14 +46,6 @@ def _normal_tensors(batch: Any) -> Any:
     if isinstance(batch, dict):
         return {key: _normal_tensors(value) for key, value in batch.items()}
     return batch.clone() if isinstance(batch, Tensor) and batch.is_inference() else batch
-
-
-def default_phases() -> list[Phase]:
-    """Adam to get near, L-BFGS to get close: 2,000 steps at 1e-3, then 300 steps of ten iterations."""
-    return [
-        Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=2000),
-        Phase(LBFGS, steps=300),
-    ]
 
 
 class PINN(L.LightningModule):
@@ -105,9 +100,11 @@ class PINN(L.LightningModule):
         self.system = ResidualSystem(problem, self.trial, engine)
         self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
         self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
-        self._compile = compile
+        self._compile, self._compiles = compile, False
         should_compile(compile, 0, torch.device("cpu"))
         self._weighted_loss: Callable[..., tuple[Tensor, Tensor]] = self.system.weighted_loss
+        self._linearized = LinearizedFunctions(self.system, compiled=False)
+        self._batch: Batch = {}
         self._seen_version = 0
         self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
         self._tensors: dict[str, Tensor] = {}
@@ -147,20 +144,26 @@ class PINN(L.LightningModule):
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
-        planned = sum(phase.planned_evaluations() for phase in self.phases)
+        trained = [p for p in self.trial.parameters() if p.requires_grad]
+        planned = sum(phase.planned_evaluations(trained) for phase in self.phases)
         if self.trainer.max_steps >= 0:
             planned = min(planned, 20 * self.trainer.max_steps)
-        compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
-        evaluate = CompiledLoss(self.system.squared_sums) if compiles else self.system.weighted_loss
-        self._weighted_loss = (
-            BlockedLoss(evaluate, self.system.floats_per_point()) if self.device.type == "cpu" else evaluate
-        )
+        self._compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         self._tensors, self._counts = self.trial.tensors(), {}
+        self.build_evaluation()
+
+    def build_evaluation(self) -> None:
+        """Builds the loss for the network's present width, which is part of a compiled graph."""
+        evaluate = CompiledLoss(self.system.squared_sums) if self._compiles else self.system.weighted_loss
+        on_cpu = self.device.type == "cpu"
+        self._weighted_loss = BlockedLoss(evaluate, self.system.floats_per_point()) if on_cpu else evaluate
+        self._linearized = LinearizedFunctions(self.system, compiled=self._compiles)
 
     # ---------------------------------------------------------------------------- training
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
+        self._batch = batch
         version = self.objective_version()
         if version != self._seen_version:
             self._seen_version = version
@@ -189,6 +192,30 @@ class PINN(L.LightningModule):
 
     # Lightning asks for the signature at every step; finding it out again takes 20 microseconds.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Steps; hands over what else the optimizer needs: residual and Jacobian, or the overlap of mini-batches."""
+        extra: dict[str, Any] = {}
+        if needs_linearization(_unwrapped(optimizer)):
+            extra["linearization"] = self.linearization(self._batch)
+        if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self._batch)) is not None:
+            extra["overlap"] = overlap
+        optimizer.step(closure=optimizer_closure, **extra)
+        self.evaluations += sum(given.evaluations for given in extra.values())
+
+    def linearization(self, batch: Batch) -> Linearization:
+        """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""
+        counts = distributed.all_sum(self._point_counts(batch))
+        return Linearization(self._linearized, self.trial.tensors(), batch, self.loss_weights / counts)
+
+    def overlap(self, batch: Batch) -> BatchOverlap | None:
+        """What the present mini-batch shares with its neighbours; None when every batch has all points."""
+        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
+        if store is None or (shared := store.shared(batch)) is None:
+            return None
+        return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.cursor)
 
     def configure_gradient_clipping(
         self,

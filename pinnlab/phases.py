@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from torch.optim import Optimizer
 from pinnlab import distributed
 from pinnlab.criteria import Criterion, Progress
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.optimizers import is_multi_eval
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 
 
 @dataclass
@@ -29,32 +31,54 @@ class Phase:
         steps: optimizer steps at most; an L-BFGS step is ten iterations.
         until: a criterion that may end the phase earlier.
         scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
+        width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
+            that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
+            from the same function: new neurons begin with their random incoming weights. Widths must not shrink
+            from phase to phase. Default: all neurons.
 
     Raises:
-        ConfigurationError: `steps` is not positive.
+        ConfigurationError: `steps` or `width` is not positive.
     """
 
     optimizer: OptimizerCallable
     steps: int | None = None
     until: Criterion | None = None
     scheduler: LRSchedulerCallable | None = None
+    width: int | None = None
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 1:
-            raise ConfigurationError(f"model.phases.steps: must be at least 1, got {self.steps}")
+        for key in ("steps", "width"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
+        """The phase's optimizer on some parameters.
+
+        Raises:
+            ConfigurationError: it refuses its options or these parameters.
+        """
+        try:
+            return self.optimizer(parameters)
+        except ConfigurationError:
+            raise
+        except ValueError as error:  # what torch and the packages around it raise
+            raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
 
     def sample_optimizer(self) -> Optimizer:
         """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
-        return self.optimizer([torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))])
+        return self.build([torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))])
 
-    def planned_evaluations(self) -> int:
-        """How often the loss will be evaluated, about; a phase without a number of steps counts 10,000."""
+    def planned_evaluations(self, parameters: Iterable[torch.nn.Parameter] | None = None) -> int:
+        """How often the loss will be evaluated, about; a phase without a number of steps counts 10,000.
+
+        Args:
+            parameters: what is trained; without it the count is that of the optimizer on one small parameter.
+        """
         if self.steps is None:
             return 10_000
-        optimizer = self.sample_optimizer()
-        options = optimizer.defaults
-        per_step = options.get("iterations", options.get("max_iter", 10)) if is_multi_eval(optimizer) else 1
-        return self.steps * int(per_step)
+        optimizer = self.sample_optimizer() if parameters is None else self.build(parameters)
+        return self.steps * evaluations_per_step(optimizer)
 
 
 @dataclass
@@ -95,7 +119,7 @@ class OptimizerPhases(L.Callback):
         if stage != "fit":
             return
         _check_phases(trainer, pl_module)
-        pl_module.phase = 0
+        _enter(pl_module, 0)
         self.finished = False
         self.records = [_new_record(pl_module.phases[0])]
         for phase in pl_module.phases:
@@ -132,7 +156,7 @@ class OptimizerPhases(L.Callback):
         Lightning has no public way to do this in mid-run; its own builder keeps wrappers, schedulers and
         checkpoints consistent. `tests/test_phases.py` says so when a new Lightning moves it.
         """
-        pl_module.phase = phase
+        _enter(pl_module, phase)
         pl_module.zero_grad(set_to_none=True)
         strategy = trainer.strategy
         strategy.optimizers, strategy.lr_scheduler_configs = _init_optimizers_and_lr_schedulers(pl_module)
@@ -145,8 +169,13 @@ class OptimizerPhases(L.Callback):
         self.finished = True
         trainer.should_stop = True
 
+    def teardown(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Outside of training the whole network is used: other weights may be loaded then."""
+        _use_width(pl_module, None)
+
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Notes that the run did not end by itself."""
+        self.teardown(trainer, pl_module, "fit")
         if self.records and not self.finished:
             self.records[-1].stopped = StopReason.INTERRUPTED.value
 
@@ -167,11 +196,12 @@ class OptimizerPhases(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the phase's number and its criterion's memory."""
-        until = pl_module.phases[pl_module.phase].until
+        phase = pl_module.phases[pl_module.phase]
         checkpoint["pinnlab_phase"] = {
             "number": pl_module.phase,
             "count": len(pl_module.phases),
-            "until": None if until is None else until.state_dict(),
+            "until": None if phase.until is None else phase.until.state_dict(),
+            "width": phase.width,
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -181,10 +211,15 @@ class OptimizerPhases(L.Callback):
             raise ConfigurationError(
                 f"ckpt_path: the checkpoint's run has {saved['count']} phases, this run {len(pl_module.phases)}"
             )
-        pl_module.phase = saved["number"]
-        until = pl_module.phases[pl_module.phase].until
-        if until is not None and saved["until"] is not None:
-            until.load_state_dict(saved["until"])
+        phase = pl_module.phases[saved["number"]]
+        if saved.get("width") != phase.width:
+            raise ConfigurationError(
+                f"ckpt_path: the checkpoint's phase {saved['number'] + 1} has width {saved.get('width')}, "
+                f"this run's {phase.width}; use the same model.phases.width"
+            )
+        _enter(pl_module, saved["number"])
+        if phase.until is not None and saved["until"] is not None:
+            phase.until.load_state_dict(saved["until"])
         if trainer.strategy.optimizers:  # strategies that restore after their optimizers were built
             self.install(trainer, pl_module, pl_module.phase)
 
@@ -211,10 +246,19 @@ class OptimizerPhases(L.Callback):
         return None
 
     def _fit_points(self, trainer: L.Trainer) -> None:
-        """An optimizer that evaluates several times per step gets all points, not a mini-batch."""
+        """An optimizer that evaluates several times per step gets all points, or mini-batches that share some."""
         store = getattr(getattr(trainer, "datamodule", None), "store", None)
         if store is not None:
-            store.full_batch = is_multi_eval(trainer.optimizers[0])
+            store.overlapping = wants_overlap(trainer.optimizers[0])
+            store.full_batch = is_multi_eval(trainer.optimizers[0]) and not store.overlapping
+
+
+def default_phases() -> list[Phase]:
+    """Adam to get near, L-BFGS to get close: 2,000 steps at 1e-3, then 300 steps of ten iterations."""
+    return [
+        Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=2000),
+        Phase(LBFGS, steps=300),
+    ]
 
 
 def phases_of(trainer: L.Trainer) -> OptimizerPhases:
@@ -224,6 +268,17 @@ def phases_of(trainer: L.Trainer) -> OptimizerPhases:
 
 def _new_record(phase: Phase) -> PhaseRecord:
     return PhaseRecord(type(phase.sample_optimizer()).__name__)
+
+
+def _enter(module: Any, phase: int) -> None:
+    """The one place where a phase begins, with its width; to enter a phase again does nothing to the weights."""
+    module.phase = phase
+    _use_width(module, module.phases[phase].width)
+
+
+def _use_width(module: Any, width: int | None) -> None:
+    if module.system.set_width(width):
+        module.build_evaluation()
 
 
 def _check_phases(trainer: L.Trainer, module: Any) -> None:
@@ -236,13 +291,39 @@ def _check_phases(trainer: L.Trainer, module: Any) -> None:
     last = module.phases[-1]
     if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
-    several = [o for o in (phase.sample_optimizer() for phase in module.phases) if is_multi_eval(o)]
+    _check_widths(module)
+    # On the real parameters: a matrix that would not fit is refused before the first step, not after hours of Adam.
+    trained = [p for p in module.trial.parameters() if p.requires_grad]
+    several = [o for o in (phase.build(trained) for phase in module.phases) if is_multi_eval(o)]
     if not several:
         return
     name = type(several[0]).__name__
     if trainer.accumulate_grad_batches != 1:
         raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {name}, which calls the loss itself")
+    if any(map(wants_overlap, several)) and getattr(getattr(trainer, "datamodule", None), "batch_size", None) == 1:
+        raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
     if "mixed" in str(trainer.precision) or str(trainer.precision).startswith(("16", "bf16")):
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
+
+
+def _check_widths(module: Any) -> None:
+    """Refuses a width that is below an earlier phase's, or that the network cannot have."""
+    whole = module.trial.tensors()
+    for before, phase in zip([None, *module.phases], module.phases, strict=False):
+        width = phase.width
+        if width is None:
+            continue
+        if before is not None and (before.width is None or width < before.width):
+            raise ConfigurationError(
+                f"model.phases.width: {width} comes after {before.width or 'all neurons'}; widths must not shrink"
+            )
+        try:
+            narrow = module.trial.narrowed(whole, width)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"model.phases.width: {error}; leave width out, or use an MLP") from error
+        if all(narrow[name].shape == tensor.shape for name, tensor in whole.items()):
+            raise ConfigurationError(
+                f"model.phases.width: {width} leaves out no neuron of the network; make it smaller or leave it out"
+            )

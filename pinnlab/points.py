@@ -29,9 +29,15 @@ class PointStore:
         batch_size: points of a condition per step, or None for all of them; a smaller set is taken whole.
         dtype: of the points; the module's.
         device: where the points live.
+        overlap: the share of a mini-batch's rows that the next one has too, while `overlapping` is set.
+
+    Attributes:
+        full_batch: every step takes all points, whatever `batch_size` says.
+        overlapping: successive mini-batches share rows, as multi-batch quasi-Newton methods need.
 
     Raises:
-        ConfigurationError: a name is not a condition, a condition has no count, or a count is below 1.
+        ConfigurationError: a name is not a condition, a condition has no count, a count is below 1, or `overlap`
+            is not between 0 and 1.
     """
 
     def __init__(
@@ -43,11 +49,14 @@ class PointStore:
         batch_size: int | None = None,
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
+        overlap: float = 0.25,
     ) -> None:
         _check(problem, counts, samplers, batch_size)
+        if not 0 < overlap < 1:
+            raise ConfigurationError(f"data.overlap: must be above 0 and below 1, got {overlap}")
         self.problem, self.samplers, self.seed = problem, dict(samplers), seed
         self.batch_size, self.dtype, self.device = batch_size, dtype, torch.device(device)
-        self.full_batch = False
+        self.overlap, self.overlapping, self.full_batch = overlap, False, False
         self.version, self.counter, self.cursor = 0, 0, 0
         self.rows: dict[str, Tensor] = {}
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
@@ -95,6 +104,27 @@ class PointStore:
         self.cursor += 1
         return {name: distributed.shard(self._mini_batch(name, rows)) for name, rows in self.rows.items()}
 
+    def shared(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
+        """The rows of the present batch that its neighbours have too.
+
+        Args:
+            batch: what the last call of `batch` returned: this rank's share.
+
+        Returns:
+            This rank's share of the rows shared with the batch before, and of those shared with the batch after;
+            None when all batches are alike, because none of the conditions has more rows than `batch_size`.
+        """
+        sizes = {name: self._size(rows) for name, rows in self.rows.items()}
+        if not self.overlapping or all(size == len(self.rows[name]) for name, size in sizes.items()):
+            return None
+        before, after = {}, {}
+        for name, part in batch.items():
+            size = sizes[name]
+            common = size if size == len(self.rows[name]) else self._common(size)
+            before[name] = part[: distributed.shard_size(common)]
+            after[name] = part[distributed.shard_size(size - common) :]
+        return before, after
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on; tensors and primitives."""
         return {
@@ -128,16 +158,38 @@ class PointStore:
         rows = self.problem.conditions[name].rows(points.to("cpu", torch.float64))
         return rows.to(self.device, self.dtype)
 
+    def _size(self, rows: Tensor) -> int:
+        """How many rows of a condition a batch takes."""
+        return len(rows) if self.batch_size is None or self.full_batch else min(self.batch_size, len(rows))
+
+    def _common(self, size: int) -> int:
+        """How many of a mini-batch's rows the next one has too: at least one, and not all."""
+        return min(max(round(self.overlap * size), 1), size - 1)
+
     def _mini_batch(self, name: str, rows: Tensor) -> Tensor:
         """The next slice of a pass over shuffled rows; every pass has its own permutation."""
-        size = self.batch_size or len(rows)
-        if size >= len(rows):
+        size = self._size(rows)
+        if size == len(rows):
             return rows
-        per_pass = len(rows) // size
-        number, slot = divmod(self.cursor - 1, per_pass)
+        if self.overlapping:
+            return rows[self._window(name, len(rows), size).to(rows.device)]
+        number, slot = divmod(self.cursor - 1, len(rows) // size)
+        return rows[self._permutation(name, number)[slot * size : (slot + 1) * size].to(rows.device)]
+
+    def _window(self, name: str, total: int, size: int) -> Tensor:
+        """The next window over the endless stream of one permutation of all rows after the other.
+
+        Every window begins with the last rows of the one before, also where a pass ends and the next one begins:
+        there is no step without an overlap. A window across that border may have a row twice.
+        """
+        start = (self.cursor - 1) * (size - self._common(size))
+        passes = range(start // total, (start + size - 1) // total + 1)
+        stream = torch.cat([self._permutation(name, number) for number in passes])
+        return stream[start % total :][:size]
+
+    def _permutation(self, name: str, number: int) -> Tensor:
         seed = seed_for(self.seed, "pass", name, self.version, number)
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-        return rows[order[slot * size : (slot + 1) * size].to(rows.device)]
+        return torch.randperm(len(self.rows[name]), generator=torch.Generator().manual_seed(seed))
 
 
 def _check(

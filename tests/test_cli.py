@@ -118,6 +118,20 @@ BAD = {
     "weight": (["-c", "burgers", "--model.weights={wall: 2}"], "'wall'"),
     "dtype": (["-c", "burgers", "--model.dtype=float16"], "model.dtype"),
     "compile": (["-c", "burgers", "--model.compile=maybe"], "model.compile"),
+    "missing package": (
+        ["-c", "burgers", "--model.phases=[{optimizer: no_such_package.SOAP, steps: 3}]"],
+        "model.phases: there is no module no_such_package; install the package",
+    ),
+    "missing package of a class": (
+        ["-c", "burgers", "--model.phases=[{optimizer: {class_path: no_such_package.SOAP, init_args: {lr: 1}}}]"],
+        "model.phases: there is no module no_such_package; install the package",
+    ),
+    "missing module of a problem": (["-c", "burgers", "--problem=my_file.Mine"], "problem: there is no module my_file"),
+    "optimizer": (["-c", "burgers", "--model.phases=[{optimizer: torch.optim.Muon, steps: 3}]"], "optimizer: Muon"),
+    "option of an optimizer": (
+        ["-c", "burgers", "--model.phases=[{optimizer: {class_path: Adam, init_args: {lr: -1}}, steps: 3}]"],
+        "model.phases.optimizer: Invalid learning rate",
+    ),
     "accumulate": (["-c", "burgers", "--trainer.accumulate_grad_batches=2"], "accumulate_grad_batches"),
     "precision": (["-c", "burgers", "--trainer.precision=bf16-mixed"], "trainer.precision"),
     "fsdp": (["-c", "burgers", "--trainer.strategy=fsdp"], "strategy"),

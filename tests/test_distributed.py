@@ -11,6 +11,7 @@ def test_identities_in_one_process():
     assert distributed.all_sum(rows) is rows
     assert torch.equal(distributed.shard(rows), rows)
     assert torch.equal(distributed.unshard(rows, 3), rows)
+    assert distributed.gather(rows) is rows
     assert distributed.any_rank(True) is True
     assert distributed.any_rank(False) is False
 

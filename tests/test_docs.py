@@ -5,15 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from pinnlab.cli import run
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def code_blocks(page, language):
+    if "pytorch_optimizer" in page.read_text():
+        pytest.importorskip("pytorch_optimizer", reason="this page is about the package pytorch_optimizer")
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.S)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
+    blocks = code_blocks(page, "python")
     namespace = {"__name__": "documentation"}
     for block in blocks:
         exec(compile(block, str(page), "exec"), namespace)
@@ -32,3 +40,19 @@ def test_commands_name_shipped_recipes(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("number", [0, 1])
+def test_recipes_with_foreign_optimizers_train(number, tmp_path, monkeypatch, capsys):
+    page = ROOT / "docs" / "optimizers-from-elsewhere.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    monkeypatch.syspath_prepend(tmp_path)
+    for block in code_blocks(page, "python"):
+        (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block)
+    recipes = code_blocks(page, "yaml")
+    assert len(recipes) == 2
+    (tmp_path / "r.yaml").write_text(recipes[number])
+    options = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
+    assert run(["fit", "-c", "r.yaml", *options]) == 0, capsys.readouterr().err

@@ -120,3 +120,102 @@ def test_held_out_points_are_not_training_points():
     assert len(batch["held_out"]["pde"]) == 40
     assert torch.cdist(batch["held_out"]["pde"], data.store.points("pde")).min() > 0
     assert batch["reference"].shape == (len(batch["points"]), 1)
+
+
+def overlapping(rank=0, world=1, monkeypatch=None, **options):
+    if monkeypatch is not None:
+        monkeypatch.setattr("pinnlab.distributed.rank", lambda: rank)
+        monkeypatch.setattr("pinnlab.distributed.world_size", lambda: world)
+    s = store(**{"batch_size": 8, **options})
+    s.overlapping = True
+    return s
+
+
+def rows_of(points):
+    return {tuple(row) for row in points.tolist()}
+
+
+@pytest.mark.parametrize(("overlap", "common"), [(0.25, 2), (0.5, 4), (0.01, 1), (0.99, 7)])
+def test_successive_mini_batches_share_rows(overlap, common):
+    s = overlapping(overlap=overlap)
+    previous, after = None, None
+    for _ in range(15):  # several passes over 20 points
+        batch = s.batch()
+        before, now_after = s.shared(batch)
+        assert len(batch["pde"]) == 8
+        assert len(before["pde"]) == len(now_after["pde"]) == common
+        assert torch.equal(before["pde"], batch["pde"][:common])
+        if previous is not None:
+            assert torch.equal(before["pde"], after["pde"])
+            assert torch.equal(before["pde"], previous["pde"][-common:])
+        previous, after = batch, now_after
+
+
+def test_conditions_without_more_rows_than_a_batch_are_shared_whole():
+    s = overlapping()
+    batch = s.batch()
+    before, after = s.shared(batch)
+    for name in ("wall", "start"):  # 8 and 5 rows
+        assert torch.equal(before[name], s.rows[name])
+        assert torch.equal(after[name], s.rows[name])
+
+
+def test_overlapping_mini_batches_see_all_rows_equally_often():
+    s = overlapping(overlap=0.25)  # 6 new rows a step: 10 steps are 3 passes over 20 points
+    new = torch.cat([s.batch()["pde"][:6] for _ in range(10)])
+    found, times = new.unique(dim=0, return_counts=True)
+    assert len(found) == 20
+    assert (times == 3).all()
+
+
+def test_rows_are_shared_only_when_mini_batches_are_asked_to_overlap():
+    s = store(batch_size=8)
+    one, two = s.batch(), s.batch()
+    assert s.shared(two) is None
+    assert not rows_of(one["pde"]) & rows_of(two["pde"])
+    for options in ({"batch_size": None}, {"batch_size": 20}):  # everything is in every batch
+        s = overlapping(**options)
+        assert s.shared(s.batch()) is None
+    s = overlapping()
+    s.full_batch = True
+    assert s.shared(s.batch()) is None
+
+
+def test_overlapping_state_continues_exactly():
+    one, two = overlapping(), overlapping(seed=5)
+    for _ in range(4):
+        one.batch()
+    one.replace({"pde": one.draw("pde", 23)})
+    two.load_state_dict(one.state_dict())
+    for _ in range(7):
+        a, b = one.batch(), two.batch()
+        for x, y in zip((a, *one.shared(a)), (b, *two.shared(b)), strict=True):
+            assert all(torch.equal(x[name], y[name]) for name in x)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_out_the_rows_of_a_batch_and_of_its_overlaps(monkeypatch, world):
+    whole = overlapping()
+    expected = []
+    for _ in range(6):
+        batch = whole.batch()
+        expected.append((batch, *whole.shared(batch)))
+    ranks = []
+    for rank in range(world):
+        s = overlapping(rank, world, monkeypatch)
+        ranks.append([])
+        for _ in range(6):
+            batch = s.batch()
+            ranks[-1].append((batch, *s.shared(batch)))
+    for step, wanted in enumerate(expected):
+        for part in range(3):
+            for name, rows in wanted[part].items():
+                found = torch.cat([r[step][part][name] for r in ranks])
+                assert sorted(found.tolist()) == sorted(rows.tolist())
+
+
+@pytest.mark.parametrize("overlap", [0, 1, -0.5, float("nan")])
+def test_bad_overlap(overlap):
+    data = CollocationDataModule(Burgers(), points=5, batch_size=3, overlap=overlap)
+    with pytest.raises(ConfigurationError, match=r"data\.overlap"):
+        data.setup("fit")

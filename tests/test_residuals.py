@@ -5,6 +5,8 @@ import functools
 import pytest
 import torch
 from cases import PROBLEMS
+from linearized import CASES, Case, close, draw
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.networks import MLP
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
@@ -80,3 +82,49 @@ def test_engines_agree():
         other = ResidualSystem(s.problem, s.trial, "reverse")
         for condition, r in s.residuals(batch).items():
             assert torch.allclose(r, other.residuals(batch)[condition], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+@pytest.mark.parametrize("name", CASES)
+def test_products_with_jacobian_and_hessian_against_dense_ones(name, engine):
+    case = Case(name, engine)
+    system, tensors, point = case.system, case.system.trial.tensors(), case.flat()
+    expected = case.jacobian(unscaled=True)
+    values, rows = system.jacobian_rows(tensors, case.batch)
+    assert close(values, case.residual(point, unscaled=True))
+    assert close(rows, expected)
+    v, u = draw(len(point)), draw(len(values))
+    assert close(system.jvp(tensors, case.batch, v), expected @ v)
+    assert close(system.vjp(tensors, case.batch, u), expected.T @ u)
+    full = case.hessian()
+    assert close(system.gradient(tensors, case.batch, case.factors), 2 * case.jacobian().T @ case.residual(point))
+    assert close(system.hessian_product(tensors, case.batch, case.factors, v), full @ v)
+    block = draw(len(point), 19)  # more columns than are taken at a time
+    assert close(system.hessian_product(tensors, case.batch, case.factors, block), full @ block)
+
+
+@pytest.mark.parametrize("name", ["burgers", "oscillator"])
+def test_one_trace_of_the_products_serves_every_number_of_points(name):
+    """What compilation rests on: no number of points becomes a constant of the graph."""
+    case = Case(name)
+    system, (key, points), v = case.system, next(iter(case.batch.items())), draw(len(case.flat()))
+    width, factors = points.shape[1], case.factors[:1]
+    others = case.functions.tensors(case.flat(), system.trial.tensors())
+    duals = draw(len(points), case.functions.equations(case.batch)[key])
+
+    def products(tensors, both):
+        parameters, batch = {**tensors, **system.unflatten(tensors["point"])}, {key: both[:, :width]}
+        return (
+            system.squared_sums(parameters, batch),
+            system.gradient(parameters, batch, factors),
+            system.jvp(parameters, batch, v),
+            system.vjp(parameters, batch, both[:, width:].reshape(-1)),
+            system.hessian_product(parameters, batch, factors, v),
+        )
+
+    both = torch.cat([points, duals], 1)
+    example = both.new_ones(1009, both.shape[1])
+    traced = make_fx(products, tracing_mode="symbolic", _allow_non_fake_inputs=True)(others, example)
+    for part in (both, both[:2]):
+        for found, expected in zip(traced(others, part), products(others, part), strict=True):
+            assert close(found, expected)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import full_run
+from training import BATCH_SIZES, PHASES, full_run
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
@@ -19,6 +19,19 @@ def test_resume_is_bitwise_at_every_checkpoint(tmp_path, batch_size):
     assert len(checkpoints) >= 19
     for path in checkpoints:
         again, _, resumed, _ = full_run(tmp_path / "again", ckpt_path=path, batch_size=batch_size, every=100)
+        assert resumed.evaluations == module.evaluations, path.name
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+@pytest.mark.parametrize("phases", PHASES)
+def test_resume_of_other_optimizers_is_bitwise(tmp_path, phases):
+    batch_size = BATCH_SIZES.get(phases)
+    whole, _, module, _ = full_run(tmp_path / "whole", every=1, phases=PHASES[phases](), batch_size=batch_size)
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, resumed, _ = full_run(
+            tmp_path / "again", ckpt_path=path, every=100, phases=PHASES[phases](), batch_size=batch_size
+        )
         assert resumed.evaluations == module.evaluations, path.name
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"

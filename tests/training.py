@@ -10,13 +10,71 @@ from pinnlab.callbacks import ResidualResampling, Rollback
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.module import PINN
 from pinnlab.networks import MLP
-from pinnlab.optimizers import LBFGS
+from pinnlab.optimizers import (
+    BFGS,
+    LBFGS,
+    SPRING,
+    SSBFGS,
+    EnergyNaturalGradient,
+    FixedDamping,
+    GainRatio,
+    LevenbergMarquardt,
+    MultiBatchLBFGS,
+    NystromNewtonCG,
+    SchwarzLBFGS,
+    SSBroyden,
+)
 from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
 
 ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
 QUASI_NEWTON = functools.partial(LBFGS, iterations=3, history=10)
 DECAY = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.99)
+
+# Enough damping that the order of sums over two processes does not matter at 1e-10.
+PRIMAL = functools.partial(LevenbergMarquardt, damping=GainRatio(1e-2, lowest=1e-3))
+DUAL = functools.partial(LevenbergMarquardt, form="dual", damping=GainRatio(1e-2, lowest=1e-3))
+NATURAL = functools.partial(EnergyNaturalGradient, damping=FixedDamping(1e-2))
+ROW_SCALED = functools.partial(NATURAL, row_scaling=True)
+NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=10)
+SCHWARZ = functools.partial(SchwarzLBFGS, local_iterations=4)
+
+
+def two_levels(width=3):
+    """Adam and L-BFGS on a part of each layer, then L-BFGS on all of it."""
+    return [
+        Phase(ADAM, steps=5, scheduler=DECAY, width=width),
+        Phase(QUASI_NEWTON, steps=4, width=width),
+        Phase(QUASI_NEWTON, steps=5),
+    ]
+
+
+def three_steps(*optimizers):
+    """Adam, then a few steps of each optimizer."""
+    return [Phase(ADAM, steps=3), *(Phase(optimizer, steps=3) for optimizer in optimizers)]
+
+
+PHASES = {
+    "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
+    "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
+    "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
+    "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
+    "two_levels": two_levels,
+    "schwarz": lambda: [
+        Phase(ADAM, steps=3),
+        Phase(SCHWARZ, steps=3),
+        Phase(functools.partial(SCHWARZ, mode="additive", blocks=2), steps=3),
+    ],
+    "multi_batch": lambda: [
+        Phase(ADAM, steps=3),
+        Phase(functools.partial(MultiBatchLBFGS, history=4), steps=11, scheduler=DECAY),
+        Phase(ADAM, steps=3),
+    ],
+}
+"""Other phases than those of `small_module`, by name, for tests that start processes."""
+
+BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
+"""The size of mini-batches for those of `PHASES` that are not trained on all points."""
 
 
 def small_module(problem=None, phases=None, **options):

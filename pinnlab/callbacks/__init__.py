@@ -4,12 +4,13 @@ from pinnlab.callbacks.figures import SolutionFigures
 from pinnlab.callbacks.interruption import GracefulStop
 from pinnlab.callbacks.prediction import SolutionWriter
 from pinnlab.callbacks.progress import PhaseProgressBar
-from pinnlab.callbacks.resampling import ResidualResampling
+from pinnlab.callbacks.resampling import FreshPoints, ResidualResampling
 from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.summary import RunSummary
 from pinnlab.phases import OptimizerPhases
 
 __all__ = [
+    "FreshPoints",
     "GracefulStop",
     "OptimizerPhases",
     "PhaseProgressBar",

@@ -17,6 +17,7 @@ from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
+from pinnlab.networks.narrowing import Narrowable
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.siren import SIREN
@@ -30,6 +31,7 @@ __all__ = [
     "FourierFeatures",
     "Identity",
     "ModifiedMLP",
+    "Narrowable",
     "PeriodicEmbedding",
     "PirateNet",
     "ScaledInput",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import final
 
@@ -13,6 +13,7 @@ from pinnlab.networks.activations import activation as activation_named
 from pinnlab.networks.checks import positive_int, widths
 from pinnlab.networks.embeddings import Embedding, embed
 from pinnlab.networks.linear import dense
+from pinnlab.networks.narrowing import first_neurons
 
 
 @final
@@ -51,6 +52,10 @@ class MLP(nn.Module):
         sizes = (self.embedding.outputs, *widths("hidden", hidden))
         self.hidden = nn.ModuleList(dense(a, b, factorised) for a, b in pairwise(sizes))
         self.last = dense(sizes[-1], positive_int("outputs", outputs), factorised)
+
+    def narrowed(self, tensors: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
+        """The tensors of the network's first `width` neurons in every hidden layer, see `Narrowable`."""
+        return first_neurons(tensors, width, entries=("hidden.0",))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
@@ -103,6 +108,10 @@ class ModifiedMLP(nn.Module):
         self.gate_v = dense(sizes[0], sizes[1], factorised)
         self.hidden = nn.ModuleList(dense(a, b, factorised) for a, b in pairwise(sizes))
         self.last = dense(sizes[-1], positive_int("outputs", outputs), factorised)
+
+    def narrowed(self, tensors: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
+        """The tensors of the network's first `width` neurons in every hidden layer, see `Narrowable`."""
+        return first_neurons(tensors, width, entries=("gate_u", "gate_v", "hidden.0"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""

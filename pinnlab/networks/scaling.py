@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.narrowing import narrowed_inside
 
 
 @final
@@ -39,6 +40,14 @@ class ScaledInput(nn.Module):
         self._scale = tuple(2 / (b - a) for a, b in zip(low, high, strict=True))
         self.register_buffer("center", torch.tensor(self._center), persistent=False)
         self.register_buffer("scale", torch.tensor(self._scale), persistent=False)
+
+    def narrowed(self, tensors: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
+        """The tensors with the network's first `width` neurons in every hidden layer, see `Narrowable`.
+
+        Raises:
+            ConfigurationError: the network cannot be narrowed.
+        """
+        return narrowed_inside(self.network, "network.", tensors, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)`, in the units of the domain, to the network's `(n, outputs)`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import final
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pinnlab.networks.checks import positive, positive_int, widths
 from pinnlab.networks.embeddings import Embedding, embed
+from pinnlab.networks.narrowing import first_neurons
 
 
 @final
@@ -64,6 +65,10 @@ class SIREN(nn.Module):
             _uniform(a, b, bound) for (a, b), bound in zip(pairwise(sizes), bounds[:-1], strict=True)
         )
         self.last = _uniform(sizes[-1], positive_int("outputs", outputs), bounds[-1])
+
+    def narrowed(self, tensors: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
+        """The tensors of the network's first `width` neurons in every hidden layer, see `Narrowable`."""
+        return first_neurons(tensors, width, entries=("hidden.0",))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""

@@ -4,8 +4,47 @@ First-order methods come from torch, by class path: `torch.optim.Adam`, and `tor
 gradient descent here, since a loss over all points is not stochastic).
 """
 
+from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio, SeveralValues, StepLength
+from pinnlab.optimizers.dense import BFGS, SSBFGS, SSBroyden
+from pinnlab.optimizers.gauss_newton import SPRING, EnergyNaturalGradient, GaussNewton, LevenbergMarquardt
+from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
-from pinnlab.optimizers.requirements import is_multi_eval, objective_changed
+from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
+from pinnlab.optimizers.newton_cg import NystromNewtonCG
+from pinnlab.optimizers.requirements import (
+    evaluations_per_step,
+    is_multi_eval,
+    needs_linearization,
+    objective_changed,
+    wants_overlap,
+)
+from pinnlab.optimizers.schwarz import SchwarzLBFGS
 
-__all__ = ["LBFGS", "SearchResult", "SearchStatus", "StrongWolfe", "is_multi_eval", "objective_changed"]
+__all__ = [
+    "BFGS",
+    "LBFGS",
+    "SPRING",
+    "SSBFGS",
+    "Damping",
+    "EnergyNaturalGradient",
+    "FixedDamping",
+    "GainRatio",
+    "GaussNewton",
+    "HagerZhang",
+    "LevenbergMarquardt",
+    "MultiBatchLBFGS",
+    "NystromNewtonCG",
+    "SSBroyden",
+    "SchwarzLBFGS",
+    "SearchResult",
+    "SearchStatus",
+    "SeveralValues",
+    "StepLength",
+    "StrongWolfe",
+    "evaluations_per_step",
+    "is_multi_eval",
+    "needs_linearization",
+    "objective_changed",
+    "wants_overlap",
+]

@@ -117,7 +117,7 @@ class StrongWolfe:
         Returns:
             The accepted step, or step 0 with the values given when there is none; the status says which.
         """
-        start = _trial(0.0, loss, gradient, direction)
+        start = trial_at(0.0, loss, gradient, direction)
         if not start.finite:
             return start.result(0, SearchStatus.NOT_FINITE)
         if start.slope >= 0:
@@ -126,7 +126,7 @@ class StrongWolfe:
         bracket = _Bracket(start, self.c1, self.round_off * abs(start.loss))
         trial_step: float | None = step
         while trial_step is not None and evaluations < self.max_evaluations:
-            trial = _trial(trial_step, *evaluate(trial_step), direction)
+            trial = trial_at(trial_step, *evaluate(trial_step), direction)
             evaluations += 1
             accepted = self._verdict(start, trial)
             if accepted is not None:
@@ -140,7 +140,7 @@ class StrongWolfe:
             return best.result(evaluations, SearchStatus.DECREASE)
         return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
 
-    def _verdict(self, start: _Trial, trial: _Trial) -> SearchStatus | None:
+    def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
         if not trial.finite:
             return None
         decrease = trial.loss <= start.loss + self.c1 * trial.step * start.slope
@@ -153,7 +153,16 @@ class StrongWolfe:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
+    """A point of the line that was evaluated.
+
+    Attributes:
+        step: its step length.
+        loss: the loss there.
+        slope: the derivative of the loss along the direction.
+        gradient: `(n,)` the gradient there.
+    """
+
     step: float
     loss: float
     slope: float
@@ -161,18 +170,21 @@ class _Trial:
 
     @property
     def finite(self) -> bool:
+        """True when loss and slope are finite."""
         return math.isfinite(self.loss) and math.isfinite(self.slope)
 
     def result(self, evaluations: int, status: SearchStatus) -> SearchResult:
+        """The outcome of a search that ends at this point."""
         return SearchResult(self.step, self.loss, self.gradient, evaluations, status)
 
 
-def _trial(step: float, loss: Tensor | float, gradient: Tensor, direction: Tensor) -> _Trial:
+def trial_at(step: float, loss: Tensor | float, gradient: Tensor, direction: Tensor) -> Trial:
+    """The trial at a step length from what `evaluate` returned there."""
     slope = gradient @ direction
     if isinstance(loss, Tensor):
         # One transfer for both numbers: on an accelerator each one waits for all the work queued before it.
         loss, slope = stack((loss.detach().reshape(()), slope)).tolist()
-    return _Trial(step, float(loss), float(slope), gradient)
+    return Trial(step, float(loss), float(slope), gradient)
 
 
 class _Bracket:
@@ -182,13 +194,13 @@ class _Bracket:
     until a trial went too far.
     """
 
-    def __init__(self, start: _Trial, c1: float, noise: float) -> None:
+    def __init__(self, start: Trial, c1: float, noise: float) -> None:
         self._start, self._c1, self._noise = start, c1, noise
         self._low = self._before = start
-        self._high: _Trial | None = None
+        self._high: Trial | None = None
         self._widths: list[float] = []
 
-    def narrow(self, trial: _Trial) -> None:
+    def narrow(self, trial: Trial) -> None:
         """Takes a trial that was not accepted as a new end of the interval."""
         if self._too_far(trial):
             self._high = trial
@@ -198,7 +210,7 @@ class _Bracket:
             self._high = self._low
         self._before, self._low = self._low, trial
 
-    def _too_far(self, trial: _Trial) -> bool:
+    def _too_far(self, trial: Trial) -> bool:
         start, low = self._start, self._low
         if not trial.finite:
             return True
@@ -230,7 +242,7 @@ class _Bracket:
             guess = math.inf
         return min(max(guess, self._low.step + 1.1 * advance), self._low.step + 9 * advance)
 
-    def _minimiser(self, a: _Trial, b: _Trial) -> float | None:
+    def _minimiser(self, a: Trial, b: Trial) -> float | None:
         """Where a model through two trials is smallest; None when the model has no minimiser."""
         if abs(a.loss - b.loss) > self._noise:
             return _cubic_minimiser(a, b)
@@ -238,7 +250,7 @@ class _Bracket:
         return a.step - a.slope / curvature if curvature > 0 else None
 
 
-def _cubic_minimiser(a: _Trial, b: _Trial) -> float | None:
+def _cubic_minimiser(a: Trial, b: Trial) -> float | None:
     """The minimiser of the cubic through two values and slopes (Nocedal & Wright, eq. 3.59), if any."""
     width = b.step - a.step
     d1 = a.slope + b.slope + 3 * (b.loss - a.loss) / -width

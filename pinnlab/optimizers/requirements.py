@@ -11,6 +11,25 @@ def is_multi_eval(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "multi_eval", False)) or isinstance(optimizer, torch.optim.LBFGS)
 
 
+def needs_linearization(optimizer: Optimizer) -> bool:
+    """True when `step` wants the residual and its Jacobian as the keyword `linearization`."""
+    return bool(getattr(optimizer, "needs_linearization", False))
+
+
+def wants_overlap(optimizer: Optimizer) -> bool:
+    """True when successive mini-batches must share points, and `step` takes the keyword `overlap`."""
+    return bool(getattr(optimizer, "wants_overlap", False))
+
+
+def evaluations_per_step(optimizer: Optimizer) -> int:
+    """About how often one `step` calls its closure: what a run's cost is planned with."""
+    own = getattr(optimizer, "evaluations_per_step", None)
+    if own is not None:
+        return int(own)
+    options = optimizer.defaults
+    return int(options.get("iterations", options.get("max_iter", 10))) if is_multi_eval(optimizer) else 1
+
+
 def objective_changed(optimizer: Optimizer) -> None:
     """Tells an optimizer that points or loss weights changed since its last step.
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pinnlab.compilation import CompiledLoss
+from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.derivatives import Field, Wanted, partials
 from pinnlab.networks import MLP
 from pinnlab.residuals import BlockedLoss

@@ -17,7 +17,7 @@ import lightning as L
 import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
-from pinnlab.compilation import CompiledLoss
+from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers
 

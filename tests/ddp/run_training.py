@@ -1,6 +1,6 @@
 """Run by test_two_processes.py: trains on as many processes as asked and saves what came out.
 
-python run_training.py PROCESSES FOLDER
+python run_training.py PROCESSES FOLDER [PHASES]
 """
 
 import sys
@@ -13,11 +13,13 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
-from training import full_run  # noqa: E402
+from training import BATCH_SIZES, PHASES, full_run  # noqa: E402
 
 if __name__ == "__main__":
     processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-    recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7)
+    name = sys.argv[3] if len(sys.argv) > 3 else None
+    options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name else {}
+    recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
     score = module.system.score("pde", data.store.rows["pde"])

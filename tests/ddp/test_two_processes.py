@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import full_run
+from training import PHASES, full_run
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
+def train(folder, processes, *phases):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(processes), str(folder), *phases],
+        env=environment, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(folder / "result.pt", weights_only=True), folder
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    outcome = {}
-    for processes in (1, 2):
-        folder = tmp_path_factory.mktemp(f"processes{processes}")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(processes), str(folder)],
-            env=environment, capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        outcome[processes] = (torch.load(folder / "result.pt", weights_only=True), folder)
-    return outcome
+    return {processes: train(tmp_path_factory.mktemp(f"processes{processes}"), processes) for processes in (1, 2)}
 
 
 def test_parameters_agree(results):
@@ -60,3 +60,11 @@ def test_a_checkpoint_of_two_processes_resumes_in_one(results, tmp_path):
     again, _, _, _ = full_run(tmp_path, ckpt_path=path)
     for step, parameters in again.parameters.items():
         assert (parameters - two["parameters"][step]).abs().max() < 1e-10, f"step {step}"
+
+
+@pytest.mark.parametrize("phases", PHASES)
+def test_other_optimizers_agree(phases, tmp_path_factory):
+    one, two = (train(tmp_path_factory.mktemp(f"{phases}{k}"), k, phases)[0] for k in (1, 2))
+    assert one["evaluations"] == two["evaluations"]
+    for step, expected in one["parameters"].items():
+        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"

@@ -8,10 +8,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from least_squares import LeastSquares, quadratic, rosenbrock, vector
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pinnlab.optimizers import LBFGS, objective_changed
+from pinnlab.errors import StopReason
+from pinnlab.optimizers import (
+    BFGS,
+    LBFGS,
+    SPRING,
+    SSBFGS,
+    EnergyNaturalGradient,
+    FixedDamping,
+    LevenbergMarquardt,
+    NystromNewtonCG,
+    SchwarzLBFGS,
+    SeveralValues,
+    SSBroyden,
+    StepLength,
+    objective_changed,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,34 @@ class OptimizerCase:
 OPTIMIZERS = [
     OptimizerCase("LBFGS", LBFGS, 20, 2e-4, owned=True),
     OptimizerCase("LBFGS-short", lambda p: LBFGS(p, history=3, iterations=1), 200, 2e-3, owned=True),
+    OptimizerCase("LBFGS-Hager-Zhang", lambda p: LBFGS(p, line_search="hager_zhang", c1=0.1), 20, 2e-4, owned=True),
+    OptimizerCase("BFGS", BFGS, 20, 2e-4, owned=True),
+    OptimizerCase("SSBFGS", SSBFGS, 20, 2e-5, owned=True),
+    OptimizerCase("SSBFGS-OL", lambda p: SSBFGS(p, scaling="oren-luenberger"), 20, 2e-4, owned=True),
+    OptimizerCase("SSBroyden", SSBroyden, 20, 2e-5, owned=True),
+    OptimizerCase("LevenbergMarquardt", LevenbergMarquardt, 40, 2e-6, owned=True),
+    OptimizerCase("LM-textbook", lambda p: LevenbergMarquardt(p, line_search="none"), 40, 2e-4, owned=True),
+    OptimizerCase("LM-dual", lambda p: LevenbergMarquardt(p, form="dual"), 40, 2e-6, owned=True),
+    OptimizerCase("LM-several", lambda p: LevenbergMarquardt(p, damping=SeveralValues()), 40, 2e-2, owned=True),
+    OptimizerCase("ENG", EnergyNaturalGradient, 40, 2e-5, owned=True),
+    OptimizerCase("ENG-grid", lambda p: EnergyNaturalGradient(p, line_search="grid"), 40, 2e-5, owned=True),
+    OptimizerCase("ENG-rows", lambda p: EnergyNaturalGradient(p, row_scaling=True), 40, 2e-4, owned=True),
+    OptimizerCase("ENG-steps", lambda p: EnergyNaturalGradient(p, damping=StepLength()), 40, 2e-5, owned=True),
+    OptimizerCase(
+        "SPRING", lambda p: SPRING(p, damping=FixedDamping(1e-4), lr=0.2, max_norm=1.0), 80, 2e-2, owned=True
+    ),
+    OptimizerCase("Schwarz", lambda p: SchwarzLBFGS(p, local_iterations=10), 20, 4e-3, owned=True),
+    OptimizerCase(
+        "Schwarz-additive", lambda p: SchwarzLBFGS(p, mode="additive", local_iterations=10), 20, 1e-3, owned=True
+    ),
+    OptimizerCase("Newton-CG", lambda p: NystromNewtonCG(p, rank=8, refresh=3), 20, 1e-2, owned=True),
+    OptimizerCase(
+        "Newton-CG-short",
+        lambda p: NystromNewtonCG(p, damping=1e-6, rank=4, cg_iterations=12, cg_tolerance=1e-2),
+        40,
+        2e-2,
+        owned=True,
+    ),
     OptimizerCase("Adam", lambda p: torch.optim.Adam(p, lr=3e-2), 300, 2e-2),
     OptimizerCase("SGD", lambda p: torch.optim.SGD(p, lr=3e-2, momentum=0.9), 300, 3e-2),
     OptimizerCase(
@@ -45,7 +89,7 @@ OPTIMIZERS = [
 ]
 
 
-class Problem:
+class Problem(LeastSquares):
     """A small network fitted to a smooth function: nonconvex, several parameters."""
 
     def __init__(self, case: OptimizerCase, dtype: torch.dtype = torch.float64) -> None:
@@ -56,26 +100,14 @@ class Problem:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
         self.x = torch.linspace(-1, 1, 40, dtype=dtype)[:, None]
         self.target = torch.sin(2 * self.x)
-        self.optimizer = case.build(self.model.parameters())
-        self.calls = 0
+        super().__init__(self.misfit, self.model.parameters(), case.build)
 
-    def loss(self) -> Tensor:
-        return (self.model(self.x) - self.target).square().mean()
-
-    def closure(self) -> Tensor:
-        self.calls += 1
-        self.optimizer.zero_grad()
-        loss = self.loss()
-        loss.backward()
-        return loss
-
-    def step(self, times: int = 1) -> Tensor:
-        for _ in range(times):
-            self.optimizer.step(self.closure)
-        return self.flat()
-
-    def flat(self) -> Tensor:
-        return torch.cat([p.detach().reshape(-1).clone() for p in self.model.parameters()])
+    def misfit(self, flat: Tensor) -> Tensor:
+        names, shapes = zip(*((k, p.shape) for k, p in self.model.named_parameters()), strict=True)
+        parts = flat.split([shape.numel() for shape in shapes])
+        values = {k: part.view(shape) for k, part, shape in zip(names, parts, shapes, strict=True)}
+        outputs = torch.func.functional_call(self.model, values, (self.x,))
+        return (outputs - self.target)[:, 0] / len(self.x) ** 0.5
 
     def snapshot(self) -> dict:
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -113,7 +145,7 @@ def check_returns_the_first_loss(case: OptimizerCase) -> None:
     problem = Problem(case)
     for _ in range(4):
         expected = problem.loss().detach()
-        returned = problem.optimizer.step(problem.closure)
+        returned = problem.one_step()
         torch.testing.assert_close(returned.detach(), expected, rtol=1e-14, atol=0)
 
 
@@ -178,6 +210,41 @@ def check_leaves_the_accepted_gradient(case: OptimizerCase) -> None:
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-12, atol=1e-14)
 
 
+def check_survives_a_loss_that_is_not_finite(case: OptimizerCase) -> None:
+    problem = Problem(case)
+    before = problem.step(3)
+    residual = problem.residual
+    problem.residual = lambda flat: residual(flat) * float("nan")
+    objective_changed(problem.optimizer)
+    assert torch.equal(problem.step(), before)
+    assert problem.optimizer.status is StopReason.STALLED
+    problem.residual = residual
+    objective_changed(problem.optimizer)
+    first = problem.loss().item()
+    problem.step(2 * case.steps)
+    assert problem.optimizer.status is StopReason.RUNNING
+    assert problem.loss().item() < first
+
+
+def check_minimises_a_quadratic(case: OptimizerCase) -> None:
+    run = LeastSquares(quadratic(1e3), [vector([0.0] * 20)], case.build)
+    first = run.loss().item()
+    run.step(2 * case.steps)
+    assert run.loss().item() < max(case.reduction * 1e-4, 1e-20) * first
+
+
+def check_minimises_rosenbrock(case: OptimizerCase) -> None:
+    run = LeastSquares(rosenbrock, [vector([-1.2, 1.0])], case.build)
+    run.step(2 * case.steps)
+    torch.testing.assert_close(run.flat(), torch.ones(2, dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+def check_trains_one_parameter(case: OptimizerCase) -> None:
+    run = LeastSquares(lambda x: x.square() - 2, [vector([3.0])], case.build)
+    run.step(case.steps)
+    assert abs(run.flat().item() - 2**0.5) < 1e-6
+
+
 CHECKS = [
     check_reduces_the_loss,
     check_repeats_itself,
@@ -188,4 +255,12 @@ CHECKS = [
     check_runs_in_float32,
     check_has_lr,
 ]
-OWNED_CHECKS = [check_counts_evaluations, check_rolls_back, check_leaves_the_accepted_gradient]
+OWNED_CHECKS = [
+    check_counts_evaluations,
+    check_rolls_back,
+    check_survives_a_loss_that_is_not_finite,
+    check_minimises_a_quadratic,
+    check_minimises_rosenbrock,
+    check_trains_one_parameter,
+]
+QUASI_NEWTON_CHECKS = [check_leaves_the_accepted_gradient]

@@ -5,58 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from line_functions import MORE_THUENTE, ONE, along, wiggly
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import SearchStatus, StrongWolfe
+from pinnlab.optimizers.hager_zhang import HagerZhang
 
-ONE = torch.ones(1, dtype=torch.float64)
-
-
-def along(function):
-    """An `evaluate` that counts, from a scalar torch function, and its values at 0."""
-
-    def evaluate(step):
-        t = torch.tensor([step], dtype=torch.float64, requires_grad=True)
-        loss = function(t).sum()
-        (gradient,) = torch.autograd.grad(loss, t)
-        evaluate.steps.append(step)
-        return loss.detach(), gradient
-
-    evaluate.steps = []
-    loss, gradient = evaluate(0.0)
-    evaluate.steps.clear()
-    return evaluate, float(loss), gradient
+both = pytest.mark.parametrize("rule", [StrongWolfe, HagerZhang])
+"""What every line search must do; `test_hager_zhang.py` has what only that one does."""
 
 
-def search(function, step=1.0, **options):
+def search(function, step=1.0, rule=StrongWolfe, **options):
     evaluate, loss, gradient = along(function)
-    result = StrongWolfe(**options).search(evaluate, ONE, loss, gradient, step)
+    result = rule(**options).search(evaluate, ONE, loss, gradient, step)
     assert result.evaluations == len(evaluate.steps)
     return result
-
-
-def yanai(b1, b2):
-    def weight(b):
-        return math.sqrt(1 + b * b) - b
-
-    return lambda t: weight(b1) * ((1 - t) ** 2 + b2**2).sqrt() + weight(b2) * (t**2 + b1**2).sqrt()
-
-
-def wiggly(t, b=0.01, count=39):
-    kink = torch.where(t <= 1 - b, 1 - t, torch.where(t >= 1 + b, t - 1, (t - 1) ** 2 / (2 * b) + b / 2))
-    return kink + 2 * (1 - b) / (count * math.pi) * torch.sin(count * math.pi / 2 * t)
-
-
-# Moré & Thuente (1994), functions 5.1 to 5.4 with the parameters of tables I to VI; where the paper has
-# c1 = c2 (tables II to VI), c1 is a hair smaller.
-MORE_THUENTE = {
-    "I": (lambda t: -t / (t**2 + 2), 1e-3, 0.1),
-    "II": (lambda t: (t + 0.004) ** 5 - 2 * (t + 0.004) ** 4, 0.0999, 0.1),
-    "III": (wiggly, 0.0999, 0.1),
-    "IV": (yanai(0.001, 0.001), 0.999e-3, 1e-3),
-    "V": (yanai(0.01, 0.001), 0.999e-3, 1e-3),
-    "VI": (yanai(0.001, 0.01), 0.999e-3, 1e-3),
-}
 
 
 @pytest.mark.parametrize("step", [1e-3, 1e-1, 1e1, 1e3])
@@ -73,21 +36,24 @@ def test_strong_wolfe_on_more_thuente(table, step):
     assert (result.loss, float(result.gradient)) == (loss_there, float(gradient_there))
 
 
-def test_good_first_trial_costs_one_evaluation():
-    result = search(lambda t: (t - 1) ** 2)
+@both
+def test_good_first_trial_costs_one_evaluation(rule):
+    result = search(lambda t: (t - 1) ** 2, rule=rule)
     assert (result.step, result.evaluations, result.loss) == (1.0, 1, 0.0)
 
 
 @pytest.mark.parametrize("scale", [1e-14, 1e-12, 1e-10])
-def test_round_off_is_decided_by_slopes(scale):
+@pytest.mark.parametrize(("rule", "key"), [(StrongWolfe, "c2"), (HagerZhang, "sigma")])
+def test_round_off_is_decided_by_slopes(scale, rule, key):
     # The loss is constant to the last digits, so only the slope can lead towards the minimum at 3.
-    result = search(lambda t: 1 + scale * (t - 3) ** 2, step=50.0, c2=0.1)
+    result = search(lambda t: 1 + scale * (t - 3) ** 2, 50.0, rule, **{key: 0.1})
     assert result.status in (SearchStatus.WOLFE, SearchStatus.APPROXIMATE_WOLFE)
     assert result.step == pytest.approx(3, abs=0.31)
     assert result.loss <= 1 + 9 * scale
 
 
-def test_noise_above_the_decrease_is_accepted_approximately():
+@pytest.mark.parametrize(("rule", "key"), [(StrongWolfe, "round_off"), (HagerZhang, "epsilon")])
+def test_noise_above_the_decrease_is_accepted_approximately(rule, key):
     # f falls by 1e-9 towards 1, but its evaluation adds noise of 1e-8 away from the start.
     def evaluate(step):
         noise = 0.0 if step == 0 else 1e-8
@@ -95,74 +61,82 @@ def test_noise_above_the_decrease_is_accepted_approximately():
         return 1 + 1e-9 * (step - 1) ** 2 + noise, gradient
 
     loss, gradient = evaluate(0.0)
-    result = StrongWolfe().search(evaluate, ONE, loss, gradient, 1.0)
+    result = rule().search(evaluate, ONE, loss, gradient, 1.0)
     assert result.status is SearchStatus.APPROXIMATE_WOLFE
-    strict = StrongWolfe(round_off=0.0).search(evaluate, ONE, loss, gradient, 1.0)
+    strict = rule(**{key: 0.0}).search(evaluate, ONE, loss, gradient, 1.0)
     assert strict.status is SearchStatus.NO_DECREASE
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("edge", [2.0, 1e-2, 1e-8])
-def test_a_region_that_is_not_finite_is_too_far(bad, edge):
+@both
+def test_a_region_that_is_not_finite_is_too_far(bad, edge, rule):
     # The minimum lies close below the edge beyond which nothing is finite.
     def evaluate(step):
         inside = step < edge
         loss = (step / edge - 0.9) ** 2 if inside else bad
         return loss, torch.tensor([2 * (step / edge - 0.9) / edge if inside else bad], dtype=torch.float64)
 
-    result = StrongWolfe().search(evaluate, ONE, *evaluate(0.0), 10.0)
+    result = rule().search(evaluate, ONE, *evaluate(0.0), 10.0)
     assert result.status is SearchStatus.WOLFE
     assert 0 < result.step < edge
 
 
-def test_nan_in_the_gradient_alone_is_not_finite():
+@both
+def test_nan_in_the_gradient_alone_is_not_finite(rule):
     def evaluate(step):
         slope = 2 * (step - 0.5) if step < 0.8 else math.nan
         return (step - 0.5) ** 2, torch.tensor([slope], dtype=torch.float64)
 
-    result = StrongWolfe().search(evaluate, ONE, *evaluate(0.0), 1.0)
+    result = rule().search(evaluate, ONE, *evaluate(0.0), 1.0)
     assert result.status is SearchStatus.WOLFE
     assert result.step < 0.8
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
-def test_not_a_descent_direction(slope):
-    result = search(lambda t: slope * t)
+@both
+def test_not_a_descent_direction(slope, rule):
+    result = search(lambda t: slope * t, rule=rule)
     assert result.status is SearchStatus.NOT_DESCENT
     assert (result.step, result.evaluations) == (0.0, 0)
     assert not result.status.moved
 
 
-def test_start_that_is_not_finite():
-    result = search(lambda t: t * math.nan)
+@both
+def test_start_that_is_not_finite(rule):
+    result = search(lambda t: t * math.nan, rule=rule)
     assert (result.status, result.evaluations) == (SearchStatus.NOT_FINITE, 0)
 
 
-def test_nowhere_finite():
-    result = StrongWolfe().search(lambda step: (math.nan, -ONE), ONE, 0.0, -ONE)
+@both
+def test_nowhere_finite(rule):
+    result = rule().search(lambda step: (math.nan, -ONE), ONE, 0.0, -ONE)
     assert (result.status, result.evaluations, result.step) == (SearchStatus.NOT_FINITE, 25, 0.0)
 
 
-def test_spent_budget_returns_the_best_decrease():
+@both
+def test_spent_budget_returns_the_best_decrease(rule):
     # Unbounded below: no Wolfe point exists, so the farthest trial is the best.
-    result = search(lambda t: -t, max_evaluations=6)
+    result = search(lambda t: -t, rule=rule, max_evaluations=6)
     assert (result.status, result.evaluations) == (SearchStatus.DECREASE, 6)
     assert result.loss == -result.step < -1
 
 
-def test_wrong_gradient_gives_no_decrease_and_leaves_the_start():
+@both
+def test_wrong_gradient_gives_no_decrease_and_leaves_the_start(rule):
     # The gradient promises descent, the loss only rises.
     def evaluate(step):
         return step, -ONE
 
-    result = StrongWolfe().search(evaluate, ONE, 0.0, -ONE)
+    result = rule().search(evaluate, ONE, 0.0, -ONE)
     assert result.status is SearchStatus.NO_DECREASE
     assert (result.step, result.loss) == (0.0, 0.0)
 
 
-def test_scaling_the_loss_changes_nothing():
-    plain = search(wiggly, 10.0)
-    scaled = search(lambda t: 2.0**40 * wiggly(t), 10.0)
+@both
+def test_scaling_the_loss_changes_nothing(rule):
+    plain = search(wiggly, 10.0, rule)
+    scaled = search(lambda t: 2.0**40 * wiggly(t), 10.0, rule)
     assert (plain.step, plain.evaluations) == (scaled.step, scaled.evaluations)
 
 

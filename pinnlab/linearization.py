@@ -1,0 +1,393 @@
+"""The loss around the present parameters as a sum of squares: residual, Jacobian, and products with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.compilation import CompiledFunction, outer_products
+from pinnlab.linalg import gram, mirror_lower
+from pinnlab.residuals import Batch, BlockedLoss, Parameters, ResidualSystem
+
+_POINT = "point"
+_BLOCK_BYTES = 24 << 20
+"""Rows computed at a time. On a CPU small enough for the allocator to hand out the same memory in every step: blocks
+over 32 MB are returned to the system and cost as much to get again as to fill."""
+_GPU_BLOCK_BYTES = 256 << 20
+_FEWEST = 64
+"""Points in a block at least, whatever they take: each block costs a fraction of a millisecond to start."""
+
+Evaluate = Callable[..., Any]
+
+
+class LinearizedFunctions:
+    """The pure functions that a `Linearization` needs, compiled when first used, or not at all.
+
+    Functions of a flat vector of the trained parameters, of the trial function's other tensors, and of points.
+
+    Args:
+        system: the residuals.
+        compiled: whether to compile; each function costs 5-20 s at its first use.
+    """
+
+    def __init__(self, system: ResidualSystem, compiled: bool) -> None:
+        self.system = system
+        self._compiled = compiled
+        self._made: dict[str, Evaluate] = {}
+        self._equations: dict[str, int] = {}
+        self._block_lengths: dict[str, int] = {}
+
+    def equations(self, batch: Batch) -> dict[str, int]:
+        """The number of residuals that each condition has at a point."""
+        if self._equations.keys() != batch.keys():
+            self._equations = self.system.equations(batch)
+        return self._equations
+
+    def loss(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
+        """The sum over conditions of factor times squared sum, without a gradient."""
+
+        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
+            return self.system.weighted_loss(self._parameters(t), b, t["factors"])
+
+        pure = self._function("loss", evaluate)
+
+        def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
+            return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
+
+        if tensors[_POINT].device.type == "cpu":
+            return BlockedLoss(weighted, self.system.floats_per_point())(tensors, batch, factors)[0]
+        return weighted(tensors, batch, factors)[0]
+
+    def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
+        """See `ResidualSystem.gradient`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.gradient(self._parameters(t), b, t["factors"])
+
+        return self._function("gradient", evaluate)({**tensors, "factors": factors}, batch)
+
+    def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """See `ResidualSystem.jacobian_rows`."""
+
+        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
+            return self.system.jacobian_rows(self._parameters(t), b, t["scales"])
+
+        return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
+
+    def blocks(self, name: str, points: Tensor, width: int) -> list[tuple[Tensor, int]]:
+        """A condition's rows in the blocks whose Jacobians are computed at a time.
+
+        Compiled code for a Jacobian serves one number of points only, so its blocks all have the same, and the last is
+        filled up by repeating a point. That number is kept while it neither wastes nor splits up too much.
+
+        Args:
+            name: the condition.
+            points: its rows, at least one.
+            width: how many numbers the Jacobian has for each point.
+
+        Returns:
+            Blocks of points, and how many points of each count.
+        """
+        memory = _BLOCK_BYTES if points.device.type == "cpu" else _GPU_BLOCK_BYTES
+        most = max(_FEWEST, memory // (width * points.element_size()))
+        length = -(-len(points) // -(-len(points) // most))
+        if not self._compiled:
+            return [(part, len(part)) for part in points.split(length)]
+        kept = self._block_lengths.get(name, 0)
+        if not length / 4 <= kept <= 2 * length:
+            kept = self._block_lengths[name] = length
+        parts = list(points.split(kept))
+        counts = [len(part) for part in parts]
+        parts[-1] = torch.cat([parts[-1], points[-1:].expand(kept - counts[-1], -1)])
+        return list(zip(parts, counts, strict=True))
+
+    def jvp(self, tensors: Parameters, batch: Batch, vector: Tensor) -> Tensor:
+        """See `ResidualSystem.jvp`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.jvp(self._parameters(t), b, t["vector"])
+
+        return self._function("jvp", evaluate)({**tensors, "vector": vector}, batch)
+
+    def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
+        """See `ResidualSystem.vjp`; for one condition, and with the dual as `(points, equations)`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            key, both = next(iter(b.items()))
+            width = both.shape[1] - self._equations[key]
+            return self.system.vjp(self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1))
+
+        # Beside the points, because tensors that must have the same length can only be one input.
+        return self._function("vjp", evaluate)(tensors, {name: torch.cat([points, dual], 1)})
+
+    def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
+        """See `ResidualSystem.hessian_product`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.hessian_product(self._parameters(t), b, t["factors"], t["vector"])
+
+        product = self._function("hessian_product", evaluate)
+        given = {**tensors, "factors": factors}
+        if vector.ndim == 1 or not self._compiled:
+            return product({**given, "vector": vector}, batch)
+        # One compilation for any number of columns; and one column at a time stays in the cache.
+        return torch.stack([product({**given, "vector": v}, batch) for v in vector.T], 1)
+
+    def tensors(self, point: Tensor, parameters: Parameters) -> dict[str, Tensor]:
+        """What the functions depend on besides points: a flat vector in place of the trained parameters."""
+        trained = self.system.trained()
+        return {_POINT: point, **{name: t.detach() for name, t in parameters.items() if name not in trained}}
+
+    def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
+        return {**tensors, **self.system.unflatten(tensors[_POINT])}
+
+    def _function(self, name: str, function: Evaluate) -> Evaluate:
+        if name not in self._made:
+            self._made[name] = function
+            if self._compiled and name == "jacobian_rows":
+                decompositions = {torch.ops.aten.bmm.default: outer_products}
+                self._made[name] = CompiledFunction(function, decompositions, any_length=False)
+            elif self._compiled:
+                self._made[name] = CompiledFunction(function)
+        return self._made[name]
+
+
+class Linearization:
+    """The loss around the present parameters as a sum of squares: r, J = dr/dtheta, and products with them.
+
+    The loss is r'r. r stacks the residuals of all ranks, rank 0's first; on a rank they are ordered by condition, then
+    point, then equation, and those of a condition are multiplied by the root of its factor. theta is the flat vector
+    `(n,)` of the trained parameters in the order of `trial.parameters()`.
+
+    Everything returned is global and the same on all ranks: every method is a collective, and so is the constructor.
+    J is that of the parameters at the first call: make all products before the parameters move.
+
+    Args:
+        functions: how to evaluate; kept from step to step, because that is where compiled functions live.
+        parameters: every parameter and buffer by name, see `Trial.tensors`.
+        batch: this rank's rows of every condition.
+        factors: `(conditions,)` weight of each condition over its number of points on all ranks.
+        memory: bytes; J is kept if this rank's rows fit into it. Otherwise rows are computed again for every
+            matrix, and products with vectors never form them. Default 1 GiB: 3,000 residuals of 40,000 parameters.
+
+    Attributes:
+        evaluations: losses, gradients, Jacobians and products with them that needed a pass over the points, so far.
+    """
+
+    def __init__(
+        self,
+        functions: LinearizedFunctions,
+        parameters: Parameters,
+        batch: Batch,
+        factors: Tensor,
+        memory: int = 1 << 30,
+    ) -> None:
+        self._functions, self._parameters, self._batch = functions, parameters, dict(batch)
+        self._factors, self._roots = factors.detach(), factors.detach().sqrt()
+        self._columns = sum(shape.numel() for shape in functions.system.trained().values())
+        self._equations = functions.equations(batch)
+        self._lengths = {name: len(points) * self._equations[name] for name, points in batch.items()}
+        own = sum(self._lengths.values())
+        self._shares = distributed.gather(torch.tensor([own], device=factors.device)).tolist()
+        self._keeps = max(self._shares) * self._columns * factors.element_size() <= memory
+        self._kept: list[Tensor] | None = None
+        self._values: Tensor | None = None
+        self._tensors: dict[str, Tensor] | None = None
+        self._passes = [0]  # shared with the row-scaled view
+        self._row_scale: Tensor | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """Passes over the points so far: losses, gradients, Jacobians, and products made without a Jacobian."""
+        return self._passes[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Residuals of all ranks, parameters."""
+        return sum(self._shares), self._columns
+
+    @torch.no_grad()
+    def loss(self, point: Tensor | None = None) -> Tensor:
+        """The loss at a flat vector `(n,)`, by default at the present parameters; 0-dimensional."""
+        self._passes[0] += 1
+        return distributed.all_sum(self._functions.loss(self._at(point), self._batch, self._factors))
+
+    @torch.no_grad()
+    def gradient(self, point: Tensor | None = None) -> Tensor:
+        """The loss's gradient `(n,)` at a flat vector, by default at the present parameters, where it is 2 J'r."""
+        if point is None and self._kept is not None and self._values is not None:
+            return 2 * distributed.all_sum(self._local_transposed(self._values))
+        self._passes[0] += 1
+        return distributed.all_sum(self._functions.gradient(self._at(point), self._batch, self._factors))
+
+    @torch.no_grad()
+    def residual(self) -> Tensor:
+        """R, `(N,)`."""
+        if self._values is None and self._keeps:
+            self._keep()
+        if self._values is None:
+            self._passes[0] += 1
+            residuals = self._functions.system.residuals(self._batch, self._named())
+            parts = [root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)]
+            self._values = torch.cat(parts)
+        return self._scaled(distributed.gather(self._values))
+
+    @torch.no_grad()
+    def gram(self) -> tuple[Tensor, Tensor]:
+        """J'J `(n, n)` and J'r `(n,)`."""
+        n = self._columns
+        both = self._factors.new_zeros(n + 1, n)
+        scale = self._local(self._row_scale)
+        for part, values, rows in self._blocks():
+            if scale is not None:
+                values, rows = scale[part] * values, scale[part, None] * rows
+            gram(rows, both[:n])
+            both[n].addmv_(rows.T, values)
+        both = distributed.all_sum(both)
+        return both[:n], both[n]
+
+    @torch.no_grad()
+    def kernel(self) -> Tensor:
+        """JJ' `(N, N)`, the neural tangent kernel of the scaled residuals (arXiv 2007.14527), exactly symmetric."""
+        alone = len(self._shares) == 1
+        strips = self._factors.new_zeros(self._shares[distributed.rank()], sum(self._shares))
+        for i, (columns, theirs) in enumerate(self._rounds()):
+            for j, (part, _, rows) in enumerate(self._blocks()):
+                if alone and i == j:
+                    strips[part, columns] = gram(rows.T)
+                elif not alone or j > i:  # alone, the lower triangle is enough
+                    strips[part, columns] = rows @ theirs.T
+        matrix = mirror_lower(distributed.gather(strips))
+        scale = self._row_scale
+        return matrix if scale is None else matrix.mul_(scale[:, None]).mul_(scale)
+
+    @torch.no_grad()
+    def times(self, v: Tensor) -> Tensor:
+        """J v for `(n,)`, `(N,)`."""
+        if self._keeps:
+            own = torch.cat([rows @ v for _, _, rows in self._blocks()] or [v.new_zeros(0)])
+        else:
+            self._passes[0] += 1
+            parts = [
+                self._roots[i] * self._functions.jvp(self._at(None), {name: points}, v)
+                for i, name, points in self._conditions()
+            ]
+            own = torch.cat(parts or [v.new_zeros(0)])
+        return self._scaled(distributed.gather(own))
+
+    @torch.no_grad()
+    def transposed_times(self, u: Tensor) -> Tensor:
+        """J'u for `(N,)`, `(n,)`."""
+        own = self._local(self._scaled(u))
+        assert own is not None
+        return distributed.all_sum(self._local_transposed(own))
+
+    @torch.no_grad()
+    def hessian_times(self, v: Tensor) -> Tensor:
+        """The Hessian of the loss times `(n,)`, or times each column of `(n, k)`."""
+        self._passes[0] += 1 if v.ndim == 1 else v.shape[1]
+        return distributed.all_sum(self._functions.hessian_product(self._at(None), self._batch, self._factors, v))
+
+    @torch.no_grad()
+    def row_scaled(self) -> Linearization:
+        """A view with every row of r and J divided by the norm of its row of J (arXiv 2604.05230).
+
+        Loss, gradient and Hessian stay those of the loss. A residual that no parameter changes becomes zero.
+        """
+        parts = [rows.norm(dim=1) for _, _, rows in self._blocks()]
+        norms = distributed.gather(torch.cat(parts or [self._factors.new_zeros(0)]))
+        view = copy.copy(self)
+        view._row_scale = torch.where(norms > 0, 1 / norms, 0)
+        return view
+
+    # ----------------------------------------------------------------------------- details
+
+    def _at(self, point: Tensor | None) -> dict[str, Tensor]:
+        """The tensors at a flat vector; None stands for the parameters at the first call."""
+        if self._tensors is None:
+            trained = self._functions.system.trained()
+            own = torch.cat([self._parameters[name].detach().reshape(-1) for name in trained])
+            self._tensors = self._functions.tensors(own, self._parameters)
+        return self._tensors if point is None else {**self._tensors, _POINT: point}
+
+    def _named(self) -> Mapping[str, Tensor]:
+        tensors = self._at(None)
+        return {**tensors, **self._functions.system.unflatten(tensors[_POINT])}
+
+    def _conditions(self) -> Iterator[tuple[int, str, Tensor]]:
+        """Number, name and rows of the conditions that have any on this rank."""
+        return ((i, *item) for i, item in enumerate(self._batch.items()) if len(item[1]))
+
+    def _pieces(self) -> list[tuple[slice, int, str, Tensor]]:
+        """Blocks of points: which residuals of this rank they make, condition's number and name, rows."""
+        pieces, start = [], 0
+        for i, name, points in self._conditions():
+            each = self._equations[name]
+            for part, count in self._functions.blocks(name, points, each * self._columns):
+                pieces.append((slice(start, start + count * each), i, name, part))
+                start += count * each
+        return pieces
+
+    def _blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """This rank's residuals and rows in blocks: kept ones, or computed as they are asked for."""
+        if self._keeps and self._kept is None:
+            self._keep()
+        if self._kept is not None and self._values is not None:
+            pieces = self._pieces()
+            for (part, *_), rows in zip(pieces, self._kept, strict=True):
+                yield part, self._values[part], rows
+            return
+        self._passes[0] += 1
+        for piece in self._pieces():
+            yield piece[0], *self._rows(*piece)
+
+    def _keep(self) -> None:
+        self._passes[0] += 1
+        made = [self._rows(*piece) for piece in self._pieces()]
+        self._values = torch.cat([values for values, _ in made] or [self._factors.new_zeros(0)])
+        self._kept = [rows for _, rows in made]
+
+    def _rows(self, part: slice, i: int, name: str, points: Tensor) -> tuple[Tensor, Tensor]:
+        values, rows = self._functions.jacobian_rows(self._at(None), {name: points}, self._roots[i : i + 1])
+        count = part.stop - part.start  # the rest belongs to points that only fill up the block
+        return values[:count], rows[:count]
+
+    def _rounds(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All ranks' rows, one block of each rank at a time, with the numbers of these residuals."""
+        device = self._factors.device
+        first = sum(self._shares[: distributed.rank()])
+        rounds = distributed.gather(torch.tensor([len(self._pieces())], device=device)).max()
+        blocks = self._blocks()
+        for _ in range(int(rounds)):
+            part, _, rows = next(blocks, (slice(0, 0), None, self._factors.new_zeros(0, self._columns)))
+            columns = torch.arange(first + part.start, first + part.stop, device=device)
+            yield distributed.gather(columns), distributed.gather(rows)
+
+    def _local_transposed(self, own: Tensor) -> Tensor:
+        """This rank's part of J'u, from this rank's part of u."""
+        total = own.new_zeros(self._columns)
+        if self._keeps:
+            for part, _, rows in self._blocks():
+                total.addmv_(rows.T, own[part])
+            return total
+        self._passes[0] += 1
+        start = 0
+        for i, name, points in self._conditions():
+            dual = self._roots[i] * own[start : start + self._lengths[name]].view(len(points), -1)
+            total += self._functions.vjp(self._at(None), name, points, dual)
+            start += self._lengths[name]
+        return total
+
+    def _local(self, whole: Tensor | None) -> Tensor | None:
+        if whole is None:
+            return None
+        first = sum(self._shares[: distributed.rank()])
+        return whole[first : first + self._shares[distributed.rank()]]
+
+    def _scaled(self, whole: Tensor) -> Tensor:
+        return whole if self._row_scale is None else self._row_scale * whole

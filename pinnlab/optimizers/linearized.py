@@ -1,0 +1,129 @@
+"""What optimizers share that work on the loss as a sum of squares around the present parameters."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.linearization import Linearization
+from pinnlab.optimizers.flat import FlatObjective, check_parameters
+
+
+class LinearizedOptimizer(Optimizer):
+    """An optimizer whose step needs a `linearization` beside the closure: the residual, its Jacobian, the Hessian.
+
+    A step is one iteration: one evaluation with gradient, and what the subclass asks of the linearization. When that
+    finds no decrease, nothing moves and `status` says STALLED. `PINN` hands the linearization over.
+
+    Everything that it remembers is in `state` and `param_groups`, as tensors and primitives: a resumed run is
+    bitwise the run that was not interrupted.
+
+    Args:
+        params: the parameters, in one group, real and of one dtype.
+        options: what the parameter group keeps.
+
+    Raises:
+        ConfigurationError: there is more than one parameter group, or the parameters do not fit into one vector.
+    """
+
+    multi_eval = True
+    """Marks optimizers that evaluate the loss several times per step: no gradient clipping, all points."""
+
+    needs_linearization = True
+    """Marks optimizers whose `step` wants the keyword `linearization`."""
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], options: dict[str, Any]) -> None:
+        super().__init__(params, options)
+        check_parameters(self.param_groups[0]["params"])
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refuses a second group: the matrix of a second-order method couples all parameters.
+
+        Raises:
+            ConfigurationError: when there is a group already.
+        """
+        if self.param_groups:
+            name = type(self).__name__
+            raise ConfigurationError(f"params: {name} takes one parameter group; pass a flat list of parameters")
+        super().add_param_group(param_group)
+
+    @property
+    def status(self) -> StopReason:
+        """STALLED when the last step found no decrease, RUNNING otherwise."""
+        return StopReason.STALLED if self._memory.get("stalled", False) else StopReason.RUNNING
+
+    @property
+    def evaluations(self) -> int:
+        """How many losses, gradients, Jacobians and products were evaluated, also before a resume."""
+        return self._memory.get("evaluations", 0)
+
+    @property
+    def loss(self) -> float | None:
+        """The loss after the last step, on the points of that step; None before the first."""
+        return self._memory.get("loss")
+
+    def objective_changed(self) -> None:
+        """Nothing to forget: what is remembered is meant to outlive the points."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a copy of a state; the given dictionary stays as it is."""
+        super().load_state_dict(copy.deepcopy(state_dict))
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], Tensor] | None = None, linearization: Linearization | None = None
+    ) -> Tensor:
+        """Makes one iteration.
+
+        Args:
+            closure: computes the loss, calls `backward` and returns the loss; called once.
+            linearization: the same loss as a sum of squares around the present parameters.
+
+        Returns:
+            The loss before the step.
+
+        Raises:
+            ConfigurationError: one of the two is missing.
+        """
+        name = type(self).__name__
+        if closure is None or linearization is None:
+            missing = "closure" if closure is None else "linearization"
+            raise ConfigurationError(f"{missing}: {name} needs the residual; train with PINN, or pass it to step")
+        objective = FlatObjective(self.param_groups[0]["params"], closure)
+        point = objective.point()
+        loss, gradient = objective(point)
+        found = self._improve(linearization, point, float(loss), gradient) if math.isfinite(loss) else None
+        self._memory["stalled"] = found is None
+        self._memory["loss"] = float(loss) if found is None else found[1]
+        if found is not None:
+            objective.move(found[0])
+        self._memory["evaluations"] = self.evaluations + objective.evaluations + linearization.evaluations
+        return loss
+
+    @abstractmethod
+    def _improve(
+        self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor
+    ) -> tuple[Tensor, float] | None:
+        """The iteration itself.
+
+        Args:
+            linearization: around `point`.
+            point: `(n,)` the present parameters.
+            loss: the loss there, finite.
+            gradient: `(n,)` its gradient there.
+
+        Returns:
+            The new parameters `(n,)` and the loss there; None when there is no decrease.
+        """
+
+    @property
+    def _memory(self) -> dict[str, Any]:
+        return self.state[self.param_groups[0]["params"][0]]

@@ -1,0 +1,78 @@
+"""Run by test_linearization_of_two.py as one of several processes: saves what a linearization returns.
+
+python run_linearization.py RANK PROCESSES FOLDER
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+warnings.filterwarnings("ignore")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+torch.set_num_threads(1)
+
+from cases import PROBLEMS  # noqa: E402
+
+from pinnlab import distributed  # noqa: E402
+from pinnlab.linearization import Linearization, LinearizedFunctions  # noqa: E402
+from pinnlab.networks import MLP  # noqa: E402
+from pinnlab.residuals import ResidualSystem, Trial  # noqa: E402
+from pinnlab.samplers import Sobol  # noqa: E402
+
+SHARES = {
+    "even": {"pde": [6, 6], "wall": [2, 2], "start": [3, 3]},
+    "uneven": {"pde": [9, 4], "wall": [0, 3], "start": [1, 0]},
+    "idle": {"pde": [0, 7], "wall": [0, 2], "start": [0, 1]},
+}
+"""Points of each condition on each rank."""
+
+
+def problem_of(kind):
+    """A system, all its points by rank, and the factors of the loss."""
+    problem = PROBLEMS["burgers_soft"]()
+    torch.manual_seed(0)
+    system = ResidualSystem(problem, Trial(problem, MLP(2, 1, hidden=[5, 4]).double()))
+    counts = SHARES[kind]
+    batches: list[dict] = [{}, {}]
+    for name, condition in problem.conditions.items():
+        rows = condition.rows(Sobol().sample(condition.region, sum(counts[name]), 1))
+        batches[0][name], batches[1][name] = rows.split(counts[name])
+    weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64)
+    return system, batches, weights / torch.tensor([sum(n) for n in counts.values()])
+
+
+def measure(found):
+    """All that a linearization returns, for given vectors."""
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = found.shape
+    v = torch.randn(columns, generator=generator, dtype=torch.float64)
+    u = torch.randn(rows, generator=generator, dtype=torch.float64)
+    matrix, right = found.gram()
+    scaled = found.row_scaled()
+    return {
+        "loss": found.loss(), "moved": found.loss(v), "residual": found.residual(), "kernel": found.kernel(),
+        "gram": matrix, "right": right, "times": found.times(v), "transposed_times": found.transposed_times(u),
+        "gradient": found.gradient(), "gradient_moved": found.gradient(v), "hessian": found.hessian_times(v),
+        "scaled_gram": scaled.gram()[0], "scaled_kernel": scaled.kernel(), "scaled_times": scaled.times(v),
+        "scaled_transposed": scaled.transposed_times(u), "scaled_residual": scaled.residual(),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=processes
+    )
+    results = {}
+    for kind in SHARES:
+        for memory in (1 << 30, 0):
+            system, batches, factors = problem_of(kind)
+            found = Linearization(
+                LinearizedFunctions(system, compiled=False), system.trial.tensors(), batches[rank], factors, memory
+            )
+            results[f"{kind} {memory}"] = measure(found)
+    results["gather"] = distributed.gather(torch.arange(3.0 * rank).reshape(-1, 3))
+    torch.save(results, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,93 @@
+"""Two gloo processes linearize as one does, to 1e-12, also with uneven and with empty shares."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from run_linearization import SHARES, measure, problem_of
+
+from pinnlab.linearization import Linearization, LinearizedFunctions
+
+SCRIPT = Path(__file__).with_name("run_linearization.py")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("linearization")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(rank), "2", str(folder)],
+            env=environment, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        errors = [run.communicate(timeout=200)[1] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()  # one that fails leaves the other waiting for it
+    assert [run.returncode for run in runs] == [0, 0], errors[0][-2000:] + errors[1][-2000:]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def one_process(kind):
+    """The same points in one process, and where its residuals stand among those of two."""
+    system, batches, factors = problem_of(kind)
+    whole = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    order, start = [[], []], 0
+    for name in whole:
+        for rank, batch in enumerate(batches):
+            order[rank] += range(start, start + len(batch[name]))
+            start += len(batch[name])
+    functions = LinearizedFunctions(system, compiled=False)
+    return Linearization(functions, system.trial.tensors(), whole, factors), torch.tensor(order[0] + order[1])
+
+
+class Reordered:
+    """A linearization with its residuals in another order."""
+
+    def __init__(self, inner, order):
+        self._inner, self._order, self.shape = inner, order, inner.shape
+        self.loss, self.gradient, self.gram = inner.loss, inner.gradient, inner.gram
+        self.hessian_times = inner.hessian_times
+
+    def residual(self):
+        return self._inner.residual()[self._order]
+
+    def kernel(self):
+        return self._inner.kernel()[self._order][:, self._order]
+
+    def times(self, v):
+        return self._inner.times(v)[self._order]
+
+    def transposed_times(self, u):
+        return self._inner.transposed_times(torch.empty_like(u).index_copy(0, self._order, u))
+
+    def row_scaled(self):
+        return Reordered(self._inner.row_scaled(), self._order)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0])
+@pytest.mark.parametrize("kind", SHARES)
+def test_two_processes_agree_with_one(results, kind, memory):
+    expected = measure(Reordered(*one_process(kind)))
+    for result in results:
+        for name, found in result[f"{kind} {memory}"].items():
+            bound = 1e-12 * float(expected[name].abs().max())
+            assert found.shape == expected[name].shape, name
+            assert (found - expected[name]).abs().max() <= bound, name
+
+
+def test_both_processes_have_the_same_bits(results):
+    first, second = (result["uneven 0"] for result in results)
+    for name, found in first.items():
+        assert torch.equal(found, second[name]), name
+
+
+def test_gather_takes_uneven_rows(results):
+    for result in results:
+        assert torch.equal(result["gather"], torch.arange(3.0).reshape(-1, 3))
