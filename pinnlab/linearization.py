@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from pinnlab import distributed
 from pinnlab.compilation import CompiledFunction, outer_products
 from pinnlab.linalg import gram, mirror_lower
-from pinnlab.residuals import Batch, BlockedSums, Parameters, ResidualSystem
+from pinnlab.residuals import Batch, BlockedLoss, Parameters, ResidualSystem
 
 _POINT = "point"
 _BLOCK_BYTES = 24 << 20
@@ -47,12 +47,20 @@ class LinearizedFunctions:
             self._equations = self.system.equations(batch)
         return self._equations
 
-    def squared_sums(self, tensors: Parameters, batch: Batch) -> Tensor:
-        """The sum of squared residuals of each condition, `(conditions,)`."""
-        evaluate = self._function("squared_sums", lambda t, b: self.system.squared_sums(self._parameters(t), b))
+    def loss(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
+        """The sum over conditions of factor times squared sum, without a gradient."""
+
+        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
+            return self.system.weighted_loss(self._parameters(t), b, t["factors"])
+
+        pure = self._function("loss", evaluate)
+
+        def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
+            return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
+
         if tensors[_POINT].device.type == "cpu":
-            evaluate = BlockedSums(evaluate, self.system.floats_per_point())
-        return evaluate(tensors, batch)
+            return BlockedLoss(weighted, self.system.floats_per_point())(tensors, batch, factors)[0]
+        return weighted(tensors, batch, factors)[0]
 
     def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
         """See `ResidualSystem.gradient`."""
@@ -206,8 +214,7 @@ class Linearization:
     def loss(self, point: Tensor | None = None) -> Tensor:
         """The loss at a flat vector `(n,)`, by default at the present parameters; 0-dimensional."""
         self._passes[0] += 1
-        sums = self._functions.squared_sums(self._at(point), self._batch)
-        return distributed.all_sum(torch.dot(self._factors, sums))
+        return distributed.all_sum(self._functions.loss(self._at(point), self._batch, self._factors))
 
     @torch.no_grad()
     def gradient(self, point: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ class BatchOverlap:
     are those of all ranks' rows, the same on every rank, and leave `.grad` alone; so each of them is a collective.
 
     Args:
-        squared_sums: `ResidualSystem.squared_sums`, compiled or not.
+        weighted_loss: `ResidualSystem.weighted_loss`, compiled or not.
         parameters: parameters and buffers by name; the gradient is that of the parameters that are trained, in order.
         weights: `(conditions,)` factors of the conditions.
         shared: this rank's rows shared with the batch before, and with the batch after; see `PointStore.shared`.
@@ -32,13 +32,13 @@ class BatchOverlap:
 
     def __init__(
         self,
-        squared_sums: Callable[..., Tensor],
+        weighted_loss: Callable[..., tuple[Tensor, Tensor]],
         parameters: Parameters,
         weights: Tensor,
         shared: tuple[Batch, Batch],
         number: int,
     ) -> None:
-        self._squared_sums, self._parameters, self._weights = squared_sums, parameters, weights
+        self._weighted_loss, self._parameters, self._weights = weighted_loss, parameters, weights
         self._before, self._after = shared
         self.number, self.evaluations = number, 0
 
@@ -55,7 +55,7 @@ class BatchOverlap:
         counts = distributed.all_sum(self._weights.new_tensor([len(part) for part in rows.values()]))
         trained = [p for p in self._parameters.values() if p.requires_grad]
         with torch.enable_grad():
-            loss = torch.dot(self._weights / counts, self._squared_sums(self._parameters, rows))
+            loss, _ = self._weighted_loss(self._parameters, rows, self._weights / counts)
         parts = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
         # DDP averages what `backward` leaves in `.grad`; this gradient does not pass there.
         return distributed.all_sum(torch.cat([part.reshape(-1) for part in parts]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from torch.optim import Optimizer
 from pinnlab import distributed
 from pinnlab.criteria import Criterion, Progress
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.optimizers import evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 
 
 @dataclass
@@ -250,6 +251,14 @@ class OptimizerPhases(L.Callback):
         if store is not None:
             store.overlapping = wants_overlap(trainer.optimizers[0])
             store.full_batch = is_multi_eval(trainer.optimizers[0]) and not store.overlapping
+
+
+def default_phases() -> list[Phase]:
+    """Adam to get near, L-BFGS to get close: 2,000 steps at 1e-3, then 300 steps of ten iterations."""
+    return [
+        Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=2000),
+        Phase(LBFGS, steps=300),
+    ]
 
 
 def phases_of(trainer: L.Trainer) -> OptimizerPhases:

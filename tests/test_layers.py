@@ -9,7 +9,8 @@ import pinnlab
 
 PACKAGE = Path(pinnlab.__file__).parent
 LAYERS = {
-    "errors": 0, "distributed": 0, "compilation": 0, "linalg": 0, "domains": 0, "derivatives": 0, "networks": 0,
+    "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0,
+    "domains": 0, "derivatives": 0, "networks": 0,
     "samplers": 1, "problems": 1, "residuals": 1, "linearization": 1, "overlap": 1,
     "optimizers": 2, "criteria": 2, "metrics": 2, "plotting": 2, "points": 2, "catalog": 2,
     "datamodule": 3, "phases": 3, "module": 3,

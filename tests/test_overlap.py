@@ -40,7 +40,7 @@ def expected(system, rows):
 def test_gradients_are_those_of_the_mean_over_the_shared_rows(parts):
     system, store, batch = parts
     before, after = store.shared(batch)
-    overlap = BatchOverlap(system.squared_sums, system.trial.tensors(), WEIGHTS, (before, after), store.cursor)
+    overlap = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, (before, after), store.cursor)
     torch.testing.assert_close(overlap.first(), expected(system, before), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(overlap.last(), expected(system, after), rtol=1e-12, atol=1e-12)
     assert overlap.evaluations == 2
@@ -50,8 +50,8 @@ def test_gradients_are_those_of_the_mean_over_the_shared_rows(parts):
 def test_two_neighbours_see_the_same_function(parts):
     system, store, batch = parts
     tensors = system.trial.tensors()
-    one = BatchOverlap(system.squared_sums, tensors, WEIGHTS, store.shared(batch), store.cursor)
-    two = BatchOverlap(system.squared_sums, tensors, WEIGHTS, store.shared(store.batch()), store.cursor)
+    one = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(batch), store.cursor)
+    two = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(store.batch()), store.cursor)
     torch.testing.assert_close(one.last(), two.first(), rtol=0, atol=0)
     assert not torch.equal(one.last(), two.last())
 
@@ -60,7 +60,7 @@ def test_gradients_in_grad_are_left_alone_and_nothing_stays_attached(parts):
     system, store, batch = parts
     for parameter in system.trial.parameters():
         parameter.grad = torch.ones_like(parameter)
-    overlap = BatchOverlap(system.squared_sums, system.trial.tensors(), WEIGHTS, store.shared(batch), 1)
+    overlap = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, store.shared(batch), 1)
     with torch.no_grad():  # as inside an optimizer's step
         gradient = overlap.first()
     assert not gradient.requires_grad
@@ -70,7 +70,7 @@ def test_gradients_in_grad_are_left_alone_and_nothing_stays_attached(parts):
 def test_parameters_that_are_not_trained_have_no_entry(parts):
     system, store, batch = parts
     first = next(system.trial.parameters())
-    full = BatchOverlap(system.squared_sums, system.trial.tensors(), WEIGHTS, store.shared(batch), 1).first()
+    full = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, store.shared(batch), 1).first()
     first.requires_grad_(False)
-    rest = BatchOverlap(system.squared_sums, system.trial.tensors(), WEIGHTS, store.shared(batch), 1).first()
+    rest = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, store.shared(batch), 1).first()
     torch.testing.assert_close(rest, full[first.numel() :])

@@ -9,7 +9,7 @@ from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.networks import MLP
-from pinnlab.residuals import BlockedSums, ResidualSystem, Trial
+from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 
@@ -23,27 +23,30 @@ def rows(s, count):
     return {n: c.rows(Sobol().sample(c.region, count, 1)) for n, c in s.problem.conditions.items()}
 
 
-def gradient(sums, s):
-    grads = torch.autograd.grad(sums.sum(), list(s.trial.parameters()), allow_unused=True)
+def gradient(loss, s):
+    grads = torch.autograd.grad(loss, list(s.trial.parameters()), allow_unused=True)
     return torch.cat([g.reshape(-1) for g in grads if g is not None])
 
 
 @pytest.mark.parametrize("budget", [100, 2_000, 10**9])
 @pytest.mark.parametrize("name", ["burgers_soft", "wave", "poisson5d"])
-def test_blocks_give_the_same_sums_and_gradients(name, budget):
+def test_blocks_give_the_same_loss_and_gradient(name, budget):
     s = system(name)
     batch, tensors = rows(s, 97), s.trial.tensors()
-    whole = s.squared_sums(tensors, batch)
+    factors = torch.linspace(0.5, 2, len(batch), dtype=torch.float64)
+    sums = s.squared_sums(tensors, batch)
     calls = []
 
-    def evaluate(parameters, part):
-        calls.append(part)
-        return s.squared_sums(parameters, part)
+    def evaluate(*arguments):
+        calls.append(arguments)
+        return s.weighted_loss(*arguments)
 
-    blocked = BlockedSums(evaluate, s.floats_per_point(), budget)(tensors, batch)
+    loss, blocked = BlockedLoss(evaluate, s.floats_per_point(), budget)(tensors, batch, factors)
     assert (len(calls) > 1) == (budget < 10**6)
-    assert torch.allclose(blocked, whole, rtol=1e-13)
-    assert torch.allclose(gradient(blocked, s), gradient(whole, s), rtol=1e-10)
+    assert torch.allclose(blocked, sums, rtol=1e-13)
+    assert not blocked.requires_grad
+    assert torch.allclose(loss, factors @ sums, rtol=1e-13)
+    assert torch.allclose(gradient(loss, s), gradient(factors @ sums, s), rtol=1e-10)
 
 
 def test_floats_per_point_count_channels_times_width():

@@ -17,7 +17,7 @@ import lightning as L
 import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
-from pinnlab.compilation import CompiledFunction
+from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers
 
@@ -26,15 +26,15 @@ STEPS, ROUNDS = 400, 5
 
 def bare(module: PINN, data: CollocationDataModule, compiled: bool) -> float:
     """Milliseconds per step of a plain loop: the same residuals, backward, Adam."""
-    evaluate = CompiledFunction(module.system.squared_sums) if compiled else module.system.squared_sums
-    tensors = module.trial.tensors()
-    evaluate(tensors, data.store.batch())
+    evaluate = CompiledLoss(module.system.squared_sums) if compiled else module.system.weighted_loss
+    tensors, batch = module.trial.tensors(), data.store.batch()
+    factors = module.loss_weights / 1000
+    evaluate(tensors, batch, factors)
     optimizer = torch.optim.Adam(module.trial.parameters(), lr=1e-3)
-    batch = data.store.batch()
     start = time.perf_counter()
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = evaluate(tensors, batch).sum() / 1000
+        loss, _ = evaluate(tensors, batch, factors)
         loss.backward()
         optimizer.step()
     return 1e3 * (time.perf_counter() - start) / STEPS
