@@ -17,6 +17,7 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "networks": ("pinnlab.networks", "torch.nn.Module"),
         "samplers": ("pinnlab.samplers", "pinnlab.samplers.base.Sampler"),
         "optimizers": ("pinnlab.optimizers", "torch.optim.Optimizer"),
+        "dampings": ("pinnlab.optimizers", "pinnlab.optimizers.damping.Damping"),
         "criteria": ("pinnlab.criteria", "pinnlab.criteria.Criterion"),
         "callbacks": ("pinnlab.callbacks", "lightning.pytorch.Callback"),
     }
@@ -61,6 +62,7 @@ _CLASS_KEYS = (
     "embedding",
     "sampler",
     "logger",
+    "damping",
 )
 
 

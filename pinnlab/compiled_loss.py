@@ -1,4 +1,4 @@
-"""Compiles a loss together with its gradient.
+"""Compiles a loss together with its gradient, or alone.
 
 The loss of a PINN is evaluated ten thousand times, so what a call costs counts. `torch.compile` makes two graphs of it,
 hands intermediate results over between them, and checks guards at each call: for 1,000 points that takes 1.4 times as
@@ -38,7 +38,7 @@ class CompiledLoss:
 
     def __init__(self, squared_sums: TensorFunction) -> None:
         self._squared_sums = squared_sums
-        self._compiled: dict[tuple[str, ...], _Graphs] = {}
+        self._compiled: dict[tuple[str, ...], CompiledValue] = {}
 
     def __call__(
         self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], factors: Tensor
@@ -55,7 +55,7 @@ class CompiledLoss:
         """
         trained = tuple(name for name, p in parameters.items() if p.requires_grad)
         if trained not in self._compiled:
-            self._compiled[trained] = _Graphs(_with_gradient(self._squared_sums, trained))
+            self._compiled[trained] = CompiledValue(_with_gradient(self._squared_sums, trained))
         loss, sums, gradients = self._compiled[trained]({**parameters, _FACTORS: factors}, inputs)
         return _KnownGradient.apply(loss, gradients, *(parameters[name] for name in trained)), sums
 
@@ -96,7 +96,7 @@ class _KnownGradient(torch.autograd.Function):
         return None, None, *(None if g is None else next(present) for g in ctx.gradients)
 
 
-class _Graphs:
+class CompiledValue:
     """A pure function `(parameters, inputs) -> tensors`, compiled at its first call. Not differentiable.
 
     One compilation serves all numbers of points but 0 and 1, which torch treats specially: an input of such a length

@@ -115,6 +115,8 @@ def conjugate_gradient(
     while norm > target and iterations < most:
         conditioned = residual if precondition is None else precondition(residual)
         new_rho = float(residual @ conditioned)
+        if not new_rho > 0:  # underflow: the residual is as small as it gets
+            break
         direction = conditioned.add(direction, alpha=new_rho / rho)
         image = times(direction)
         curvature = float(direction @ image)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab import distributed
 from pinnlab.compilation import CompiledFunction, outer_products
+from pinnlab.compiled_loss import CompiledValue
 from pinnlab.linalg import gram, mirror_lower
 from pinnlab.residuals import Batch, BlockedLoss, Parameters, ResidualSystem
 
@@ -53,7 +54,9 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
             return self.system.weighted_loss(self._parameters(t), b, t["factors"])
 
-        pure = self._function("loss", evaluate)
+        if "loss" not in self._made:
+            self._made["loss"] = CompiledValue(evaluate) if self._compiled else evaluate
+        pure = self._made["loss"]
 
         def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
             return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))

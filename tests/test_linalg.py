@@ -175,3 +175,10 @@ def test_preconditioning_saves_iterations():
     preconditioned = conjugate_gradient(damped, rhs, precondition=inverse, tolerance=1e-8, most=2000)
     assert preconditioned.iterations < plain.iterations / 4
     assert torch.allclose(preconditioned.solution, plain.solution, rtol=1e-4, atol=1e-4 * plain.solution.abs().max())
+
+
+def test_conjugate_gradient_survives_underflow():
+    eye = torch.eye(3, dtype=torch.float64)
+    start = torch.full((3,), 1e-300, dtype=torch.float64)
+    result = conjugate_gradient(lambda v: eye @ v, torch.zeros(3, dtype=torch.float64), start=start, tolerance=0.0)
+    assert result.solution.abs().max() <= 1e-300

@@ -122,7 +122,7 @@ class Recorder(L.Callback):
         self.optimizers[trainer.global_step] = type(pl_module.current_optimizer()).__name__
 
 
-def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, **options):
+def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, **options):
     """Adam, L-BFGS, Adam with new points on the way, mini-batches or not, rollback armed, all steps saved."""
     module = small_module(**options)
     data = small_data(module.problem, batch_size=batch_size)
@@ -131,7 +131,7 @@ def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, **opti
         dirpath=folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_on_train_epoch_end=False
     )
     trainer = quiet_trainer(
-        callbacks=[ResidualResampling(every=11, pool=101), Rollback(every=4), recorder, saver],
+        callbacks=[*(callbacks or [ResidualResampling(every=11, pool=101)]), Rollback(every=4), recorder, saver],
         enable_checkpointing=True,
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",

@@ -90,9 +90,10 @@ class FourierFeatures(Embedding):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`: all cosines, all sines, then the columns that pass through."""
         x = self.embedding(x)
-        phase = F.linear(x[..., self.columns] if self.passing else x, self.frequencies)
-        waves = [torch.cos(phase), torch.sin(phase)]
-        return torch.cat([*waves, x[..., self.passing]] if self.passing else waves, -1)
+        # Slices, because indexing with a list makes a tensor of indices, which cannot be compiled under vmap.
+        waving = torch.cat([x[..., k : k + 1] for k in self.columns], -1) if self.passing else x
+        phase = F.linear(waving, self.frequencies)
+        return torch.cat([torch.cos(phase), torch.sin(phase), *(x[..., k : k + 1] for k in self.passing)], -1)
 
 
 @final
