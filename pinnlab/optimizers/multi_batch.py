@@ -35,7 +35,7 @@ class MultiBatchLBFGS(Optimizer):
     parameters. Otherwise `LBFGS` on all points is far ahead: at equal cost and from the same start, a loss of 1.5e-3
     against 4e-2 here (and with Adam) on Burgers, 2e-7 against 3e-6 here (1e-5 with Adam) on the heat equation. A long
     phase of Adam with a decaying rate can be ahead of it too: relative L2 error 2.4e-2 against 7.1e-2 for the recipe
-    `burgers_multibatch`, at about the same cost.
+    Burgers' equation in mini-batches of 500 points, at about the same cost.
 
     A step without an `overlap` takes it that all rows are shared: the loss must be the same function at every step
     (`CollocationDataModule` without `batch_size`). That works, but `LBFGS` does it better.
