@@ -129,7 +129,7 @@ class BFGS(_Dense):
         lr: first trial of each line search, as a multiple of the quasi-Newton step.
         iterations: quasi-Newton iterations per `step`; 10 keeps progress bars and signals responsive.
         line_search: `strong_wolfe` or `hager_zhang`.
-        c1: sufficient decrease; see `StrongWolfe`.
+        c1: sufficient decrease; see `StrongWolfe`. Hager and Zhang take 0.1 for theirs.
         c2: curvature condition; see `StrongWolfe`.
         max_evaluations: budget of one line search.
         max_memory: GiB that the matrix may take; 4 are 23,000 parameters in float64.

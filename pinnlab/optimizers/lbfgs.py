@@ -26,7 +26,7 @@ class LBFGS(QuasiNewton):
         iterations: quasi-Newton iterations per `step`. 10 is few enough that progress bars, checkpoints and
             signals stay responsive, and many enough to hide the cost of what happens between steps.
         line_search: `strong_wolfe` or `hager_zhang`; both take the first trial nearly always.
-        c1: sufficient decrease; see `StrongWolfe`.
+        c1: sufficient decrease; see `StrongWolfe`. Hager and Zhang take 0.1 for theirs.
         c2: curvature condition; see `StrongWolfe`.
         max_evaluations: budget of one line search; see `StrongWolfe`.
 
@@ -34,6 +34,7 @@ class LBFGS(QuasiNewton):
         ConfigurationError: when a value is out of its range, or there is more than one parameter group.
 
     Example:
+        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.float64))
         >>> optimizer = LBFGS([x])
         >>> def closure():

@@ -31,8 +31,8 @@ class SearchStatus(str, Enum):
     Checkpoints hold the position of a member, so new members go to the end.
     """
 
-    WOLFE = "the step satisfies the strong Wolfe conditions"
-    APPROXIMATE_WOLFE = "the loss differs only by round-off and the step satisfies the approximate Wolfe conditions"
+    WOLFE = "the step satisfies the Wolfe conditions"
+    APPROXIMATE_WOLFE = "the loss hardly differs and the step satisfies the approximate Wolfe conditions"
     DECREASE = "no Wolfe point was found; the step is the best one with a decrease"
     NO_DECREASE = "no step with a decrease was found"
     NOT_DESCENT = "the direction is not a descent direction"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_fresh_points_are_new_for_every_condition_at_every_step():
     for name, condition in run.problem.conditions.items():
         sets = [points[name] for points in run.seen]
         assert len(sets) == 4
-        for one, other in zip(sets, sets[1:], strict=False):
+        for one, other in itertools.pairwise(sets):
             assert one.shape == other.shape
             assert not torch.equal(one, other)
         assert all(condition.region.contains(points).all() for points in sets), name
@@ -45,9 +46,7 @@ def test_fresh_points_are_new_for_every_condition_at_every_step():
 
 def test_fresh_points_come_less_often_and_later_when_asked():
     run = PointsSeen(FreshPoints(every=2, start=1, conditions=["pde"]), steps=6)
-    changed = [
-        not torch.equal(a["pde"], b["pde"]) for a, b in zip(run.seen, run.seen[1:], strict=False)
-    ]
+    changed = [not torch.equal(a["pde"], b["pde"]) for a, b in itertools.pairwise(run.seen)]
     assert changed == [False, False, True, False, True]
     assert all(torch.equal(points["start"], run.seen[0]["start"]) for points in run.seen)
 
@@ -55,7 +54,7 @@ def test_fresh_points_come_less_often_and_later_when_asked():
 def test_a_gauss_newton_method_gets_fresh_points_at_every_step():
     run = PointsSeen(FreshPoints(), phases=[Phase(EnergyNaturalGradient, steps=4)])
     sets = [points["pde"] for points in run.seen]
-    assert all(not torch.equal(a, b) for a, b in zip(sets, sets[1:], strict=False))
+    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(sets))
 
 
 def test_fresh_points_do_not_depend_on_the_run_before():
@@ -92,4 +91,3 @@ def test_fresh_points_resume_bitwise(tmp_path):
         )
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step])
-
