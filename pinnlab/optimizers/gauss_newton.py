@@ -211,8 +211,8 @@ class LevenbergMarquardt(GaussNewton):
     """Levenberg-Marquardt: damped by the gain ratio (Nocedal & Wright, section 10.3).
 
     For smooth problems on fixed points, where it converges fast to solver accuracy. A step without decrease is first
-    shortened, and only then damped more: the textbook's rule of rejecting it keeps mu at 1e-3 on PINNs, where the error
-    after 150 iterations was a thousand times larger.
+    shortened, and only then damped more: the textbook's rule of rejecting it keeps mu near 1e-3 on PINNs, and
+    the error after 150 iterations was a hundred times larger.
 
     Args:
         params: the parameters, in one group, real and of one dtype.
