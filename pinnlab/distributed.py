@@ -68,10 +68,7 @@ def unshard(rows: Tensor, total: int) -> Tensor:
     if world == 1:
         return rows
     longest = -(-total // world)
-    padded = rows.new_zeros(longest, *rows.shape[1:])
-    padded[: len(rows)] = rows
-    gathered = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(gathered, padded)
+    gathered = _padded(rows, longest)
     whole = rows.new_empty(total, *rows.shape[1:])
     for k, part in enumerate(gathered):
         whole[k::world] = part[: len(range(k, total, world))]
@@ -91,8 +88,13 @@ def gather(rows: Tensor) -> Tensor:
     lengths = [torch.empty_like(own) for _ in range(world)]
     dist.all_gather(lengths, own)
     counts = torch.cat(lengths).tolist()
-    padded = rows.new_zeros(max(counts), *rows.shape[1:])
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return torch.cat([part[:count] for part, count in zip(_padded(rows, max(counts)), counts, strict=True)])
+
+
+def _padded(rows: Tensor, longest: int) -> list[Tensor]:
+    """The rows of each rank, filled up with zeros to `longest`: collectives want equal shapes."""
+    own = rows.new_zeros(longest, *rows.shape[1:])
+    own[: len(rows)] = rows
+    parts = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(parts, own)
+    return parts

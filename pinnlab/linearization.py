@@ -55,15 +55,14 @@ class LinearizedFunctions:
             return self.system.weighted_loss(self._parameters(t), b, t["factors"])
 
         if "loss" not in self._made:
-            self._made["loss"] = CompiledValue(evaluate) if self._compiled else evaluate
-        pure = self._made["loss"]
+            pure: Evaluate = CompiledValue(evaluate) if self._compiled else evaluate
 
-        def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
-            return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
+            def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
+                return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
 
-        if tensors[_POINT].device.type == "cpu":
-            return BlockedLoss(weighted, self.system.floats_per_point())(tensors, batch, factors)[0]
-        return weighted(tensors, batch, factors)[0]
+            on_cpu = tensors[_POINT].device.type == "cpu"
+            self._made["loss"] = BlockedLoss(weighted, self.system.floats_per_point()) if on_cpu else weighted
+        return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
 
     def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
         """See `ResidualSystem.gradient`."""

@@ -6,26 +6,13 @@ import pytest
 import torch
 import torch._inductor.config
 from cases import PROBLEMS
+from compiling import example, needs_compiler, squares
 
 from pinnlab import compiled_loss
-from pinnlab.compilation import can_compile
 from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.networks import MLP
 from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
-
-CPU = torch.device("cpu")
-needs_compiler = pytest.mark.skipif(not can_compile(CPU), reason="no C++ compiler on this machine")
-
-
-def squares(parameters, inputs):
-    return torch.stack([(rows @ parameters["w"]).tanh().square().sum() for rows in inputs.values()])
-
-
-def example(*sizes):
-    generator = torch.Generator().manual_seed(0)
-    inputs = {f"c{i}": torch.rand(n, 3, generator=generator, dtype=torch.float64) for i, n in enumerate(sizes)}
-    return {"w": torch.ones(3, 2, dtype=torch.float64, requires_grad=True)}, inputs
 
 
 @pytest.fixture

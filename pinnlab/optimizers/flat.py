@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError
 
@@ -20,6 +23,49 @@ def check_parameters(parameters: Sequence[Tensor]) -> None:
     if len(dtypes) != 1 or not parameters[0].is_floating_point():
         found = ", ".join(dtypes) or "no parameters"
         raise ConfigurationError(f"params: need real parameters of one dtype, got {found}; convert the model")
+
+
+class FlatOptimizer(Optimizer):
+    """An optimizer of all parameters as one flat vector.
+
+    Everything that it remembers is in `state` and `param_groups`, as tensors and primitives: a resumed run is
+    bitwise the run that was not interrupted.
+
+    Args:
+        params: the parameters, in one group, real and of one dtype.
+        options: what the parameter group keeps.
+
+    Raises:
+        ConfigurationError: there is more than one parameter group, or the parameters do not fit into one vector.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], options: dict[str, Any]) -> None:
+        super().__init__(params, options)
+        check_parameters(self.param_groups[0]["params"])
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refuses a second group: the matrix of a second-order method couples all parameters.
+
+        Raises:
+            ConfigurationError: when there is a group already.
+        """
+        if self.param_groups:
+            name = type(self).__name__
+            raise ConfigurationError(f"params: {name} takes one parameter group; pass a flat list of parameters")
+        super().add_param_group(param_group)
+
+    @property
+    def evaluations(self) -> int:
+        """How often the loss was evaluated since the optimizer was made, also before a resume."""
+        return self._memory.get("evaluations", 0)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a copy of a state: what is remembered is updated in place, the given dictionary stays as it is."""
+        super().load_state_dict(copy.deepcopy(state_dict))
+
+    @property
+    def _memory(self) -> dict[str, Any]:
+        return self.state[self.param_groups[0]["params"][0]]
 
 
 class FlatObjective:

@@ -114,17 +114,17 @@ class GaussNewton(LinearizedOptimizer):
     def _improve(
         self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor
     ) -> tuple[Tensor, float] | None:
-        found = self._find(linearization, point, loss)
+        found = self._find(linearization, point, loss, gradient)
         if found is None:
             return None
         if self.param_groups[0]["momentum"]:
             self._memory["momentum"] = found.step
         return point.add(found.step, alpha=found.length), found.loss
 
-    def _find(self, linearization: Linearization, point: Tensor, loss: float) -> _Candidate | None:
+    def _find(self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor) -> _Candidate | None:
         """The best step; damps more until there is one."""
         group, memory = self.param_groups[0], self._damping_memory()
-        model = _build(linearization, group["form"], group["row_scaling"])
+        model = _build(linearization, gradient, group["form"], group["row_scaling"])
         momentum = group["momentum"]
         carried = momentum * self._memory["momentum"] if momentum and "momentum" in self._memory else None
         count = self._memory["iterations"] = self._memory.get("iterations", 0) + 1
@@ -135,7 +135,7 @@ class GaussNewton(LinearizedOptimizer):
                 if direction is None or not bool(direction.isfinite().all()):
                     continue
                 length = self._longest(direction, count)
-                found = self._search(linearization, point, direction, loss, model.gradient, length)
+                found = self._search(linearization, point, direction, loss, gradient, length)
                 if found is not None:
                     candidates.append(_Candidate(direction, *found, damping))
             if candidates:
@@ -166,7 +166,7 @@ class GaussNewton(LinearizedOptimizer):
     ) -> tuple[float, float] | None:
         """A step length and the loss there; None when there is no decrease."""
         group = self.param_groups[0]
-        kind, slope = group["line_search"], 2 * float(gradient @ direction)
+        kind, slope = group["line_search"], float(gradient @ direction)
         tried = []
         for k in range(1 if kind == "none" else _HALVINGS + 1):
             length = first * 0.5**k
@@ -184,26 +184,20 @@ class GaussNewton(LinearizedOptimizer):
         return self._memory.setdefault("damping", self.damping.initial())
 
 
-def _build(linearization: Linearization, form: str, row_scaling: bool) -> _Model:
+def _build(linearization: Linearization, gradient: Tensor, form: str, row_scaling: bool) -> _Model:
     if row_scaling:
-        gradient = linearization.gradient() / 2
         linearization = linearization.row_scaled()
     rows, columns = linearization.shape
-    dual = form == "dual" or (form == "auto" and rows < columns)
-    if dual:
-        matrix, right = linearization.kernel(), linearization.residual()
-        inner = linearization.transposed_times(right)
-    else:
-        matrix, right = linearization.gram()
-        inner = right
-    return _Model(linearization, dual, matrix, right, gradient if row_scaling else inner)
+    if form == "dual" or (form == "auto" and rows < columns):
+        return _Model(linearization, True, linearization.kernel(), linearization.residual(), gradient)
+    return _Model(linearization, False, *linearization.gram(), gradient)
 
 
 def _gain_ratio(model: _Model, found: _Candidate, loss: float) -> float:
     """Actual over predicted decrease, with the prediction of the undamped model for the step that was made."""
     step = found.length * found.step
     curvature = model.linearization.times(step).square().sum() if model.dual else step @ (model.matrix @ step)
-    predicted = -float(2 * (model.gradient @ step) + curvature)
+    predicted = -float(model.gradient @ step + curvature)
     return (loss - found.loss) / predicted if predicted > 0 else 0.0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, finfo
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.optimizers.line_search import Evaluate, SearchResult, SearchStatus, Trial, trial_at
+from pinnlab.optimizers.line_search import Evaluate, SearchResult, SearchStatus, Trial, search_along, trial_at
 
 # A loss is a sum of many squares; its last few digits are round-off of that sum.
 _ULPS = 8
@@ -97,29 +97,7 @@ class HagerZhang:
             The accepted step, or step 0 with the values given when there is none; the status says which.
         """
         start = trial_at(0.0, loss, gradient, direction)
-        if not start.finite:
-            return start.result(0, SearchStatus.NOT_FINITE)
-        if start.slope >= 0:
-            return start.result(0, SearchStatus.NOT_DESCENT)
-        best, evaluations, finite = start, 0, False
-        steps = self._steps(start, step)
-        trial_step = next(steps)
-        while evaluations < self.max_evaluations:
-            trial = trial_at(trial_step, *evaluate(trial_step), direction)
-            evaluations += 1
-            accepted = self._verdict(start, trial)
-            if accepted is not None:
-                return trial.result(evaluations, accepted)
-            finite = finite or trial.finite
-            if trial.finite and trial.loss < best.loss:
-                best = trial
-            try:
-                trial_step = steps.send(trial)
-            except StopIteration:  # the interval has shrunk to round-off
-                break
-        if best is not start:
-            return best.result(evaluations, SearchStatus.DECREASE)
-        return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
+        return search_along(evaluate, direction, start, self._steps(start, step), self._verdict, self.max_evaluations)
 
     def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
         """T1 or T2."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -118,27 +118,15 @@ class StrongWolfe:
             The accepted step, or step 0 with the values given when there is none; the status says which.
         """
         start = trial_at(0.0, loss, gradient, direction)
-        if not start.finite:
-            return start.result(0, SearchStatus.NOT_FINITE)
-        if start.slope >= 0:
-            return start.result(0, SearchStatus.NOT_DESCENT)
-        best, evaluations, finite = start, 0, False
+        return search_along(evaluate, direction, start, self._steps(start, step), self._verdict, self.max_evaluations)
+
+    def _steps(self, start: Trial, step: float) -> Steps:
+        """Where to look, given how the trials came out."""
         bracket = _Bracket(start, self.c1, self.round_off * abs(start.loss))
         trial_step: float | None = step
-        while trial_step is not None and evaluations < self.max_evaluations:
-            trial = trial_at(trial_step, *evaluate(trial_step), direction)
-            evaluations += 1
-            accepted = self._verdict(start, trial)
-            if accepted is not None:
-                return trial.result(evaluations, accepted)
-            finite = finite or trial.finite
-            if trial.finite and trial.loss < best.loss:
-                best = trial
-            bracket.narrow(trial)
+        while trial_step is not None:
+            bracket.narrow((yield trial_step))
             trial_step = bracket.next_step()
-        if best is not start:
-            return best.result(evaluations, SearchStatus.DECREASE)
-        return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
 
     def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
         if not trial.finite:
@@ -185,6 +173,52 @@ def trial_at(step: float, loss: Tensor | float, gradient: Tensor, direction: Ten
         # One transfer for both numbers: on an accelerator each one waits for all the work queued before it.
         loss, slope = stack((loss.detach().reshape(()), slope)).tolist()
     return Trial(step, float(loss), float(slope), gradient)
+
+
+Steps = Generator[float, Trial, None]
+"""Yields step lengths, is sent the trials there, and ends when the interval has shrunk to round-off."""
+
+
+def search_along(
+    evaluate: Evaluate,
+    direction: Tensor,
+    start: Trial,
+    steps: Steps,
+    verdict: Callable[[Trial, Trial], SearchStatus | None],
+    max_evaluations: int,
+) -> SearchResult:
+    """Tries step lengths until one is accepted, they end, or the budget is spent; then the best decrease is taken.
+
+    Args:
+        evaluate: loss and gradient at a step length.
+        direction: `(n,)` where to go.
+        start: the trial at step 0.
+        steps: proposes where to look; not asked when there is nowhere to go.
+        verdict: the status of a trial (second argument) that is accepted, None for others.
+        max_evaluations: how often `evaluate` may be called.
+    """
+    if not start.finite:
+        return start.result(0, SearchStatus.NOT_FINITE)
+    if start.slope >= 0:
+        return start.result(0, SearchStatus.NOT_DESCENT)
+    best, evaluations, finite = start, 0, False
+    step = next(steps)
+    while evaluations < max_evaluations:
+        trial = trial_at(step, *evaluate(step), direction)
+        evaluations += 1
+        accepted = verdict(start, trial)
+        if accepted is not None:
+            return trial.result(evaluations, accepted)
+        finite = finite or trial.finite
+        if trial.finite and trial.loss < best.loss:
+            best = trial
+        try:
+            step = steps.send(trial)
+        except StopIteration:  # the interval has shrunk to round-off
+            break
+    if best is not start:
+        return best.result(evaluations, SearchStatus.DECREASE)
+    return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
 
 
 class _Bracket:

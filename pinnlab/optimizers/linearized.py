@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.linearization import Linearization
-from pinnlab.optimizers.flat import FlatObjective, check_parameters
+from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 
 
-class LinearizedOptimizer(Optimizer):
+class LinearizedOptimizer(FlatOptimizer):
     """An optimizer whose step needs a `linearization` beside the closure: the residual, its Jacobian, the Hessian.
 
     A step is one iteration: one evaluation with gradient, and what the subclass asks of the linearization. When that
@@ -40,21 +37,6 @@ class LinearizedOptimizer(Optimizer):
     needs_linearization = True
     """Marks optimizers whose `step` wants the keyword `linearization`."""
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], options: dict[str, Any]) -> None:
-        super().__init__(params, options)
-        check_parameters(self.param_groups[0]["params"])
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuses a second group: the matrix of a second-order method couples all parameters.
-
-        Raises:
-            ConfigurationError: when there is a group already.
-        """
-        if self.param_groups:
-            name = type(self).__name__
-            raise ConfigurationError(f"params: {name} takes one parameter group; pass a flat list of parameters")
-        super().add_param_group(param_group)
-
     @property
     def status(self) -> StopReason:
         """STALLED when the last step found no decrease, RUNNING otherwise."""
@@ -72,10 +54,6 @@ class LinearizedOptimizer(Optimizer):
 
     def objective_changed(self) -> None:
         """Nothing to forget: what is remembered is meant to outlive the points."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a copy of a state; the given dictionary stays as it is."""
-        super().load_state_dict(copy.deepcopy(state_dict))
 
     @torch.no_grad()
     def step(  # type: ignore[override]
@@ -123,7 +101,3 @@ class LinearizedOptimizer(Optimizer):
         Returns:
             The new parameters `(n,)` and the loss there; None when there is no decrease.
         """
-
-    @property
-    def _memory(self) -> dict[str, Any]:
-        return self.state[self.param_groups[0]["params"][0]]

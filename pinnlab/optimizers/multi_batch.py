@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.optimizers.flat import FlatObjective, check_parameters
+from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.limited_memory import CurvaturePairs
 from pinnlab.overlap import BatchOverlap
 
 _SHARED = ("shared_point", "shared_gradient", "shared_number")
 
 
-class MultiBatchLBFGS(Optimizer):
+class MultiBatchLBFGS(FlatOptimizer):
     """Multi-batch L-BFGS (Berahas, Nocedal & Takáč, arXiv 1605.06049) for losses too large to evaluate in full.
 
     The difference of the gradients of two mini-batches is mostly noise. Here successive batches S_k and S_k+1 share
@@ -34,7 +32,7 @@ class MultiBatchLBFGS(Optimizer):
     When to choose it: where all points together cost too much, and the batches are large beside the number of
     parameters. Otherwise `LBFGS` on all points is far ahead: at equal cost and from the same start, a loss of 1.5e-3
     against 4e-2 here (and with Adam) on Burgers, 2e-7 against 3e-6 here (1e-5 with Adam) on the heat equation. A long
-    phase of Adam with a decaying rate can be ahead of it too: relative L2 error 2.4e-2 against 7.1e-2 for the recipe
+    phase of Adam with a decaying rate can be ahead of it too: relative L2 error 2.4e-2 against 7.1e-2 on
     Burgers' equation in mini-batches of 500 points, at about the same cost.
 
     A step without an `overlap` takes it that all rows are shared: the loss must be the same function at every step
@@ -83,18 +81,6 @@ class MultiBatchLBFGS(Optimizer):
         if history < 1:
             raise ConfigurationError(f"history: must be at least 1, not {history}")
         super().__init__(params, {"lr": lr, "max_norm": max_norm, "history": history, "curvature": curvature})
-        check_parameters(self.param_groups[0]["params"])
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuses a second group: a quasi-Newton matrix couples all parameters.
-
-        Raises:
-            ConfigurationError: when there is a group already.
-        """
-        if self.param_groups:
-            name = type(self).__name__
-            raise ConfigurationError(f"params: {name} takes one parameter group; pass a flat list of parameters")
-        super().add_param_group(param_group)
 
     @property
     def status(self) -> StopReason:
@@ -109,10 +95,6 @@ class MultiBatchLBFGS(Optimizer):
     def objective_changed(self) -> None:
         """Forgets the gradient kept for the next pair; the pairs stay."""
         self._forget_shared()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a copy of a state: pairs are updated in place, the given dictionary stays as it is."""
-        super().load_state_dict(copy.deepcopy(state_dict))
 
     @torch.no_grad()
     def step(  # type: ignore[override]
@@ -182,7 +164,3 @@ class MultiBatchLBFGS(Optimizer):
     @property
     def _pairs(self) -> CurvaturePairs:
         return CurvaturePairs(self._memory, self.param_groups[0]["history"])
-
-    @property
-    def _memory(self) -> dict[str, Any]:
-        return self.state[self.param_groups[0]["params"][0]]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, StopReason, unknown
-from pinnlab.optimizers.flat import FlatObjective, check_parameters
+from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
 
@@ -21,7 +19,7 @@ _CACHE = ("point", "loss", "gradient")
 _SEARCHES = ("strong_wolfe", "hager_zhang")
 
 
-class QuasiNewton(Optimizer):
+class QuasiNewton(FlatOptimizer):
     """A quasi-Newton method for deterministic losses: subclasses say how curvature is kept and used.
 
     There are no tolerances: a step either moves or says that it could not (`status`). When a line search
@@ -73,18 +71,6 @@ class QuasiNewton(Optimizer):
         own["max_evaluations"] = max_evaluations
         _line_search(own)
         super().__init__(params, {**own, **options})
-        check_parameters(self.param_groups[0]["params"])
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuses a second group: a quasi-Newton matrix couples all parameters.
-
-        Raises:
-            ConfigurationError: when there is a group already.
-        """
-        if self.param_groups:
-            name = type(self).__name__
-            raise ConfigurationError(f"params: {name} takes one parameter group; pass a flat list of parameters")
-        super().add_param_group(param_group)
 
     @property
     def status(self) -> StopReason:
@@ -97,11 +83,6 @@ class QuasiNewton(Optimizer):
         return _STATUSES[self._memory.get("search", 0)]
 
     @property
-    def evaluations(self) -> int:
-        """How often the closure was called since the optimizer was made, also before a resume."""
-        return self._memory.get("evaluations", 0)
-
-    @property
     def loss(self) -> float | None:
         """The loss at the accepted point; None before the first step and after a change of the objective."""
         return self._memory.get("loss")
@@ -110,10 +91,6 @@ class QuasiNewton(Optimizer):
         """Forgets the kept loss and gradient, which belong to the old objective, and unsound curvature."""
         self._forget()
         self._carry_over()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a copy of a state: curvature is updated in place, the given dictionary stays as it is."""
-        super().load_state_dict(copy.deepcopy(state_dict))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:  # type: ignore[override]
@@ -233,10 +210,6 @@ class QuasiNewton(Optimizer):
     def _forget(self) -> None:
         for key in _CACHE:
             self._memory.pop(key, None)
-
-    @property
-    def _memory(self) -> dict[str, Any]:
-        return self.state[self.param_groups[0]["params"][0]]
 
 
 def _line_search(options: Mapping[str, Any]) -> StrongWolfe | HagerZhang:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from minimisation import Minimisation, rosenbrock
 from scipy import optimize
 from torch import nn
 
@@ -13,7 +14,7 @@ from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import LBFGS, SearchStatus
 
 
-class Run:
+class Run(Minimisation):
     """A function of one vector, minimised by L-BFGS."""
 
     def __init__(self, function, start, **options):
@@ -22,31 +23,12 @@ class Run:
         self.optimizer = LBFGS([self.x], **options)
         self.calls = 0
 
-    def closure(self):
-        self.calls += 1
-        self.optimizer.zero_grad()
-        loss = self.function(self.x)
-        loss.backward()
-        return loss
-
-    def step(self, times=1):
-        for _ in range(times):
-            returned = self.optimizer.step(self.closure)
-        return returned
-
-    def loss(self):
-        return self.function(self.x.detach()).item()
-
     def until(self, loss, most=10_000):
         for _ in range(most):
             if self.loss() <= loss:
                 return self.calls
             self.step()
         raise AssertionError(f"loss {self.loss():.2e} after {most} steps")
-
-
-def rosenbrock(x):
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
 def quadratic(condition, n=50):

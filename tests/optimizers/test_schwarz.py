@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from minimisation import Minimisation, rosenbrock
 from scipy import optimize
 from torch import nn
 
@@ -18,7 +19,7 @@ from pinnlab.phases import Phase
 MODES = ["multiplicative", "additive"]
 
 
-class Run:
+class Run(Minimisation):
     """A function of one vector that is spread over several matrices, so that each of them is a block."""
 
     def __init__(self, function, start, parts=3, **options):
@@ -31,25 +32,6 @@ class Run:
     @property
     def x(self):
         return torch.cat(self.blocks, 1)[0]
-
-    def closure(self):
-        self.calls += 1
-        self.optimizer.zero_grad()
-        loss = self.function(self.x)
-        loss.backward()
-        return loss
-
-    def step(self, times=1):
-        for _ in range(times):
-            returned = self.optimizer.step(self.closure)
-        return returned
-
-    def loss(self):
-        return self.function(self.x.detach()).item()
-
-
-def rosenbrock(x):
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
 def coupled_quadratic(n=12, seed=5):
