@@ -22,10 +22,11 @@ from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
-from pinnlab.phases import OptimizerPhases, Phase, default_phases
+from pinnlab.phases import Phase, default_phases
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.samplers import Sobol
+from pinnlab.switching import OptimizerPhases
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Batch = dict[str, Any]

@@ -13,7 +13,7 @@ LAYERS = {
     "domains": 0, "derivatives": 0, "networks": 0,
     "samplers": 1, "problems": 1, "residuals": 1, "linearization": 1, "overlap": 1,
     "optimizers": 2, "criteria": 2, "metrics": 2, "plotting": 2, "points": 2, "catalog": 2,
-    "datamodule": 3, "phases": 3, "module": 3,
+    "datamodule": 3, "phases": 3, "switching": 3, "module": 3,
     "callbacks": 4,
     "cli": 5, "__main__": 5, "__init__": 5,
 }  # fmt: skip

@@ -15,8 +15,9 @@ from pinnlab.criteria import LossPlateau
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.module import PINN
 from pinnlab.networks import MLP, PeriodicEmbedding
-from pinnlab.phases import OptimizerPhases, Phase
+from pinnlab.phases import Phase
 from pinnlab.problems import AllenCahn, Burgers, Coefficient, Convection, Observations, Poisson, Problem, Residual
+from pinnlab.switching import OptimizerPhases
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -14,8 +14,9 @@ from pinnlab.callbacks import Rollback
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.module import PINN
 from pinnlab.networks import MLP, PirateNet
-from pinnlab.phases import Phase, phases_of
+from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
+from pinnlab.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

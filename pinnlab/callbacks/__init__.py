@@ -7,7 +7,7 @@ from pinnlab.callbacks.progress import PhaseProgressBar
 from pinnlab.callbacks.resampling import FreshPoints, ResidualResampling
 from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.summary import RunSummary
-from pinnlab.phases import OptimizerPhases
+from pinnlab.switching import OptimizerPhases
 
 __all__ = [
     "FreshPoints",

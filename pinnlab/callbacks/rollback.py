@@ -11,7 +11,7 @@ import lightning as L
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import objective_changed
-from pinnlab.phases import phases_of
+from pinnlab.switching import phases_of
 
 
 class Rollback(L.Callback):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pinnlab import distributed
 from pinnlab.callbacks.prediction import free_path
-from pinnlab.phases import phases_of
+from pinnlab.switching import phases_of
 
 
 class RunSummary(L.Callback):

@@ -20,7 +20,8 @@ from pinnlab.optimizers import (
     needs_linearization,
     objective_changed,
 )
-from pinnlab.phases import Phase, phases_of
+from pinnlab.phases import Phase
+from pinnlab.switching import phases_of
 
 
 class Recorded(DenseLinearization):
