@@ -206,8 +206,31 @@ def _one_line_warning(
     print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
 
+def command(arguments: list[str] | None = None) -> PinnlabCLI:
+    """Parses and carries out one command of LightningCLI: fit, validate, test or predict.
+
+    Args:
+        arguments: as on the command line, without the program's name; default: `sys.argv`.
+
+    Returns:
+        What was built for it: module, data, trainer.
+    """
+    return PinnlabCLI(
+        PINN,
+        CollocationDataModule,
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"overwrite": False},
+        trainer_class=Trainer,
+        trainer_defaults=TRAINER_DEFAULTS,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+        args=arguments,
+    )
+
+
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command.
+    """Runs one command and answers for its errors.
 
     Args:
         arguments: as on the command line, without the program's name; default: `sys.argv`.
@@ -215,24 +238,12 @@ def run(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 130 interrupted, 143 terminated, 1 otherwise.
     """
-    given, arguments = arguments, sys.argv[1:] if arguments is None else arguments
-    if arguments == ["list"]:
+    if (sys.argv[1:] if arguments is None else arguments) == ["list"]:
         list_everything()
         return EXIT_DONE
     quieten()
     try:
-        cli = PinnlabCLI(
-            PINN,
-            CollocationDataModule,
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"overwrite": False},
-            trainer_class=Trainer,
-            trainer_defaults=TRAINER_DEFAULTS,
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args=given,
-        )
+        cli = command(arguments)
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:

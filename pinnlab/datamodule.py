@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning as L
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError
-from pinnlab.points import PointStore
+from pinnlab.points import PointStore, sampled_conditions
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sampler, Sobol, seed_for
 
@@ -34,17 +34,29 @@ class PointLoader:
             yield self._store.batch()
 
 
-class _OneBatch:
-    """A loader of a single batch."""
+Placement = tuple[torch.dtype, torch.device]
 
-    def __init__(self, batch: dict[str, Any]) -> None:
-        self._batch = batch
+
+class _OneBatch:
+    """A loader of a single batch, built anew when the module has changed its dtype since: Lightning keeps loaders.
+
+    Args:
+        build: makes the batch in a dtype on a device.
+        placement: the module's dtype and device at the moment.
+    """
+
+    def __init__(self, build: Callable[[Placement], dict[str, Any]], placement: Callable[[], Placement]) -> None:
+        self._build, self._placement = build, placement
+        self._built: tuple[Placement, dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        yield self._batch
+        placement = self._placement()
+        if self._built is None or self._built[0] != placement:
+            self._built = (placement, self._build(placement))
+        yield self._built[1]
 
 
 class CollocationDataModule(L.LightningDataModule):
@@ -95,7 +107,7 @@ class CollocationDataModule(L.LightningDataModule):
         self.held_out, self.evaluation_points, self.seed = held_out, evaluation_points, seed
         self.steps_per_epoch = steps_per_epoch
         self.batch_size, self.overlap = batch_size, overlap
-        names = [name for name, c in problem.conditions.items() if c.fixed_points() is None]
+        names = sampled_conditions(problem)
         self.counts = dict.fromkeys(names, points) if isinstance(points, int) else dict(points)
         self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
         self._store: PointStore | None = None
@@ -126,7 +138,7 @@ class CollocationDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> _OneBatch:
         """One batch: this rank's share of the evaluation points, the reference there, and held-out rows."""
-        return _OneBatch({**self._evaluation_share(), "held_out": self._held_out_rows()})
+        return _OneBatch(self._validation_batch, self._placement)
 
     def test_dataloader(self) -> _OneBatch:
         """The same as for validation."""
@@ -134,8 +146,7 @@ class CollocationDataModule(L.LightningDataModule):
 
     def predict_dataloader(self) -> _OneBatch:
         """One batch: the evaluation points, all of them on every rank."""
-        dtype, device = self._placement()
-        return _OneBatch({"points": self.problem.evaluation_points(self.evaluation_points).to(device, dtype)})
+        return _OneBatch(self._prediction_batch, self._placement)
 
     def state_dict(self) -> dict[str, Any]:
         """The points, for a checkpoint."""
@@ -145,7 +156,7 @@ class CollocationDataModule(L.LightningDataModule):
         """Continues with a checkpoint's points."""
         self.store.load_state_dict(state_dict)
 
-    def _placement(self) -> tuple[torch.dtype, torch.device]:
+    def _placement(self) -> Placement:
         if self.trainer is None:
             return torch.float64, torch.device("cpu")
         module = self.trainer.lightning_module
@@ -159,14 +170,21 @@ class CollocationDataModule(L.LightningDataModule):
             self._evaluation = (points, self.problem.reference_values(points))
         return self._evaluation
 
-    def _evaluation_share(self) -> dict[str, Tensor]:
-        dtype, device = self._placement()
+    def _validation_batch(self, placement: Placement) -> dict[str, Any]:
+        return {**self._evaluation_share(placement), "held_out": self._held_out_rows(placement)}
+
+    def _prediction_batch(self, placement: Placement) -> dict[str, Any]:
+        dtype, device = placement
+        return {"points": self.problem.evaluation_points(self.evaluation_points).to(device, dtype)}
+
+    def _evaluation_share(self, placement: Placement) -> dict[str, Tensor]:
+        dtype, device = placement
         points, reference = self.evaluation_set()
         batch = {"points": distributed.shard(points).to(device, dtype)}
         return batch if reference is None else {**batch, "reference": distributed.shard(reference).to(device)}
 
-    def _held_out_rows(self) -> dict[str, Tensor]:
-        dtype, device = self._placement()
+    def _held_out_rows(self, placement: Placement) -> dict[str, Tensor]:
+        dtype, device = placement
         rows = {}
         for name, condition in self.problem.conditions.items():
             if condition.region is not None and self.held_out:

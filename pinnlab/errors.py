@@ -30,8 +30,9 @@ class StopReason(str, Enum):
     STEPS = "the planned number of steps was reached"
     CRITERION = "the criterion was met"
     STALLED = "the line search found no further decrease"
-    ROLLED_BACK = "the loss blew up and the run went back to the last snapshot"
+    ROLLED_BACK = "the run went back to the phase before"
     DIVERGED = "the loss blew up again after the allowed number of rollbacks"
+    BUDGET = "the budget of evaluations was spent"
     TRAINER = "the trainer's limit was reached"
     INTERRUPTED = "the run was interrupted"
 

@@ -14,21 +14,20 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from pinnlab import distributed
+from pinnlab.assembly import build_network, check_periodicity, loss_weights
 from pinnlab.compilation import should_compile
 from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.gradients import LossGradients
 from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.metrics import MaxError, RelativeL2
-from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
-from pinnlab.phases import Phase, default_phases
+from pinnlab.phases import DTYPES, Phase, default_phases, use_dtype
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
-from pinnlab.samplers import Sobol
 from pinnlab.switching import OptimizerPhases
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Batch = dict[str, Any]
 
 
@@ -64,7 +63,7 @@ class PINN(L.LightningModule):
         scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
         compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it.
-        dtype: `float64` or `float32`, of parameters and points.
+        dtype: `float64` or `float32`, of parameters and points, in phases that do not choose their own.
         seed: of the network's initial weights.
 
     Raises:
@@ -94,10 +93,11 @@ class PINN(L.LightningModule):
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase = 0
         self.evaluations = 0
-        self.trial = Trial(problem, _build_network(problem, network, scale_inputs, seed))
-        self.register_buffer("loss_weights", _loss_weights(problem, weights))
-        self.to(DTYPES[dtype])
-        _check_periodicity(problem, self.trial)
+        self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
+        self.register_buffer("loss_weights", loss_weights(problem, weights))
+        self.own_dtype = DTYPES[dtype]
+        self.to(self.own_dtype)
+        check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine)
         self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
         self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
@@ -150,11 +150,11 @@ class PINN(L.LightningModule):
         if self.trainer.max_steps >= 0:
             planned = min(planned, 20 * self.trainer.max_steps)
         self._compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
-        self._tensors, self._counts = self.trial.tensors(), {}
         self.build_evaluation()
 
     def build_evaluation(self) -> None:
-        """Builds the loss for the network's present width, which is part of a compiled graph."""
+        """Builds the loss for the network's present width and dtype, which are part of a compiled graph."""
+        self._tensors, self._counts = self.trial.tensors(), {}
         evaluate = CompiledLoss(self.system.squared_sums) if self._compiles else self.system.weighted_loss
         on_cpu = self.device.type == "cpu"
         self._weighted_loss = BlockedLoss(evaluate, self.system.floats_per_point()) if on_cpu else evaluate
@@ -218,6 +218,11 @@ class PINN(L.LightningModule):
             return None
         return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.cursor)
 
+    def loss_gradients(self) -> LossGradients:
+        """The gradients of the loss on the present batch, in parts, for criteria; computed when asked for."""
+        tensors = self._tensors or self.trial.tensors()
+        return LossGradients(self._weighted_loss, tensors, self.loss_weights, self._batch)
+
     def configure_gradient_clipping(
         self,
         optimizer: Optimizer,
@@ -231,6 +236,7 @@ class PINN(L.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        until = self.phases[self.phase].until
         if every and self.global_step % every == 0:
             self.log_dict(
                 {
@@ -239,6 +245,7 @@ class PINN(L.LightningModule):
                     "training/gradient_norm": self.gradient_norm(),
                     "training/evaluations": float(self.evaluations),
                     "training/phase": float(self.phase + 1),
+                    **({} if until is None or until.value is None else {"training/criterion": until.value}),
                 },
                 batch_size=1,
             )
@@ -268,8 +275,7 @@ class PINN(L.LightningModule):
 
     def gradient_norm(self) -> float:
         """The 2-norm of the loss's gradient at the last evaluation."""
-        gradients = [p.grad for p in self.trial.parameters() if p.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients)) if gradients else float("nan")
+        return self.loss_gradients().norm()
 
     # -------------------------------------------------------------------------- evaluation
 
@@ -340,6 +346,9 @@ class PINN(L.LightningModule):
                 )
         self.evaluations = saved["evaluations"]
         self._seen_version = saved["seen_version"]
+        # Training goes on in the dtype of the phase, and takes the weights in it; to look at them the own one will do.
+        resumes = self._trainer is not None and self._trainer.training
+        use_dtype(self, checkpoint["state_dict"]["loss_weights"].dtype if resumes else self.own_dtype)
 
     # ----------------------------------------------------------------------------- details
 
@@ -367,40 +376,3 @@ class PINN(L.LightningModule):
 
 def _unwrapped(optimizer: Any) -> Optimizer:
     return getattr(optimizer, "_optimizer", optimizer)
-
-
-def _build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
-    """Builds the network from its own seed, leaving the global random state alone."""
-    if not isinstance(network, nn.Module):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
-    return ScaledInput(network, problem.domain.low, problem.domain.high) if scale_inputs else network
-
-
-def _check_periodicity(problem: Problem, trial: Trial) -> None:
-    """Refuses a network that is not periodic where the problem relies on it: the answer would be arbitrary."""
-    parameter = next(trial.parameters())
-    for name in problem.periodic_coordinates:
-        column = problem.coordinates.index(name)
-        left = Sobol().sample(problem.domain.face(**{name: problem.domain.low[column]}), 8, seed=0).to(parameter)
-        right = left.clone()
-        right[:, column] = problem.domain.high[column]
-        with torch.no_grad():
-            jump = (trial(left) - trial(right)).abs().max()
-        if jump > 1e-3:
-            raise ConfigurationError(
-                f"model.network: problem {problem.name} needs a network that is periodic in {name}; give it "
-                f"the embedding PeriodicEmbedding(columns=[{column}]), or put it into the loss (problem.periodic: loss)"
-            )
-
-
-def _loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
-    values = {name: condition.weight for name, condition in problem.conditions.items()}
-    for name, weight in (weights or {}).items():
-        if name not in values:
-            raise unknown("condition in model.weights", name, values)
-        if weight < 0:
-            raise ConfigurationError(f"model.weights.{name}: {weight} is negative; use 0 to switch it off")
-        values[name] = weight
-    return torch.tensor(list(values.values()), dtype=torch.float64)

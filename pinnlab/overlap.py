@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from pinnlab import distributed
+from pinnlab.gradients import gradient_on
 from pinnlab.residuals import Batch, Parameters
 
 
@@ -50,12 +49,6 @@ class BatchOverlap:
         """The gradient `(n,)`, at the present parameters, on the rows shared with the batch after."""
         return self._gradient(self._after)
 
-    def _gradient(self, rows: Mapping[str, Tensor]) -> Tensor:
+    def _gradient(self, rows: Batch) -> Tensor:
         self.evaluations += 1
-        counts = distributed.all_sum(self._weights.new_tensor([len(part) for part in rows.values()]))
-        trained = [p for p in self._parameters.values() if p.requires_grad]
-        with torch.enable_grad():
-            loss, _ = self._weighted_loss(self._parameters, rows, self._weights / counts)
-        parts = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
-        # DDP averages what `backward` leaves in `.grad`; this gradient does not pass there.
-        return distributed.all_sum(torch.cat([part.reshape(-1) for part in parts]))
+        return gradient_on(self._weighted_loss, self._parameters, self._weights, rows)

@@ -13,8 +13,11 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, StopReason, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.points import PointStore, sampled_conditions
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 @dataclass
@@ -31,9 +34,15 @@ class Phase:
             that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
             from the same function: new neurons begin with their random incoming weights. Widths must not shrink
             from phase to phase. Default: all neurons.
+        points: how many points each condition has from this phase on, drawn anew when it begins: one number for
+            all, or one for each by name; the others keep theirs. First-order steps make do with few points, and
+            a method that solves the equations at its points to many digits needs more. Default: the points stay.
+        dtype: the precision of weights and points in this phase, `float64` or `float32`: a first-order method
+            loses nothing in float32, and GPUs are much faster in it. Weights go on as they are, to the last bit
+            when the precision rises. Default: the module's own.
 
     Raises:
-        ConfigurationError: `steps` or `width` is not positive.
+        ConfigurationError: `steps`, `width` or a number of points is not positive, or there is no such `dtype`.
     """
 
     optimizer: OptimizerCallable
@@ -41,12 +50,20 @@ class Phase:
     until: Criterion | None = None
     scheduler: LRSchedulerCallable | None = None
     width: int | None = None
+    points: int | dict[str, int] | None = None
+    dtype: str | None = None
 
     def __post_init__(self) -> None:
-        for key in ("steps", "width"):
-            value = getattr(self, key)
+        numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width}
+        if isinstance(self.points, dict):
+            numbers |= {f"points.{name}": count for name, count in self.points.items()}
+        else:
+            numbers["points"] = self.points
+        for key, value in numbers.items():
             if value is not None and value < 1:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise unknown("model.phases.dtype", self.dtype, DTYPES)
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """The phase's optimizer on some parameters.
@@ -88,6 +105,7 @@ class PhaseRecord:
         seconds: wall time, of all sessions of a resumed run.
         loss: the loss at its end.
         stopped: why it ended, in words.
+        phase: its number, from 1; a phase that the run went back to has another record.
     """
 
     optimizer: str
@@ -96,6 +114,28 @@ class PhaseRecord:
     seconds: float = 0.0
     loss: float = float("nan")
     stopped: str = StopReason.RUNNING.value
+    phase: int = 1
+
+
+@dataclass
+class Decision:
+    """A decision about the course of a run.
+
+    Attributes:
+        step: optimizer steps that the trainer has counted by then; those of trials are not among them.
+        evaluations: of the loss, made by then, those of trials included.
+        phase: the number of the phase in which it was taken, from 1.
+        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before) or `stop`.
+        reason: why, in words.
+        value: the number that it rests on, if any.
+    """
+
+    step: int
+    evaluations: int
+    phase: int
+    event: str
+    reason: str
+    value: float | None = None
 
 
 def default_phases() -> list[Phase]:
@@ -106,15 +146,51 @@ def default_phases() -> list[Phase]:
     ]
 
 
-def new_record(phase: Phase) -> PhaseRecord:
-    """The record of a phase that begins."""
-    return PhaseRecord(type(phase.sample_optimizer()).__name__)
+def new_record(module: Any) -> PhaseRecord:
+    """The record of the module's phase, which begins."""
+    phase: Phase = module.phases[module.phase]
+    return PhaseRecord(type(phase.sample_optimizer()).__name__, phase=module.phase + 1)
 
 
 def enter(module: Any, phase: int) -> None:
-    """The one place where a phase begins, with its width; to enter a phase again does nothing to the weights."""
+    """The one place where a module comes into a phase, with its precision and width.
+
+    To enter a phase again does nothing to the weights. Points are another matter, see `draw_points`: a run that is
+    resumed in a phase enters it with the points it has.
+    """
     module.phase = phase
+    use_dtype(module, phase_dtype(module, module.phases[phase]))
     use_width(module, module.phases[phase].width)
+
+
+def draw_points(module: Any) -> None:
+    """Gives the conditions the numbers of points that the module's phase asks for, when it begins."""
+    points, store = module.phases[module.phase].points, point_store(module)
+    if points is not None and store is not None:
+        store.redraw(points)
+
+
+def phase_dtype(module: Any, phase: Phase) -> torch.dtype:
+    """The precision of a phase: its own, or else the module's."""
+    own: torch.dtype = module.own_dtype
+    return own if phase.dtype is None else DTYPES[phase.dtype]
+
+
+def use_dtype(module: Any, dtype: torch.dtype) -> None:
+    """Casts a module and the points it is trained on; the loss is built anew where that changes it."""
+    store = point_store(module)
+    if store is not None and store.dtype != dtype:
+        store.to(dtype)
+    if module.dtype != dtype:
+        # Not `to`, which would cast the metrics' sums as well: those are float64 always.
+        module.double() if dtype == torch.float64 else module.float()
+        module.build_evaluation()
+
+
+def point_store(module: Any) -> PointStore | None:
+    """The points that a module is trained on; None without a trainer or without a data module that has them."""
+    trainer = module._trainer  # `module.trainer` is an error where there is none
+    return getattr(getattr(trainer, "datamodule", None), "store", None)
 
 
 def use_width(module: Any, width: int | None) -> None:
@@ -134,9 +210,9 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
     _check_widths(module)
-    # On the real parameters: a matrix that would not fit is refused before the first step, not after hours of Adam.
-    trained = [p for p in module.trial.parameters() if p.requires_grad]
-    several = [o for o in (phase.build(trained) for phase in module.phases) if is_multi_eval(o)]
+    _check_points(module)
+    _check_dtypes(trainer, module)
+    several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
     if not several:
         return
     name = type(several[0]).__name__
@@ -169,3 +245,33 @@ def _check_widths(module: Any) -> None:
             raise ConfigurationError(
                 f"model.phases.width: {width} leaves out no neuron of the network; make it smaller or leave it out"
             )
+
+
+def _check_points(module: Any) -> None:
+    """Refuses numbers of points for what is no condition with points to draw."""
+    known = sampled_conditions(module.problem)
+    for phase in module.phases:
+        for name in phase.points if isinstance(phase.points, dict) else ():
+            if name not in known:
+                raise unknown("condition in model.phases.points", name, known)
+        if phase.points is not None and point_store(module) is None:
+            raise ConfigurationError("model.phases.points: there is no point store; train with CollocationDataModule")
+
+
+def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
+    """Refuses a dtype of a phase where somebody else casts, or where nobody casts the points."""
+    if all(phase.dtype is None for phase in module.phases):
+        return
+    if str(trainer.precision) != "32-true":  # Lightning's name for leaving everything as it is
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} casts weights or points itself; leave it out with "
+            "model.phases.dtype"
+        )
+    if point_store(module) is None:
+        raise ConfigurationError("model.phases.dtype: there is no point store; train with CollocationDataModule")
+
+
+def _trained(module: Any, phase: Phase) -> list[torch.nn.Parameter]:
+    """The parameters that a phase trains, in its dtype: what shows before the first step that a matrix does not fit."""
+    dtype = phase_dtype(module, phase)
+    return [torch.nn.Parameter(p.detach().to(dtype)) for p in module.trial.parameters() if p.requires_grad]

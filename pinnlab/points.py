@@ -27,11 +27,12 @@ class PointStore:
         samplers: the design for each condition.
         seed: of all draws.
         batch_size: points of a condition per step, or None for all of them; a smaller set is taken whole.
-        dtype: of the points; the module's.
-        device: where the points live.
+        dtype: of the rows that are handed out; the module's.
+        device: where they live.
         overlap: the share of a mini-batch's rows that the next one has too, while `overlapping` is set.
 
     Attributes:
+        rows: `(n, d + k)` points and extras of each condition, in `dtype` on `device`.
         full_batch: every step takes all points, whatever `batch_size` says.
         overlapping: successive mini-batches share rows, as multi-batch quasi-Newton methods need.
 
@@ -59,11 +60,11 @@ class PointStore:
         self.overlap, self.overlapping, self.full_batch = overlap, False, False
         self.version, self.counter, self.cursor = 0, 0, 0
         self.rows: dict[str, Tensor] = {}
+        self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
-            points = own if own is not None else self.draw(name, counts[name])
-            self.rows[name] = self.as_rows(name, points)
+            self._put(name, own if own is not None else self.draw(name, counts[name]))
 
     def draw(self, name: str, count: int, sampler: Sampler | None = None) -> Tensor:
         """Fresh points `(count, d)` in a condition's region, in float64 on the CPU; the same on all ranks.
@@ -91,8 +92,23 @@ class PointStore:
     def replace(self, points: Mapping[str, Tensor]) -> None:
         """Gives conditions new points `(n, d)`: a change of the objective."""
         for name, new in points.items():
-            self.rows[name] = self.as_rows(name, new)
+            self._put(name, new)
         self.version += 1
+
+    def redraw(self, counts: int | Mapping[str, int]) -> None:
+        """Gives conditions other numbers of points, drawn anew from their designs: a change of the objective.
+
+        Args:
+            counts: how many each condition gets; one number is for all that do not bring their own.
+        """
+        wanted = dict.fromkeys(sampled_conditions(self.problem), counts) if isinstance(counts, int) else counts
+        self.replace({name: self.draw(name, count) for name, count in wanted.items()})
+
+    def to(self, dtype: torch.dtype) -> None:
+        """Hands out the same points in another precision: rounded to float32, and exactly as drawn in float64."""
+        self.dtype = dtype
+        self.rows = {name: rows.to(self.device, dtype) for name, rows in self._exact.items()}
+        self._cache = (None, {})
 
     def batch(self) -> dict[str, Tensor]:
         """This rank's share of the next step's rows, by condition."""
@@ -129,7 +145,7 @@ class PointStore:
         """Everything that the next steps depend on; tensors and primitives."""
         return {
             "problem": self.problem.name,
-            "rows": {name: rows.clone() for name, rows in self.rows.items()},
+            "rows": {name: rows.clone() for name, rows in self._exact.items()},
             "version": self.version,
             "counter": self.counter,
             "cursor": self.cursor,
@@ -148,15 +164,21 @@ class PointStore:
                 f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
                 f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
             )
-        self.rows = {name: rows.to(self.device, self.dtype, copy=True) for name, rows in state["rows"].items()}
+        self._exact = {name: rows.to("cpu", torch.float64, copy=True) for name, rows in state["rows"].items()}
+        self.to(self.dtype)
         self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
         self.seed = state["seed"]
-        self._cache = (None, {})
 
     def as_rows(self, name: str, points: Tensor) -> Tensor:
         """Points `(n, d)` with a condition's extras, in the store's dtype on its device."""
-        rows = self.problem.conditions[name].rows(points.to("cpu", torch.float64))
-        return rows.to(self.device, self.dtype)
+        return self._exact_rows(name, points).to(self.device, self.dtype)
+
+    def _exact_rows(self, name: str, points: Tensor) -> Tensor:
+        return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
+
+    def _put(self, name: str, points: Tensor) -> None:
+        self._exact[name] = self._exact_rows(name, points)
+        self.rows[name] = self._exact[name].to(self.device, self.dtype)
 
     def _size(self, rows: Tensor) -> int:
         """How many rows of a condition a batch takes."""
@@ -192,6 +214,11 @@ class PointStore:
         return torch.randperm(len(self.rows[name]), generator=torch.Generator().manual_seed(seed))
 
 
+def sampled_conditions(problem: Problem) -> list[str]:
+    """The names of the conditions whose points are drawn; the others bring their own."""
+    return [name for name, condition in problem.conditions.items() if condition.fixed_points() is None]
+
+
 def _check(
     problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, Sampler], batch_size: int | None
 ) -> None:
@@ -199,8 +226,8 @@ def _check(
         for name in names:
             if name not in problem.conditions:
                 raise unknown(f"condition in {key}", name, problem.conditions)
-    for name, condition in problem.conditions.items():
-        if condition.fixed_points() is None and counts.get(name, 0) < 1:
+    for name in sampled_conditions(problem):
+        if counts.get(name, 0) < 1:
             raise ConfigurationError(
                 f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
             )

@@ -27,7 +27,7 @@ def test_names_are_resolved_deep_down_and_paths_are_left_alone():
     resolved = resolve_names(config)
     phase = resolved["model"]["phases"][0]
     assert phase["optimizer"]["class_path"] == "pinnlab.optimizers.lbfgs.LBFGS"
-    assert phase["until"] == "pinnlab.criteria.LossPlateau"
+    assert phase["until"] == "pinnlab.criteria.loss.LossPlateau"
     assert resolved["problem"] == config["problem"]
 
 

@@ -40,7 +40,7 @@ def test_fit_writes_summary_config_events_and_checkpoint(command, tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     expected = {"recipe", "problem", "relative_l2", "loss", "seconds", "steps", "evaluations", "phases", "points"}
     assert expected | {"parameters", "dtype", "processes"} <= summary.keys()
-    assert {"optimizer", "steps", "evaluations", "seconds", "loss", "stopped"} == summary["phases"][0].keys()
+    assert {"phase", "optimizer", "steps", "evaluations", "seconds", "loss", "stopped"} == summary["phases"][0].keys()
     assert (summary["steps"], summary["evaluations"], summary["processes"]) == (3, 3, 1)
     assert summary["points"] == {"pde": 3000}
     assert (folder / "config.yaml").is_file()

@@ -313,7 +313,7 @@ def test_other_loggers_or_none_work(tmp_path, logger):
 
 
 def test_lightning_still_has_the_function_that_rebuilds_optimizers():
-    """`phases.py` uses these private functions; when this fails, look at `OptimizerPhases.install`."""
+    """`installation.py` uses these private functions; when this fails, look at its `install`."""
     from lightning.fabric.utilities.optimizer import _optimizers_to_device
     from lightning.pytorch.core.optimizer import _init_optimizers_and_lr_schedulers
 

@@ -63,6 +63,33 @@ def test_state_continues_exactly(batch_size):
     assert torch.equal(one.draw("wall", 3), two.draw("wall", 3))
 
 
+def test_float32_rounds_what_is_handed_out_and_float64_gives_the_points_back():
+    s, drawn = store(), store()
+    s.batch()
+    s.to(torch.float32)
+    for name, rows in s.batch().items():
+        assert torch.equal(rows, drawn.rows[name].float())
+        assert torch.equal(s.rows[name], rows)
+    other = store(seed=5, dtype=torch.float32)
+    other.load_state_dict(s.state_dict())
+    for each in (s, other):
+        each.replace({"wall": drawn.points("wall").flip(0)})
+        each.to(torch.float64)
+        assert torch.equal(each.batch()["pde"], drawn.rows["pde"])
+        assert torch.equal(each.batch()["wall"], drawn.rows["wall"].flip(0))
+
+
+@pytest.mark.parametrize("counts", [7, {"pde": 7, "start": 3}])
+def test_redraw_gives_other_numbers_of_points(counts):
+    s, before = store(), store()
+    s.redraw(counts)
+    expected = dict.fromkeys(s.rows, 7) if counts == 7 else {"pde": 7, "wall": 8, "start": 3}
+    assert {name: len(rows) for name, rows in s.batch().items()} == expected
+    assert s.version == 1
+    assert torch.equal(s.rows["pde"], before.draw("pde", 7))
+    assert counts == 7 or torch.equal(s.rows["wall"], before.rows["wall"])
+
+
 def test_state_is_a_copy():
     s = store()
     state = s.state_dict()

@@ -6,6 +6,7 @@ from training import BATCH_SIZES, PHASES, full_run
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
+from pinnlab.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -24,15 +25,21 @@ def test_resume_is_bitwise_at_every_checkpoint(tmp_path, batch_size):
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 
 
+EVENTS = {"trials": {"trial undone", "trial kept"}, "going_back": {"back"}}
+"""What has to happen in some of `PHASES`."""
+
+
 @pytest.mark.parametrize("phases", PHASES)
 def test_resume_of_other_optimizers_is_bitwise(tmp_path, phases):
     batch_size = BATCH_SIZES.get(phases)
-    whole, _, module, _ = full_run(tmp_path / "whole", every=1, phases=PHASES[phases](), batch_size=batch_size)
+    whole, trainer, module, _ = full_run(tmp_path / "whole", every=1, phases=PHASES[phases](), batch_size=batch_size)
+    assert EVENTS.get(phases, set()) <= {decision.event for decision in phases_of(trainer).decisions}
     for path in sorted((tmp_path / "whole").glob("*.ckpt")):
-        again, _, resumed, _ = full_run(
+        again, trainer_again, resumed, _ = full_run(
             tmp_path / "again", ckpt_path=path, every=100, phases=PHASES[phases](), batch_size=batch_size
         )
         assert resumed.evaluations == module.evaluations, path.name
+        assert phases_of(trainer_again).decisions == phases_of(trainer).decisions
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 

@@ -238,16 +238,17 @@ class Poison(L.Callback):
                     parameter.fill_(float("nan"))
 
 
-@pytest.mark.parametrize(("step", "width"), [(2, WIDTH), (5, WIDTH), (8, None)])
-def test_rollback_keeps_the_width_of_the_phase(step, width):
-    """In the middle of the narrow phase; at the first step of a second one; at the first step after the switch."""
+@pytest.mark.parametrize(("step", "phases_seen"), [(2, [1, 2, 3]), (5, [1, 2, 1, 2, 3]), (8, [1, 2, 3, 2, 3])])
+def test_rollback_keeps_the_width_of_the_phase(step, phases_seen):
+    """In the middle of the narrow phase; at the first step of a second one; at the first one after it."""
     phases = [Phase(ADAM, steps=5, width=WIDTH), Phase(ADAM, steps=3, width=WIDTH), Phase(ADAM, steps=3)]
     module, watch, rollback = small_module(phases=phases), Watch(), Rollback(every=2)
     trainer = fit(module, watch, Poison(step), rollback)
     assert rollback.returns == 1
-    assert watch.widths[step + 1] == width
+    assert watch.widths[step + 1] == WIDTH
     assert max(watch.distances[:9]) < 1e-14
-    assert {r.stopped for r in phases_of(trainer).records} == {StopReason.STEPS.value}
+    assert [r.phase for r in phases_of(trainer).records] == phases_seen
+    assert phases_of(trainer).records[-1].stopped == StopReason.STEPS.value
 
 
 REFUSED = {

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from pinnlab.callbacks import ResidualResampling, Rollback
+from pinnlab.criteria import TrialStep
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.module import PINN
 from pinnlab.networks import MLP
@@ -49,6 +50,32 @@ def two_levels(width=3):
     ]
 
 
+class Picky(torch.optim.SGD):
+    """Gradient descent that blows up when it begins where the loss is not small yet."""
+
+    def __init__(self, parameters, bound, lr=1e-3):
+        super().__init__(parameters, lr=lr)
+        self.bound = bound
+
+    def step(self, closure=None):
+        loss = super().step(closure)
+        if loss > self.bound:
+            with torch.no_grad():
+                for parameter in self.param_groups[0]["params"]:
+                    parameter.fill_(1e9)
+        return loss
+
+
+def trials():
+    """Adam tries L-BFGS in vain; L-BFGS tries SSBroyden, and that is kept."""
+    rarely, gladly = (TrialStep(window=4, evaluations=8, share=1.0, margin=margin) for margin in (1e9, 1e-9))
+    return [
+        Phase(ADAM, steps=12, until=rarely),
+        Phase(QUASI_NEWTON, until=gladly),
+        Phase(functools.partial(SSBroyden, iterations=3), steps=6),
+    ]
+
+
 def three_steps(*optimizers):
     """Adam, then a few steps of each optimizer."""
     return [Phase(ADAM, steps=3), *(Phase(optimizer, steps=3) for optimizer in optimizers)]
@@ -70,11 +97,32 @@ PHASES = {
         Phase(functools.partial(MultiBatchLBFGS, history=4), steps=11, scheduler=DECAY),
         Phase(ADAM, steps=3),
     ],
+    "points": lambda: [
+        Phase(ADAM, steps=3, points={"wall": 9}),
+        Phase(ADAM, steps=3),
+        Phase(QUASI_NEWTON, steps=4, points=33),
+        Phase(QUASI_NEWTON, steps=2, points={"pde": 51}),
+    ],
+    "precision": lambda: [
+        Phase(ADAM, steps=3, dtype="float32"),
+        Phase(QUASI_NEWTON, steps=3),
+        Phase(ADAM, steps=3, dtype="float32", scheduler=DECAY),
+        Phase(PRIMAL, steps=3, dtype="float64"),
+    ],
+    "trials": trials,
+    "going_back": lambda: [
+        Phase(ADAM, steps=5, scheduler=DECAY),
+        Phase(functools.partial(Picky, bound=2.5), steps=4),
+        Phase(QUASI_NEWTON, steps=2),
+    ],
 }
 """Other phases than those of `small_module`, by name, for tests that start processes."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""
+
+TOLERANCES = {"precision": 1e-6}
+"""How far two processes may be from one with those of `PHASES` in which the order of sums is seen."""
 
 
 def small_module(problem=None, phases=None, **options):

@@ -7,11 +7,13 @@ import math
 from typing import Any
 
 import lightning as L
+import torch
 
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import objective_changed
-from pinnlab.switching import phases_of
+from pinnlab.phases import point_store
+from pinnlab.switching import OptimizerPhases, phases_of
 
 
 class Rollback(L.Callback):
@@ -20,11 +22,18 @@ class Rollback(L.Callback):
     After a return the optimizer forgets its curvature and its learning rate is multiplied by `backoff`, because
     the same step from the same state would blow up again.
 
+    A phase that fails before its first snapshot was entered too early: the run returns to where it left the phase
+    before, with that phase's optimizer and points, and tries again only when that phase has twice the steps. An
+    optimizer that stalls before it has moved the weights at all has failed, too, unless the one before it had stalled
+    itself.
+
     Args:
         every: optimizer steps between two snapshots.
         factor: the loss has blown up when it exceeds the best one on these points by this factor. 1,000 is far
             beyond Adam's spikes.
-        attempts: returns in a row, without a good snapshot in between, before training stops.
+        attempts: returns in a row, without a good snapshot in between, before training stops; for returns to the
+            phase before, without a good snapshot of the new phase in between. A phase that stalls once more ends like
+            any phase that stalls.
         backoff: factor of the learning rate at each return.
 
     Raises:
@@ -44,8 +53,9 @@ class Rollback(L.Callback):
 
     def _start_over(self) -> None:
         self._snapshot: dict[str, Any] = {}
-        self._best, self._version, self._phase = math.inf, 0, 0
-        self._failures, self.returns = 0, 0
+        self._unproven: dict[str, Any] | None = None
+        self._best, self._version = math.inf, 0
+        self._failures, self._refusals, self.returns = 0, 0, 0
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Starts with nothing."""
@@ -55,69 +65,120 @@ class Rollback(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Takes the first snapshot, before the first step."""
         if not self._snapshot:
-            self._take(trainer, pl_module)
+            self._snapshot = self._picture(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Judges the step: return, or remember."""
-        loss = pl_module.current_loss()
-        if (pl_module.objective_version(), pl_module.phase) != (self._version, self._phase):
-            self._version, self._phase, self._best = pl_module.objective_version(), pl_module.phase, math.inf
+        loss, version = pl_module.current_loss(), pl_module.objective_version()
+        if version != self._version:
+            self._version, self._best = version, math.inf
         blown_up = not math.isfinite(loss) or loss > self.factor * self._best
         if distributed.any_rank(blown_up, pl_module.device):
-            self._return(trainer, pl_module, loss)
-            return
-        self._best = min(self._best, loss)
-        if trainer.global_step % self.every == 0:
-            self._take(trainer, pl_module)
-            self._failures = 0
+            self._return(trainer, pl_module, f"the loss was {loss:.3g}", loss)
+        elif self._stuck(trainer, pl_module):
+            self._return(trainer, pl_module, StopReason.STALLED.value, loss)
+        else:
+            self._best = min(self._best, loss)
+            self._remember(trainer, pl_module)
+
+    def before_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Takes a snapshot of the phase that is about to be left, with its points."""
+        self._snapshot, self._unproven = self._picture(trainer, pl_module), None
+        store = point_store(pl_module)
+        self._snapshot["points"] = None if store is None else store.state_dict()
 
     def state_dict(self) -> dict[str, Any]:
         """The snapshot and the counters; tensors and primitives."""
         return {
             "snapshot": copy.deepcopy(self._snapshot),
+            "unproven": copy.deepcopy(self._unproven),
             "best": self._best,
             "version": self._version,
-            "phase": self._phase,
             "failures": self._failures,
+            "refusals": self._refusals,
             "returns": self.returns,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where a checkpoint left off."""
-        self._snapshot = copy.deepcopy(state_dict["snapshot"])
-        self._best, self._version, self._phase = (state_dict[k] for k in ("best", "version", "phase"))
-        self._failures, self.returns = state_dict["failures"], state_dict["returns"]
+        self._snapshot, self._unproven = (copy.deepcopy(state_dict[key]) for key in ("snapshot", "unproven"))
+        self._best, self._version = state_dict["best"], state_dict["version"]
+        self._failures, self._refusals = state_dict["failures"], state_dict["refusals"]
+        self.returns = state_dict["returns"]
 
-    def _take(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def _remember(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Takes a snapshot when it is time; it counts once the loss at its weights is known to be good."""
+        due = trainer.global_step % self.every == 0
+        picture = self._picture(trainer, pl_module) if due else None
+        # Most first-order optimizers only know the loss before their step, which the next step will show to be good.
+        after_step = getattr(pl_module.current_optimizer(), "loss", None) is not None
+        proven, self._unproven = (picture, None) if after_step else (self._unproven, picture)
+        if proven is not None:
+            if self._snapshot["phase"] != pl_module.phase:
+                self._refusals = 0  # the new phase has proved itself
+            self._snapshot, self._failures = proven, 0
+
+    def _picture(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         # Deep copies, here and on return: optimizers write their state in place.
-        self._snapshot = copy.deepcopy(
+        return copy.deepcopy(
             {
                 "phase": pl_module.phase,
                 "module": dict(pl_module.state_dict()),
                 "optimizer": trainer.optimizers[0].state_dict(),
                 "schedulers": [c.scheduler.state_dict() for c in trainer.lr_scheduler_configs],
+                "points": None,
+                "best": self._best,
             }
         )
 
-    def _return(self, trainer: L.Trainer, pl_module: Any, loss: float) -> None:
-        self._failures += 1
-        self.returns += 1
-        snapshot = copy.deepcopy(self._snapshot)
+    def _stuck(self, trainer: L.Trainer, pl_module: Any) -> bool:
+        """Whether a new phase stalled where it began, and going back can help."""
+        if self._snapshot["phase"] == pl_module.phase or self._refusals >= self.attempts:
+            return False
+        if getattr(pl_module.current_optimizer(), "status", None) is not StopReason.STALLED:
+            return False
+        if phases_of(trainer).records[-2].stopped == StopReason.STALLED.value:
+            return False
+        before = self._snapshot["module"]
+        return all(torch.equal(p, before[name].to(p)) for name, p in pl_module.named_parameters())
+
+    def _return(self, trainer: L.Trainer, pl_module: Any, reason: str, loss: float) -> None:
+        self.returns, self._unproven = self.returns + 1, None
+        snapshot, phases = copy.deepcopy(self._snapshot), phases_of(trainer)
+        back = snapshot["phase"] != pl_module.phase
+        if back:
+            self._refusals += 1
+        else:
+            self._failures += 1
+        if max(self._refusals, self._failures) > self.attempts:
+            pl_module.load_state_dict(snapshot["module"])
+            pl_module.zero_grad(set_to_none=True)
+            phases.stop(trainer, StopReason.DIVERGED)
+        elif back:
+            self._go_back(trainer, pl_module, phases, snapshot, reason, loss)
+        else:
+            phases.decide(trainer, pl_module, "rollback", f"{reason}; back to the last snapshot", loss)
+            self._restore(trainer, pl_module, snapshot)
+            optimizer = pl_module.current_optimizer()
+            objective_changed(optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] *= self.backoff**self._failures
+
+    def _go_back(
+        self, trainer: L.Trainer, pl_module: Any, phases: OptimizerPhases, snapshot: dict[str, Any], reason: str,
+        loss: float,
+    ) -> None:  # fmt: skip
+        """Resumes the phase before where it was left, points included."""
+        phases.go_back(trainer, pl_module, snapshot["phase"], self.every, f"{reason}; back to the phase before", loss)
+        self._restore(trainer, pl_module, snapshot)
+        store = point_store(pl_module)
+        if store is not None and snapshot["points"] is not None:
+            store.load_state_dict(snapshot["points"])
+        self._best, self._version = snapshot["best"], pl_module.objective_version()
+
+    def _restore(self, trainer: L.Trainer, pl_module: Any, snapshot: dict[str, Any]) -> None:
         pl_module.load_state_dict(snapshot["module"])
         pl_module.zero_grad(set_to_none=True)
-        if self._failures > self.attempts:
-            phases_of(trainer).stop(trainer, StopReason.DIVERGED)
-            return
-        if snapshot["phase"] != pl_module.phase:
-            # The new phase failed before its first snapshot: its optimizer starts afresh from the old weights.
-            phases_of(trainer).install(trainer, pl_module, pl_module.phase)
-            self._take(trainer, pl_module)
-        else:
-            trainer.optimizers[0].load_state_dict(snapshot["optimizer"])
-            for config, state in zip(trainer.lr_scheduler_configs, snapshot["schedulers"], strict=True):
-                config.scheduler.load_state_dict(state)
-        optimizer = pl_module.current_optimizer()
-        objective_changed(optimizer)
-        for group in optimizer.param_groups:
-            group["lr"] *= self.backoff**self._failures
-        trainer.print(f"rollback at step {trainer.global_step}: the loss was {loss:.3g}; back to the last snapshot")
+        trainer.optimizers[0].load_state_dict(snapshot["optimizer"])
+        for config, state in zip(trainer.lr_scheduler_configs, snapshot["schedulers"], strict=True):
+            config.scheduler.load_state_dict(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,25 @@ class RunSummary(L.Callback):
 
     Args:
         recipe: the name to give the run; default: the problem's.
+
+    Attributes:
+        result: what was written, once training has ended.
     """
 
     def __init__(self, recipe: str | None = None) -> None:
         self.recipe = recipe
+        self.result: dict[str, Any] = {}
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the error of the final weights, prints and writes."""
-        summary = self.summarise(trainer, pl_module)
+        self.result = summary = self.summarise(trainer, pl_module)
         folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
         self._report(summary, folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
-        records = phases_of(trainer).summary()
+        phases = phases_of(trainer)
+        records = phases.summary()
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         return {
             "recipe": self.recipe or pl_module.problem.name,
@@ -49,6 +55,7 @@ class RunSummary(L.Callback):
             "steps": trainer.global_step,
             "evaluations": pl_module.evaluations,
             "phases": records,
+            "decisions": [asdict(decision) for decision in phases.decisions],
             "points": {name: len(rows) for name, rows in store.rows.items()},
             "coefficients": {k: float(v) for k, v in pl_module.system.coefficient_values().items()},
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),

@@ -1,0 +1,43 @@
+"""Run by test_gradients_of_two.py as one of several processes: saves the gradients of the loss in parts.
+
+python run_gradients.py RANK PROCESSES FOLDER
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+warnings.filterwarnings("ignore")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+torch.set_num_threads(1)
+
+from run_linearization import SHARES, problem_of  # noqa: E402
+
+from pinnlab.gradients import LossGradients  # noqa: E402
+
+CHUNKS = 3
+
+
+def gradients_of(kind, batch):
+    """Gradients of the loss of a problem on some rows, and the rows of each rank."""
+    system, _, factors = problem_of(kind)
+    counts = torch.tensor([sum(n) for n in SHARES[kind].values()])
+    return LossGradients(system.weighted_loss, system.trial.tensors(), factors * counts, batch)
+
+
+if __name__ == "__main__":
+    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=processes
+    )
+    results = {}
+    for kind in SHARES:
+        found = gradients_of(kind, problem_of(kind)[1][rank])
+        results[kind] = {
+            "conditions": found.by_condition(), "chunks": found.by_chunk(CHUNKS), "many": found.by_chunk(8),
+            "evaluations": torch.tensor(found.evaluations),
+        }  # fmt: skip
+    torch.save(results, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()

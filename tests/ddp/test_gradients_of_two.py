@@ -1,0 +1,62 @@
+"""Two gloo processes have the gradients that one has, to 1e-12, also with uneven and with empty shares."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from run_gradients import CHUNKS, gradients_of
+from run_linearization import SHARES, problem_of
+
+SCRIPT = Path(__file__).with_name("run_gradients.py")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradients")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(rank), "2", str(folder)],
+            env=environment, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        errors = [run.communicate(timeout=200)[1] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()  # one that fails leaves the other waiting for it
+    assert [run.returncode for run in runs] == [0, 0], errors[0][-2000:] + errors[1][-2000:]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def joined(kind, chunks=1):
+    """The rows of both ranks by chunk, each in one process; `chunks=1` is the whole batch."""
+    batches = problem_of(kind)[1]
+    parts = [{name: torch.cat([b[name][k::chunks] for b in batches]) for name in batches[0]} for k in range(chunks)]
+    return [part for part in parts if any(map(len, part.values()))]
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_two_processes_agree_with_one(results, kind):
+    by_chunk = {
+        chunks: torch.cat([gradients_of(kind, rows).by_chunk(1) for rows in joined(kind, chunks)])
+        for chunks in (CHUNKS, 8)
+    }
+    whole = gradients_of(kind, joined(kind)[0]).by_condition()
+    expected = {"conditions": whole, "chunks": by_chunk[CHUNKS], "many": by_chunk[8]}
+    for result in results:
+        for name, values in expected.items():
+            found = result[kind][name]
+            assert found.shape == values.shape, name
+            assert (found - values).abs().max() <= 1e-12 * values.abs().max(), name
+        assert result[kind]["evaluations"] == len(whole) + 2
+
+
+def test_both_processes_have_the_same_bits(results):
+    first, second = (result["uneven"] for result in results)
+    for name, found in first.items():
+        assert torch.equal(found, second[name]), name
