@@ -7,7 +7,12 @@ import sys
 
 def main() -> None:
     """Runs the command and exits with its code."""
-    from pinnlab.cli import run  # here, so that importing this module costs nothing
+    # Imported here, so that importing this module costs nothing.
+    if sys.argv[1:2] == ["study"]:
+        from pinnlab.studies.command import run_study_command
+
+        sys.exit(run_study_command(sys.argv[2:]))
+    from pinnlab.cli import run
 
     sys.exit(run())
 

@@ -1,5 +1,6 @@
 """Callbacks: they decide *when* something happens; the mathematics is in the layers below."""
 
+from pinnlab.callbacks.budget import EvaluationBudget
 from pinnlab.callbacks.figures import SolutionFigures
 from pinnlab.callbacks.interruption import GracefulStop
 from pinnlab.callbacks.prediction import SolutionWriter
@@ -10,6 +11,7 @@ from pinnlab.callbacks.summary import RunSummary
 from pinnlab.switching import OptimizerPhases
 
 __all__ = [
+    "EvaluationBudget",
     "FreshPoints",
     "GracefulStop",
     "OptimizerPhases",

@@ -1,0 +1,62 @@
+"""The command `pinnlab study`: makes the runs of a study that are missing, then writes its report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.studies import switching
+from pinnlab.studies.runner import read_rows, run_study
+
+STUDIES = {"switching": switching}
+
+
+def run_study_command(arguments: Sequence[str]) -> int:
+    """Runs `pinnlab study NAME` and answers for its errors.
+
+    Args:
+        arguments: what follows `pinnlab study`.
+
+    Returns:
+        The exit code: 0 done, 2 bad input, 130 interrupted. A study that was cut off continues with the same command.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+        _study(options)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("pinnlab study", description="Compare methods on several problems and seeds.")
+    parser.add_argument("name", help=f"one of: {', '.join(STUDIES)}")
+    parser.add_argument("--folder", type=Path, default=Path("docs/studies"), help="of the CSV file and the report")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs side by side; default: cores")
+    parser.add_argument("--problems", nargs="+", default=[], help="only these")
+    parser.add_argument("--settings", nargs="+", default=[], help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="these instead of the study's")
+    parser.add_argument("--report", action="store_true", help="write the report from the runs there are; make none")
+    return parser
+
+
+def _study(options: argparse.Namespace) -> None:
+    if options.name not in STUDIES:
+        raise unknown("study", options.name, STUDIES)
+    if options.workers < 1:
+        raise ConfigurationError(f"--workers: must be at least 1, got {options.workers}")
+    module = STUDIES[options.name]
+    path = options.folder / f"{options.name}.csv"
+    if not options.report:
+        run_study(module.STUDY.restricted(options.problems, options.settings, options.seeds), path, options.workers)
+    if not (rows := read_rows(path)):
+        raise ConfigurationError(f"--report: there are no runs in {path}; leave it out to make them")
+    for written in module.write_report(rows, options.folder):
+        print(f"wrote {written}")

@@ -1,0 +1,65 @@
+"""When to leave Adam for L-BFGS: every criterion on eight problems, against the best fixed step with hindsight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pinnlab.studies.runner import Config, Row, Study
+
+BUDGET = 4000
+"""Evaluations of each run: a few times what the faster problems need, and less than the slower ones want."""
+
+FIXED_STEPS = (10, 100, 300, 1000, 2000, 3000)
+
+
+def _problem(hidden: list[int] | None = None, resample: bool = False, **points: int) -> Config:
+    """Fewer points and smaller networks than the recipe's, the budget, and new points where fixed ones mislead."""
+    callbacks: list[Config] = [{"class_path": "EvaluationBudget", "init_args": {"evaluations": BUDGET}}]
+    if resample:
+        callbacks.append({"class_path": "ResidualResampling", "init_args": {"every": 1000}})
+    network = {} if hidden is None else {"network": {"init_args": {"hidden": hidden}}}
+    return {"data": {"points": points}, "model": network, "trainer": {"callbacks": callbacks}}
+
+
+PROBLEMS: Mapping[str, tuple[str, Config]] = {
+    "poisson1d": ("poisson1d", _problem()),
+    "poisson2d": ("poisson2d_lbfgs", _problem()),
+    "biharmonic1d": ("biharmonic1d", _problem()),
+    "burgers": ("burgers_lbfgs", _problem(resample=True, pde=1500)),
+    "convection": ("convection_lbfgs", _problem(pde=1500)),
+    "reaction": ("reaction_ng", _problem(pde=1000, periodic=100)),
+    "wave": ("wave", _problem([20, 20, 20], resample=True, pde=1000, start=100, rest=100, wall=100)),
+    "allen_cahn": ("allen_cahn", _problem([20, 20, 20], resample=True, pde=1000, start=128)),
+}
+
+
+def phases(until: Config | None, steps: int | None = None) -> Config:
+    """Adam until a criterion or for a number of steps, then L-BFGS for the rest of the budget."""
+    adam: dict[str, Any] = {"optimizer": {"class_path": "Adam", "init_args": {"lr": 5e-3}}}
+    if until is not None:
+        adam["until"] = until
+    if steps is not None:
+        adam["steps"] = steps
+    return {"model": {"phases": [adam, {"optimizer": {"class_path": "LBFGS"}, "steps": BUDGET}]}}
+
+
+SETTINGS: Mapping[str, Config] = {f"fixed_{steps}": phases(None, steps) for steps in FIXED_STEPS}
+
+COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", "switched_at", "why")
+
+
+def measure(summary: Mapping[str, Any]) -> Row:
+    """What is kept of a run: the error of the worst unknown, and where and why Adam was left."""
+    adam = summary["phases"][0]
+    return {
+        "relative_l2": max(summary["relative_l2"].values()),
+        "loss": summary["loss"],
+        "evaluations": summary["evaluations"],
+        "seconds": round(summary["seconds"], 1),
+        "switched_at": adam["evaluations"],
+        "why": adam["stopped"],
+    }
+
+
+STUDY = Study("switching", PROBLEMS, SETTINGS, COLUMNS, measure)
