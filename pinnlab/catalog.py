@@ -59,6 +59,7 @@ _CLASS_KEYS = (
     "optimizer",
     "scheduler",
     "until",
+    "propose",
     "embedding",
     "sampler",
     "logger",

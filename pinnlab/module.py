@@ -23,7 +23,7 @@ from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
-from pinnlab.phases import DTYPES, Phase, default_phases, use_dtype
+from pinnlab.phases import DTYPES, Phase, default_phases, use_dtype, with_ends
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.switching import OptimizerPhases
@@ -88,7 +88,7 @@ class PINN(L.LightningModule):
         if dtype not in DTYPES:
             raise unknown("model.dtype", dtype, DTYPES)
         self.problem = problem
-        self.phases = list(default_phases() if phases is None else phases)
+        self.phases = with_ends(default_phases() if phases is None else phases)
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase = 0

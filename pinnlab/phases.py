@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning as L
@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
-from pinnlab.criteria import Criterion
+from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, StopReason, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 from pinnlab.points import PointStore, sampled_conditions
@@ -28,7 +28,8 @@ class Phase:
         optimizer: builds the optimizer from the parameters; a class path in YAML, in Python for example
             `functools.partial(torch.optim.Adam, lr=1e-3)`.
         steps: optimizer steps at most; an L-BFGS step is ten iterations.
-        until: a criterion that may end the phase earlier.
+        until: a criterion that may end the phase earlier. Default: with `steps`, none; without, where another
+            phase follows, `recommended()`, the winner of the comparison in docs/studies/switching.md.
         scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
         width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
             that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
@@ -139,11 +140,21 @@ class Decision:
 
 
 def default_phases() -> list[Phase]:
-    """Adam to get near, L-BFGS to get close: 2,000 steps at 1e-3, then 300 steps of ten iterations."""
+    """Adam to get near, L-BFGS to get close: while the first descent is fast, then 300 steps of ten iterations."""
     return [
-        Phase(functools.partial(torch.optim.Adam, lr=1e-3), steps=2000),
+        Phase(functools.partial(torch.optim.Adam, lr=5e-3)),
         Phase(LBFGS, steps=300),
     ]
+
+
+def with_ends(phases: Sequence[Phase]) -> list[Phase]:
+    """The phases, with the recommended criterion where one says neither how long it is nor what ends it.
+
+    The last phase keeps what it has: there is nothing to switch to.
+    """
+    endless = [phase.steps is None and phase.until is None for phase in phases[:-1]]
+    ended = [replace(p, until=recommended()) if e else p for p, e in zip(phases, endless, strict=False)]
+    return [*ended, *phases[-1:]]
 
 
 def new_record(module: Any) -> PhaseRecord:

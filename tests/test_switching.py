@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from training import ADAM, DECAY, PHASES, QUASI_NEWTON, Picky, Recorder, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Rollback, RunSummary
-from pinnlab.criteria import FixedSteps, LossPlateau
+from pinnlab.criteria import FixedSteps, LossPlateau, recommended
 from pinnlab.errors import StopReason
 from pinnlab.optimizers import SSBroyden
 from pinnlab.phases import Phase
@@ -245,3 +245,21 @@ def test_a_failure_after_a_snapshot_of_its_own_stays_in_the_phase():
     assert run.history() == [(1, 3), (2, 6)]
     assert run.events()[1] == (8, 2, "rollback")
     assert math.isnan(run.decisions[1].value)
+
+
+def test_a_phase_that_does_not_say_when_it_ends_gets_the_recommended_criterion():
+    adam, lbfgs = Phase(ADAM), Phase(QUASI_NEWTON, steps=2)
+    module = small_module(phases=[adam, Phase(ADAM, steps=3), Phase(ADAM, until=FixedSteps(4)), lbfgs])
+    first, second, third, last = module.phases
+    assert type(first.until) is type(recommended())
+    assert (adam.until, second.until, last.until) == (None, None, None)
+    assert isinstance(third.until, FixedSteps)
+    assert small_module(phases=[Phase(ADAM)]).phases[0].until is None
+
+
+def test_the_recommended_criterion_hands_over_when_the_first_descent_is_over():
+    run = Run([Phase(ADAM), Phase(QUASI_NEWTON, steps=2)])
+    adam, lbfgs = run.records
+    assert 200 < adam.steps < 2000
+    assert adam.stopped.startswith("loss plateau: relative improvement")
+    assert lbfgs.loss < adam.loss

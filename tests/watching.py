@@ -1,5 +1,6 @@
 """Made-up runs for criteria to watch: series of losses with a knee, and gradients that stop to agree there."""
 
+import functools
 import math
 
 import numpy as np
@@ -21,20 +22,23 @@ from pinnlab.criteria import (
     TrialStep,
 )
 
+PATIENT = functools.partial(LossPlateau, window=200, tolerance=1e-2)
+"""A plateau in the strict sense; by default `LossPlateau` ends a phase when the descent slows down."""
+
 CRITERIA = {
     "steps": lambda: FixedSteps(700),
     "seconds": lambda: TimeBudget(7.0),
-    "plateau": LossPlateau,
+    "plateau": PATIENT,
     "flatness": PercentileFlatness,
     "improvement": RelativeImprovement,
     "norm": GradientNormStabilisation,
     "alignment": GradientAlignment,
     "signal": SignalToNoise,
-    "any": lambda: Any([FixedSteps(5000), LossPlateau(), GradientAlignment()]),
-    "all": lambda: All([LossPlateau(), SignalToNoise()]),
-    "at least": lambda: AtLeast(700, LossPlateau()),
+    "any": lambda: Any([FixedSteps(5000), PATIENT(), GradientAlignment()]),
+    "all": lambda: All([PATIENT(), SignalToNoise()]),
+    "at least": lambda: AtLeast(700, PATIENT()),
     "trial": TrialStep,
-    "proposed trial": lambda: TrialStep(propose=LossPlateau()),
+    "proposed trial": lambda: TrialStep(propose=PATIENT()),
 }
 """Every criterion; each of them decides on a run with a knee at 1,500, but none before step 200."""
 

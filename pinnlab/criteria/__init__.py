@@ -10,6 +10,7 @@ from pinnlab.criteria.base import Criterion, Gradients, Progress
 from pinnlab.criteria.combined import All, Any, AtLeast
 from pinnlab.criteria.gradients import GradientAlignment, GradientNormStabilisation, SignalToNoise
 from pinnlab.criteria.loss import LossPlateau, PercentileFlatness, RelativeImprovement
+from pinnlab.criteria.recommended import recommended
 from pinnlab.criteria.schedule import FixedSteps, TimeBudget
 from pinnlab.criteria.series import alignment, drift, flatness, log_change, plateau, signal_to_noise, spread
 from pinnlab.criteria.trial import TrialStep
@@ -35,6 +36,7 @@ __all__ = [
     "flatness",
     "log_change",
     "plateau",
+    "recommended",
     "signal_to_noise",
     "spread",
 ]

@@ -10,19 +10,19 @@ from pinnlab.criteria.series import flatness, held_for, log_change, plateau, pus
 
 @final
 class LossPlateau(Series):
-    """Ends a phase when the loss has stopped to improve.
+    """Ends a phase when the loss falls slowly; with the default values, when the first fast descent is over.
 
     The relative improvement of the median loss between the two halves of a window (`plateau`) must stay below
     the tolerance for half a window. By then the halves have moved on by their whole length, so one lucky draw
-    of a noisy series is not enough: with noise of 10 % a gain of 4 % from half to half is still seen. Noisier
-    series need a longer window. New points, or a loss that is not finite, start all over. The medians are
+    of a noisy series is not enough. New points, or a loss that is not finite, start all over. The medians are
     computed twenty times per window.
 
     Args:
-        window: steps to look at. 200 averages the oscillations of Adam over 100 steps on each side; an L-BFGS
-            step does ten iterations, so 20 looks equally far there.
-        tolerance: relative improvement from half to half that is too small to go on for. 1e-2 in 100 steps of
-            Adam is a factor three in 10,000 steps, which a second-order method does in a few.
+        window: steps to look at. 150 averages the oscillations of Adam over 75 steps on each side; an L-BFGS
+            step does ten iterations, so 15 looks equally far there.
+        tolerance: relative improvement from half to half that is too small to go on for. 0.3 in 75 steps of Adam
+            is what the comparison of criteria recommends for leaving it (docs/studies/switching.md). To wait for a
+            real plateau take a window of 200 and 1e-2: with noise of 10 % a gain of 4 % is still seen.
         minimum_steps: steps to make in any case. 0, because the window has to be full anyway; set it where
             the loss is known to be flat at first.
 
@@ -30,7 +30,7 @@ class LossPlateau(Series):
         ConfigurationError: when a value is out of its range.
     """
 
-    def __init__(self, window: int = 200, tolerance: float = 1e-2, minimum_steps: int = 0) -> None:
+    def __init__(self, window: int = 150, tolerance: float = 0.3, minimum_steps: int = 0) -> None:
         check_at_least("window", window, 4)
         check_at_least("minimum_steps", minimum_steps, 0)
         check_positive("tolerance", tolerance)

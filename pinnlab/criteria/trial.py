@@ -18,8 +18,8 @@ class TrialStep(Series):
     from there or goes back. The next optimizer is kept when it lowers log(loss) by more per evaluation than the
     present one has lately, which is the difference of the logarithms of the median losses of the halves of a window.
 
-    A trial that is undone costs its evaluations. The first one is due as soon as it is proposed; every further one
-    waits until all evaluations of undone trials, its own included, are a small share of the phase's. A loss that is
+    A trial that is undone costs its evaluations. The first one is due as soon as it is proposed; after each that was
+    undone the next waits until the phase is `backoff` times as long, so that few are made. A loss that is
     not finite, or new points, start the window again.
 
     Args:
@@ -30,8 +30,8 @@ class TrialStep(Series):
         margin: factor by which the trial has to be faster. 1, because a second-order method is usually still
             gaining speed during the trial.
         window: steps for the present rate; 200 for the same reason as in `LossPlateau`.
-        share: of the phase's evaluations that undone trials may cost, from the second one on; 0.05, so that watching
-            stays cheap.
+        backoff: factor between the evaluations of the phase at an undone trial and at the next one; 2, by which
+            undone trials cost log2(phase / first trial) times `evaluations`: 7 % of 4,000, 1 % of 40,000.
 
     Raises:
         ConfigurationError: when a value is out of its range, or `propose` is a `TrialStep` itself.
@@ -43,16 +43,17 @@ class TrialStep(Series):
         evaluations: int = 60,
         margin: float = 1.0,
         window: int = 200,
-        share: float = 0.05,
+        backoff: float = 2.0,
     ) -> None:
         check_at_least("evaluations", evaluations, 1)
         check_at_least("window", window, 4)
         check_positive("margin", margin)
-        check_positive("share", share)
+        if not 1 <= backoff < math.inf:
+            raise ConfigurationError(f"backoff: must be at least 1, not {backoff}")
         if propose is not None and propose.trial is not None:
             raise ConfigurationError("propose: is a TrialStep itself; name another criterion or leave it out")
         self.propose, self.evaluations, self.margin = propose, evaluations, margin
-        self.window, self.share = window, share
+        self.window, self.backoff = window, backoff
         super().__init__([] if propose is None else [propose])
 
     @property
@@ -63,12 +64,13 @@ class TrialStep(Series):
     def initial(self) -> dict[str, Any]:
         """An empty window and no trials.
 
-        `spent` are the phase's evaluations without those `lost` to the `undone` trials; `value` is how many times
+        `spent` are the phase's evaluations without those `lost` to undone trials, `due` is their number, with those,
+        from which on the next trial may be; `value` is how many times
         faster than the present optimizer the last trial was, and `outcome` says so in words.
         """
         return {
             **super().initial(), "losses": [], "spent": [], "proposed": False,
-            "undone": 0, "lost": 0, "value": None, "outcome": None,
+            "lost": 0, "due": 0, "value": None, "outcome": None,
         }  # fmt: skip
 
     def update(self, progress: Progress) -> bool:
@@ -87,8 +89,7 @@ class TrialStep(Series):
         state = self._state
         push(state["losses"], progress.loss, self.window)
         push(state["spent"], progress.evaluations - state["lost"], self.window)
-        waits = state["undone"] > 0 and state["lost"] + self.evaluations > self.share * progress.evaluations
-        return len(state["losses"]) == self.window and not waits
+        return len(state["losses"]) == self.window and progress.evaluations >= state["due"]
 
     def judge(self, before: float, after: float, evaluations: int) -> bool:
         """Decides on a trial and remembers the outcome.
@@ -109,7 +110,8 @@ class TrialStep(Series):
         outcome = "kept" if kept else "undone"
         state["outcome"] = f"trial step: {rate:.2g} against {present:.2g} per evaluation, {outcome}"
         if not kept:
-            state.update(proposed=False, undone=state["undone"] + 1, lost=state["lost"] + evaluations)
+            made = state["lost"] + (state["spent"][-1] if state["spent"] else 0)
+            state.update(proposed=False, lost=state["lost"] + evaluations, due=math.ceil(self.backoff * made))
             if self.propose is not None:
                 self.propose.reset()
         return kept

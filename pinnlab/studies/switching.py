@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pinnlab.studies import switching_report
 from pinnlab.studies.runner import Config, Row, Study
+from pinnlab.studies.switching_report import FIXED
 
 BUDGET = 4000
 """Evaluations of each run: a few times what the faster problems need, and less than the slower ones want."""
@@ -44,22 +47,50 @@ def phases(until: Config | None, steps: int | None = None) -> Config:
     return {"model": {"phases": [adam, {"optimizer": {"class_path": "LBFGS"}, "steps": BUDGET}]}}
 
 
-SETTINGS: Mapping[str, Config] = {f"fixed_{steps}": phases(None, steps) for steps in FIXED_STEPS}
+def _criterion(name: str, **options: Any) -> Config:
+    return phases({"class_path": name, "init_args": options})
 
-COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", "switched_at", "why")
+
+SETTINGS: Mapping[str, Config] = {
+    **{f"{FIXED}{steps}": phases(None, steps) for steps in FIXED_STEPS},
+    "loss_plateau": _criterion("LossPlateau"),
+    "loss_plateau_early": _criterion("LossPlateau", window=100, tolerance=0.2),
+    "loss_plateau_flat": _criterion("LossPlateau", window=200, tolerance=1e-2),
+    "percentile_flatness": _criterion("PercentileFlatness"),
+    "relative_improvement": _criterion("RelativeImprovement"),
+    "gradient_norm": _criterion("GradientNormStabilisation"),
+    "gradient_alignment": _criterion("GradientAlignment"),
+    "signal_to_noise": _criterion("SignalToNoise"),
+    "trial_step": _criterion("TrialStep"),
+    "trial_on_plateau": _criterion("TrialStep", propose={"class_path": "LossPlateau"}),
+    "trial_hasty": _criterion("TrialStep", propose={"class_path": "FixedSteps", "init_args": {"steps": 10}}, window=20),
+}
+
+RECOMMENDED = "loss_plateau"
+"""The setting whose criterion is the default of `Phase(until=...)`."""
+
+COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", "switched_at", "undone", "returns", "why")
 
 
 def measure(summary: Mapping[str, Any]) -> Row:
-    """What is kept of a run: the error of the worst unknown, and where and why Adam was left."""
-    adam = summary["phases"][0]
+    """What is kept of a run: the error of the worst unknown, where and why Adam was left, and what went wrong."""
+    events = [decision["event"] for decision in summary["decisions"]]
+    adam = [phase for phase in summary["phases"] if phase["optimizer"] == "Adam"]
     return {
         "relative_l2": max(summary["relative_l2"].values()),
         "loss": summary["loss"],
         "evaluations": summary["evaluations"],
         "seconds": round(summary["seconds"], 1),
-        "switched_at": adam["evaluations"],
-        "why": adam["stopped"],
+        "switched_at": sum(phase["evaluations"] for phase in adam),
+        "undone": events.count("trial undone"),
+        "returns": events.count("back") + events.count("rollback"),
+        "why": adam[0]["stopped"],
     }
 
 
 STUDY = Study("switching", PROBLEMS, SETTINGS, COLUMNS, measure)
+
+
+def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Writes `switching.md` and its figure into a folder; see `switching_report`."""
+    return switching_report.write_report(rows, folder, RECOMMENDED, BUDGET)

@@ -29,23 +29,21 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values)) if all(map(math.isfinite, values)) else math.inf
 
 
-def regrets(errors: Errors, setting: str, rivals: Sequence[str]) -> dict[str, float]:
-    """How much larger a setting's error is than that of the best rival for each problem, chosen with hindsight.
+def regrets(table: Mapping[str, Mapping[str, float]], setting: str, rivals: Iterable[str]) -> dict[str, float]:
+    """How much larger a setting's error is than that of the best rival, chosen for each problem with hindsight.
 
     Args:
-        errors: of all runs.
+        table: `means` of errors.
         setting: the one to judge.
-        rivals: the settings among which hindsight chooses, by the geometric mean over the seeds that both have.
+        rivals: the settings among which hindsight chooses.
 
     Returns:
-        By problem the ratio of the geometric means; below 1 where the setting beats every rival.
+        By problem the ratio of the errors; below 1 where the setting beats every rival. Problems without a run of
+        the setting or of any rival are missing.
     """
-    result = {}
-    for (problem, name), own in errors.items():
-        if name == setting:
-            best = min(geometric_mean(e) for r in rivals if (e := errors.get((problem, r), [])[: len(own)]))
-            result[problem] = geometric_mean(own) / best
-    return result
+    rivals = list(rivals)
+    best = {problem: min((row[r] for r in rivals if r in row), default=math.nan) for problem, row in table.items()}
+    return {p: row[setting] / best[p] for p, row in table.items() if setting in row and not math.isnan(best[p])}
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -54,7 +52,11 @@ def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def by_problem(errors: Errors, settings: Sequence[str]) -> Mapping[str, list[float]]:
-    """The geometric means over seeds: by problem one value for each setting, NaN where there is no run."""
-    problems = dict.fromkeys(problem for problem, _ in errors)
-    return {p: [geometric_mean(errors[p, s]) if (p, s) in errors else math.nan for s in settings] for p in problems}
+def means(errors: Errors, settings: Iterable[str]) -> Mapping[str, dict[str, float]]:
+    """By problem the geometric mean over the seeds for each setting that has runs."""
+    result: dict[str, dict[str, float]] = {problem: {} for problem, _ in errors}
+    for setting in settings:
+        for problem, row in result.items():
+            if (problem, setting) in errors:
+                row[setting] = geometric_mean(errors[problem, setting])
+    return result

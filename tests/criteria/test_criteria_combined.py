@@ -11,7 +11,7 @@ from pinnlab.errors import ConfigurationError
 
 
 def test_any_ends_with_the_first_and_names_it():
-    criterion = Any([FixedSteps(30), LossPlateau(window=20), TimeBudget(0.4)])
+    criterion = Any([FixedSteps(30), LossPlateau(window=20, tolerance=1e-2), TimeBudget(0.4)])
     assert criterion.reason.count(" or ") == 2
     assert decided(criterion, progress(np.ones(100))) == 29
     assert criterion.reason.startswith("loss plateau")
@@ -23,7 +23,7 @@ def test_any_ends_with_the_first_and_names_it():
 
 
 def test_all_ends_with_the_last_and_names_all():
-    criterion = All([FixedSteps(30), LossPlateau(window=20)])
+    criterion = All([FixedSteps(30), LossPlateau(window=20, tolerance=1e-2)])
     assert decided(criterion, progress(np.ones(100))) == 30
     assert criterion.reason == (
         "fixed steps: 30 of 30 steps made and loss plateau: relative improvement 0 < 0.01 over 20 steps"
@@ -34,14 +34,14 @@ def test_all_ends_with_the_last_and_names_all():
 def test_all_has_to_agree_at_the_same_step():
     # The loss falls in steps 50 to 100: there the plateau of step 29 on is over before 60 steps are made.
     losses = np.exp(-np.clip(np.arange(200) - 50, 0, 50))
-    assert decided(LossPlateau(window=20), progress(losses)) == 29
-    assert decided(All([FixedSteps(60), LossPlateau(window=20)]), progress(losses)) > 100
+    assert decided(LossPlateau(window=20, tolerance=1e-2), progress(losses)) == 29
+    assert decided(All([FixedSteps(60), LossPlateau(window=20, tolerance=1e-2)]), progress(losses)) > 100
 
 
 @pytest.mark.parametrize("kind", [Any, All])
 def test_every_member_sees_every_step(kind):
-    members = [FixedSteps(500), RelativeImprovement(patience=50), LossPlateau(window=20)]
-    alone = [FixedSteps(500), RelativeImprovement(patience=50), LossPlateau(window=20)]
+    members = [FixedSteps(500), RelativeImprovement(patience=50), LossPlateau(window=20, tolerance=1e-2)]
+    alone = [FixedSteps(500), RelativeImprovement(patience=50), LossPlateau(window=20, tolerance=1e-2)]
     together = kind(members)
     for record in itertools.islice(progress(np.ones(100)), 40):
         together.update(record)
@@ -51,8 +51,8 @@ def test_every_member_sees_every_step(kind):
 
 
 def test_at_least_looks_on_but_does_not_decide():
-    assert decided(AtLeast(25, LossPlateau(window=20)), progress(np.ones(100))) == 29
-    criterion = AtLeast(40, LossPlateau(window=20))
+    assert decided(AtLeast(25, LossPlateau(window=20, tolerance=1e-2)), progress(np.ones(100))) == 29
+    criterion = AtLeast(40, LossPlateau(window=20, tolerance=1e-2))
     assert decided(criterion, progress(np.ones(100))) == 40
     assert criterion.reason == "loss plateau: relative improvement 0 < 0.01 over 20 steps"
     assert criterion.value == 0.0

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from watching import decided, progress, series
+from watching import PATIENT, decided, progress, series
 
 from pinnlab.criteria import LossPlateau, PercentileFlatness, Progress, RelativeImprovement, plateau
 from pinnlab.errors import ConfigurationError
 
-KINDS = [LossPlateau, PercentileFlatness, RelativeImprovement]
+KINDS = [PATIENT, PercentileFlatness, RelativeImprovement]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -20,7 +20,7 @@ def test_decides_soon_after_the_knee(kind, knee, scatter, seed):
     # A step is worth about 0.7 % (0.2 %) of the loss before the knee and nothing after it.
     found = decided(kind(), progress(series(knee, scatter, seed=seed)))
     # Early stopping compares with the best of all losses, so it sees less of the noise than a window does.
-    earliest = {LossPlateau: knee + 100, PercentileFlatness: knee + 100, RelativeImprovement: knee}[kind]
+    earliest = {PATIENT: knee + 100, PercentileFlatness: knee + 100, RelativeImprovement: knee}[kind]
     assert earliest <= found <= knee + 1200
 
 
@@ -29,18 +29,18 @@ def test_noise_does_not_end_a_phase_that_still_improves(seed):
     # Single estimates miss the 4 % from half to half now and then; the criterion does not rely on one.
     slow = series(6000, scatter=0.1, floor=1e-1, length=6000, seed=seed)
     assert min(plateau(slow[k : k + 200].tolist()) for k in range(5800)) < 1e-2
-    assert decided(LossPlateau(), progress(slow)) is None
+    assert decided(PATIENT(), progress(slow)) is None
 
 
 def test_a_growing_loss_is_no_improvement():
     growing = np.exp(np.arange(100) / 10)
-    assert decided(LossPlateau(window=20), progress(growing)) == 29
+    assert decided(LossPlateau(window=20, tolerance=1e-2), progress(growing)) == 29
     assert decided(RelativeImprovement(patience=20), progress(growing)) == 21
     assert decided(PercentileFlatness(window=20, flatness=0.99), progress(growing)) == 20
 
 
 def test_plateau_at_zero_and_below():
-    assert decided(LossPlateau(window=20), progress(np.zeros(100))) == 29
+    assert decided(LossPlateau(window=20, tolerance=1e-2), progress(np.zeros(100))) == 29
     energies = [Progress(k, k, -1 - k / (k + 1)) for k in range(1, 2000)]
     assert decided(LossPlateau(window=20, tolerance=1e-3), energies) is not None
     assert decided(RelativeImprovement(patience=20, tolerance=1e-3), energies) is not None
@@ -53,7 +53,11 @@ def test_minimum_steps():
 
 @pytest.mark.parametrize(
     ("criterion", "needs"),
-    [(LossPlateau(window=20), 29), (PercentileFlatness(window=20), 20), (RelativeImprovement(patience=20), 21)],
+    [
+        (LossPlateau(window=20, tolerance=1e-2), 29),
+        (PercentileFlatness(window=20), 20),
+        (RelativeImprovement(patience=20), 21),
+    ],
     ids=lambda case: type(case).__name__,
 )
 def test_one_nan_starts_the_window_again(criterion, needs):
@@ -63,9 +67,9 @@ def test_one_nan_starts_the_window_again(criterion, needs):
 
 def test_medians_are_computed_twenty_times_per_window():
     # Of 200 losses every tenth counts: decided where 100 steps have been seen to be flat, both ends included.
-    assert decided(LossPlateau(), progress(np.ones(1000))) == 300
+    assert decided(PATIENT(), progress(np.ones(1000))) == 300
     falling = np.exp(-np.arange(1000) / 100)
-    criterion = LossPlateau()
+    criterion = PATIENT()
     values = set()
     for record in progress(falling):
         criterion.update(record)
@@ -74,7 +78,7 @@ def test_medians_are_computed_twenty_times_per_window():
 
 
 def test_an_answer_stands_until_the_next_measurement():
-    criterion = LossPlateau()
+    criterion = PATIENT()
     answers = [criterion.update(record) for record in progress(np.ones(320))]
     assert answers == [False] * 299 + [True] * 21
 
@@ -104,7 +108,11 @@ def test_relative_improvement_only_looks_at_the_best():
 
 
 def test_reasons_name_the_values():
-    loss, flat, best = LossPlateau(window=20), PercentileFlatness(window=20), RelativeImprovement(patience=20)
+    loss, flat, best = (
+        LossPlateau(window=20, tolerance=1e-2),
+        PercentileFlatness(window=20),
+        RelativeImprovement(patience=20),
+    )
     assert "fewer than 20" in loss.reason
     assert "fewer than 20" in flat.reason
     assert "no finite loss" in best.reason
@@ -116,7 +124,7 @@ def test_reasons_name_the_values():
     assert flat.reason.startswith("percentile flatness: (p95 - p5) / p95 0 < 0.5 and change of log(loss) ")
     assert flat.reason.endswith(" > -0.05 over 20 steps")
     falling = np.exp(-np.arange(40.0))
-    improving, steep = LossPlateau(window=20), PercentileFlatness(window=20)
+    improving, steep = LossPlateau(window=20, tolerance=1e-2), PercentileFlatness(window=20)
     assert decided(improving, progress(falling)) is decided(steep, progress(falling)) is None
     assert "relative improvement 1 >= 0.01" in improving.reason
     assert "change of log(loss) -20 <= -0.05" in steep.reason

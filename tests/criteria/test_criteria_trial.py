@@ -31,14 +31,14 @@ def test_it_only_calls_for_a_trial():
 def test_the_first_trial_is_due_when_the_window_is_full_and_it_is_proposed():
     assert decided(TrialStep(window=20), falling()) == 20
     assert decided(TrialStep(window=20, propose=FixedSteps(50)), falling()) == 50
-    assert decided(TrialStep(window=200, propose=LossPlateau(window=20)), progress(np.ones(300))) == 200
+    assert decided(TrialStep(window=200, propose=LossPlateau(window=20, tolerance=1e-2)), progress(np.ones(300))) == 200
 
 
 def test_a_proposal_stands_until_the_trial():
     # A plateau up to step 40, then the loss falls; the window of the trial is full only at step 60.
     losses = np.exp(-np.clip(np.arange(100) - 40, 0, None) / 5)
-    assert decided(LossPlateau(window=20), list(progress(losses))[50:]) is None
-    assert decided(TrialStep(window=60, propose=LossPlateau(window=20)), progress(losses)) == 60
+    assert decided(LossPlateau(window=20, tolerance=1e-2), list(progress(losses))[50:]) is None
+    assert decided(TrialStep(window=60, propose=LossPlateau(window=20, tolerance=1e-2)), progress(losses)) == 60
 
 
 @pytest.mark.parametrize("window", [20, 21])
@@ -83,18 +83,18 @@ def test_a_trial_that_ends_with_no_number_is_undone(after):
     assert criterion.judge(1.0, 0.0, 60)
 
 
-def test_after_an_undone_trial_the_next_one_waits_for_its_share():
-    criterion = TrialStep(window=20, evaluations=60, share=0.05)
-    assert decided(criterion, falling()) == 20
+def test_after_an_undone_trial_the_next_one_waits_until_the_phase_is_twice_as_long():
+    criterion = TrialStep(window=100, evaluations=60)
+    assert decided(criterion, falling()) == 100
     assert not criterion.judge(1.0, 1.0, 70)
-    # 70 lost, 60 to come: 5 % of 2,600 evaluations, of which 2,530 are steps.
-    assert decided(criterion, falling(21, lost=70)) == 2530
+    # 200 evaluations, of which 70 are lost, are 130 steps.
+    assert decided(criterion, falling(101, lost=70)) == 200 - 70
     assert not criterion.judge(1.0, 1.0, 62)
-    assert decided(criterion, falling(2531, lost=132)) == (70 + 62 + 60) * 20 - 132
+    assert decided(criterion, falling(131, lost=132)) == 400 - 132
 
 
 def test_evaluations_lost_do_not_slow_the_present_optimizer_down():
-    criterion = TrialStep(window=20, share=100.0)
+    criterion = TrialStep(window=20, backoff=1.0)
     assert decided(criterion, falling()) == 20
     assert not criterion.judge(1.0, 1.0, 60)
     for record, _ in zip(falling(21, lost=60), range(10), strict=False):
@@ -104,8 +104,8 @@ def test_evaluations_lost_do_not_slow_the_present_optimizer_down():
 
 
 def test_after_an_undone_trial_it_has_to_be_proposed_anew():
-    propose = LossPlateau(window=20)
-    criterion = TrialStep(window=20, propose=propose, share=100.0)
+    propose = LossPlateau(window=20, tolerance=1e-2)
+    criterion = TrialStep(window=20, propose=propose, backoff=1.0)
     records = list(progress(np.ones(200)))
     assert decided(criterion, records) == 29
     assert not criterion.judge(1.0, 1.0, 60)
@@ -123,7 +123,7 @@ def test_a_kept_trial_leaves_the_proposal_alone():
 
 
 def test_a_loss_that_is_not_finite_starts_the_window_again_but_not_the_account():
-    criterion = TrialStep(window=20, share=0.5)
+    criterion = TrialStep(window=20, backoff=1.5)
     decided(criterion, falling())
     criterion.judge(1.0, 1.0, 60)
     assert decided(criterion, progress([1.0] * 19 + [math.nan] + [1.0] * 19)) is None
@@ -146,7 +146,7 @@ def test_state_survives_a_trial():
         (lambda: TrialStep(evaluations=0), "evaluations"),
         (lambda: TrialStep(margin=0.0), "margin"),
         (lambda: TrialStep(window=3), "window"),
-        (lambda: TrialStep(share=-0.1), "share"),
+        (lambda: TrialStep(backoff=0.9), "backoff"),
         (lambda: TrialStep(propose=TrialStep()), "propose"),
     ],
 )

@@ -1,0 +1,107 @@
+"""Studies: which runs are made, what is written, and that a study that was cut off goes on."""
+
+import csv
+
+import pytest
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.studies import switching
+from pinnlab.studies.command import STUDIES, run_study_command
+from pinnlab.studies.runner import KEY, Study, append_row, merged, read_rows, run_study, train
+
+COLUMNS = ("relative_l2", "evaluations")
+TINY = {
+    "data": {"points": {"pde": 16, "boundary": 2}, "evaluation_points": 50},
+    "model": {
+        "network": {"init_args": {"hidden": [4]}},
+        "compile": False,
+        "phases": [{"optimizer": {"class_path": "Adam", "init_args": {"lr": 1e-3}}, "steps": 3}],
+    },
+}
+
+
+def measure(summary):
+    return {"relative_l2": summary["relative_l2"]["u"], "evaluations": summary["evaluations"]}
+
+
+def tiny_study(**settings):
+    settings = settings or {"three": {}, "two": {"trainer": {"max_steps": 2}}}
+    return Study("tiny", {"poisson1d": ("poisson1d", TINY)}, settings, COLUMNS, measure, seeds=(0, 1))
+
+
+def test_merging_goes_into_mappings_and_replaces_the_rest():
+    first = {"a": {"b": [1, 2], "c": 1}, "d": 3}
+    second = {"a": {"b": [4]}, "e": {"f": 5}}
+    result = merged(first, second)
+    assert result == {"a": {"b": [4], "c": 1}, "d": 3, "e": {"f": 5}}
+    result["a"]["b"].append(6)
+    result["e"]["f"] = 7
+    assert second == {"a": {"b": [4]}, "e": {"f": 5}}
+    assert first == {"a": {"b": [1, 2], "c": 1}, "d": 3}
+
+
+def test_a_setting_reaches_the_run_and_seeds_differ():
+    study = tiny_study()
+    assert train(study.config("poisson1d", "three", 0))["evaluations"] == 3
+    two = train(study.config("poisson1d", "two", 0))
+    assert two["evaluations"] == 2
+    assert two["points"] == {"pde": 16, "boundary": 2}
+    assert two["loss"] != train(study.config("poisson1d", "two", 1))["loss"]
+
+
+def test_a_study_that_was_cut_off_goes_on(tmp_path):
+    path, lines = tmp_path / "new" / "tiny.csv", []
+    study = tiny_study()
+    run_study(study.restricted([], ["two"], [0]), path, report=lines.append)
+    first = read_rows(path)
+    assert [tuple(row[key] for key in KEY) for row in first] == [("poisson1d", "two", "0")]
+    assert (first[0]["status"], first[0]["evaluations"]) == ("done", "2")
+    run_study(study, path, workers=2, report=lines.append)
+    rows = read_rows(path)
+    assert rows[0] == first[0]
+    assert {tuple(row[key] for key in KEY) for row in rows} == {tuple(map(str, case)) for case in study.cases()}
+    run_study(study, path, report=lines.append)
+    assert read_rows(path) == rows
+    assert lines[-1] == "tiny: 0 of 4 runs to make"
+
+
+def test_a_run_that_fails_is_a_result(tmp_path):
+    path = tmp_path / "tiny.csv"
+    broken = {"model": {"network": {"init_args": {"hidden": [0]}}}}
+    run_study(tiny_study(broken=broken, two={"trainer": {"max_steps": 2}}), path, report=str)
+    status = {row["setting"]: row["status"] for row in read_rows(path)}
+    assert status["two"] == "done"
+    assert status["broken"].startswith("ConfigurationError: ") or "hidden" in status["broken"]
+    assert "\n" not in status["broken"]
+
+
+def test_other_columns_are_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    append_row(path, ("a", "b"), {"a": 1})
+    append_row(path, ("a", "b"), {"a": 2, "b": 3})
+    with path.open() as file:
+        assert list(csv.reader(file)) == [["a", "b"], ["1", ""], ["2", "3"]]
+    with pytest.raises(ConfigurationError, match="other columns than a, c"):
+        append_row(path, ("a", "c"), {"a": 1})
+
+
+@pytest.mark.parametrize("study", [module.STUDY for module in STUDIES.values()], ids=list(STUDIES))
+def test_every_run_of_a_shipped_study_has_a_recipe(study):
+    for problem, setting, seed in study.cases():
+        config = study.config(problem, setting, seed)
+        assert config["seed_everything"] == seed
+        assert config["trainer"]["logger"] is False
+    assert len(study.seeds) >= 3
+
+
+def test_names_are_checked(capsys, tmp_path):
+    with pytest.raises(ConfigurationError, match="did you mean 'burgers'"):
+        switching.STUDY.restricted(["burger"], [], [])
+    for arguments, word in [
+        (["switchin"], "did you mean 'switching'"),
+        (["switching", "--settings", "fixed"], "name in --settings"),
+        (["switching", "--workers", "0"], "--workers"),
+        (["switching", "--report"], "there are no runs"),
+    ]:
+        assert run_study_command([*arguments, "--folder", str(tmp_path)]) == 2
+        assert word in capsys.readouterr().err
