@@ -57,7 +57,7 @@ def refuse(monkeypatch):
 
 
 def proposing(**options):
-    return TrialStep(**{"window": 4, "evaluations": 5, "share": 1.0, "margin": 1e-9, **options})
+    return TrialStep(**{"window": 4, "evaluations": 5, "backoff": 1.0, "margin": 1e-9, **options})
 
 
 def same(one, other):

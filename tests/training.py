@@ -68,7 +68,7 @@ class Picky(torch.optim.SGD):
 
 def trials():
     """Adam tries L-BFGS in vain; L-BFGS tries SSBroyden, and that is kept."""
-    rarely, gladly = (TrialStep(window=4, evaluations=8, share=1.0, margin=margin) for margin in (1e9, 1e-9))
+    rarely, gladly = (TrialStep(window=4, evaluations=8, backoff=1.0, margin=margin) for margin in (1e9, 1e-9))
     return [
         Phase(ADAM, steps=12, until=rarely),
         Phase(QUASI_NEWTON, until=gladly),
