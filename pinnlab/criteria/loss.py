@@ -18,9 +18,9 @@ class LossPlateau(Series):
     computed twenty times per window.
 
     Args:
-        window: steps to look at. 150 averages the oscillations of Adam over 75 steps on each side; an L-BFGS
-            step does ten iterations, so 15 looks equally far there.
-        tolerance: relative improvement from half to half that is too small to go on for. 0.3 in 75 steps of Adam
+        window: steps to look at. 100 averages the oscillations of Adam over 50 steps on each side; an L-BFGS
+            step does ten iterations, so 10 looks equally far there.
+        tolerance: relative improvement from half to half that is too small to go on for. 0.2 in 50 steps of Adam
             is what the comparison of criteria recommends for leaving it (docs/studies/switching.md). To wait for a
             real plateau take a window of 200 and 1e-2: with noise of 10 % a gain of 4 % is still seen.
         minimum_steps: steps to make in any case. 0, because the window has to be full anyway; set it where
@@ -30,7 +30,7 @@ class LossPlateau(Series):
         ConfigurationError: when a value is out of its range.
     """
 
-    def __init__(self, window: int = 150, tolerance: float = 0.3, minimum_steps: int = 0) -> None:
+    def __init__(self, window: int = 100, tolerance: float = 0.2, minimum_steps: int = 0) -> None:
         check_at_least("window", window, 4)
         check_at_least("minimum_steps", minimum_steps, 0)
         check_positive("tolerance", tolerance)

@@ -51,10 +51,12 @@ def _criterion(name: str, **options: Any) -> Config:
     return phases({"class_path": name, "init_args": options})
 
 
+LATE: Config = {"class_path": "LossPlateau", "init_args": {"window": 150, "tolerance": 0.3}}
+
 SETTINGS: Mapping[str, Config] = {
     **{f"{FIXED}{steps}": phases(None, steps) for steps in FIXED_STEPS},
     "loss_plateau": _criterion("LossPlateau"),
-    "loss_plateau_early": _criterion("LossPlateau", window=100, tolerance=0.2),
+    "loss_plateau_late": _criterion("LossPlateau", window=150, tolerance=0.3),
     "loss_plateau_flat": _criterion("LossPlateau", window=200, tolerance=1e-2),
     "percentile_flatness": _criterion("PercentileFlatness"),
     "relative_improvement": _criterion("RelativeImprovement"),
@@ -62,7 +64,7 @@ SETTINGS: Mapping[str, Config] = {
     "gradient_alignment": _criterion("GradientAlignment"),
     "signal_to_noise": _criterion("SignalToNoise"),
     "trial_step": _criterion("TrialStep"),
-    "trial_on_plateau": _criterion("TrialStep", propose={"class_path": "LossPlateau"}),
+    "trial_on_plateau": _criterion("TrialStep", propose=LATE),
     "trial_hasty": _criterion("TrialStep", propose={"class_path": "FixedSteps", "init_args": {"steps": 10}}, window=20),
 }
 
