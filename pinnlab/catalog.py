@@ -19,6 +19,8 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "optimizers": ("pinnlab.optimizers", "torch.optim.Optimizer"),
         "dampings": ("pinnlab.optimizers", "pinnlab.optimizers.damping.Damping"),
         "criteria": ("pinnlab.criteria", "pinnlab.criteria.Criterion"),
+        "weight rules": ("pinnlab.balancing", "pinnlab.balancing.WeightRule"),
+        "growth rules": ("pinnlab.batch_growth", "pinnlab.batch_growth.GrowthRule"),
         "callbacks": ("pinnlab.callbacks", "lightning.pytorch.Callback"),
     }
 )
@@ -64,6 +66,7 @@ _CLASS_KEYS = (
     "sampler",
     "logger",
     "damping",
+    "rule",
 )
 
 

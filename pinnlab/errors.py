@@ -33,6 +33,7 @@ class StopReason(str, Enum):
     ROLLED_BACK = "the run went back to the phase before"
     DIVERGED = "the loss blew up again after the allowed number of rollbacks"
     BUDGET = "the budget of evaluations was spent"
+    POINTS = "the budget of points was spent"
     TRAINER = "the trainer's limit was reached"
     INTERRUPTED = "the run was interrupted"
 

@@ -60,6 +60,7 @@ class LossGradients:
         batch: this rank's rows of each condition.
 
     Attributes:
+        batch: the rows.
         evaluations: of the loss with its gradient, on all of the batch, made so far.
     """
 
@@ -71,7 +72,7 @@ class LossGradients:
         batch: Batch,
     ) -> None:
         self._weighted_loss, self._parameters, self._weights = weighted_loss, parameters, weights
-        self._batch = batch
+        self.batch = batch
         self.evaluations = 0
 
     @property
@@ -90,9 +91,9 @@ class LossGradients:
         One evaluation per condition: a compiled loss is one graph of all conditions.
         """
         self.evaluations += self.conditions
-        counts = row_counts(self._batch, self._weights)
+        counts = row_counts(self.batch, self._weights)
         single = torch.diag(self._weights).unbind()
-        return torch.stack([self._on(self._batch, weights, counts) for weights in single])
+        return torch.stack([self._on(self.batch, weights, counts) for weights in single])
 
     def by_chunk(self, chunks: int) -> Tensor:
         """The gradients `(chunks, n)` on equal parts of the points; one evaluation in all.
@@ -111,7 +112,7 @@ class LossGradients:
         # A compiled loss has one graph for all numbers of points, but only for rows with the usual strides; a single
         # row with others counts as contiguous, hence a copy.
         copied = functools.partial(torch.clone, memory_format=torch.contiguous_format)
-        parts = [{name: copied(rows[k::chunks]) for name, rows in self._batch.items()} for k in range(chunks)]
+        parts = [{name: copied(rows[k::chunks]) for name, rows in self.batch.items()} for k in range(chunks)]
         lengths = [[len(rows) for rows in part.values()] for part in parts]
         counts = distributed.all_sum(self._weights.new_tensor(lengths))
         present = [(part, count) for part, count in zip(parts, counts, strict=True) if count.any()]

@@ -233,7 +233,7 @@ class Linearization:
             self._keep()
         if self._values is None:
             self._passes[0] += 1
-            residuals = self._functions.system.residuals(self._batch, self._named())
+            residuals = self._functions.system.residuals(self._batch, self._named(), enhanced=True)
             parts = [root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)]
             self._values = torch.cat(parts)
         return self._scaled(distributed.gather(self._values))

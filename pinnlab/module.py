@@ -14,16 +14,18 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from pinnlab import distributed
-from pinnlab.assembly import build_network, check_periodicity, loss_weights
+from pinnlab.assembly import LossWeights, build_network, check_periodicity, enhancements, loss_weights
 from pinnlab.compilation import should_compile
 from pinnlab.compiled_loss import CompiledLoss
+from pinnlab.enhancement import Enhancement
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.gradients import LossGradients
 from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
-from pinnlab.phases import DTYPES, Phase, default_phases, use_dtype, with_ends
+from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
+from pinnlab.points import PointCount, rows_of_all_ranks
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.switching import OptimizerPhases
@@ -60,6 +62,9 @@ class PINN(L.LightningModule):
             unknowns, such as `functools.partial(MLP, hidden=(30, 30))`. Default: `MLP` with its defaults.
         phases: the optimizers, one after the other. Default: Adam, then L-BFGS (`default_phases`).
         weights: factors of single conditions in the loss, by name; the others keep the problem's.
+        enhance: derivatives of residuals that are in the loss too, as `{"pde": ["x", "t"]}`; see `Enhancement`. The
+            other conditions keep the problem's; an empty list leaves them out. Held-out residuals are without.
+        enhance_weight: the factor of the squares of those derivatives, relative to the squared residual.
         scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
         compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it.
@@ -67,10 +72,8 @@ class PINN(L.LightningModule):
         seed: of the network's initial weights.
 
     Raises:
-        ConfigurationError: an option is none of the possible ones, or a weight names no condition.
+        ConfigurationError: an option is none of the possible ones, or a weight or enhancement names no condition.
     """
-
-    loss_weights: Tensor
 
     def __init__(
         self,
@@ -78,6 +81,8 @@ class PINN(L.LightningModule):
         network: Callable[[int, int], nn.Module] | nn.Module | None = None,
         phases: Sequence[Phase] | None = None,
         weights: dict[str, float] | None = None,
+        enhance: dict[str, list[str]] | None = None,
+        enhance_weight: float = Enhancement.weight,
         scale_inputs: bool = True,
         engine: str = "auto",
         compile: bool | str = "auto",
@@ -91,14 +96,13 @@ class PINN(L.LightningModule):
         self.phases = with_ends(default_phases() if phases is None else phases)
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
-        self.phase = 0
-        self.evaluations = 0
+        self.phase, self.evaluations = 0, 0
         self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
-        self.register_buffer("loss_weights", loss_weights(problem, weights))
+        self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
         check_periodicity(problem, self.trial)
-        self.system = ResidualSystem(problem, self.trial, engine)
+        self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
         self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
         self._compile, self._compiles = compile, False
@@ -110,6 +114,7 @@ class PINN(L.LightningModule):
         self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
         self._tensors: dict[str, Tensor] = {}
         self._counts: dict[tuple[int, ...], Tensor] = {}
+        self._points = PointCount()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; the one that Lightning sets 44 times a step is not looked at for being a parameter.
@@ -124,6 +129,11 @@ class PINN(L.LightningModule):
     def forward(self, points: Tensor) -> Tensor:
         """The unknowns at `(n, d)` points, `(n, m)`."""
         return self.trial(points)
+
+    @property
+    def loss_weights(self) -> Tensor:
+        """The factors `(conditions,)` of the conditions in the loss, as they stand; see `LossWeights`."""
+        return self.weights.used
 
     # ------------------------------------------------------------------------------ set-up
 
@@ -165,6 +175,7 @@ class PINN(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
         self._batch = batch
+        self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
         if version != self._seen_version:
             self._seen_version = version
@@ -218,10 +229,11 @@ class PINN(L.LightningModule):
             return None
         return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.cursor)
 
-    def loss_gradients(self) -> LossGradients:
-        """The gradients of the loss on the present batch, in parts, for criteria; computed when asked for."""
+    def loss_gradients(self, weights: Tensor | None = None) -> LossGradients:
+        """The gradients of the loss on the present batch, in parts, computed when asked for; or with other weights."""
         tensors = self._tensors or self.trial.tensors()
-        return LossGradients(self._weighted_loss, tensors, self.loss_weights, self._batch)
+        chosen = self.loss_weights if weights is None else weights.to(self.loss_weights)
+        return LossGradients(self._weighted_loss, tensors, chosen, self._batch)
 
     def configure_gradient_clipping(
         self,
@@ -244,11 +256,18 @@ class PINN(L.LightningModule):
                     **{f"coefficient/{k}": v.detach() for k, v in self.system.coefficient_values().items()},
                     "training/gradient_norm": self.gradient_norm(),
                     "training/evaluations": float(self.evaluations),
+                    "training/points_seen": float(self.points_seen),
+                    "training/batch_size": float(self._points.largest),
                     "training/phase": float(self.phase + 1),
                     **({} if until is None or until.value is None else {"training/criterion": until.value}),
                 },
                 batch_size=1,
             )
+
+    @property
+    def points_seen(self) -> int:
+        """Points of all conditions and ranks, counted at every evaluation: progress that batches of any size share."""
+        return self._points.seen(self.evaluations)
 
     def current_loss(self) -> float:
         """The global loss at the last evaluation that the optimizer kept; NaN before the first."""
@@ -262,12 +281,12 @@ class PINN(L.LightningModule):
         return _unwrapped(self.trainer.optimizers[0])
 
     def objective_version(self) -> int:
-        """Counts changes of the points; the loss before and after one cannot be compared."""
+        """Counts changes of points and weights; the loss before and after one cannot be compared."""
         store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
-        return 0 if store is None else int(store.version)
+        return self.weights.version + (0 if store is None else int(store.version + store.reweighed))
 
     def loss_terms(self) -> dict[str, float]:
-        """The last evaluation's loss and the mean square of each condition."""
+        """The last evaluation's loss and the mean square of each condition, weighted and enhanced as in the loss."""
         if self._last is None:
             return {}
         loss, sums, counts = self._last
@@ -325,6 +344,7 @@ class PINN(L.LightningModule):
         checkpoint["pinnlab"] = {
             "problem": self.problem.name,
             "evaluations": self.evaluations,
+            "points_seen": self.points_seen,
             "seen_version": self._seen_version,
         }
 
@@ -344,11 +364,12 @@ class PINN(L.LightningModule):
                     f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
                     f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"
                 )
-        self.evaluations = saved["evaluations"]
-        self._seen_version = saved["seen_version"]
+        self.evaluations, self._seen_version = saved["evaluations"], saved["seen_version"]
+        self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         # Training goes on in the dtype of the phase, and takes the weights in it; to look at them the own one will do.
         resumes = self._trainer is not None and self._trainer.training
-        use_dtype(self, checkpoint["state_dict"]["loss_weights"].dtype if resumes else self.own_dtype)
+        parameter = next(name for name, _ in self.named_parameters())
+        use_dtype(self, checkpoint["state_dict"][parameter].dtype if resumes else self.own_dtype)
 
     # ----------------------------------------------------------------------------- details
 

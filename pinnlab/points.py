@@ -32,7 +32,11 @@ class PointStore:
         overlap: the share of a mini-batch's rows that the next one has too, while `overlapping` is set.
 
     Attributes:
-        rows: `(n, d + k)` points and extras of each condition, in `dtype` on `device`.
+        rows: `(n, d + k)` points and extras of each condition, in `dtype` on `device`; with one more column, the
+            points' weights, for the conditions in `weighed`.
+        weighed: the conditions whose points have weights; see `weigh`.
+        reweighed: counts changes of the points' weights. They change the objective, but not the passes over the points.
+        batch_size: as above; `resize_batches` changes it.
         full_batch: every step takes all points, whatever `batch_size` says.
         overlapping: successive mini-batches share rows, as multi-batch quasi-Newton methods need.
 
@@ -59,6 +63,9 @@ class PointStore:
         self.batch_size, self.dtype, self.device = batch_size, dtype, torch.device(device)
         self.overlap, self.overlapping, self.full_batch = overlap, False, False
         self.version, self.counter, self.cursor = 0, 0, 0
+        self._origin = 0  # where the passes over the points begin; see `resize_batches`
+        self.weighed: set[str] = set()
+        self.reweighed = 0
         self.rows: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
@@ -89,11 +96,59 @@ class PointStore:
         """The points `(n, d)` of a condition, of all ranks."""
         return self.rows[name][:, : len(self.problem.coordinates)]
 
-    def replace(self, points: Mapping[str, Tensor]) -> None:
-        """Gives conditions new points `(n, d)`: a change of the objective."""
+    def replace(self, points: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None) -> None:
+        """Gives conditions new points `(n, d)`: a change of the objective.
+
+        Args:
+            points: the new points.
+            kept: for a condition the numbers of those of its rows that stay, before the new ones, just as they are;
+                default: none.
+        """
         for name, new in points.items():
+            rows = self._exact[name]
             self._put(name, new)
+            if kept is not None and name in kept:
+                self._exact[name] = torch.cat([rows[kept[name]], self._exact[name]])
+                self.rows[name] = self._exact[name].to(self.device, self.dtype)
         self.version += 1
+
+    def weigh(self, name: str) -> None:
+        """Gives the points of a condition weights, at first all 1; does nothing to one whose points have them already.
+
+        A weight is a column of its point's row, so it goes where the point goes: to a rank, into a shuffled mini-batch,
+        into a checkpoint. Points that stay when others are replaced keep theirs; new ones begin with the mean of the
+        weights before, which keeps the scale of the loss.
+
+        Args:
+            name: the condition.
+        """
+        if name not in self.weighed:
+            self.weighed.add(name)
+            rows = self._exact[name]
+            self._exact[name] = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
+            self.to(self.dtype)
+
+    def point_weights(self, name: str) -> Tensor:
+        """The weights `(n,)` of a condition's points, of all ranks, in float64 on the CPU; 1 where it has none."""
+        rows = self._exact[name]
+        return rows[:, -1].clone() if name in self.weighed else rows.new_ones(len(rows))
+
+    def set_point_weights(self, name: str, weights: Tensor) -> None:
+        """Changes the weights of a condition's points: a change of the objective.
+
+        Args:
+            name: the condition, one with weights.
+            weights: `(n,)`, in the order of the rows.
+
+        Raises:
+            ConfigurationError: the condition's points have no weights.
+        """
+        if name not in self.weighed:
+            raise ConfigurationError(f"condition {name!r}: its points have no weights; call weigh first")
+        own = self._exact[name][:, :-1]
+        self._exact[name] = torch.cat([own, weights.to(own)[:, None]], 1)
+        self.reweighed += 1
+        self.to(self.dtype)
 
     def redraw(self, counts: int | Mapping[str, int]) -> None:
         """Gives conditions other numbers of points, drawn anew from their designs: a change of the objective.
@@ -103,6 +158,26 @@ class PointStore:
         """
         wanted = dict.fromkeys(sampled_conditions(self.problem), counts) if isinstance(counts, int) else counts
         self.replace({name: self.draw(name, count) for name, count in wanted.items()})
+
+    def resize_batches(self, size: int | None) -> None:
+        """Gives batches another size from the next step on, which begins a new pass; no change of the objective.
+
+        Args:
+            size: points of a condition per step; None, or as many as the largest condition has, for all of them.
+
+        Raises:
+            ConfigurationError: it is below 1.
+        """
+        _check_size(size)
+        self.batch_size = None if size is None or size >= max(map(len, self.rows.values())) else size
+        # One number is left out: the next batch shares no rows with the last one, and must not be taken for its
+        # neighbour. Passes are numbered from here on, which no pass before was: there are no more of them than batches.
+        self.cursor += 1
+        self._origin = self.cursor
+
+    def batch_sizes(self) -> dict[str, int]:
+        """How many rows of each condition the batches have at the moment, of all ranks."""
+        return {name: self._size(rows) for name, rows in self.rows.items()}
 
     def to(self, dtype: torch.dtype) -> None:
         """Hands out the same points in another precision: rounded to float32, and exactly as drawn in float64."""
@@ -130,7 +205,7 @@ class PointStore:
             This rank's share of the rows shared with the batch before, and of those shared with the batch after;
             None when all batches are alike, because none of the conditions has more rows than `batch_size`.
         """
-        sizes = {name: self._size(rows) for name, rows in self.rows.items()}
+        sizes = self.batch_sizes()
         if not self.overlapping or all(size == len(self.rows[name]) for name, size in sizes.items()):
             return None
         before, after = {}, {}
@@ -146,20 +221,26 @@ class PointStore:
         return {
             "problem": self.problem.name,
             "rows": {name: rows.clone() for name, rows in self._exact.items()},
+            "weighed": sorted(self.weighed),
             "version": self.version,
+            "reweighed": self.reweighed,
             "counter": self.counter,
             "cursor": self.cursor,
+            "origin": self._origin,
+            "batch_size": self.batch_size,
             "seed": self.seed,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues from `state_dict`.
+        """Continues from `state_dict`, with its size of batches.
 
         Raises:
             ConfigurationError: the points belong to another problem.
         """
-        shapes = {name: rows.shape[-1] for name, rows in state["rows"].items()}
-        if state["problem"] != self.problem.name or shapes != {n: r.shape[-1] for n, r in self.rows.items()}:
+        weighed = set(state.get("weighed", ()))
+        shapes = {name: rows.shape[-1] - (name in weighed) for name, rows in state["rows"].items()}
+        own = {name: rows.shape[-1] - (name in self.weighed) for name, rows in self.rows.items()}
+        if state["problem"] != self.problem.name or shapes != own:
             raise ConfigurationError(
                 f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
                 f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
@@ -167,7 +248,9 @@ class PointStore:
         self._exact = {name: rows.to("cpu", torch.float64, copy=True) for name, rows in state["rows"].items()}
         self.to(self.dtype)
         self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
-        self.seed = state["seed"]
+        self.weighed, self.reweighed = weighed, state.get("reweighed", 0)
+        self.seed, self._origin = state["seed"], state.get("origin", 0)
+        self.batch_size = state.get("batch_size", self.batch_size)
 
     def as_rows(self, name: str, points: Tensor) -> Tensor:
         """Points `(n, d)` with a condition's extras, in the store's dtype on its device."""
@@ -177,7 +260,10 @@ class PointStore:
         return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
 
     def _put(self, name: str, points: Tensor) -> None:
-        self._exact[name] = self._exact_rows(name, points)
+        rows = self._exact_rows(name, points)
+        if name in self.weighed:
+            rows = torch.cat([rows, self._exact[name][:, -1].mean().expand(len(rows), 1)], 1)
+        self._exact[name] = rows
         self.rows[name] = self._exact[name].to(self.device, self.dtype)
 
     def _size(self, rows: Tensor) -> int:
@@ -195,8 +281,8 @@ class PointStore:
             return rows
         if self.overlapping:
             return rows[self._window(name, len(rows), size).to(rows.device)]
-        number, slot = divmod(self.cursor - 1, len(rows) // size)
-        return rows[self._permutation(name, number)[slot * size : (slot + 1) * size].to(rows.device)]
+        number, slot = divmod(self.cursor - 1 - self._origin, len(rows) // size)
+        return rows[self._permutation(name, self._origin + number)[slot * size : (slot + 1) * size].to(rows.device)]
 
     def _window(self, name: str, total: int, size: int) -> Tensor:
         """The next window over the endless stream of one permutation of all rows after the other.
@@ -204,14 +290,55 @@ class PointStore:
         Every window begins with the last rows of the one before, also where a pass ends and the next one begins:
         there is no step without an overlap. A window across that border may have a row twice.
         """
-        start = (self.cursor - 1) * (size - self._common(size))
+        start = (self.cursor - 1 - self._origin) * (size - self._common(size))
         passes = range(start // total, (start + size - 1) // total + 1)
-        stream = torch.cat([self._permutation(name, number) for number in passes])
+        stream = torch.cat([self._permutation(name, self._origin + number) for number in passes])
         return stream[start % total :][:size]
 
     def _permutation(self, name: str, number: int) -> Tensor:
         seed = seed_for(self.seed, "pass", name, self.version, number)
         return torch.randperm(len(self.rows[name]), generator=torch.Generator().manual_seed(seed))
+
+
+class PointCount:
+    """Counts the points at which a loss was evaluated, from how often it was and how large the batches were.
+
+    Python numbers only: nothing is added at an evaluation, and nothing waits for a device.
+
+    Args:
+        evaluations: made so far.
+        seen: points seen in those.
+    """
+
+    def __init__(self, evaluations: int = 0, seen: int = 0) -> None:
+        self._evaluations, self._seen = evaluations, seen
+        self._sizes: dict[str, int] = {}
+
+    @property
+    def largest(self) -> int:
+        """How many rows of one condition the present batch has, of all ranks."""
+        return max(self._sizes.values())
+
+    def begin_step(self, evaluations: int, sizes: dict[str, int]) -> None:
+        """Learns how many rows of each condition, of all ranks, the evaluations from now on are made on."""
+        if sizes != self._sizes:
+            self._seen, self._evaluations, self._sizes = self.seen(evaluations), evaluations, sizes
+
+    def seen(self, evaluations: int) -> int:
+        """The points seen after so many evaluations."""
+        return self._seen + (evaluations - self._evaluations) * sum(self._sizes.values())
+
+
+def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:
+    """How many rows each condition of a batch has over all ranks; no collective.
+
+    Args:
+        batch: this rank's rows.
+        store: what the batch is from; without one, all ranks are taken to have as many rows as this one.
+    """
+    if store is not None:
+        return store.batch_sizes()
+    return {name: distributed.world_size() * len(rows) for name, rows in batch.items()}
 
 
 def sampled_conditions(problem: Problem) -> list[str]:
@@ -231,5 +358,9 @@ def _check(
             raise ConfigurationError(
                 f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
             )
+    _check_size(batch_size)
+
+
+def _check_size(batch_size: int | None) -> None:
     if batch_size is not None and batch_size < 1:
         raise ConfigurationError(f"data.batch_size: must be at least 1, got {batch_size}; leave it out for all points")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp, vmap
 
-from pinnlab.derivatives import Field, downward_closure, partials, resolve_engine
+from pinnlab.derivatives import Field, Partials, downward_closure, partials, resolve_engine
+from pinnlab.enhancement import Enhancement
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
@@ -82,16 +83,26 @@ class ResidualSystem:
         problem: the conditions.
         trial: the trial function; its parameters are the default ones.
         engine: `"taylor"`, `"reverse"` or `"auto"`, see `pinnlab.derivatives.partials`.
+        enhancements: derivatives of residuals in the loss, by condition; the others keep their own.
 
     Attributes:
         width: the neurons of every hidden layer that evaluations use, see `set_width`.
     """
 
-    def __init__(self, problem: Problem, trial: Trial, engine: str = "auto") -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        trial: Trial,
+        engine: str = "auto",
+        enhancements: Mapping[str, Enhancement] | None = None,
+    ) -> None:
         self.problem = problem
         self.trial = trial
         self.engine = engine
         self.width: int | None = None
+        self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
+        self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
+        self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
 
     def resolve_engine(self) -> None:
         """Turns `"auto"` into the engine that can differentiate this trial function."""
@@ -101,7 +112,7 @@ class ResidualSystem:
         low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
         high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
         points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
-        asked = (wanted for wanted in self.problem.wanted.values() if wanted)
+        asked = (wanted for wanted in self._wanted.values() if wanted)
         falls_back = any(resolve_engine(self.trial, points, wanted) == "reverse" for wanted in asked)
         self.engine = "reverse" if falls_back else "taylor"
 
@@ -123,21 +134,25 @@ class ResidualSystem:
         changes, self.width = width != self.width, width
         return changes
 
-    def residuals(self, batch: Batch, parameters: Parameters | None = None) -> dict[str, Tensor]:
+    def residuals(
+        self, batch: Batch, parameters: Parameters | None = None, enhanced: bool = False
+    ) -> dict[str, Tensor]:
         """The unreduced residuals of each condition, `(n, number of equations)`.
 
         Args:
-            batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`.
+            batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`. With one column
+                more, the points' weights: residuals are multiplied by their roots, so that a mean square is weighted.
             parameters: values to use instead of the trial function's own.
+            enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
         return {
-            name: torch.stack(list(self._residual(self.problem.conditions[name], rows, parameters)), -1)
+            name: torch.stack(self._residual(self.problem.conditions[name], rows, parameters, enhanced), -1)
             for name, rows in batch.items()
         }
 
     def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:
-        """The sum of squared residuals of each condition, over points and equations, `(conditions,)`."""
-        return torch.stack([r.square().sum() for r in self.residuals(batch, parameters).values()])
+        """The sum of squared residuals of each condition, over points and equations, enhanced, `(conditions,)`."""
+        return torch.stack([r.square().sum() for r in self.residuals(batch, parameters, enhanced=True).values()])
 
     def weighted_loss(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The loss `factors @ squared_sums`, and the squared sums `(conditions,)`, detached."""
@@ -150,16 +165,15 @@ class ResidualSystem:
         width = max((used[name].shape[0] for name, p in self.trial.named_parameters() if p.ndim > 1), default=1)
         channels = {
             name: 1 + len(downward_closure(wanted.partials)) + len(set().union(*wanted.laplacians))
-            for name, wanted in self.problem.wanted.items()
+            for name, wanted in self._wanted.items()
         }
         return {name: width * count for name, count in channels.items()}
 
     def equations(self, batch: Batch) -> dict[str, int]:
-        """The number of residuals that each condition has at a point; tried on the first row of each."""
+        """The number of residuals, enhanced, that each condition has at a point; tried on the first row of each."""
         with torch.no_grad():
             return {
-                name: len(list(self._residual(self.problem.conditions[name], rows[:1], None)))
-                for name, rows in batch.items()
+                name: len(self._residual(self.problem.conditions[name], rows[:1], None)) for name, rows in batch.items()
             }
 
     def score(self, name: str, rows: Tensor, chunk: int = 10_000) -> Tensor:
@@ -167,11 +181,11 @@ class ResidualSystem:
 
         Args:
             name: the condition.
-            rows: `(n, d + k)`, see `Condition.rows`.
+            rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
             chunk: rows at a time, to bound the memory that a large pool takes.
         """
-        parts = [self.residuals({name: part})[name].norm(dim=-1) for part in rows.split(chunk)]
-        return torch.cat(parts)
+        own = rows[:, : self._columns[name]]
+        return torch.cat([self.residuals({name: part})[name].norm(dim=-1) for part in own.split(chunk)])
 
     # ---------------------------------------------------------- derivatives by the parameters
 
@@ -186,8 +200,8 @@ class ResidualSystem:
         return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
     def stacked(self, parameters: Parameters, batch: Batch) -> Tensor:
-        """All residuals in one vector `(N,)`: by condition, then point, then equation."""
-        return torch.cat([r.reshape(-1) for r in self.residuals(batch, parameters).values()])
+        """All residuals in one vector `(N,)`, enhanced: by condition, then point, then equation."""
+        return torch.cat([r.reshape(-1) for r in self.residuals(batch, parameters, enhanced=True).values()])
 
     def jacobian_rows(
         self, parameters: Parameters, batch: Batch, scales: Tensor | None = None
@@ -280,26 +294,31 @@ class ResidualSystem:
 
     # ----------------------------------------------------------------------------- details
 
-    def _residual(self, condition: Condition, rows: Tensor, parameters: Parameters | None) -> Iterable[Tensor]:
-        d = len(self.problem.coordinates)
-        return condition.residual(self._evaluation(condition, rows[:, :d], rows[:, d:], parameters))
+    def _residual(
+        self, condition: Condition, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
+    ) -> list[Tensor]:
+        problem, name = self.problem, condition.name
+        d, own = len(problem.coordinates), self._columns[name]
+        evaluate = functools.partial(partials, self._function(parameters), engine=self.engine)
 
-    def _evaluation(
-        self, condition: Condition, points: Tensor, extras: Tensor, parameters: Parameters | None
-    ) -> Evaluation:
-        problem = self.problem
-        computed = partials(self._function(parameters), points, problem.wanted[condition.name], self.engine)
-        fields = {
-            name: Field(name, problem.coordinates, computed, column) for column, name in enumerate(problem.unknowns)
-        }
-        return Evaluation(
-            fields=fields,
-            coordinates=problem.coordinates,
-            points=points,
-            extras=extras,
-            coefficients=self.coefficient_values(parameters),
-            elsewhere=lambda moved: self._evaluation(condition, moved, extras, parameters),
-        )
+        def evaluation(points: Tensor, computed: Partials) -> Evaluation:
+            return Evaluation(
+                fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
+                coordinates=problem.coordinates,
+                points=points,
+                extras=rows[:, d:own],
+                coefficients=self.coefficient_values(parameters),
+                elsewhere=lambda moved: evaluation(moved, evaluate(moved, problem.wanted[name])),
+            )
+
+        def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
+            return condition.residual(evaluation(points, computed))
+
+        points = rows[:, :d]
+        computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
+        more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
+        parts = [*equations(points, computed), *more]
+        return parts if rows.shape[1] == own else [rows[:, own].sqrt() * part for part in parts]
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""
@@ -320,6 +339,15 @@ class ResidualSystem:
         if self.width is None:
             return dict(self.trial.tensors() if parameters is None else parameters)
         return self.trial.narrowed({**self.trial.tensors(), **(parameters or {})}, self.width)
+
+
+def _row_width(condition: Condition) -> int:
+    """How many columns a condition's rows have without weights."""
+    points = condition.fixed_points()
+    if points is None and condition.region is not None:
+        points = condition.region.from_unit(torch.full((1, condition.region.unit_dim), 0.5, dtype=torch.float64))
+    assert points is not None  # the problem saw to it
+    return condition.rows(points).shape[1]
 
 
 def _flatten(parts: Mapping[str, Tensor]) -> Tensor:

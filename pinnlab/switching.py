@@ -25,7 +25,8 @@ class OptimizerPhases(L.Callback):
     optimizer stalled. A `TrialStep` has the next phase's optimizer tried first. All ranks decide alike. The last
     phase's end ends the training.
 
-    A callback with a method `before_switch(trainer, pl_module)` is told before a run leaves a phase, or tries to.
+    A callback with a method `before_switch(trainer, pl_module)` is told before a run leaves a phase, or tries to; one
+    with a method `after_switch(trainer, pl_module)` once it is in the next phase, before that takes its points.
 
     Attributes:
         records: what each phase did; the last one is still running.
@@ -204,10 +205,11 @@ class OptimizerPhases(L.Callback):
         if pl_module.phase + 1 == len(pl_module.phases):
             self._finish(trainer, pl_module, reason, value)
             return
-        self._warn(trainer, pl_module)
+        self._tell("before_switch", trainer, pl_module)
         self.records[-1].stopped = reason
         self.decide(trainer, pl_module, "switch", reason, value)
         self._begin(trainer, pl_module, pl_module.phase + 1)
+        self._tell("after_switch", trainer, pl_module)
 
     def _begin(self, trainer: L.Trainer, pl_module: Any, phase: int) -> None:
         install(trainer, pl_module, phase)
@@ -223,7 +225,7 @@ class OptimizerPhases(L.Callback):
 
     def _try_next(self, trainer: L.Trainer, pl_module: Any, trial: TrialStep) -> None:
         """Tries the next phase's optimizer; goes on from there, or as if nothing had been."""
-        self._warn(trainer, pl_module)
+        self._tell("before_switch", trainer, pl_module)
         present, snapshot = pl_module.phase, Snapshot(trainer, pl_module)
         install(trainer, pl_module, present + 1)
         outcome = probe(trainer, pl_module, trial.evaluations)
@@ -238,14 +240,15 @@ class OptimizerPhases(L.Callback):
         self._open_record(pl_module)
         record, steps = self.records[-1], pl_module.phases[pl_module.phase].steps
         record.steps, record.evaluations, record.loss = outcome.steps, outcome.evaluations, outcome.after
+        self._tell("after_switch", trainer, pl_module)
         if steps is not None and steps <= outcome.steps:
             self._leave(trainer, pl_module, StopReason.STEPS.value, None)
 
-    def _warn(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Tells the callbacks that want to know that the run is about to leave its phase."""
+    def _tell(self, hook: str, trainer: L.Trainer, pl_module: Any) -> None:
+        """Calls a method of the callbacks that have it."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if hasattr(callback, "before_switch"):
-                callback.before_switch(trainer, pl_module)
+            if hasattr(callback, hook):
+                getattr(callback, hook)(trainer, pl_module)
 
     def _count(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Notes the present step in the record, once."""

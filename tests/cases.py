@@ -57,6 +57,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson5d": lambda: problems.Poisson(dim=5),
     "poisson100d": lambda: problems.Poisson(dim=100),
     "poisson10d_harmonic": lambda: problems.Poisson(dim=10, exact="harmonic"),
+    "front": problems.Front2D,
+    "front_exact": lambda: problems.Front2D(exact_conditions=True),
     "heat": problems.Heat1D,
     "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
     "burgers": problems.Burgers,

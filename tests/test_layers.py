@@ -11,8 +11,11 @@ PACKAGE = Path(pinnlab.__file__).parent
 LAYERS = {
     "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0,
     "domains": 0, "derivatives": 0, "networks": 0,
-    "samplers": 1, "problems": 1, "residuals": 1, "linearization": 1, "overlap": 1, "gradients": 1,
-    "optimizers": 2, "criteria": 2, "metrics": 2, "plotting": 2, "points": 2, "catalog": 2,
+    "samplers": 1, "enhancement": 1, "problems": 1, "residuals": 1, "scores": 1, "linearization": 1, "overlap": 1,
+    "gradients": 1,
+    "optimizers": 2, "criteria": 2, "balancing": 2, "batch_growth": 2, "metrics": 2, "plotting": 2,
+    "point_figures": 2, "points": 2,
+    "catalog": 2,
     "assembly": 3, "datamodule": 3, "phases": 3, "installation": 3, "trial": 3, "switching": 3, "module": 3,
     "callbacks": 4,
     "cli": 5, "__init__": 5,

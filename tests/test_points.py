@@ -6,7 +6,7 @@ import torch
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.points import PointStore
+from pinnlab.points import PointCount, PointStore, rows_of_all_ranks
 from pinnlab.problems import Burgers, Neumann, Observations, Problem, Residual
 from pinnlab.samplers import Grid, Sobol, UniformRandom
 
@@ -246,3 +246,79 @@ def test_bad_overlap(overlap):
     data = CollocationDataModule(Burgers(), points=5, batch_size=3, overlap=overlap)
     with pytest.raises(ConfigurationError, match=r"data\.overlap"):
         data.setup("fit")
+
+
+def test_batches_of_another_size_begin_a_new_pass_that_was_not_seen_before():
+    s = store(batch_size=5)
+    seen = [s.batch()["pde"] for _ in range(6)]  # a pass and a half
+    s.resize_batches(10)
+    assert s.batch_sizes() == {"pde": 10, "wall": 8, "start": 5}
+    grown = [s.batch()["pde"] for _ in range(4)]
+    for two in (grown[:2], grown[2:]):
+        assert rows_of(torch.cat(two)) == rows_of(s.rows["pde"])
+    orders = [torch.cat(seen[:4]), torch.cat(grown[:2]), torch.cat(grown[2:])]
+    for k, order in enumerate(orders):
+        assert not any(torch.equal(order, other) for other in orders[:k])
+    assert s.version == 0
+
+
+@pytest.mark.parametrize("size", [None, 20, 21])
+def test_batches_as_large_as_the_largest_condition_are_full(size):
+    s = store(batch_size=5)
+    s.resize_batches(size)
+    assert s.batch_size is None
+    assert all(torch.equal(rows, s.rows[name]) for name, rows in s.batch().items())
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_resized_state_continues_exactly(overlap):
+    one, two = store(batch_size=3), store(seed=5)
+    one.overlapping = two.overlapping = overlap
+    for size in (None, 4, 6):
+        one.batch()
+        one.resize_batches(size)
+    one.batch()
+    two.load_state_dict(one.state_dict())
+    assert two.batch_size == 6
+    for _ in range(7):
+        a, b = one.batch(), two.batch()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_first_batch_of_another_size_is_no_neighbour_of_the_last():
+    s = overlapping()
+    s.batch()
+    number = s.cursor
+    s.resize_batches(12)
+    before = s.batch()
+    assert s.cursor == number + 2  # an optimizer that waits for the next number finds that its neighbour is missing
+    _, kept = s.shared(before)
+    now, _ = s.shared(s.batch())
+    assert len(now["pde"]) == 3
+    assert torch.equal(now["pde"], kept["pde"])
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_batches_cannot_be_empty(size):
+    with pytest.raises(ConfigurationError, match=r"data\.batch_size"):
+        store().resize_batches(size)
+
+
+def test_points_are_counted_by_batches_and_evaluations():
+    count = PointCount()
+    assert count.seen(0) == 0
+    count.begin_step(0, {"a": 10, "b": 3})
+    assert count.seen(2) == 26
+    count.begin_step(2, {"a": 10, "b": 3})
+    count.begin_step(5, {"a": 20, "b": 3})
+    assert (count.largest, count.seen(5), count.seen(6)) == (20, 65, 88)
+    again = PointCount(6, 88)
+    again.begin_step(6, {"a": 20, "b": 3})
+    assert again.seen(7) == count.seen(7) == 111
+
+
+def test_rows_of_all_ranks_come_from_the_store_or_from_the_batch(monkeypatch):
+    s, rows = store(batch_size=7), {"pde": torch.zeros(3, 2)}
+    monkeypatch.setattr("pinnlab.distributed.world_size", lambda: 2)
+    assert rows_of_all_ranks(rows, s) == {"pde": 7, "wall": 7, "start": 5}
+    assert rows_of_all_ranks(rows, None) == {"pde": 6}

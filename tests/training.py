@@ -6,7 +6,20 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from pinnlab.callbacks import ResidualResampling, Rollback
+from pinnlab.balancing import LRA, GradientNorm, NTKTrace, ReLoBRaLo, SoftAdapt
+from pinnlab.batch_growth import Geometric, NormTest
+from pinnlab.callbacks import (
+    BatchGrowth,
+    CausalWeights,
+    FreshPoints,
+    LossBalancing,
+    ResidualAddition,
+    ResidualAttention,
+    ResidualResampling,
+    RetainResample,
+    Rollback,
+    SelfAdaptive,
+)
 from pinnlab.criteria import TrialStep
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.module import PINN
@@ -117,6 +130,48 @@ PHASES = {
     ],
 }
 """Other phases than those of `small_module`, by name, for tests that start processes."""
+
+POINT_CALLBACKS = {
+    "fresh": lambda: [FreshPoints(every=3, at_switch=True)],
+    "fresh_by_ratio": lambda: [FreshPoints(every=1, ratio=1.0, conditions=["pde"])],
+    "rad_by_slope": lambda: [
+        ResidualResampling(every=4, pool=101, score="residual_gradient", conditions=["pde", "wall"])
+    ],
+    "rar_d": lambda: [ResidualAddition(every=3, count=4, most=40, pool=101)],
+    "rar_g": lambda: [ResidualAddition(every=None, at_switch=True, count=9, greedy=True, pool=101)],
+    "r3": lambda: [RetainResample(every=2)],
+    "r3_causal": lambda: [RetainResample(every=3, causal=True, speed=0.05, conditions=["pde", "wall"])],
+    "several": lambda: [
+        ResidualResampling(every=5, pool=101, score="solution_gradient", conditions=["start"]),
+        ResidualAddition(every=6, count=3, pool=101, at_switch=True),
+        RetainResample(every=3, causal=True, speed=0.05, conditions=["pde", "wall"]),
+    ],
+}
+"""Callbacks that change points, by name, for `full_run`: all of them resume bitwise; the last ones on two processes."""
+
+WEIGHT_CALLBACKS = {
+    "gradient_norm": lambda: [
+        LossBalancing(GradientNorm(decay=0.5), every=4),
+        ResidualAttention(every=3, eta=0.1),
+        SelfAdaptive(every=5, rate=0.05, mask="square", conditions=["wall"]),
+        RetainResample(every=6),  # some weighted points stay
+    ],
+    "lra": lambda: [
+        LossBalancing(LRA(decay=0.5), every=3, conditions=["pde", "start"]),
+        CausalWeights(every=2, tolerances=[0.01, 0.1, 1.0], chunks=4, threshold=0.5),
+        ResidualResampling(every=11, pool=101),  # all weighted points go
+    ],
+    "ntk": lambda: [LossBalancing(NTKTrace(max_rows=5), every=4)],
+    "relobralo": lambda: [LossBalancing(ReLoBRaLo(alpha=0.5, expected_rho=0.5), every=2)],
+    "softadapt": lambda: [LossBalancing(SoftAdapt(beta=3.0), every=2)],
+}
+"""Callbacks that change weights, by name, for `full_run`: all of them resume bitwise and agree on two processes."""
+
+GROWTH_CALLBACKS = {
+    "growth_by_plan": lambda: [BatchGrowth(Geometric(first=4), every=3), ResidualResampling(every=11, pool=101)],
+    "growth_by_test": lambda: [BatchGrowth(NormTest(first=4, theta=1.0), every=2, until=12)],
+}
+"""Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

@@ -1,24 +1,37 @@
 """Callbacks: they decide *when* something happens; the mathematics is in the layers below."""
 
+from pinnlab.callbacks.balancing import LossBalancing
+from pinnlab.callbacks.batch_growth import BatchGrowth
 from pinnlab.callbacks.budget import EvaluationBudget
 from pinnlab.callbacks.figures import SolutionFigures
 from pinnlab.callbacks.interruption import GracefulStop
+from pinnlab.callbacks.point_weights import CausalWeights, ResidualAttention, SelfAdaptive
 from pinnlab.callbacks.prediction import SolutionWriter
 from pinnlab.callbacks.progress import PhaseProgressBar
-from pinnlab.callbacks.resampling import FreshPoints, ResidualResampling
+from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, ResidualResampling
+from pinnlab.callbacks.resolution import ResolutionWarning
+from pinnlab.callbacks.retention import RetainResample
 from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.summary import RunSummary
 from pinnlab.switching import OptimizerPhases
 
 __all__ = [
+    "BatchGrowth",
+    "CausalWeights",
     "EvaluationBudget",
     "FreshPoints",
     "GracefulStop",
+    "LossBalancing",
     "OptimizerPhases",
     "PhaseProgressBar",
+    "ResidualAddition",
+    "ResidualAttention",
     "ResidualResampling",
+    "ResolutionWarning",
+    "RetainResample",
     "Rollback",
     "RunSummary",
+    "SelfAdaptive",
     "SolutionFigures",
     "SolutionWriter",
 ]

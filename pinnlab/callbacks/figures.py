@@ -8,13 +8,18 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.plotting import points_figure, solution_figure
+from pinnlab.point_figures import residual_figure
 
 
 class SolutionFigures(L.Callback):
     """Draws solution, error and collocation points for TensorBoard; does nothing with other loggers.
+
+    The points of each differential equation are drawn once more by themselves, with their density and residual: what
+    the callbacks that change points have made of them.
 
     Args:
         every: validations between two drawings; the end of the run is always drawn. A drawing takes about half
@@ -60,6 +65,8 @@ class SolutionFigures(L.Callback):
         with torch.no_grad():
             prediction = pl_module(points.to(pl_module.device, pl_module.dtype)).cpu().to(torch.float64)
         figures = {"points": points_figure(_point_cloud(data.store), problem.coordinates)}
+        for name in problem.differential_equations():
+            figures[f"points/{name}"] = _residual_cloud(pl_module.system, data.store, name)
         for column, name in enumerate(problem.unknowns):
             exact = None if reference is None else reference[:, column]
             figures[f"solution/{name}"] = solution_figure(
@@ -71,3 +78,11 @@ class SolutionFigures(L.Callback):
 
 def _point_cloud(store: Any) -> dict[str, Any]:
     return {name: store.points(name).cpu() for name in store.rows}
+
+
+def _residual_cloud(system: Any, store: Any, name: str) -> Figure:
+    """One condition's points and the residual there; computed by this rank alone, for nobody else draws."""
+    points = store.points(name)
+    with torch.no_grad():
+        residual = system.score(name, store.as_rows(name, points))
+    return residual_figure(points.cpu(), residual.cpu(), system.problem.coordinates, name)

@@ -54,8 +54,10 @@ class RunSummary(L.Callback):
             "seconds": sum(record["seconds"] for record in records),
             "steps": trainer.global_step,
             "evaluations": pl_module.evaluations,
+            "points_seen": pl_module.points_seen,
             "phases": records,
             "decisions": [asdict(decision) for decision in phases.decisions],
+            "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
             "points": {name: len(rows) for name, rows in store.rows.items()},
             "coefficients": {k: float(v) for k, v in pl_module.system.coefficient_values().items()},
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),

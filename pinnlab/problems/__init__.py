@@ -13,6 +13,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.front import Front2D
 from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.poisson import Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
@@ -29,6 +30,7 @@ __all__ = [
     "Convection",
     "Dirichlet",
     "Exact",
+    "Front2D",
     "Heat1D",
     "Neumann",
     "Numerical",

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Domain, Region
+from pinnlab.enhancement import Enhancement
 from pinnlab.errors import ConfigurationError, unknown
 
 Target = float | Callable[..., Tensor]
@@ -87,6 +88,8 @@ class Condition(ABC):
     region: Region | None
     weight: float
     name: str
+    enhancement: Enhancement = Enhancement()
+    """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if not isinstance(weight, Real) or not 0 <= weight < math.inf:
@@ -124,11 +127,27 @@ class Residual(Condition):
         region: where.
         function: takes unknowns, coordinates and coefficients by name, returns one `(n,)` tensor or several.
         weight: the factor in the loss; bring the residual to O(1) with it.
+        enhance: derivatives of the residual that are to vanish too, as `("x", "t")`; `"xx"` is one of order two. In the
+            interior of a domain only, where the residual vanishes all around a point. See `Enhancement`.
+        enhance_weight: the factor of their squares, relative to that of the residual.
+
+    Raises:
+        ConfigurationError: a derivative is not by the region's coordinates, or the region is not a domain.
     """
 
-    def __init__(self, region: Region, function: Callable[..., Any], weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        region: Region,
+        function: Callable[..., Any],
+        weight: float = 1.0,
+        enhance: Sequence[str] = (),
+        enhance_weight: float = Enhancement.weight,
+    ) -> None:
         super().__init__(region, weight)
         self.function = function
+        self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
+        if enhance and not isinstance(region, Domain):
+            raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""

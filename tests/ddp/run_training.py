@@ -1,6 +1,6 @@
 """Run by test_two_processes.py: trains on as many processes as asked and saves what came out.
 
-python run_training.py PROCESSES FOLDER [PHASES]
+python run_training.py PROCESSES FOLDER [PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS or GROWTH_CALLBACKS]
 """
 
 import sys
@@ -13,12 +13,15 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
-from training import BATCH_SIZES, PHASES, full_run  # noqa: E402
+from training import BATCH_SIZES, GROWTH_CALLBACKS, PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, full_run  # noqa: E402
 
 if __name__ == "__main__":
     processes, folder = int(sys.argv[1]), Path(sys.argv[2])
     name = sys.argv[3] if len(sys.argv) > 3 else None
-    options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name else {}
+    options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
+    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
+    if name in changing:
+        options["callbacks"] = changing[name]()
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
@@ -31,6 +34,9 @@ if __name__ == "__main__":
                 "errors": errors,
                 "validation": {k: float(v) for k, v in trainer.callback_metrics.items()},
                 "evaluations": module.evaluations,
+                "points_seen": module.points_seen,
+                "batch_size": data.store.batch_size,
+                "factors": module.weights.factors,
                 "score": score.detach(),
             },
             folder / "result.pt",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import PHASES, TOLERANCES, full_run
+from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, full_run
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
@@ -69,3 +69,34 @@ def test_other_optimizers_agree(phases, tmp_path_factory):
     for step, expected in one["parameters"].items():
         assert two["parameters"][step].dtype == expected.dtype
         assert (two["parameters"][step] - expected).abs().max() < TOLERANCES.get(phases, 1e-10), f"step {step}"
+
+
+def test_changing_points_agree(tmp_path_factory):
+    one, two = (train(tmp_path_factory.mktemp(f"points{k}"), k, "several")[0] for k in (1, 2))
+    assert len(one["points"]["pde"]) > 21
+    for name, rows in one["points"].items():
+        assert torch.equal(rows, two["points"][name]), name
+    for step, expected in one["parameters"].items():
+        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+
+
+@pytest.mark.parametrize("name", WEIGHT_CALLBACKS)
+def test_changing_weights_agree(name, tmp_path_factory):
+    one, two = (train(tmp_path_factory.mktemp(f"{name}{k}"), k, name)[0] for k in (1, 2))
+    assert one["evaluations"] == two["evaluations"]
+    assert not torch.equal(one["factors"], torch.ones_like(one["factors"]))
+    assert torch.allclose(one["factors"], two["factors"], rtol=1e-8)
+    for condition, rows in one["points"].items():
+        assert torch.allclose(rows, two["points"][condition], rtol=1e-8, atol=0), condition
+    for step, expected in one["parameters"].items():
+        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+
+
+@pytest.mark.parametrize("name", GROWTH_CALLBACKS)
+def test_growing_batches_agree(name, tmp_path_factory):
+    one, two = (train(tmp_path_factory.mktemp(f"{name}{k}"), k, name)[0] for k in (1, 2))
+    assert one["batch_size"] != 4
+    for key in ("evaluations", "points_seen", "batch_size"):
+        assert one[key] == two[key], key
+    for step, expected in one["parameters"].items():
+        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"

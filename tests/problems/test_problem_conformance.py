@@ -83,6 +83,7 @@ def test_evaluation_points_and_reference(name):
 SOFT: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4),
     "poisson2d_exact": problems.Poisson2D,
+    "front_exact": problems.Front2D,
     "heat_exact": problems.Heat1D,
     "burgers": lambda: problems.Burgers(exact_conditions=False),
     # The initial value has a kink across the boundary, so only values are periodic, whatever the network.
@@ -179,6 +180,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "poisson1d": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
     "poisson2d": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
+    "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
     "burgers": {"pde": ({(0,), (1,), (0, 0)}, set())},
     "allen_cahn_periodic": {
@@ -217,6 +219,7 @@ BAD = {
     "dim: the harmonic": lambda: problems.Poisson(dim=5, exact="harmonic"),
     "exact": lambda: problems.Poisson(exact="cosine"),
     "weight": lambda: problems.Poisson(boundary_weight=-1.0),
+    "steepness": lambda: problems.Front2D(steepness=0.0),
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
@@ -249,3 +252,14 @@ def test_reference_of_poisson_2d_by_hand():
     assert problem.reference_values(points)[:, 0].tolist() == pytest.approx([1.0, math.sqrt(0.5)])
     computed = partials(problem.exact_values, points, problem.wanted["pde"])
     assert computed.laplacian((0, 1))[0].item() == pytest.approx(-2 * math.pi**2)
+
+
+def test_source_of_the_front_is_of_order_one_and_in_the_layer():
+    problem = problems.Front2D(steepness=50.0)
+    points = Sobol().sample(problem.domain, 40_000, seed=0)
+    x, y = points.unbind(-1)
+    power = (problem.source(x, y) / 50.0**1.5) ** 2
+    assert 0.1 < power.mean() < 1
+    near = (torch.hypot(x - 1.5, y - 0.25) - 0.92).abs() < 2 / 50
+    assert near.double().mean() < 0.1
+    assert power[near].sum() > 0.98 * power.sum()

@@ -1,0 +1,158 @@
+"""Weights of conditions that adapt: how much each term of the loss counts, decided anew from time to time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.balancing import AbstractLossTerms, WeightRule
+from pinnlab.callbacks.redraw import Occasions
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.phases import point_store
+
+
+class LossBalancing(L.Callback):
+    """Changes the weights of conditions between steps, so that none drowns the others.
+
+    The weights multiply the user's own (`model.weights`), which rules take into account: they also correct one that is
+    far off. They are frozen during a step, however often the loss is evaluated in it. A change is a change of the
+    objective: L-BFGS forgets its curvature, so let closure optimizers have a larger `every`, such as 1,000. They are
+    saved, and logged as `weight/<condition>`.
+
+    Cost: one evaluation for each condition of the problem and update with `GradientNorm` and `LRA`, about one with
+    `NTKTrace`, none with `ReLoBRaLo` and `SoftAdapt`; with the default `every`, 5 % of a step on average for five
+    conditions. What is spent counts among the run's evaluations.
+
+    Args:
+        rule: how weights follow from the terms; see `pinnlab.balancing`.
+        every: loss evaluations between two updates.
+        conditions: whose weights; default: all with an own weight above zero. The others keep theirs, and the rule does
+            not see them.
+
+    Raises:
+        ConfigurationError: `every` is below 1, a name is not a condition with a weight, or the rule needs a
+            differential equation and there is none.
+    """
+
+    def __init__(self, rule: WeightRule, every: int = 100, conditions: Sequence[str] | None = None) -> None:
+        self.rule, self.conditions = rule, conditions
+        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks names and rule, and starts counting."""
+        if stage != "fit":
+            return
+        if point_store(pl_module) is None:
+            raise ConfigurationError("LossBalancing: there is no point store; train with CollocationDataModule")
+        known = _weighable(pl_module)
+        for name in self.conditions or ():
+            if name not in known:
+                raise unknown("condition in LossBalancing.conditions (its weight is not zero)", name, known)
+        if self.rule.needs_equation and not set(self._names(pl_module)) & set(_equations(pl_module)):
+            raise ConfigurationError(
+                f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
+                "use GradientNorm"
+            )
+        self.occasions.last = self.occasions.start
+        self.rule.reset()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Changes the weights when enough evaluations have passed; logs them."""
+        if self.occasions.due(pl_module.evaluations):
+            self._update(pl_module)
+            self.occasions.pass_to(pl_module.evaluations)
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and trainer.global_step % every == 0:
+            factors = dict(zip(pl_module.problem.conditions, pl_module.weights.factors.tolist(), strict=True))
+            pl_module.log_dict({f"weight/{name}": factors[name] for name in self._names(pl_module)}, batch_size=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When weights were last changed, and what the rule remembers."""
+        return {"last": self.occasions.last, "rule": self.rule.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        self.occasions.last = state_dict["last"]
+        self.rule.load_state_dict(state_dict["rule"])
+
+    def _names(self, pl_module: Any) -> Sequence[str]:
+        return self.conditions or _weighable(pl_module)
+
+    def _update(self, pl_module: Any) -> None:
+        terms = _Terms(pl_module, self._names(pl_module))
+        if not terms.values().isfinite().all():
+            return  # the loss has blown up; that is for `Rollback`
+        weights = self.rule.update(terms)
+        if weights.isfinite().all():
+            factors = pl_module.weights.factors.clone()
+            factors[terms.chosen] = weights.to(factors)
+            pl_module.weights.set_factors(factors)
+
+
+class _Terms(AbstractLossTerms):
+    """The terms of a module's loss after a step; on what was the step's batch, at the present parameters.
+
+    Args:
+        module: the `PINN`.
+        names: the conditions that the rule sees.
+
+    Attributes:
+        chosen: their numbers among the conditions of the problem.
+    """
+
+    def __init__(self, module: Any, names: Sequence[str]) -> None:
+        conditions, equations = list(module.problem.conditions), _equations(module)
+        self._module, self._names = module, names
+        self._own: Tensor = module.weights.own
+        self.chosen = torch.tensor([conditions.index(name) for name in names], device=self._own.device)
+        self.weights = module.weights.factors[self.chosen]
+        self.equations = torch.tensor([name in equations for name in names], device=self._own.device)
+
+    def values(self) -> Tensor:
+        squares = self._module.loss_terms()
+        return self._own[self.chosen] * self._own.new_tensor([squares[name] for name in self._names])
+
+    def gradients(self) -> Tensor:
+        found = self._module.loss_gradients(self._own)
+        gradients = found.by_condition()[self.chosen].double()
+        self._module.evaluations += found.evaluations
+        return gradients
+
+    @torch.no_grad()
+    def traces(self, max_rows: int) -> Tensor:
+        self._module.evaluations += 1
+        return self._own[self.chosen] * torch.stack([self._trace(name, max_rows) for name in self._names])
+
+    def generator(self) -> torch.Generator:
+        store = point_store(self._module)
+        assert store is not None  # `setup` saw to it
+        return store.generator("loss balancing")
+
+    def _trace(self, name: str, max_rows: int) -> Tensor:
+        """The mean over points of the squared norm of the residual's gradient, in float64; a collective."""
+        rows: Tensor = self._module.loss_gradients().batch[name]
+        total = int(distributed.all_sum(torch.tensor([len(rows)], device=rows.device)))
+        # Of all ranks' rows in their order, whichever rank has them: the same points on any number of processes.
+        numbers = torch.arange(distributed.rank(), total, distributed.world_size(), device=rows.device)
+        step = -(-total // max_rows)
+        own, squares = rows[numbers % step == 0], self._own.new_zeros(())
+        if len(own):
+            system = self._module.system
+            squares = system.jacobian_rows(system.trial.tensors(), {name: own})[1].double().square().sum()
+        return distributed.all_sum(squares) / -(-total // step)
+
+
+def _weighable(module: Any) -> list[str]:
+    """The conditions that are not switched off."""
+    weights = module.weights.own.tolist()
+    return [name for name, weight in zip(module.problem.conditions, weights, strict=True) if weight > 0]
+
+
+def _equations(module: Any) -> list[str]:
+    names: list[str] = module.problem.differential_equations()
+    return names

@@ -1,0 +1,105 @@
+"""Mini-batches that grow: cheap steps first, all points at last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+
+from pinnlab.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
+from pinnlab.errors import ConfigurationError
+from pinnlab.phases import point_store
+from pinnlab.points import PointStore
+
+
+class BatchGrowth(L.Callback):
+    """Lets mini-batches grow between steps, from `rule.first` up to the full set.
+
+    For phases with first-order optimizers and `MultiBatchLBFGS`; other closure optimizers get all points anyway, and
+    their steps do not count. A new size begins a new pass over the points. It is no change of the objective, so the
+    optimizer keeps its moments. The size is saved with the points: a resumed run goes on with it, and a return to the
+    phase before takes it back.
+
+    Progress is then better read from `training/points_seen` than from steps; see also `EvaluationBudget`.
+
+    Args:
+        rule: the sizes: `Geometric`, `Linear` or `NormTest`; see `pinnlab.batch_growth`.
+        every: optimizer steps between two changes, or tests. 100 is several passes over the points while batches are
+            small, and makes tests cheap.
+        until: the size at which growth ends; default: all points of the largest condition.
+
+    Raises:
+        ConfigurationError: `every` is below 1, `until` is below the first size, `data.batch_size` is given as well,
+            or there is no point store.
+    """
+
+    def __init__(self, rule: GrowthRule, every: int = 100, until: int | None = None) -> None:
+        if every < 1:
+            raise ConfigurationError(f"BatchGrowth.every: must be at least 1, got {every}")
+        if until is not None and until < rule.first:
+            raise ConfigurationError(f"BatchGrowth.until: must be at least rule.first ({rule.first}), got {until}")
+        self.rule, self.every, self.until = rule, every, until
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._begun, self._last, self._asked = False, 0, 0
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks the data module, and starts with nothing."""
+        if stage != "fit":
+            return
+        if point_store(pl_module) is None:
+            raise ConfigurationError("BatchGrowth: there is no point store; train with CollocationDataModule")
+        given: int | None = trainer.datamodule.batch_size  # type: ignore[attr-defined]
+        if given is not None:
+            raise ConfigurationError(
+                f"data.batch_size: {given} is given; leave it out, BatchGrowth begins at rule.first"
+            )
+        self._start_over()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """The first size, unless a checkpoint has brought a later one."""
+        if not self._begun:
+            self._begun, self._last = True, trainer.global_step
+            self._store(pl_module).resize_batches(self.rule.first)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Asks the rule when enough steps on mini-batches have passed."""
+        store = self._store(pl_module)
+        size = store.batch_size
+        if size is None or (self.until is not None and size >= self.until):
+            return
+        if store.full_batch:
+            self._last = trainer.global_step
+        if trainer.global_step - self._last < self.every:
+            return
+        self._last, self._asked = trainer.global_step, self._asked + 1
+        wanted = self.rule.wanted(size, self._asked, lambda: _noise(pl_module, store, batch))
+        most = self.until or max(map(len, store.rows.values()))
+        new = rung(self.rule.first, wanted, most)
+        if new > size:
+            store.resize_batches(new)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When and how often the rule was asked; the size is in the point store's state."""
+        return {"last": self._last, "asked": self._asked}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        self._begun, self._last, self._asked = True, state_dict["last"], state_dict["asked"]
+
+    def _store(self, pl_module: Any) -> PointStore:
+        store = point_store(pl_module)
+        assert store is not None  # `setup` saw to it
+        return store
+
+
+def _noise(module: Any, store: PointStore, batch: Any) -> float:
+    """The noise of the last step's batch at the present parameters; counts as an evaluation."""
+    sampled = [name for name, size in store.batch_sizes().items() if size < len(store.rows[name])]
+    if not sampled:
+        return 0.0
+    module.evaluations += 1
+    chunks = min(CHUNKS, *(store.batch_sizes()[name] for name in sampled))
+    system, tensors = module.system, module.trial.tensors()
+    return gradient_noise(system.weighted_loss, tensors, module.loss_weights, batch, sampled, chunks)

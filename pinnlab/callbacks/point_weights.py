@@ -1,0 +1,249 @@
+"""Weights of single points that adapt: how much each point's squared residual counts in its condition's mean."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.balancing import ascended, attention, causal, time_chunks
+from pinnlab.callbacks.redraw import Occasions
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.phases import point_store
+from pinnlab.points import PointStore
+
+
+class AbstractPointWeights(L.Callback):
+    """Weighs the points of conditions anew from time to time, between steps; a subclass says how, in `_weights`.
+
+    A condition's term becomes the mean of w r^2 over its points, for every optimizer alike; no gradient passes through
+    w. A weight belongs to its point: it survives shuffling, resampling and a resume. `loss/<condition>` is then the
+    weighted mean, while the residual on held-out points, and scores for resampling, stay without weights.
+
+    Every update takes the residuals of all points of these conditions, without a gradient: a third of an evaluation. It
+    counts as one. It changes the objective, so L-BFGS forgets its curvature: let closure optimizers have a larger
+    `every`, such as 500. All ranks weigh alike.
+
+    Args:
+        every: loss evaluations between two updates.
+        conditions: whose points; default: the differential equations (conditions of kind `Residual`).
+
+    Raises:
+        ConfigurationError: `every` is below 1, or at the start of training when a name is not a condition or another
+            callback weighs the same points.
+    """
+
+    def __init__(self, every: int, conditions: Sequence[str] | None) -> None:
+        self.conditions = conditions
+        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks the names, and starts counting."""
+        if stage != "fit":
+            return
+        name, known = type(self).__name__, pl_module.problem.conditions
+        if point_store(pl_module) is None:
+            raise ConfigurationError(f"{name}: there is no point store; train with CollocationDataModule")
+        for condition in self.conditions or ():
+            if condition not in known:
+                raise unknown(f"condition in {name}.conditions", condition, known)
+        own = self._names(pl_module)
+        if not own:
+            raise ConfigurationError(f"{name}.conditions: there is no differential equation; name conditions")
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            if other is not self and isinstance(other, AbstractPointWeights):
+                for condition in set(own) & set(other._names(pl_module)):
+                    raise ConfigurationError(
+                        f"{name}.conditions: {type(other).__name__} weighs the points of {condition!r}, too; keep one"
+                    )
+        self.occasions.last = self.occasions.start
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Gives the points weights, unless a checkpoint brought them."""
+        for name in self._names(pl_module):
+            self._store(pl_module).weigh(name)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Weighs the points when enough evaluations have passed."""
+        if not self.occasions.due(pl_module.evaluations):
+            return
+        passed, store = self.occasions.pass_to(pl_module.evaluations), self._store(pl_module)
+        pl_module.evaluations += 1
+        self.occasions.pass_to(pl_module.evaluations)  # its own cost does not bring the next update nearer
+        for name in self._names(pl_module):
+            residual = _residual(pl_module, store, name)
+            if residual.isfinite().all():  # else the loss has blown up; that is for `Rollback`
+                weights = self._weights(pl_module, store, name, residual, passed)
+                store.set_point_weights(name, weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When points were last weighed; their weights are with the points."""
+        return {"last": self.occasions.last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        self.occasions.last = state_dict["last"]
+
+    @abstractmethod
+    def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
+        """The new weights `(n,)` of a condition's points, `passed` evaluations after the last ones."""
+
+    def _names(self, pl_module: Any) -> Sequence[str]:
+        return self.conditions or pl_module.problem.differential_equations()
+
+    def _store(self, pl_module: Any) -> PointStore:
+        store = point_store(pl_module)
+        assert store is not None  # `setup` saw to it
+        return store
+
+
+class ResidualAttention(AbstractPointWeights):
+    """Residual-based attention (RBA): points whose residual stays among the largest weigh more and more, up to a bound.
+
+    See `pinnlab.balancing.attention`; lambda is 1 at first. It moves by as much as if it were updated after every
+    evaluation with the present residual, whatever `every` is.
+
+    Args:
+        every: loss evaluations between two updates. 10 costs 3 % of a step.
+        gamma: the share of lambda that stays, for each evaluation; 0.999 as in the paper.
+        eta: what the point with the largest residual gains, for each evaluation; 0.01 as in the paper.
+        conditions: whose points; default: the differential equations (conditions of kind `Residual`).
+
+    Raises:
+        ConfigurationError: a number is out of its range; see `AbstractPointWeights` for the rest.
+    """
+
+    def __init__(
+        self, every: int = 10, gamma: float = 0.999, eta: float = 0.01, conditions: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(every, conditions)
+        if not 0 <= gamma <= 1:
+            raise ConfigurationError(f"ResidualAttention.gamma: must be in [0, 1], got {gamma}")
+        if eta <= 0:
+            raise ConfigurationError(f"ResidualAttention.eta: must be above 0, got {eta}")
+        self.gamma, self.eta = gamma, eta
+
+    def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
+        return attention(store.point_weights(name), residual, self.gamma, self.eta, passed)
+
+
+class SelfAdaptive(AbstractPointWeights):
+    """Self-adaptive weights: raised by gradient ascent on the loss that the network descends.
+
+    See `pinnlab.balancing.ascended`. A step of the ascent is as long as those of all evaluations since the last.
+
+    Args:
+        every: loss evaluations between two updates. 10 costs 3 % of a step.
+        rate: of the ascent, for each evaluation, with squared residuals divided by their mean. With 1e-3 weights change
+            within about a thousand evaluations.
+        mask: the weight as a function of the variable that ascends: `linear` or `square`.
+        normalized: whether the mean weight stays 1, so that points only compete with each other. Else the condition as
+            a whole gains weight, as in the paper, where an initial condition is masked for that.
+        conditions: whose points; default: the differential equations (conditions of kind `Residual`).
+
+    Raises:
+        ConfigurationError: `rate` is not above 0, or there is no such mask; see `AbstractPointWeights` for the rest.
+    """
+
+    def __init__(
+        self,
+        every: int = 10,
+        rate: float = 1e-3,
+        mask: Literal["linear", "square"] = "linear",
+        normalized: bool = True,
+        conditions: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(every, conditions)
+        if rate <= 0:
+            raise ConfigurationError(f"SelfAdaptive.rate: must be above 0, got {rate}")
+        powers = {"linear": 1, "square": 2}
+        if mask not in powers:
+            raise unknown("SelfAdaptive.mask", mask, powers)
+        self.rate, self.normalized = rate, normalized
+        self._power = powers[mask]
+
+    def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
+        rate = self.rate * passed
+        return ascended(store.point_weights(name), residual, rate, self._power, self.normalized)
+
+
+class CausalWeights(AbstractPointWeights):
+    """Causal training: a time counts only as far as the equation is solved at all times before it.
+
+    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time has almost its
+    whole weight.
+
+    Args:
+        every: loss evaluations between two updates. 10 costs 3 % of a step.
+        tolerances: the values of eps, increasing; those of the paper.
+        chunks: equal parts of the time interval; 32 as in the paper.
+        threshold: the least weight at which the next tolerance begins; 0.99 as in the paper.
+        conditions: whose points; default: the differential equations (conditions of kind `Residual`).
+
+    Raises:
+        ConfigurationError: a number is out of its range, or the problem has no coordinate t; see `AbstractPointWeights`
+            for the rest.
+    """
+
+    def __init__(
+        self,
+        every: int = 10,
+        tolerances: Sequence[float] = (1e-2, 1e-1, 1.0, 10.0, 100.0),
+        chunks: int = 32,
+        threshold: float = 0.99,
+        conditions: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(every, conditions)
+        values = list(tolerances)
+        if not values or values[0] <= 0 or values != sorted(values):
+            raise ConfigurationError(f"CausalWeights.tolerances: must be above 0 and increase, got {values}")
+        if chunks < 2:
+            raise ConfigurationError(f"CausalWeights.chunks: must be at least 2, got {chunks}")
+        if not 0 < threshold < 1:
+            raise ConfigurationError(f"CausalWeights.threshold: must be between 0 and 1, got {threshold}")
+        self.tolerances, self.chunks, self.threshold = values, chunks, threshold
+        self._stages: dict[str, int] = {}
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks that there is a time, and starts with the first tolerance."""
+        super().setup(trainer, pl_module, stage)
+        if stage != "fit":
+            return
+        problem = pl_module.problem
+        if "t" not in problem.coordinates:
+            raise ConfigurationError(
+                f"CausalWeights: problem {problem.name} has no coordinate t; use ResidualAttention, or leave it out"
+            )
+        self._stages = dict.fromkeys(self._names(pl_module), 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When points were last weighed, and which tolerance each condition has come to."""
+        return {**super().state_dict(), "stages": dict(self._stages)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        super().load_state_dict(state_dict)
+        self._stages = dict(state_dict["stages"])
+
+    def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
+        problem, stage = store.problem, self._stages[name]
+        column = problem.coordinates.index("t")
+        low, high = problem.domain.low[column], problem.domain.high[column]
+        times = store.points(name)[:, column].to(residual)
+        weights = causal(residual, times, low, high, self.chunks, self.tolerances[stage])
+        if weights.min() > self.threshold and stage + 1 < len(self.tolerances):
+            self._stages[name] = stage + 1  # from the next update on
+        return weights[time_chunks(times, low, high, self.chunks)]
+
+
+@torch.no_grad()
+def _residual(pl_module: Any, store: PointStore, name: str) -> Tensor:
+    """The size of the residual at all points of a condition, `(n,)` in float64 on the CPU; ranks share the work."""
+    rows = store.rows[name]
+    scores = pl_module.system.score(name, distributed.shard(rows))
+    return distributed.unshard(scores, len(rows)).to("cpu", torch.float64)

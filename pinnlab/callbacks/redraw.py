@@ -1,0 +1,181 @@
+"""What all callbacks that change points share: when they do, whose points, and how candidates are scored."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.phases import point_store
+from pinnlab.points import PointStore
+from pinnlab.problems.base import Problem
+from pinnlab.residuals import ResidualSystem
+from pinnlab.samplers import UniformRandom
+from pinnlab.scores import Score, residual
+
+
+class Change(NamedTuple):
+    """Other points for one condition.
+
+    Attributes:
+        new: `(n, d)` the points to come, at least one.
+        kept: numbers of the present rows that stay; None for none of them.
+    """
+
+    new: Tensor
+    kept: Tensor | None = None
+
+
+class Occasions:
+    """When points change: after so many evaluations, at a phase change, or when they no longer stand for their region.
+
+    Args:
+        owner: the callback's name, for messages.
+        every: loss evaluations between two changes; None for none in between phases.
+        start: evaluations before the first count.
+        at_switch: whether points also change when a phase begins.
+        ratio: change only the points of conditions whose mean-square residual on fresh points is more than so many
+            times that on their own; measured every `every` evaluations, not at a phase change.
+
+    Attributes:
+        last: the evaluation at which they were last due.
+
+    Raises:
+        ConfigurationError: a number is out of its range, or they would never change.
+    """
+
+    def __init__(self, owner: str, every: int | None, start: int, at_switch: bool, ratio: float | None) -> None:
+        for key, value, least in (("every", every, 1), ("start", start, 0), ("ratio", ratio, 1)):
+            if value is not None and value < least:
+                raise ConfigurationError(f"{owner}.{key}: must be at least {least}, got {value}")
+        if every is None and (ratio is not None or not at_switch):
+            needed = "ratio is measured every so many evaluations" if ratio is not None else "else points never change"
+            raise ConfigurationError(f"{owner}.every: give a number, {needed}")
+        self.every, self.start, self.at_switch, self.ratio = every, start, at_switch, ratio
+        self.last = start
+
+    def due(self, evaluations: int) -> bool:
+        """Whether enough evaluations have passed."""
+        return self.every is not None and evaluations - self.last >= self.every
+
+    def pass_to(self, evaluations: int) -> int:
+        """Counts from here on; returns how many evaluations have passed since the last time."""
+        passed = max(evaluations - self.last, 0)
+        self.last += passed
+        return passed
+
+
+class AbstractRedraw(L.Callback):
+    """Changes the points of conditions between steps; a subclass says how, in `_change` and `_default`.
+
+    Every change raises the store's version, which tells optimizers, criteria and `Rollback` that the objective is
+    another one. All ranks change alike.
+
+    Args:
+        occasions: when.
+        conditions: whose points; default: the subclass's.
+    """
+
+    def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
+        self.occasions, self.conditions = occasions, conditions
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks that there are points and the names are right, and starts counting."""
+        if stage != "fit":
+            return
+        name = type(self).__name__
+        if point_store(pl_module) is None:
+            raise ConfigurationError(f"{name}: there is no point store; train with CollocationDataModule")
+        self.occasions.last = self.occasions.start
+        known = drawable(pl_module.problem)
+        for condition in self.conditions or ():
+            if condition not in known:
+                raise unknown(f"condition in {name}.conditions", condition, known)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Changes points when enough evaluations have passed and they need it."""
+        if not self.occasions.due(pl_module.evaluations):
+            return
+        names, store = self._names(pl_module), self._store(pl_module)
+        if self.occasions.ratio is not None:
+            names = [name for name in names if self._outgrown(store, pl_module.system, name, self.occasions.ratio)]
+        self._apply(pl_module, names)
+
+    def after_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Changes points for the phase that begins, if asked for."""
+        if self.occasions.at_switch:
+            self._apply(pl_module, self._names(pl_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """When points were last due."""
+        return {"last": self.occasions.last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues counting."""
+        self.occasions.last = state_dict["last"]
+
+    def _names(self, pl_module: Any) -> Sequence[str]:
+        return self.conditions or self._default(pl_module.problem)
+
+    def _store(self, pl_module: Any) -> PointStore:
+        store = point_store(pl_module)
+        assert store is not None  # `setup` saw to it
+        return store
+
+    def _apply(self, pl_module: Any, names: Sequence[str]) -> None:
+        store, passed = self._store(pl_module), self.occasions.pass_to(pl_module.evaluations)
+        proposed = {name: self._change(store, pl_module.system, name, passed) for name in names}
+        changes = {name: change for name, change in proposed.items() if change is not None}
+        if changes:
+            kept = {name: change.kept for name, change in changes.items() if change.kept is not None}
+            store.replace({name: change.new for name, change in changes.items()}, kept)
+
+    def _outgrown(self, store: PointStore, system: ResidualSystem, name: str, ratio: float) -> bool:
+        """Whether the residual has become much larger between a condition's points than at them."""
+        fresh = store.draw(name, len(store.rows[name]), UniformRandom())
+        return mean_square(store, system, name, fresh) > ratio * mean_square(store, system, name, store.points(name))
+
+    @abstractmethod
+    def _default(self, problem: Problem) -> Sequence[str]:
+        """The conditions whose points change when none are named."""
+
+    @abstractmethod
+    def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
+        """Other points of one condition, `passed` evaluations after the last time; None to leave them as they are."""
+
+
+def drawable(problem: Problem) -> list[str]:
+    """The conditions whose points can be drawn in other places: not data, and not the two ends of an interval."""
+    return [name for name, c in problem.conditions.items() if c.region is not None and c.region.unit_dim]
+
+
+def shared_scores(
+    store: PointStore, system: ResidualSystem, name: str, points: Tensor, score: Score = residual
+) -> Tensor:
+    """The scores `(n,)` of `(n, d)` points of a condition, in float64 on the CPU; a collective.
+
+    Every rank scores its share; all get the same numbers. Without weights of single points, in the module's dtype.
+
+    Raises:
+        ConfigurationError: the score is not one number for each row, or is negative somewhere.
+    """
+    rows = distributed.shard(store.as_rows(name, points))
+    with torch.no_grad():
+        own = score(system, name, rows)
+    if own.shape != (len(rows),):
+        raise ConfigurationError(f"score: must have shape ({len(rows)},) for so many rows, not {tuple(own.shape)}")
+    scores = distributed.unshard(own, len(points)).to("cpu", torch.float64)
+    if (scores < 0).any():
+        raise ConfigurationError(f"score: must not be negative, but is {float(scores.min()):.3g} in {name!r}")
+    return scores
+
+
+def mean_square(store: PointStore, system: ResidualSystem, name: str, points: Tensor) -> float:
+    """The mean square of a condition's residual at `(n, d)` points, summed over its equations; a collective."""
+    return float(shared_scores(store, system, name, points).square().mean())

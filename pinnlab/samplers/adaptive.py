@@ -1,0 +1,92 @@
+"""Points chosen by a score: which of many candidates are taken, and which of the present points stay.
+
+Pure functions of scores `(n,)`, mostly the size of the residual at each point; they return row numbers. Random
+choices take their generator, and are made on the CPU, so that every process and device chooses the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+GATE_START, GATE_END = -0.5, 1.5
+"""Where the causal gate starts (all but closed at t = 0) and ends (open at t = 1), in units of the time span."""
+
+
+def density(residual: Tensor, exponent: float, floor: float) -> Tensor:
+    """The unnormalised density of points p ~ |r|^k / mean|r|^k + c (Wu et al., arXiv 2207.10289, eq. 2).
+
+    Args:
+        residual: `(n,)` size of the residual at candidate points.
+        exponent: k; 0 is uniform, larger values concentrate more.
+        floor: c; how much of the uniform density stays.
+    """
+    powers = residual.abs() ** exponent
+    return powers / powers.mean().clamp_min(torch.finfo(powers.dtype).tiny) + floor
+
+
+def draw_by_weight(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draws different rows in proportion to their weights: RAD where all points are drawn, RAR-D where some are added.
+
+    Args:
+        weights: `(n,)` not negative, on the CPU; where all are 0, all rows are alike.
+        count: how many of the n rows.
+        generator: the only source of randomness.
+
+    Returns:
+        `(count,)` row numbers.
+    """
+    usable = weights if bool((weights > 0).any()) else torch.ones_like(weights)
+    return torch.multinomial(usable, count, generator=generator)
+
+
+def largest(score: Tensor, count: int) -> Tensor:
+    """The rows with the largest scores, RAR-G (Lu et al., arXiv 1907.04502); of equal ones the first.
+
+    Args:
+        score: `(n,)`.
+        count: how many of the n rows.
+
+    Returns:
+        `(count,)` row numbers, the largest score first.
+    """
+    return torch.sort(score, descending=True, stable=True).indices[:count]
+
+
+def above_mean(score: Tensor) -> Tensor:
+    """The rows that R3 retains: those whose score exceeds the mean (Daw et al., arXiv 2207.02338, algorithm 1).
+
+    Never all of them, and none where all are equal.
+
+    Args:
+        score: `(n,)` size of the residual at the present points, times the gate if there is one.
+
+    Returns:
+        Row numbers in ascending order.
+    """
+    return torch.nonzero(score > score.mean()).flatten()
+
+
+def causal_gate(time: Tensor, position: float, steepness: float) -> Tensor:
+    """The gate g(t) = (1 - tanh(alpha (t - gamma))) / 2 of causal R3: 1 where time has come, 0 in the future.
+
+    Args:
+        time: `(n,)` in units of the time span: 0 at its start, 1 at its end.
+        position: gamma, where the gate is half open; from `GATE_START` to `GATE_END`.
+        steepness: alpha.
+    """
+    return 0.5 * (1 - torch.tanh(steepness * (time - position)))
+
+
+def advanced(position: float, gated: float, tolerance: float, distance: float) -> float:
+    """Moves the causal gate: gamma + eta exp(-eps L), at most to `GATE_END`.
+
+    Args:
+        position: gamma.
+        gated: L, the mean of g(t) r^2 over the points.
+        tolerance: eps; the gate waits as long as L is large compared to 1 / eps.
+        distance: eta, how far it moves when L is 0.
+    """
+    return min(position + distance * math.exp(-tolerance * gated), GATE_END)
