@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pinnlab.cli import run
+from pinnlab.studies.runner import merged
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,3 +58,26 @@ def test_recipes_with_foreign_optimizers_train(number, tmp_path, monkeypatch, ca
     (tmp_path / "r.yaml").write_text(recipes[number])
     options = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
     assert run(["fit", "-c", "r.yaml", *options]) == 0, capsys.readouterr().err
+
+
+FRAGMENTS = [("phases.md", 0), ("phases.md", 1), ("adapting.md", 0), ("adapting.md", 1), ("adapting.md", 2)]
+RECIPE = {
+    "problem": {"class_path": "Burgers"},
+    "data": {"points": {"pde": 64}, "evaluation_points": 100},
+    "model": {"compile": False, "network": {"class_path": "MLP", "init_args": {"hidden": [5]}}},
+    "trainer": {"logger": False, "max_steps": 3, "enable_progress_bar": False},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("page", "number"), FRAGMENTS)
+def test_fragments_of_recipes_train(page, number, tmp_path, monkeypatch, capsys):
+    fragment = yaml.safe_load(code_blocks(ROOT / "docs" / page, "yaml")[number])
+    if isinstance(fragment, list):
+        fragment = {"model": {"phases": [*fragment, {"optimizer": "LBFGS", "steps": 1}]}}
+    adam = {"optimizer": {"class_path": "Adam", "init_args": {"lr": 1e-3}}, "steps": 3}
+    recipe = merged(RECIPE, {"model": {"phases": [adam]}}, fragment)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    assert run(["fit", "-c", "r.yaml"]) == 0, capsys.readouterr().err
