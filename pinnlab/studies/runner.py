@@ -107,7 +107,7 @@ def train(config: Config) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.yaml"
         path.write_text(yaml.safe_dump(dict(config)))
-        with contextlib.redirect_stdout(open(os.devnull, "w")):
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             trained = cli.command(["fit", "-c", str(path)])
     callbacks = trained.trainer.callbacks  # type: ignore[attr-defined]
     return next(c for c in callbacks if isinstance(c, RunSummary)).result

@@ -1,6 +1,8 @@
 """Run by test_two_processes.py: trains on as many processes as asked and saves what came out.
 
-python run_training.py PROCESSES FOLDER [PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS or GROWTH_CALLBACKS]
+python run_training.py PROCESSES FOLDER NAME...
+
+A name is one of PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS or GROWTH_CALLBACKS, or "plain" for that of `small_module`.
 """
 
 import sys
@@ -15,9 +17,9 @@ torch.set_num_threads(1)
 
 from training import BATCH_SIZES, GROWTH_CALLBACKS, PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, full_run  # noqa: E402
 
-if __name__ == "__main__":
-    processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-    name = sys.argv[3] if len(sys.argv) > 3 else None
+
+def train(name, processes, folder):
+    """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
     changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
     if name in changing:
@@ -41,3 +43,8 @@ if __name__ == "__main__":
             },
             folder / "result.pt",
         )
+
+
+if __name__ == "__main__":
+    for name in sys.argv[3:]:
+        train(name, int(sys.argv[1]), Path(sys.argv[2]) / name)

@@ -12,40 +12,56 @@ from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, ful
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-def train(folder, processes, *phases):
+NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS]
+
+
+def train(folder, processes):
+    """Makes all runs in one launch: to start processes takes longer than to train."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(processes), str(folder), *phases],
-        env=environment, capture_output=True, text=True, timeout=200,
+        [sys.executable, str(SCRIPT), str(processes), str(folder), *NAMES],
+        env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return torch.load(folder / "result.pt", weights_only=True), folder
+    return folder
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return {processes: train(tmp_path_factory.mktemp(f"processes{processes}"), processes) for processes in (1, 2)}
+def folders(tmp_path_factory):
+    return [train(tmp_path_factory.mktemp(f"processes{processes}"), processes) for processes in (1, 2)]
+
+
+@pytest.fixture
+def results(folders):
+    """The results of a run on one process and on two, by its name."""
+    return lambda name: [torch.load(folder / name / "result.pt", weights_only=True) for folder in folders]
+
+
+def assert_same_path(one, two, tolerance=1e-10):
+    assert one["parameters"].keys() == two["parameters"].keys()
+    for step, expected in one["parameters"].items():
+        assert two["parameters"][step].dtype == expected.dtype
+        assert (two["parameters"][step] - expected).abs().max() < tolerance, f"step {step}"
 
 
 def test_parameters_agree(results):
-    one, two = results[1][0], results[2][0]
-    assert one["parameters"].keys() == two["parameters"].keys()
-    for step, expected in one["parameters"].items():
-        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+    assert_same_path(*results("plain"))
 
 
 def test_evaluations_agree(results):
-    assert results[1][0]["evaluations"] == results[2][0]["evaluations"]
+    one, two = results("plain")
+    assert one["evaluations"] == two["evaluations"]
 
 
 def test_points_agree(results):
-    for name, rows in results[1][0]["points"].items():
-        assert torch.equal(rows, results[2][0]["points"][name]), name
-    assert len(results[1][0]["points"]["pde"]) % 2 == 1  # the shares are uneven
+    one, two = results("plain")
+    for name, rows in one["points"].items():
+        assert torch.equal(rows, two["points"][name]), name
+    assert len(one["points"]["pde"]) % 2 == 1  # the shares are uneven
 
 
 def test_metrics_agree(results):
-    one, two = results[1][0], results[2][0]
+    one, two = results("plain")
     assert one["errors"]["u"] == pytest.approx(two["errors"]["u"], rel=1e-9)
     assert one["validation"].keys() == two["validation"].keys()
     assert "relative_l2/u" in one["validation"]
@@ -54,49 +70,44 @@ def test_metrics_agree(results):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_checkpoint_of_two_processes_resumes_in_one(results, tmp_path):
-    two, folder = results[2]
-    path = sorted((folder / "checkpoints").glob("*.ckpt"))[0]
+def test_a_checkpoint_of_two_processes_resumes_in_one(results, folders, tmp_path):
+    two = results("plain")[1]
+    path = sorted((folders[1] / "plain" / "checkpoints").glob("*.ckpt"))[0]
     again, _, _, _ = full_run(tmp_path, ckpt_path=path)
     for step, parameters in again.parameters.items():
         assert (parameters - two["parameters"][step]).abs().max() < 1e-10, f"step {step}"
 
 
 @pytest.mark.parametrize("phases", PHASES)
-def test_other_optimizers_agree(phases, tmp_path_factory):
-    one, two = (train(tmp_path_factory.mktemp(f"{phases}{k}"), k, phases)[0] for k in (1, 2))
+def test_other_optimizers_agree(phases, results):
+    one, two = results(phases)
     assert one["evaluations"] == two["evaluations"]
-    for step, expected in one["parameters"].items():
-        assert two["parameters"][step].dtype == expected.dtype
-        assert (two["parameters"][step] - expected).abs().max() < TOLERANCES.get(phases, 1e-10), f"step {step}"
+    assert_same_path(one, two, TOLERANCES.get(phases, 1e-10))
 
 
-def test_changing_points_agree(tmp_path_factory):
-    one, two = (train(tmp_path_factory.mktemp(f"points{k}"), k, "several")[0] for k in (1, 2))
+def test_changing_points_agree(results):
+    one, two = results("several")
     assert len(one["points"]["pde"]) > 21
     for name, rows in one["points"].items():
         assert torch.equal(rows, two["points"][name]), name
-    for step, expected in one["parameters"].items():
-        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+    assert_same_path(one, two)
 
 
 @pytest.mark.parametrize("name", WEIGHT_CALLBACKS)
-def test_changing_weights_agree(name, tmp_path_factory):
-    one, two = (train(tmp_path_factory.mktemp(f"{name}{k}"), k, name)[0] for k in (1, 2))
+def test_changing_weights_agree(name, results):
+    one, two = results(name)
     assert one["evaluations"] == two["evaluations"]
     assert not torch.equal(one["factors"], torch.ones_like(one["factors"]))
     assert torch.allclose(one["factors"], two["factors"], rtol=1e-8)
     for condition, rows in one["points"].items():
         assert torch.allclose(rows, two["points"][condition], rtol=1e-8, atol=0), condition
-    for step, expected in one["parameters"].items():
-        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+    assert_same_path(one, two)
 
 
 @pytest.mark.parametrize("name", GROWTH_CALLBACKS)
-def test_growing_batches_agree(name, tmp_path_factory):
-    one, two = (train(tmp_path_factory.mktemp(f"{name}{k}"), k, name)[0] for k in (1, 2))
+def test_growing_batches_agree(name, results):
+    one, two = results(name)
     assert one["batch_size"] != 4
     for key in ("evaluations", "points_seen", "batch_size"):
         assert one[key] == two[key], key
-    for step, expected in one["parameters"].items():
-        assert (two["parameters"][step] - expected).abs().max() < 1e-10, f"step {step}"
+    assert_same_path(one, two)
