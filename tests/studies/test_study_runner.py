@@ -9,6 +9,8 @@ from pinnlab.studies import switching
 from pinnlab.studies.command import STUDIES, run_study_command
 from pinnlab.studies.runner import KEY, Study, append_row, merged, read_rows, run_study, train
 
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 COLUMNS = ("relative_l2", "evaluations")
 TINY = {
     "data": {"points": {"pde": 16, "boundary": 2}, "evaluation_points": 50},
