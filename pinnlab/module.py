@@ -224,7 +224,7 @@ class PINN(L.LightningModule):
 
     def overlap(self, batch: Batch) -> BatchOverlap | None:
         """What the present mini-batch shares with its neighbours; None when every batch has all points."""
-        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
+        store = point_store(self)
         if store is None or (shared := store.shared(batch)) is None:
             return None
         return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.cursor)
@@ -282,7 +282,7 @@ class PINN(L.LightningModule):
 
     def objective_version(self) -> int:
         """Counts changes of points and weights; the loss before and after one cannot be compared."""
-        store = getattr(getattr(self.trainer, "datamodule", None), "store", None)
+        store = point_store(self)
         return self.weights.version + (0 if store is None else int(store.version + store.reweighed))
 
     def loss_terms(self) -> dict[str, float]:

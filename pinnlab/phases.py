@@ -204,6 +204,22 @@ def point_store(module: Any) -> PointStore | None:
     return getattr(getattr(trainer, "datamodule", None), "store", None)
 
 
+def needed_store(module: Any, owner: str) -> PointStore:
+    """The points that a module is trained on.
+
+    Args:
+        module: the `PINN`.
+        owner: who needs them, for the message.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    store = point_store(module)
+    if store is None:
+        raise ConfigurationError(f"{owner}: there is no point store; train with CollocationDataModule")
+    return store
+
+
 def use_width(module: Any, width: int | None) -> None:
     """Narrows the network, or widens it again with None; the loss is built anew where that changes it."""
     if module.system.set_width(width):
@@ -265,8 +281,8 @@ def _check_points(module: Any) -> None:
         for name in phase.points if isinstance(phase.points, dict) else ():
             if name not in known:
                 raise unknown("condition in model.phases.points", name, known)
-        if phase.points is not None and point_store(module) is None:
-            raise ConfigurationError("model.phases.points: there is no point store; train with CollocationDataModule")
+        if phase.points is not None:
+            needed_store(module, "model.phases.points")
 
 
 def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
@@ -278,8 +294,7 @@ def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
             f"trainer.precision: {trainer.precision} casts weights or points itself; leave it out with "
             "model.phases.dtype"
         )
-    if point_store(module) is None:
-        raise ConfigurationError("model.phases.dtype: there is no point store; train with CollocationDataModule")
+    needed_store(module, "model.phases.dtype")
 
 
 def _trained(module: Any, phase: Phase) -> list[torch.nn.Parameter]:

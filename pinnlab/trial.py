@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.phases import point_store
+from pinnlab.phases import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
 _LAST_STEP = ("_batch", "_last", "_seen_version")
@@ -99,8 +99,7 @@ def probe(trainer: L.Trainer, module: Any, evaluations: int) -> Outcome:
         module: the `PINN`, in the phase that is tried.
         evaluations: of the loss, at least.
     """
-    store, start, steps = point_store(module), module.evaluations, 0
-    assert store is not None  # `check_trials` saw to it
+    store, start, steps = needed_store(module, "model.phases.until"), module.evaluations, 0
     limit = module.phases[module.phase].steps or math.inf
     losses: list[float] = []
     first = batch = store.batch()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from compiling import needs_compiler
 from lightning.pytorch.callbacks import ModelCheckpoint
-from training import ADAM, PRIMAL, QUASI_NEWTON, Recorder, full_run, quiet_trainer, small_data, small_module
+from training import ADAM, PRIMAL, QUASI_NEWTON, Poison, Recorder, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Rollback
 from pinnlab.errors import ConfigurationError, StopReason
@@ -180,19 +180,6 @@ def test_resume_is_bitwise_with_width_and_points_too(tmp_path, own):
         assert resumed.evaluations == module.evaluations
         assert resumed.dtype == data.store.dtype == SINGLE
         assert same(again.parameters, {step: whole.parameters[step] for step in again.parameters}), path.name
-
-
-class Poison(L.Callback):
-    """Makes one step go wrong."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def on_train_batch_start(self, trainer, pl_module, *unused):
-        if trainer.global_step == self.at:
-            with torch.no_grad():
-                for parameter in pl_module.trial.parameters():
-                    parameter.fill_(float("nan"))
 
 
 @pytest.mark.parametrize("phases", [UP, DOWN])

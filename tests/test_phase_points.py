@@ -3,7 +3,7 @@
 import lightning as L
 import pytest
 import torch
-from training import ADAM, PHASES, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
+from training import ADAM, PHASES, QUASI_NEWTON, Poison, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Rollback
 from pinnlab.errors import ConfigurationError
@@ -118,19 +118,6 @@ def test_a_resumed_run_goes_on_with_the_points_it_had(tmp_path):
         for rows, expected in zip(watch.rows, whole.rows[step:], strict=True):
             assert same(rows, expected), step
         assert resumed.store.counter == data.store.counter
-
-
-class Poison(L.Callback):
-    """Makes one step go wrong."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def on_train_batch_start(self, trainer, pl_module, *unused):
-        if trainer.global_step == self.at:
-            with torch.no_grad():
-                for parameter in pl_module.trial.parameters():
-                    parameter.fill_(float("nan"))
 
 
 def test_rollback_within_a_phase_does_not_draw_again():

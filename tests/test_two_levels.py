@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.flop_counter import FlopCounterMode
-from training import ADAM, QUASI_NEWTON, Recorder, full_run, quiet_trainer, small_data, small_module, two_levels
+from training import ADAM, QUASI_NEWTON, Poison, Recorder, full_run, quiet_trainer, small_data, small_module, two_levels
 
 from pinnlab.callbacks import Rollback
 from pinnlab.errors import ConfigurationError, StopReason
@@ -223,19 +223,6 @@ def test_compiled_functions_follow_the_width():
         fit(small_module(Burgers(0.1), [*COARSE, FINE], compile=compiled), recorder)
     for step, expected in recorders[0].parameters.items():
         assert torch.allclose(recorders[1].parameters[step], expected, rtol=1e-7, atol=1e-9), step
-
-
-class Poison(L.Callback):
-    """Makes one step go wrong."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def on_train_batch_start(self, trainer, pl_module, *unused):
-        if trainer.global_step == self.at:
-            with torch.no_grad():
-                for parameter in pl_module.trial.parameters():
-                    parameter.fill_(float("nan"))
 
 
 @pytest.mark.parametrize(("step", "phases_seen"), [(2, [1, 2, 3]), (5, [1, 2, 1, 2, 3]), (8, [1, 2, 3, 2, 3])])

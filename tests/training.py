@@ -213,6 +213,19 @@ def quiet_trainer(**options):
     return L.Trainer(**{**defaults, **options})
 
 
+class Poison(L.Callback):
+    """Makes one step go wrong."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_train_batch_start(self, trainer, pl_module, *unused):
+        if trainer.global_step == self.at:
+            with torch.no_grad():
+                for parameter in pl_module.trial.parameters():
+                    parameter.fill_(float("nan"))
+
+
 class Recorder(L.Callback):
     """Keeps the parameters after every step."""
 

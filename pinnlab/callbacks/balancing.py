@@ -13,7 +13,7 @@ from pinnlab import distributed
 from pinnlab.balancing import AbstractLossTerms, WeightRule
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.phases import point_store
+from pinnlab.phases import needed_store
 
 
 class LossBalancing(L.Callback):
@@ -47,8 +47,7 @@ class LossBalancing(L.Callback):
         """Checks names and rule, and starts counting."""
         if stage != "fit":
             return
-        if point_store(pl_module) is None:
-            raise ConfigurationError("LossBalancing: there is no point store; train with CollocationDataModule")
+        needed_store(pl_module, type(self).__name__)
         known = _weighable(pl_module)
         for name in self.conditions or ():
             if name not in known:
@@ -129,9 +128,7 @@ class _Terms(AbstractLossTerms):
         return self._own[self.chosen] * torch.stack([self._trace(name, max_rows) for name in self._names])
 
     def generator(self) -> torch.Generator:
-        store = point_store(self._module)
-        assert store is not None  # `setup` saw to it
-        return store.generator("loss balancing")
+        return needed_store(self._module, LossBalancing.__name__).generator("loss balancing")
 
     def _trace(self, name: str, max_rows: int) -> Tensor:
         """The mean over points of the squared norm of the residual's gradient, in float64; a collective."""

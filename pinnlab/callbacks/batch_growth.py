@@ -8,7 +8,7 @@ import lightning as L
 
 from pinnlab.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
 from pinnlab.errors import ConfigurationError
-from pinnlab.phases import point_store
+from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
 
 
@@ -48,8 +48,7 @@ class BatchGrowth(L.Callback):
         """Checks the data module, and starts with nothing."""
         if stage != "fit":
             return
-        if point_store(pl_module) is None:
-            raise ConfigurationError("BatchGrowth: there is no point store; train with CollocationDataModule")
+        self._store(pl_module)
         given: int | None = trainer.datamodule.batch_size  # type: ignore[attr-defined]
         if given is not None:
             raise ConfigurationError(
@@ -89,9 +88,7 @@ class BatchGrowth(L.Callback):
         self._begun, self._last, self._asked = True, state_dict["last"], state_dict["asked"]
 
     def _store(self, pl_module: Any) -> PointStore:
-        store = point_store(pl_module)
-        assert store is not None  # `setup` saw to it
-        return store
+        return needed_store(pl_module, type(self).__name__)
 
 
 def _noise(module: Any, store: PointStore, batch: Any) -> float:

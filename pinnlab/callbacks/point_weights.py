@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L
-import torch
 from torch import Tensor
 
-from pinnlab import distributed
 from pinnlab.balancing import ascended, attention, causal, time_chunks
-from pinnlab.callbacks.redraw import Occasions
+from pinnlab.callbacks.redraw import Occasions, shared_scores
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.phases import point_store
+from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
 
 
@@ -47,8 +45,7 @@ class AbstractPointWeights(L.Callback):
         if stage != "fit":
             return
         name, known = type(self).__name__, pl_module.problem.conditions
-        if point_store(pl_module) is None:
-            raise ConfigurationError(f"{name}: there is no point store; train with CollocationDataModule")
+        self._store(pl_module)
         for condition in self.conditions or ():
             if condition not in known:
                 raise unknown(f"condition in {name}.conditions", condition, known)
@@ -76,7 +73,7 @@ class AbstractPointWeights(L.Callback):
         pl_module.evaluations += 1
         self.occasions.pass_to(pl_module.evaluations)  # its own cost does not bring the next update nearer
         for name in self._names(pl_module):
-            residual = _residual(pl_module, store, name)
+            residual = shared_scores(pl_module.system, name, store.rows[name])
             if residual.isfinite().all():  # else the loss has blown up; that is for `Rollback`
                 weights = self._weights(pl_module, store, name, residual, passed)
                 store.set_point_weights(name, weights)
@@ -97,9 +94,7 @@ class AbstractPointWeights(L.Callback):
         return self.conditions or pl_module.problem.differential_equations()
 
     def _store(self, pl_module: Any) -> PointStore:
-        store = point_store(pl_module)
-        assert store is not None  # `setup` saw to it
-        return store
+        return needed_store(pl_module, type(self).__name__)
 
 
 class ResidualAttention(AbstractPointWeights):
@@ -239,11 +234,3 @@ class CausalWeights(AbstractPointWeights):
         if weights.min() > self.threshold and stage + 1 < len(self.tolerances):
             self._stages[name] = stage + 1  # from the next update on
         return weights[time_chunks(times, low, high, self.chunks)]
-
-
-@torch.no_grad()
-def _residual(pl_module: Any, store: PointStore, name: str) -> Tensor:
-    """The size of the residual at all points of a condition, `(n,)` in float64 on the CPU; ranks share the work."""
-    rows = store.rows[name]
-    scores = pl_module.system.score(name, distributed.shard(rows))
-    return distributed.unshard(scores, len(rows)).to("cpu", torch.float64)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.phases import point_store
+from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import ResidualSystem
@@ -90,8 +90,7 @@ class AbstractRedraw(L.Callback):
         if stage != "fit":
             return
         name = type(self).__name__
-        if point_store(pl_module) is None:
-            raise ConfigurationError(f"{name}: there is no point store; train with CollocationDataModule")
+        self._store(pl_module)
         self.occasions.last = self.occasions.start
         known = drawable(pl_module.problem)
         for condition in self.conditions or ():
@@ -124,9 +123,7 @@ class AbstractRedraw(L.Callback):
         return self.conditions or self._default(pl_module.problem)
 
     def _store(self, pl_module: Any) -> PointStore:
-        store = point_store(pl_module)
-        assert store is not None  # `setup` saw to it
-        return store
+        return needed_store(pl_module, type(self).__name__)
 
     def _apply(self, pl_module: Any, names: Sequence[str]) -> None:
         store, passed = self._store(pl_module), self.occasions.pass_to(pl_module.evaluations)
@@ -138,8 +135,9 @@ class AbstractRedraw(L.Callback):
 
     def _outgrown(self, store: PointStore, system: ResidualSystem, name: str, ratio: float) -> bool:
         """Whether the residual has become much larger between a condition's points than at them."""
-        fresh = store.draw(name, len(store.rows[name]), UniformRandom())
-        return mean_square(store, system, name, fresh) > ratio * mean_square(store, system, name, store.points(name))
+        own = store.rows[name]
+        fresh = store.as_rows(name, store.draw(name, len(own), UniformRandom()))
+        return mean_square(system, name, fresh) > ratio * mean_square(system, name, own)
 
     @abstractmethod
     def _default(self, problem: Problem) -> Sequence[str]:
@@ -155,27 +153,25 @@ def drawable(problem: Problem) -> list[str]:
     return [name for name, c in problem.conditions.items() if c.region is not None and c.region.unit_dim]
 
 
-def shared_scores(
-    store: PointStore, system: ResidualSystem, name: str, points: Tensor, score: Score = residual
-) -> Tensor:
-    """The scores `(n,)` of `(n, d)` points of a condition, in float64 on the CPU; a collective.
+def shared_scores(system: ResidualSystem, name: str, rows: Tensor, score: Score = residual) -> Tensor:
+    """The scores `(n,)` of a condition's rows `(n, d + k)`, in float64 on the CPU; a collective.
 
     Every rank scores its share; all get the same numbers. Without weights of single points, in the module's dtype.
 
     Raises:
         ConfigurationError: the score is not one number for each row, or is negative somewhere.
     """
-    rows = distributed.shard(store.as_rows(name, points))
+    share = distributed.shard(rows)
     with torch.no_grad():
-        own = score(system, name, rows)
-    if own.shape != (len(rows),):
-        raise ConfigurationError(f"score: must have shape ({len(rows)},) for so many rows, not {tuple(own.shape)}")
-    scores = distributed.unshard(own, len(points)).to("cpu", torch.float64)
+        own = score(system, name, share)
+    if own.shape != (len(share),):
+        raise ConfigurationError(f"score: must have shape ({len(share)},) for so many rows, not {tuple(own.shape)}")
+    scores = distributed.unshard(own, len(rows)).to("cpu", torch.float64)
     if (scores < 0).any():
         raise ConfigurationError(f"score: must not be negative, but is {float(scores.min()):.3g} in {name!r}")
     return scores
 
 
-def mean_square(store: PointStore, system: ResidualSystem, name: str, points: Tensor) -> float:
-    """The mean square of a condition's residual at `(n, d)` points, summed over its equations; a collective."""
-    return float(shared_scores(store, system, name, points).square().mean())
+def mean_square(system: ResidualSystem, name: str, rows: Tensor) -> float:
+    """The mean square of a condition's residual on rows `(n, d + k)`, summed over its equations; a collective."""
+    return float(shared_scores(system, name, rows).square().mean())

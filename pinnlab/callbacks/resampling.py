@@ -84,7 +84,7 @@ class _FromPool(AbstractRedraw):
                 f"{type(self).__name__}.pool: {self.pool} candidates for {count} points of {name!r}"
             )
         candidates = store.draw(name, self.pool, UniformRandom())
-        scores = shared_scores(store, system, name, candidates, self._score)
+        scores = shared_scores(system, name, store.as_rows(name, candidates), self._score)
         generator = store.generator("resampling")
         if not scores.isfinite().all():
             return None  # the run has blown up; it is not for the points to end it

@@ -74,7 +74,7 @@ class ResolutionWarning(L.Callback):
         ratios = {}
         for name, value in held_out.items():
             if value is not None:
-                training = mean_square(store, pl_module.system, name, store.points(name))
+                training = mean_square(pl_module.system, name, store.rows[name])
                 ratios[name] = resolution_ratio(training, float(value), pl_module.dtype)
         for logger in trainer.loggers:
             logger.log_metrics({f"training/held_out_ratio/{k}": v for k, v in ratios.items()}, trainer.global_step)

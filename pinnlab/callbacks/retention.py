@@ -95,7 +95,7 @@ class RetainResample(AbstractRedraw):
 
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
         points = store.points(name)
-        scores = shared_scores(store, system, name, points)
+        scores = shared_scores(system, name, store.rows[name])
         if not scores.isfinite().all():
             return None  # the run has blown up; it is not for the points to end it
         if self.causal:

@@ -56,7 +56,7 @@ LATE: Config = {"class_path": "LossPlateau", "init_args": {"window": 150, "toler
 SETTINGS: Mapping[str, Config] = {
     **{f"{FIXED}{steps}": phases(None, steps) for steps in FIXED_STEPS},
     "loss_plateau": _criterion("LossPlateau"),
-    "loss_plateau_late": _criterion("LossPlateau", window=150, tolerance=0.3),
+    "loss_plateau_late": phases(LATE),
     "loss_plateau_flat": _criterion("LossPlateau", window=200, tolerance=1e-2),
     "percentile_flatness": _criterion("PercentileFlatness"),
     "relative_improvement": _criterion("RelativeImprovement"),

@@ -1,13 +1,11 @@
 """Two gloo processes linearize as one does, to 1e-12, also with uneven and with empty shares."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from run_linearization import SHARES, measure, problem_of
+from two_ranks import on_two_ranks
 
 from pinnlab.linearization import Linearization, LinearizedFunctions
 
@@ -16,22 +14,7 @@ SCRIPT = Path(__file__).with_name("run_linearization.py")
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("linearization")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    runs = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(rank), "2", str(folder)],
-            env=environment, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    try:
-        errors = [run.communicate(timeout=200)[1] for run in runs]
-    finally:
-        for run in runs:
-            run.kill()  # one that fails leaves the other waiting for it
-    assert [run.returncode for run in runs] == [0, 0], errors[0][-2000:] + errors[1][-2000:]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return on_two_ranks(SCRIPT, tmp_path_factory.mktemp("linearization"))
 
 
 def one_process(kind):
