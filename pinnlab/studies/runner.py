@@ -23,6 +23,7 @@ from pinnlab.errors import ConfigurationError, unknown
 Config = Mapping[str, Any]
 Row = dict[str, Any]
 Measure = Callable[[Mapping[str, Any]], Row]
+Probe = Callable[[Any], Row]
 
 KEY = ("problem", "setting", "seed")
 DONE = "done"
@@ -45,6 +46,8 @@ class Study:
         columns: what is kept of each run.
         measure: takes a run's summary (as in `summary.json`) to these columns.
         seeds: of points and weights; each makes a run.
+        probe: takes the trained command (its `model`, `datamodule` and `trainer`) to more columns: what no summary
+            has, such as the spectrum of the kernel.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Study:
     columns: Sequence[str]
     measure: Measure
     seeds: Sequence[int] = field(default=(0, 1, 2))
+    probe: Probe | None = None
 
     def cases(self) -> Iterator[tuple[str, str, int]]:
         """All runs, seed by seed, so that a study that is cut off has whole comparisons."""
@@ -91,14 +95,14 @@ def merged(*configs: Config) -> dict[str, Any]:
     return result
 
 
-def train(config: Config) -> dict[str, Any]:
+def train(config: Config) -> tuple[dict[str, Any], Any]:
     """Makes one run with the command line's own means.
 
     Args:
         config: a recipe.
 
     Returns:
-        The run's summary, as in `summary.json`.
+        The run's summary, as in `summary.json`, and the command that made it: module, data, trainer.
     """
     from pinnlab import cli  # the command imports Lightning; a report does not need it
     from pinnlab.callbacks import RunSummary
@@ -110,7 +114,7 @@ def train(config: Config) -> dict[str, Any]:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             trained = cli.command(["fit", "-c", str(path)])
     callbacks = trained.trainer.callbacks  # type: ignore[attr-defined]
-    return next(c for c in callbacks if isinstance(c, RunSummary)).result
+    return next(c for c in callbacks if isinstance(c, RunSummary)).result, trained
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -162,7 +166,7 @@ def append_row(path: Path, columns: Sequence[str], row: Row) -> None:
 
 
 def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> Iterator[Row]:
-    tasks = [(case, study.config(*case), study.measure) for case in cases]
+    tasks = [(case, study.config(*case), study.measure, study.probe) for case in cases]
     threads = max((os.cpu_count() or 1) // workers, 1)
     # Spawned, so that every process starts its threads afresh.
     context = multiprocessing.get_context("spawn")
@@ -174,14 +178,15 @@ def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> 
 def _use_threads(threads: int) -> None:
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, torch.get_num_threads()))  # the environment may allow fewer
 
 
-def _run(case: tuple[str, str, int], config: Config, measure: Measure) -> Row:
+def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Probe | None) -> Row:
     """One run; a failure is a result, too."""
     row: Row = dict(zip(KEY, case, strict=True))
     try:
-        return {**row, "status": DONE, **measure(train(config))}
+        summary, trained = train(config)
+        return {**row, "status": DONE, **measure(summary), **({} if probe is None else probe(trained))}
     except Exception as error:
         return {**row, "status": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 

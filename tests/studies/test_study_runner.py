@@ -1,6 +1,7 @@
 """Studies: which runs are made, what is written, and that a study that was cut off goes on."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -44,11 +45,21 @@ def test_merging_goes_into_mappings_and_replaces_the_rest():
 
 def test_a_setting_reaches_the_run_and_seeds_differ():
     study = tiny_study()
-    assert train(study.config("poisson1d", "three", 0))["evaluations"] == 3
-    two = train(study.config("poisson1d", "two", 0))
+    assert train(study.config("poisson1d", "three", 0))[0]["evaluations"] == 3
+    two = train(study.config("poisson1d", "two", 0))[0]
     assert two["evaluations"] == 2
     assert two["points"] == {"pde": 16, "boundary": 2}
-    assert two["loss"] != train(study.config("poisson1d", "two", 1))["loss"]
+    assert two["loss"] != train(study.config("poisson1d", "two", 1))[0]["loss"]
+
+
+def parameters_of(trained):
+    return {"parameters": sum(p.numel() for p in trained.model.trial.parameters())}
+
+
+def test_a_probe_sees_what_was_trained(tmp_path):
+    study = replace(tiny_study(), columns=(*COLUMNS, "parameters"), probe=parameters_of).restricted([], ["two"], [0])
+    run_study(study, tmp_path / "tiny.csv", report=list)
+    assert [row["parameters"] for row in read_rows(tmp_path / "tiny.csv")] == ["13"]
 
 
 def test_a_study_that_was_cut_off_goes_on(tmp_path):
