@@ -212,6 +212,13 @@ class Linearization:
         """Residuals of all ranks, parameters."""
         return sum(self._shares), self._columns
 
+    def row_numbers(self) -> dict[str, Tensor]:
+        """Which of the residuals of all ranks are a condition's, as they stand in r; a collective."""
+        own = torch.tensor([list(self._lengths.values())], device=self._factors.device)
+        lengths = distributed.gather(own).flatten().tolist()
+        parts = torch.arange(sum(lengths), device=own.device).split(lengths)
+        return {name: torch.cat(parts[i :: len(self._lengths)]) for i, name in enumerate(self._lengths)}
+
     @torch.no_grad()
     def loss(self, point: Tensor | None = None) -> Tensor:
         """The loss at a flat vector `(n,)`, by default at the present parameters; 0-dimensional."""
