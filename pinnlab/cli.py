@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab import callbacks as own
+from pinnlab.bad_input import bad_input
 from pinnlab.catalog import (
     KINDS,
     classes,
@@ -30,7 +30,7 @@ from pinnlab.catalog import (
     resolve_names,
 )
 from pinnlab.datamodule import CollocationDataModule
-from pinnlab.errors import ConfigurationError, PinnlabError
+from pinnlab.errors import ConfigurationError
 from pinnlab.module import PINN
 from pinnlab.problems import Problem
 
@@ -257,41 +257,6 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"error: {message}", file=sys.stderr)
         return EXIT_BAD_INPUT
     return EXIT_SIGINT if cli.graceful.interrupted else EXIT_DONE
-
-
-def bad_input(error: BaseException) -> str | None:
-    """The one line to show for an error that the user's input caused; None for a fault of the program."""
-    if isinstance(error, PinnlabError):
-        return str(error)
-    for cause in _causes(error):
-        if isinstance(cause, PinnlabError):
-            return str(cause)
-    if type(error).__name__ in ("ArgumentError", "MisconfigurationException"):
-        message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        return _missing_package(message) or message
-    return None
-
-
-def _missing_package(message: str) -> str | None:
-    """What to say instead when a class path leads into a module that is not there."""
-    found = re.search(r"No module named '([\w.]+)'", message)
-    if found is None:
-        return None
-    key = re.search(r'[Kk]ey "([\w.]+)"', message)
-    module = found[1].partition(".")[0]
-    return (
-        f"{key[1] if key else 'class_path'}: there is no module {found[1]}; install the package that brings it "
-        f"(such as pip install {module}), or start where your {module}.py is"
-    )
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -12,8 +12,7 @@ import pytest
 import torch
 import yaml
 
-from pinnlab.cli import bad_input, run
-from pinnlab.errors import ConfigurationError
+from pinnlab.cli import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SHORT = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
@@ -109,8 +108,28 @@ def test_list_names_every_kind(command):
 
 BAD = {
     "recipe": (["-c", "burgrs"], "burgers"),
-    "class": (["-c", "poisson1d", "--problem=Poison2D"], "problem"),
-    "key": (["-c", "burgers", "--problem.viscosit=1"], "viscosit"),
+    "class": (
+        ["-c", "poisson1d", "--problem=Poison2D"],
+        "problem: there is no class 'Poison2D' (did you mean 'Poisson2D'?)",
+    ),
+    "sampler": (
+        ["-c", "poisson1d", "--data.sampler=Sobbol"],
+        "data.sampler: there is no class 'Sobbol' (did you mean 'Sobol'?)",
+    ),
+    "key": (
+        ["-c", "burgers", "--problem.viscosit=1"],
+        "unknown option of Burgers in problem 'viscosit' (did you mean 'viscosity'?)",
+    ),
+    "option of a network": (
+        ["-c", "burgers", "--model.network.hiden=[3]"],
+        "unknown option of MLP in model.network 'hiden' (did you mean 'hidden'?)",
+    ),
+    "option without a class": (
+        ["-c", "burgers", "--data.sampler.seed=3"],
+        "data.sampler: name the class before its options",
+    ),
+    "type of an option": (["-c", "burgers", "--problem.viscosity=abc"], "problem.viscosity: must be float, got abc"),
+    "type of a network's option": (["-c", "burgers", "--model.network.hidden=abc"], "model.network.hidden: must be"),
     "type": (["-c", "burgers", "--model.phases=[{optimizer: Adam, steps: many}]"], "steps"),
     "condition": (["-c", "burgers", "--data.points={pd: 5}"], "'pd'"),
     "negative count": (["-c", "burgers", "--data.points={pde: -5}"], "data.points.pde"),
@@ -166,11 +185,6 @@ def test_a_recipe_that_is_no_mapping(command, tmp_path, content):
     assert code == 2
     assert "r.yaml" in err
     assert len(err.splitlines()) == 1
-
-
-def test_a_fault_of_the_program_is_not_called_bad_input():
-    assert bad_input(RuntimeError("boom")) is None
-    assert bad_input(ConfigurationError("data.points: bad")) == "data.points: bad"
 
 
 def test_checkpoint_of_another_problem(command, tmp_path):

@@ -18,7 +18,7 @@ LAYERS = {
     "catalog": 2,
     "assembly": 3, "datamodule": 3, "phases": 3, "installation": 3, "trial": 3, "switching": 3, "module": 3,
     "callbacks": 4,
-    "cli": 5, "__init__": 5,
+    "bad_input": 5, "cli": 5, "__init__": 5,
     "studies": 6, "__main__": 7,
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
