@@ -180,7 +180,8 @@ class CollocationDataModule(L.LightningDataModule):
     def _evaluation_share(self, placement: Placement) -> dict[str, Tensor]:
         dtype, device = placement
         points, reference = self.evaluation_set()
-        batch = {"points": distributed.shard(points).to(device, dtype)}
+        rows = distributed.shard(torch.arange(len(points)))
+        batch = {"points": distributed.shard(points).to(device, dtype), "rows": rows.to(device)}
         return batch if reference is None else {**batch, "reference": distributed.shard(reference).to(device)}
 
     def _held_out_rows(self, placement: Placement) -> dict[str, Tensor]:

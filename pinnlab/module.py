@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import Metric
 
 from pinnlab import distributed
 from pinnlab.assembly import LossWeights, build_network, check_periodicity, enhancements, loss_weights
@@ -19,9 +18,9 @@ from pinnlab.compilation import should_compile
 from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.enhancement import Enhancement
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.evaluation import SolutionErrors, measure_errors
 from pinnlab.gradients import LossGradients
 from pinnlab.linearization import Linearization, LinearizedFunctions
-from pinnlab.metrics import MaxError, RelativeL2
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
 from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
@@ -103,8 +102,7 @@ class PINN(L.LightningModule):
         self.to(self.own_dtype)
         check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
-        self.errors = nn.ModuleDict({name: RelativeL2() for name in problem.unknowns})
-        self.max_errors = nn.ModuleDict({name: MaxError() for name in problem.unknowns})
+        self.errors = SolutionErrors(problem.unknowns)
         self._compile, self._compiles = compile, False
         should_compile(compile, 0, torch.device("cpu"))
         self._weighted_loss: Callable[..., tuple[Tensor, Tensor]] = self.system.weighted_loss
@@ -298,18 +296,30 @@ class PINN(L.LightningModule):
 
     # -------------------------------------------------------------------------- evaluation
 
+    def on_validation_epoch_start(self) -> None:
+        """Finds the frequencies that the evaluation points tell apart."""
+        self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+
+    def on_test_epoch_start(self) -> None:
+        """The same as in validation."""
+        self.on_validation_epoch_start()
+
     @_outside_inference_mode
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulates the errors against the reference and logs the residual on held-out points."""
         if "reference" in batch:
-            prediction = self.trial(batch["points"])
-            for column, name in enumerate(self.problem.unknowns):
-                for tag, metrics in (("relative_l2", self.errors), ("max_error", self.max_errors)):
-                    metric = cast("Metric", metrics[name])
-                    metric.update(prediction[:, column], batch["reference"][:, column])
-                    self.log(f"{tag}/{name}", metric, batch_size=1)
+            for tag, metric in self.errors.update(self.trial(batch["points"]), batch).items():
+                self.log(tag, metric, batch_size=1)
         for name, value in self._mean_squares(batch["held_out"]).items():
             self.log(f"held_out/{name}", value, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the error by frequency."""
+        self.log_dict(self.errors.by_frequency())
+
+    def on_test_epoch_end(self) -> None:
+        """The same as in validation."""
+        self.on_validation_epoch_end()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same as in validation."""
@@ -321,21 +331,8 @@ class PINN(L.LightningModule):
         return {"points": batch["points"], "prediction": self.trial(batch["points"])}
 
     def measure_errors(self, data: Any) -> dict[str, float]:
-        """The relative L2 error of each unknown with the present weights; empty without a reference.
-
-        A collective: all ranks call it.
-        """
-        points, reference = data.evaluation_set()
-        if reference is None:
-            return {}
-        with torch.no_grad():
-            prediction = self.trial(distributed.shard(points).to(self.loss_weights))
-        errors = {}
-        for column, name in enumerate(self.problem.unknowns):
-            metric = RelativeL2().to(self.device)
-            metric.update(prediction[:, column], distributed.shard(reference)[:, column].to(self.device))
-            errors[name] = float(metric.compute())
-        return errors
+        """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`."""
+        return measure_errors(self, data)
 
     # ------------------------------------------------------------------------- checkpoints
 

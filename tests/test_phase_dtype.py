@@ -8,6 +8,7 @@ import pytest
 import torch
 from compiling import needs_compiler
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torchmetrics import Metric
 from training import ADAM, PRIMAL, QUASI_NEWTON, Poison, Recorder, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Rollback
@@ -69,9 +70,9 @@ def test_everything_is_in_the_precision_of_the_phase(phases, first, second):
     watch, _, data = fit(module)
     assert watch.dtypes == [{first}] * 3 + [{second}] * 3
     assert module.dtype == data.store.dtype == second  # the last phase's stays
-    assert {
-        state.dtype for m in (*module.errors.values(), *module.max_errors.values()) for state in m._defaults.values()
-    } == {DOUBLE}
+    metrics = [m for m in module.errors.modules() if isinstance(m, Metric)]
+    assert [type(m).__name__ for m in metrics] == ["RelativeL2", "MaxError", "ErrorSpectrum"]
+    assert {state.dtype for m in metrics for state in m._defaults.values()} == {DOUBLE}
 
 
 def test_a_phase_without_one_has_the_dtype_of_the_module():
