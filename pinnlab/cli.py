@@ -14,7 +14,6 @@ import yaml
 from jsonargparse import ActionConfigFile, Namespace, lazy_instance
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +30,7 @@ from pinnlab.catalog import (
 )
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.errors import ConfigurationError
+from pinnlab.loggers import LogScaleTensorBoardLogger
 from pinnlab.module import PINN
 from pinnlab.problems import Problem
 
@@ -45,7 +45,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_model_summary": False,
     "inference_mode": False,
     "devices": 1,
-    "logger": lazy_instance(TensorBoardLogger, save_dir="runs", default_hp_metric=False),
+    "logger": lazy_instance(LogScaleTensorBoardLogger, save_dir="runs", default_hp_metric=False),
 }
 
 
@@ -131,10 +131,13 @@ class PinnlabCLI(LightningCLI):
             own.ResolutionWarning(),
             self.graceful,
             own.SolutionFigures(),
+            own.FrequencyHistory(),
             own.SolutionWriter(),
         ]
         if self.subcommand == "fit":
-            standard.append(own.RunSummary(self.config[self.subcommand].name))
+            config = self.config[self.subcommand]
+            recipe = self._parser(self.subcommand).dump(config, skip_default=True)
+            standard += [own.RunSummary(config.name), own.Dashboard(config.name, recipe)]
         if trainer_config.get("enable_progress_bar") is not False:
             standard.insert(0, own.PhaseProgressBar())  # it closes its bar before the summary is printed
         if trainer_config.get("enable_checkpointing") is not False:

@@ -54,10 +54,17 @@ class Spectrum:
 
     def by_band(self) -> dict[str, Tensor]:
         """The relative error, a scalar, in each of `BANDS` that has modes, see `relative_to_band`."""
-        band = torch.bucketize(self.wave_numbers, self.wave_numbers.new_tensor(list(BANDS.values())), right=True) - 1
-        sums = [energy.new_zeros(len(BANDS)).index_add(0, band, energy) for energy in (self.error, self.reference)]
-        relative = relative_to_band(*sums)
-        return {name: relative[k] for k, name in enumerate(BANDS) if (band == k).any()}
+        bands = self.gathered(list(BANDS.values()))
+        names = {first: name for name, first in BANDS.items()}
+        return dict(zip((names[int(first)] for first in bands.wave_numbers), bands.by_mode(), strict=True))
+
+    def gathered(self, firsts: Sequence[int]) -> Spectrum:
+        """The same for bands that begin at some wave numbers, rising from 0, and are named by those; no empty ones."""
+        starts = self.wave_numbers.new_tensor(firsts)
+        band = torch.bucketize(self.wave_numbers, starts, right=True) - 1
+        there = band.unique()
+        sums = [energy.new_zeros(len(starts)).index_add(0, band, energy) for energy in (self.error, self.reference)]
+        return Spectrum(starts[there], *(energy[there] for energy in sums))
 
 
 def relative_to_band(error: Tensor, reference: Tensor) -> Tensor:

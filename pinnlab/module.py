@@ -103,7 +103,7 @@ class PINN(L.LightningModule):
         check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns)
-        self._compile, self._compiles = compile, False
+        self._compile, self.compiles = compile, False
         should_compile(compile, 0, torch.device("cpu"))
         self._weighted_loss: Callable[..., tuple[Tensor, Tensor]] = self.system.weighted_loss
         self._linearized = LinearizedFunctions(self.system, compiled=False)
@@ -157,16 +157,16 @@ class PINN(L.LightningModule):
         planned = sum(phase.planned_evaluations(trained) for phase in self.phases)
         if self.trainer.max_steps >= 0:
             planned = min(planned, 20 * self.trainer.max_steps)
-        self._compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
+        self.compiles = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         self.build_evaluation()
 
     def build_evaluation(self) -> None:
         """Builds the loss for the network's present width and dtype, which are part of a compiled graph."""
         self._tensors, self._counts = self.trial.tensors(), {}
-        evaluate = CompiledLoss(self.system.squared_sums) if self._compiles else self.system.weighted_loss
+        evaluate = CompiledLoss(self.system.squared_sums) if self.compiles else self.system.weighted_loss
         on_cpu = self.device.type == "cpu"
         self._weighted_loss = BlockedLoss(evaluate, self.system.floats_per_point()) if on_cpu else evaluate
-        self._linearized = LinearizedFunctions(self.system, compiled=self._compiles)
+        self._linearized = LinearizedFunctions(self.system, compiled=self.compiles)
 
     # ---------------------------------------------------------------------------- training
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim import Optimizer
 
 from pinnlab import distributed
 from pinnlab.criteria import Progress, TrialStep
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.installation import fit_points, install
+from pinnlab.loggers import board_of
 from pinnlab.phases import Decision, Phase, PhaseRecord, check_phases, draw_points, enter, new_record, use_width
 from pinnlab.trial import Snapshot, check_trials, probe
 
@@ -99,11 +99,10 @@ class OptimizerPhases(L.Callback):
         self.decisions.append(Decision(step, pl_module.evaluations, record.phase, event, reason, value))
         line = f"phase {record.phase} ({record.optimizer}), {record.steps} steps, {event}: {reason}"
         trainer.print(line)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("decisions", line, step)
-                if value is not None:
-                    logger.experiment.add_scalar("decisions/value", value, step)
+        if (board := board_of(trainer)) is not None:
+            board.experiment.add_text("decisions", line, step)
+            if value is not None:
+                board.experiment.add_scalar("decisions/value", value, step)
 
     def go_back(
         self, trainer: L.Trainer, pl_module: Any, phase: int, least: int, reason: str, value: float | None = None

@@ -3,7 +3,9 @@
 from pinnlab.callbacks.balancing import LossBalancing
 from pinnlab.callbacks.batch_growth import BatchGrowth
 from pinnlab.callbacks.budget import EvaluationBudget
+from pinnlab.callbacks.dashboard import Dashboard
 from pinnlab.callbacks.figures import SolutionFigures
+from pinnlab.callbacks.frequencies import FrequencyHistory
 from pinnlab.callbacks.interruption import GracefulStop
 from pinnlab.callbacks.point_weights import CausalWeights, ResidualAttention, SelfAdaptive
 from pinnlab.callbacks.prediction import SolutionWriter
@@ -18,7 +20,9 @@ from pinnlab.switching import OptimizerPhases
 __all__ = [
     "BatchGrowth",
     "CausalWeights",
+    "Dashboard",
     "EvaluationBudget",
+    "FrequencyHistory",
     "FreshPoints",
     "GracefulStop",
     "LossBalancing",

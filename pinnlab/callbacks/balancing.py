@@ -39,6 +39,8 @@ class LossBalancing(L.Callback):
             differential equation and there is none.
     """
 
+    logs = ("weight/",)
+
     def __init__(self, rule: WeightRule, every: int = 100, conditions: Sequence[str] | None = None) -> None:
         self.rule, self.conditions = rule, conditions
         self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)

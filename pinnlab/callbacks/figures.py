@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.loggers import board_of
 from pinnlab.plotting import points_figure, solution_figure
 from pinnlab.point_figures import residual_figure
 
@@ -24,16 +25,23 @@ class SolutionFigures(L.Callback):
     Args:
         every: validations between two drawings; the end of the run is always drawn. A drawing takes about half
             a second, so 10 keeps it below a few percent of a run.
+        times: at which profiles are drawn, of problems in one coordinate of space and time. Default: four, see
+            `solution_figure`.
 
     Raises:
         ConfigurationError: `every` is below 1.
     """
 
-    def __init__(self, every: int = 10) -> None:
+    def __init__(self, every: int = 10, times: Sequence[float] | None = None) -> None:
         if every < 1:
             raise ConfigurationError(f"SolutionFigures.every: must be at least 1, got {every}")
-        self.every = every
-        self._count = 0
+        self.every, self.times = every, times
+        self._count, self._drawn = 0, -1
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Starts counting."""
+        if stage == "fit":
+            self._count, self._drawn = 0, -1
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draws at every so many validations during training."""
@@ -57,10 +65,10 @@ class SolutionFigures(L.Callback):
 
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: Any) -> None:
-        writers = [lg.experiment for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)]
-        data = getattr(trainer, "datamodule", None)
-        if not writers or data is None:
+        board, data = board_of(trainer), getattr(trainer, "datamodule", None)
+        if board is None or data is None or self._drawn == trainer.global_step:
             return
+        self._drawn = trainer.global_step
         problem, (points, reference) = pl_module.problem, data.evaluation_set()
         with torch.no_grad():
             prediction = pl_module(points.to(pl_module.device, pl_module.dtype)).cpu().to(torch.float64)
@@ -70,10 +78,10 @@ class SolutionFigures(L.Callback):
         for column, name in enumerate(problem.unknowns):
             exact = None if reference is None else reference[:, column]
             figures[f"solution/{name}"] = solution_figure(
-                points, prediction[:, column], exact, problem.coordinates, name
+                points, prediction[:, column], exact, problem.coordinates, name, self.times
             )
         for tag, figure in figures.items():
-            writers[0].add_figure(tag, figure, global_step=trainer.global_step, close=False)
+            board.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
 
 
 def _point_cloud(store: Any) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class ResolutionWarning(L.Callback):
         ConfigurationError: `factor` does not exceed 1, or `patience` is below 1.
     """
 
+    logs = ("training/held_out_ratio/",)
+
     def __init__(self, factor: float = 100.0, patience: int = 2) -> None:
         if not factor > 1:
             raise ConfigurationError(f"ResolutionWarning.factor: must exceed 1, got {factor}")

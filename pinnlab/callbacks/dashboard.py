@@ -1,0 +1,126 @@
+"""The dashboard of a run in TensorBoard: charts laid out by subject, cards of text, and a row among other runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from pinnlab import distributed
+from pinnlab.cards import machine_card, problem_card, recipe_card, settings_of
+from pinnlab.dashboard import layout
+from pinnlab.loggers import LogScaleTensorBoardLogger, board_of
+from pinnlab.phases import point_store
+from pinnlab.switching import phases_of
+
+
+class Dashboard(L.Callback):
+    """Lays out TensorBoard's page of custom scalars, and says there what the run is and what it reached.
+
+    At the start of training it writes, once for each folder of logs, the layout (losses, errors, phases, spectra,
+    weights, points: those that the run has) and three cards of text: problem, recipe, machine. At the end it writes the
+    run's settings and results for the page of hyperparameters, where runs are compared. Nothing in between: the cost
+    is a few milliseconds and one evaluation of the error. With other loggers, or none, it does nothing.
+
+    Args:
+        name: the run's; default: the problem's.
+        recipe: the run's configuration as YAML, for the card and the comparison of runs.
+    """
+
+    def __init__(self, name: str | None = None, recipe: str | None = None) -> None:
+        self.name, self.recipe = name, recipe
+        self._written = ""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Writes layout and cards, unless the run they were written for goes on in the same folder."""
+        self._open(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Writes settings and results."""
+        board, data = board_of(trainer), getattr(trainer, "datamodule", None)
+        errors = {} if board is None or data is None else pl_module.measure_errors(data)  # a collective
+        self._close(trainer, pl_module, errors)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the layout is written already."""
+        return {"written": self._written}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on."""
+        self._written = state_dict["written"]
+
+    @rank_zero_only
+    def _open(self, trainer: L.Trainer, pl_module: Any) -> None:
+        board = board_of(trainer)
+        if board is None or self._written == board.log_dir:
+            return
+        self._written = board.log_dir
+        writer, step = board.experiment, trainer.global_step
+        writer.add_custom_scalars(layout(_tags(trainer, pl_module), isinstance(board, LogScaleTensorBoardLogger)))
+        for tag, text in self._cards(trainer, pl_module).items():
+            writer.add_text(f"run/{tag}", text, step)
+        writer.flush()
+
+    @rank_zero_only
+    def _close(self, trainer: L.Trainer, pl_module: Any, errors: dict[str, float]) -> None:
+        board = board_of(trainer)
+        if board is None:
+            return
+        records = phases_of(trainer).summary()
+        results = {
+            **({"hp/relative_l2": max(errors.values())} if errors else {}),
+            "hp/loss": pl_module.current_loss(),
+            "hp/evaluations": float(pl_module.evaluations),
+            "hp/seconds": sum(record["seconds"] for record in records),
+        }
+        board.log_hyperparams(self._settings(trainer, pl_module), results, trainer.global_step)
+        board.experiment.flush()
+
+    def _settings(self, trainer: L.Trainer, module: Any) -> dict[str, Any]:
+        """What runs are compared by. TensorBoard sorts the names and shows the first five: those that matter most."""
+        store = point_store(module)
+        built = {
+            "problem": module.problem.name,
+            "network": type(module.trial.network).__name__,
+            "phases": " > ".join(
+                type(phase.sample_optimizer()).__name__ + (f", steps={phase.steps}" if phase.steps else "")
+                for phase in module.phases
+            ),
+        }
+        return {
+            **settings_of(self.recipe, built),
+            "points": 0 if store is None else sum(map(len, store.rows.values())),
+            "processes": distributed.world_size(),
+            "seed": getattr(getattr(trainer, "datamodule", None), "seed", 0),
+            "weights": sum(p.numel() for p in module.trial.parameters()),
+            "weights_dtype": str(module.own_dtype).removeprefix("torch."),
+        }
+
+    def _cards(self, trainer: L.Trainer, module: Any) -> dict[str, str]:
+        store, problem = point_store(module), module.problem
+        points = {} if store is None else {name: len(rows) for name, rows in store.rows.items()}
+        weights = dict(zip(problem.conditions, module.weights.own.tolist(), strict=True))
+        settings = self._settings(trainer, module)
+        return {
+            "problem": problem_card(problem, points, weights),
+            "recipe": recipe_card(self.name or problem.name, self.recipe, settings),
+            "system": machine_card(module.device, settings["weights_dtype"], settings["processes"], module.compiles),
+        }
+
+
+def _tags(trainer: L.Trainer, module: Any) -> set[str]:
+    """The beginnings of the tags that a run logs."""
+    data, problem = getattr(trainer, "datamodule", None), module.problem
+    tags = {"loss/", "training/phase", "training/gradient_norm", "training/evaluations", "training/points_seen"}
+    if data is not None and problem.reference() is not None:
+        tags |= {"relative_l2/", "max_error/"} | ({"frequency_error/"} if len(problem.coordinates) < 3 else set())
+    if getattr(data, "held_out", 0):
+        tags.add("held_out/")
+    if getattr(data, "batch_size", None) is not None:
+        tags.add("training/batch_size")
+    if problem.coefficients:
+        tags.add("coefficient/")
+    if any(phase.until is not None for phase in module.phases):
+        tags.add("training/criterion")
+    return tags.union(*(getattr(callback, "logs", ()) for callback in trainer.callbacks))  # type: ignore[attr-defined]

@@ -1,0 +1,79 @@
+"""The charts of a run's dashboard in TensorBoard: which there are, and what is shown in powers of ten."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+LOGARITHMS = "log10/"
+_ON_LOG_SCALE = re.compile(
+    r"(loss|held_out|relative_l2|max_error|frequency_error|weight)/|training/(gradient_norm|held_out_ratio)"
+    r"|spectrum/.*/(top|trace|condition_number)$"
+)
+
+
+class Chart(NamedTuple):
+    """A chart of the layout.
+
+    Attributes:
+        category: the heading it stands under.
+        title: its own.
+        tags: a regular expression; what matches is drawn.
+        needs: the beginning of a tag without which the chart would be empty.
+    """
+
+    category: str
+    title: str
+    tags: str
+    needs: str
+
+
+CHARTS = (
+    Chart("Losses", "loss", "loss/total", "loss/"),
+    Chart("Losses", "mean square of each condition", "loss/(?!total)", "loss/"),
+    Chart("Losses", "the same on held-out points", "held_out/", "held_out/"),
+    Chart("Errors", "relative L2 error", "relative_l2/", "relative_l2/"),
+    Chart("Errors", "relative error by frequency", "frequency_error/", "frequency_error/"),
+    Chart("Errors", "largest error", "max_error/", "max_error/"),
+    Chart("Coefficients", "coefficients", "coefficient/", "coefficient/"),
+    Chart("Phases", "phase", "training/phase", "training/phase"),
+    Chart("Phases", "norm of the gradient", "training/gradient_norm", "training/gradient_norm"),
+    Chart("Phases", "evaluations of the loss", "training/evaluations", "training/evaluations"),
+    Chart("Phases", "what the switch waits for", "training/criterion", "training/criterion"),
+    Chart("Spectra", "largest eigenvalue", "spectrum/.*/top", "spectrum/"),
+    Chart("Spectra", "condition number", "spectrum/.*/condition_number", "spectrum/"),
+    Chart("Spectra", "effective rank", "spectrum/.*/effective_rank", "spectrum/"),
+    Chart("Weights", "weights of conditions", "weight/", "weight/"),
+    Chart("Points", "held-out over training residual", "training/held_out_ratio/", "training/held_out_ratio/"),
+    Chart("Points", "points seen", "training/points_seen", "training/points_seen"),
+    Chart("Points", "points a step", "training/batch_size", "training/batch_size"),
+)
+
+
+def powers_of_ten(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The decimal logarithms of those metrics that are seen best on such a scale, under `log10/<tag>`."""
+    return {
+        LOGARITHMS + tag: math.log10(value)
+        for tag, value in ((tag, float(value)) for tag, value in metrics.items() if _ON_LOG_SCALE.match(tag))
+        if 0 < value < math.inf
+    }
+
+
+def layout(tags: Collection[str], logarithmic: bool) -> dict[str, dict[str, list[Any]]]:
+    """A layout of TensorBoard's custom scalars, as `SummaryWriter.add_custom_scalars` takes it.
+
+    It depends on the kinds of tags only, so that runs of different problems share its charts.
+
+    Args:
+        tags: the beginnings of the tags that will be there; a chart of others is left out.
+        logarithmic: whether the logarithms are logged too, see `powers_of_ten`.
+    """
+    found: dict[str, dict[str, list[Any]]] = {}
+    for chart in CHARTS:
+        if any(tag.startswith(chart.needs) or chart.needs.startswith(tag) for tag in tags):
+            scaled = logarithmic and _ON_LOG_SCALE.match(chart.tags.replace(".*", "x")) is not None
+            title = f"log10 {chart.title}" if scaled else chart.title
+            found.setdefault(chart.category, {})[title] = ["Multiline", [(LOGARITHMS if scaled else "") + chart.tags]]
+    return found
