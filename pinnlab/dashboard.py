@@ -22,12 +22,14 @@ class Chart(NamedTuple):
         title: its own.
         tags: a regular expression; what matches is drawn.
         needs: the beginning of a tag without which the chart would be empty.
+        stepped: whether it is one tag of whole numbers, which TensorBoard must not smooth.
     """
 
     category: str
     title: str
     tags: str
     needs: str
+    stepped: bool = False
 
 
 CHARTS = (
@@ -37,18 +39,19 @@ CHARTS = (
     Chart("Errors", "relative L2 error", "relative_l2/", "relative_l2/"),
     Chart("Errors", "relative error by frequency", "frequency_error/", "frequency_error/"),
     Chart("Errors", "largest error", "max_error/", "max_error/"),
-    Chart("Coefficients", "coefficients", "coefficient/", "coefficient/"),
-    Chart("Phases", "phase", "training/phase", "training/phase"),
+    Chart("Phases", "phase", "training/phase", "training/phase", stepped=True),
     Chart("Phases", "norm of the gradient", "training/gradient_norm", "training/gradient_norm"),
-    Chart("Phases", "evaluations of the loss", "training/evaluations", "training/evaluations"),
+    Chart("Phases", "evaluations of the loss", "training/evaluations", "training/evaluations", stepped=True),
     Chart("Phases", "what the switch waits for", "training/criterion", "training/criterion"),
+    Chart("Points", "held-out over training residual", "training/held_out_ratio/", "training/held_out_ratio/"),
+    Chart("Points", "points seen", "training/points_seen", "training/points_seen", stepped=True),
+    Chart("Points", "points a step", "training/batch_size", "training/batch_size", stepped=True),
+    Chart("Weights", "weights of conditions", "weight/", "weight/"),
+    Chart("Coefficients", "coefficients", "coefficient/", "coefficient/"),
     Chart("Spectra", "largest eigenvalue", "spectrum/.*/top", "spectrum/"),
+    Chart("Spectra", "trace", "spectrum/.*/trace", "spectrum/"),
     Chart("Spectra", "condition number", "spectrum/.*/condition_number", "spectrum/"),
     Chart("Spectra", "effective rank", "spectrum/.*/effective_rank", "spectrum/"),
-    Chart("Weights", "weights of conditions", "weight/", "weight/"),
-    Chart("Points", "held-out over training residual", "training/held_out_ratio/", "training/held_out_ratio/"),
-    Chart("Points", "points seen", "training/points_seen", "training/points_seen"),
-    Chart("Points", "points a step", "training/batch_size", "training/batch_size"),
 )
 
 
@@ -72,8 +75,11 @@ def layout(tags: Collection[str], logarithmic: bool) -> dict[str, dict[str, list
     """
     found: dict[str, dict[str, list[Any]]] = {}
     for chart in CHARTS:
-        if any(tag.startswith(chart.needs) or chart.needs.startswith(tag) for tag in tags):
-            scaled = logarithmic and _ON_LOG_SCALE.match(chart.tags.replace(".*", "x")) is not None
-            title = f"log10 {chart.title}" if scaled else chart.title
-            found.setdefault(chart.category, {})[title] = ["Multiline", [(LOGARITHMS if scaled else "") + chart.tags]]
+        if not any(tag.startswith(chart.needs) for tag in tags):
+            continue
+        scaled = logarithmic and _ON_LOG_SCALE.match(chart.tags) is not None
+        pattern = LOGARITHMS + chart.tags if scaled else chart.tags
+        # A margin chart is never smoothed; here it has no margin.
+        content = ["Margin", [pattern] * 3] if chart.stepped else ["Multiline", [pattern]]
+        found.setdefault(chart.category, {})[f"log10 {chart.title}" if scaled else chart.title] = content
     return found

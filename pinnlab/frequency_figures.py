@@ -17,6 +17,8 @@ from pinnlab.plotting import PALETTE, Array, _figure
 
 ROWS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64)
 """The first wave number of each row: one by one at first, then thirds of octaves; bands begin with a row."""
+ROUND_OFF = 1e-12
+"""Norms below this share of the reference's are not drawn."""
 FAINTEST = -10.0
 """Colours stop at this power of ten at the latest: below it there is round-off."""
 
@@ -66,7 +68,15 @@ def frequency_figure(
         if place is not None:
             for axes in (spectra, course):
                 axes.axhline(place - 0.5, color="0.6", linewidth=0.8)
-            spectra.annotate(name, (0.98, place - 0.4), xycoords=("axes fraction", "data"), color="0.4", ha="right")
+            spectra.annotate(
+                name,
+                (0.98, place - 0.4),
+                xycoords=("axes fraction", "data"),
+                color="0.4",
+                ha="right",
+                fontsize=9,
+                zorder=1,
+            )
     spectra.set_yticks(range(len(firsts)), _labels(last.wave_numbers, rows.wave_numbers))
     spectra.set_ylabel("half waves across the domain")
     figure.suptitle(f"{unknown}: relative error by frequency", fontsize=13)
@@ -76,10 +86,13 @@ def frequency_figure(
 def _draw_spectra(axes: Axes, rows: Spectrum) -> None:
     """The norms of reference and error in each row, relative to the whole reference."""
     whole = float(rows.reference.sum()) or 1.0
-    for energy, label, color in ((rows.reference, "reference", "0.25"), (rows.error, "error now", PALETTE[1])):
+    for energy, label, color, size in (
+        (rows.reference, "reference", "0.65", 9),
+        (rows.error, "error now", PALETTE[1], 4),
+    ):
         share = np.sqrt(energy.cpu().numpy() / whole)
-        places = np.arange(len(share))
-        axes.plot(np.where(share > 1e-15, share, np.nan), places, "o", markersize=4, color=color, label=label)
+        seen = np.where(share > ROUND_OFF, share, np.nan)
+        axes.plot(seen, np.arange(len(share)), "o", markersize=size, color=color, label=label)
     axes.axvline(FLOOR, color="0.6", linewidth=0.8, linestyle="--")
     axes.set(xscale="log", xlabel="norm, relative to the reference's")
     axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 0.99), columnspacing=1)

@@ -153,12 +153,12 @@ class TensorBoard:
         """The answer of the server's data interface."""
         return json.loads(self.get(f"data/{path}"))
 
-    def wait_for_runs(self, seconds=90.0):
-        """The names of the runs once the server has read them."""
+    def wait_for_runs(self, count=1, seconds=90.0):
+        """The names of the runs once the server has read so many of them."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                if runs := self.data("runs"):
+                if len(runs := self.data("runs")) >= count:
                     return runs
             if self._process.poll() is not None:
                 raise RuntimeError("TensorBoard ended by itself")

@@ -11,6 +11,8 @@ from pinnlab.batch_growth import Geometric, NormTest
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
+    Dashboard,
+    FrequencyHistory,
     FreshPoints,
     LossBalancing,
     ResidualAddition,
@@ -19,6 +21,7 @@ from pinnlab.callbacks import (
     RetainResample,
     Rollback,
     SelfAdaptive,
+    SolutionFigures,
 )
 from pinnlab.criteria import TrialStep
 from pinnlab.datamodule import CollocationDataModule
@@ -173,6 +176,9 @@ GROWTH_CALLBACKS = {
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
+BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
+"""Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
+
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""
 
@@ -238,7 +244,7 @@ class Recorder(L.Callback):
         self.optimizers[trainer.global_step] = type(pl_module.current_optimizer()).__name__
 
 
-def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, **options):
+def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, logger=False, **options):
     """Adam, L-BFGS, Adam with new points on the way, mini-batches or not, rollback armed, all steps saved."""
     module = small_module(**options)
     data = small_data(module.problem, batch_size=batch_size)
@@ -249,6 +255,7 @@ def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callba
     trainer = quiet_trainer(
         callbacks=[*(callbacks or [ResidualResampling(every=11, pool=101)]), Rollback(every=4), recorder, saver],
         enable_checkpointing=True,
+        logger=logger,
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
     )

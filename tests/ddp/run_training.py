@@ -2,7 +2,8 @@
 
 python run_training.py PROCESSES FOLDER NAME...
 
-A name is one of PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS or GROWTH_CALLBACKS, or "plain" for that of `small_module`.
+A name is one of PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, GROWTH_CALLBACKS or BOARD_CALLBACKS, or "plain" for that of
+`small_module`.
 """
 
 import sys
@@ -15,19 +16,33 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
-from training import BATCH_SIZES, GROWTH_CALLBACKS, PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, full_run  # noqa: E402
+from training import (  # noqa: E402
+    BATCH_SIZES,
+    BOARD_CALLBACKS,
+    GROWTH_CALLBACKS,
+    PHASES,
+    POINT_CALLBACKS,
+    WEIGHT_CALLBACKS,
+    full_run,
+)
+
+from pinnlab.callbacks import FrequencyHistory  # noqa: E402
+from pinnlab.loggers import LogScaleTensorBoardLogger  # noqa: E402
 
 
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
+    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **BOARD_CALLBACKS}
     if name in changing:
         options["callbacks"] = changing[name]()
+    if name in BOARD_CALLBACKS:
+        options["logger"] = LogScaleTensorBoardLogger(folder / "board", name="", version="")
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
     score = module.system.score("pde", data.store.rows["pde"])
+    history = next((c.state_dict() for c in trainer.callbacks if isinstance(c, FrequencyHistory)), None)
     if trainer.is_global_zero:
         torch.save(
             {
@@ -40,6 +55,7 @@ def train(name, processes, folder):
                 "batch_size": data.store.batch_size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
+                "history": history,
             },
             folder / "result.pt",
         )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, full_run
+from board import read_board
+from training import BOARD_CALLBACKS, GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, full_run
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS]
+NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS, *BOARD_CALLBACKS]
 
 
 def train(folder, processes):
@@ -111,3 +112,13 @@ def test_growing_batches_agree(name, results):
     for key in ("evaluations", "points_seen", "batch_size"):
         assert one[key] == two[key], key
     assert_same_path(one, two)
+
+
+def test_dashboards_agree_and_only_the_first_process_writes(results, folders):
+    one, two = results("board")
+    assert_same_path(one, two)
+    assert one["history"]["steps"] == two["history"]["steps"] != []
+    torch.testing.assert_close(two["history"]["errors"]["u"], one["history"]["errors"]["u"], rtol=1e-8, atol=1e-20)
+    boards = [read_board(folder / "board" / "board") for folder in folders]
+    assert boards[0].layouts == boards[1].layouts != []
+    assert boards[0].steps == boards[1].steps

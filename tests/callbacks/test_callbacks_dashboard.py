@@ -1,0 +1,139 @@
+"""Dashboard and history of frequencies: once, only where somebody reads it, and the same after a resume."""
+
+import pytest
+import torch
+from board import read_board
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from training import BOARD_CALLBACKS, full_run, quiet_trainer, small_data, small_module
+
+from pinnlab.callbacks import Dashboard, FrequencyHistory, SolutionFigures
+from pinnlab.callbacks.frequencies import MOST
+from pinnlab.errors import ConfigurationError
+from pinnlab.loggers import LogScaleTensorBoardLogger
+from pinnlab.problems import Poisson
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+CARDS = {"run/problem/text_summary", "run/recipe/text_summary", "run/system/text_summary"}
+
+
+def logger(folder):
+    return LogScaleTensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+
+
+def run(folder, callbacks=None, **options):
+    callbacks = BOARD_CALLBACKS["board"]() if callbacks is None else callbacks
+    _, trainer, module, data = full_run(folder / "checkpoints", callbacks=callbacks, **options)
+    return trainer, module, data, callbacks[-1]
+
+
+@pytest.mark.parametrize("kind", ["none", "CSV"])
+def test_without_tensorboard_nothing_is_written_and_the_history_is_kept(tmp_path, kind):
+    other = False if kind == "none" else CSVLogger(tmp_path / "csv", name="", version="")
+    *_, history = run(tmp_path, logger=other)
+    assert history.steps
+    assert not list(tmp_path.rglob("events.*"))
+
+
+def test_layout_cards_and_results_are_written_once(tmp_path):
+    trainer, *_ = run(tmp_path, logger=[CSVLogger(tmp_path / "csv"), logger(tmp_path / "board")])
+    board = read_board(tmp_path / "board")
+    assert board.files == 1
+    assert len(board.layouts) == 1
+    assert b"log10/relative_l2/" in board.layouts[0]
+    assert {tag: board.steps[tag] for tag in CARDS} == {tag: [0] for tag in CARDS}
+    assert board.steps["hp/relative_l2"] == [trainer.global_step]
+    for tag in ("solution/u", "solution/u/frequencies", "points"):
+        assert board.steps[tag] == [5, 15, 20], tag
+
+
+def test_lightnings_own_logger_gets_charts_of_the_values_themselves(tmp_path):
+    run(tmp_path, [Dashboard()], logger=TensorBoardLogger(tmp_path / "board", default_hp_metric=False))
+    board = read_board(tmp_path / "board")
+    assert b"relative_l2/" in board.layouts[0]
+    assert b"log10" not in board.layouts[0]
+    assert not any(tag.startswith("log10") for tag in board.steps)
+
+
+def test_a_resumed_run_goes_on_in_its_folder_and_opens_another_one(tmp_path):
+    def again(folder, path=None, every=100):
+        callbacks = [Dashboard(), FrequencyHistory(every=100)]
+        return run(folder, callbacks, ckpt_path=path, logger=logger(folder / "board"), every=every)[-1]
+
+    whole = again(tmp_path / "whole", every=1)
+    layout = read_board(tmp_path / "whole" / "board").layouts
+    for step in (3, 8, 14, 19):  # validations are at 5, 10, ...: Lightning leaves out one that is due when it resumes
+        path = tmp_path / "whole" / "checkpoints" / f"step={step}.ckpt"
+        resumed = again(tmp_path / str(step), path)
+        assert resumed.steps == whole.steps == [5, 10, 15, 20], path.name
+        assert torch.equal(torch.stack(resumed.errors["u"]), torch.stack(whole.errors["u"])), path.name
+        assert read_board(tmp_path / str(step) / "board").layouts == layout
+    again(tmp_path / "whole", path)
+    board = read_board(tmp_path / "whole" / "board")
+    assert board.files == 2
+    assert board.layouts == layout
+    assert [board.steps[tag] for tag in CARDS] == [[0]] * 3
+    assert len(board.steps["hp/loss"]) == 2
+
+
+def test_looking_on_changes_nothing(tmp_path):
+    _, _, module, _ = full_run(tmp_path / "plain", callbacks=[FrequencyHistory()])
+    _, watched, *_ = run(tmp_path / "board", logger=logger(tmp_path / "board"))
+    for one, two in zip(module.trial.parameters(), watched.trial.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert module.evaluations == watched.evaluations
+
+
+def test_the_history_is_thinned(tmp_path):
+    history = FrequencyHistory()
+    trainer = quiet_trainer(max_steps=MOST + 3, val_check_interval=1, callbacks=[history])
+    module = small_module()
+    module.phases = module.phases[:1]
+    module.phases[0].steps = MOST + 3
+    trainer.fit(module, small_data(module.problem, evaluation_points=60, held_out=0))
+    assert MOST // 2 < len(history.steps) < MOST // 2 + 5
+    assert history.steps[:3] == [1, 3, 5]
+    assert history.steps[-1] == MOST + 3
+    assert len(history.errors["u"]) == len(history.steps)
+
+
+def test_another_grid_begins_another_history(tmp_path):
+    _, module, _, history = run(tmp_path)
+    data = small_data(module.problem, evaluation_points=1000)
+    state, again = history.state_dict(), FrequencyHistory()
+    assert state["errors"]["u"].shape[0] == len(history.steps) == 4
+    again.load_state_dict(state)
+    trainer = quiet_trainer()
+    trainer.validate(module, data, verbose=False)
+    trainer.state.fn = "fit"
+    again.on_validation_end(trainer, module)
+    assert len(again.steps) == 1
+
+
+def test_without_a_grid_there_is_nothing_to_keep(tmp_path):
+    module = small_module(Poisson(dim=3))
+    history = FrequencyHistory()
+    trainer = quiet_trainer(max_steps=6, callbacks=[history, Dashboard()], logger=logger(tmp_path))
+    trainer.fit(module, small_data(module.problem))
+    assert history.steps == []
+    board = read_board(tmp_path)
+    assert b"frequency_error" not in board.layouts[0]
+    assert not any("frequencies" in tag for tag in board.steps)
+
+
+def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pinnlab.callbacks.figures.solution_figure", lambda *a: asked.append(a[-1]) or _empty())
+    run(tmp_path, [SolutionFigures(every=100, times=[0.25, 0.75])], logger=logger(tmp_path / "board"))
+    assert asked == [[0.25, 0.75]] * 2
+
+
+def _empty():
+    from pinnlab.plotting import _figure
+
+    return _figure(2, 2)
+
+
+@pytest.mark.parametrize("callback", [SolutionFigures, FrequencyHistory])
+def test_a_bad_interval_is_refused(callback):
+    with pytest.raises(ConfigurationError, match=rf"{callback.__name__}\.every"):
+        callback(every=0)
