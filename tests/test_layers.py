@@ -12,7 +12,7 @@ LAYERS = {
     "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0,
     "domains": 0, "derivatives": 0, "networks": 0,
     "samplers": 1, "enhancement": 1, "problems": 1, "residuals": 1, "scores": 1, "linearization": 1, "overlap": 1,
-    "gradients": 1,
+    "gradients": 1, "linearized_functions": 1,
     "optimizers": 2, "criteria": 2, "balancing": 2, "batch_growth": 2, "metrics": 2, "frequencies": 2, "plotting": 2,
     "point_figures": 2, "points": 2, "ntk": 2,
     "catalog": 2,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from linearized import CASES, Case, close, draw
 
-from pinnlab import linearization as module
+from pinnlab import linearized_functions as module
 from pinnlab.compilation import can_compile, outer_products
 from pinnlab.networks import MLP, FourierFeatures, ModifiedMLP, PirateNet
 
