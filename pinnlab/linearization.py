@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from pinnlab import distributed
+from pinnlab.errors import unknown
 from pinnlab.linalg import gram, mirror_lower
 from pinnlab.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.residuals import Batch, Parameters
@@ -77,6 +78,11 @@ class Linearization:
         parts = torch.arange(sum(lengths), device=own.device).split(lengths)
         return {name: torch.cat(parts[i :: len(self._lengths)]) for i, name in enumerate(self._lengths)}
 
+    @property
+    def point(self) -> Tensor:
+        """The flat vector `(n,)` of the parameters that it is around."""
+        return self._at(None)[POINT]
+
     @torch.no_grad()
     def loss(self, point: Tensor | None = None) -> Tensor:
         """The loss at a flat vector `(n,)`, by default at the present parameters; 0-dimensional."""
@@ -92,15 +98,14 @@ class Linearization:
         return distributed.all_sum(self._functions.gradient(self._at(point), self._batch, self._factors))
 
     @torch.no_grad()
-    def residual(self) -> Tensor:
-        """R, `(N,)`."""
+    def residual(self, point: Tensor | None = None) -> Tensor:
+        """R, `(N,)`, at a flat vector `(n,)`, by default at the present parameters."""
+        if point is not None:
+            return self._scaled(distributed.gather(self._residuals(point)))
         if self._values is None and self._keeps:
             self._keep()
         if self._values is None:
-            self._passes[0] += 1
-            residuals = self._functions.system.residuals(self._batch, self._named(), enhanced=True)
-            parts = [root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)]
-            self._values = torch.cat(parts)
+            self._values = self._residuals(None)
         return self._scaled(distributed.gather(self._values))
 
     @torch.no_grad()
@@ -133,6 +138,15 @@ class Linearization:
         return matrix if scale is None else matrix.mul_(scale[:, None]).mul_(scale)
 
     @torch.no_grad()
+    def trace(self) -> float:
+        """The trace of the kernel, which is the sum of all squares in J; needs no matrix."""
+        total, scale = self._factors.new_zeros(()), self._local(self._row_scale)
+        for part, _, rows in self._blocks():
+            squares = rows.square().sum(1)
+            total += (squares if scale is None else scale[part].square() * squares).sum()
+        return float(distributed.all_sum(total))
+
+    @torch.no_grad()
     def times(self, v: Tensor) -> Tensor:
         """J v for `(n,)`, `(N,)`."""
         if self._keeps:
@@ -154,10 +168,49 @@ class Linearization:
         return distributed.all_sum(self._local_transposed(own))
 
     @torch.no_grad()
+    def gram_times(self, v: Tensor) -> Tensor:
+        """J'J times `(n,)`, or times each column of `(n, k)`; one pass over the points, whatever k is.
+
+        Where J is not kept, its rows are computed block by block, as they are for a matrix.
+        """
+        total, scale = torch.zeros_like(v), self._local(self._row_scale)
+        for part, _, rows in self._blocks():
+            if scale is not None:
+                rows = scale[part, None] * rows
+            total += rows.T @ (rows @ v)
+        return distributed.all_sum(total)
+
+    @torch.no_grad()
     def hessian_times(self, v: Tensor) -> Tensor:
         """The Hessian of the loss times `(n,)`, or times each column of `(n, k)`."""
         self._passes[0] += 1 if v.ndim == 1 else v.shape[1]
         return distributed.all_sum(self._functions.hessian_product(self._at(None), self._batch, self._factors, v))
+
+    @torch.no_grad()
+    def of_condition(self, name: str) -> Linearization:
+        """A view with the residuals of one condition only, also in its loss; what is kept of J serves it, too.
+
+        Raises:
+            ConfigurationError: there is no such condition.
+        """
+        if name not in self._batch:
+            raise unknown("condition", name, self._batch)
+        if self._keeps and self._kept is None:
+            self._keep()
+        self._at(None)  # the view must not look at parameters that have moved since
+        view, i = copy.copy(self), list(self._batch).index(name)
+        own = [piece[2] == name for piece in self._pieces()]
+        before = sum(list(self._lengths.values())[:i])
+        view._batch, view._lengths = {name: self._batch[name]}, {name: self._lengths[name]}
+        view._factors, view._roots = self._factors[i : i + 1], self._roots[i : i + 1]
+        lengths = torch.tensor([self._lengths[name]], device=self._factors.device)
+        view._shares = distributed.gather(lengths).tolist()
+        if self._kept is not None and self._values is not None:
+            view._kept = [rows for rows, mine in zip(self._kept, own, strict=True) if mine]
+            view._values = self._values[before : before + self._lengths[name]]
+        if self._row_scale is not None:
+            view._row_scale = self._row_scale[self.row_numbers()[name]]
+        return view
 
     @torch.no_grad()
     def row_scaled(self) -> Linearization:
@@ -181,9 +234,13 @@ class Linearization:
             self._tensors = self._functions.tensors(own, self._parameters)
         return self._tensors if point is None else {**self._tensors, POINT: point}
 
-    def _named(self) -> Mapping[str, Tensor]:
-        tensors = self._at(None)
-        return {**tensors, **self._functions.system.unflatten(tensors[POINT])}
+    def _residuals(self, point: Tensor | None) -> Tensor:
+        """This rank's residuals at a flat vector."""
+        self._passes[0] += 1
+        system, tensors = self._functions.system, self._at(point)
+        parameters = {**tensors, **system.unflatten(tensors[POINT])}
+        residuals = system.residuals(self._batch, parameters, enhanced=True)
+        return torch.cat([root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)])
 
     def _conditions(self) -> Iterator[tuple[int, str, Tensor]]:
         """Number, name and rows of the conditions that have any on this rank."""

@@ -9,7 +9,7 @@ import pinnlab
 
 PACKAGE = Path(pinnlab.__file__).parent
 LAYERS = {
-    "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0,
+    "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0, "lanczos": 0,
     "domains": 0, "derivatives": 0, "networks": 0,
     "samplers": 1, "enhancement": 1, "problems": 1, "residuals": 1, "scores": 1, "linearization": 1, "overlap": 1,
     "gradients": 1, "linearized_functions": 1,
