@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 from cases import PROBLEMS  # noqa: E402
 
 from pinnlab import distributed  # noqa: E402
+from pinnlab.curvature import MATRICES, curvature  # noqa: E402
 from pinnlab.linearization import Linearization, LinearizedFunctions  # noqa: E402
 from pinnlab.networks import MLP  # noqa: E402
 from pinnlab.ntk import kernel_spectra, mode_decay  # noqa: E402
@@ -68,6 +69,9 @@ def spectra(found):
         for name, spectrum in kernel_spectra(found, top=4, dense=dense).items():
             results[f"{way} {name}"] = spectrum.eigenvalues
             results[f"{way} {name} numbers"] = torch.tensor([spectrum.trace, spectrum.size], dtype=torch.float64)
+    for matrix in MATRICES:
+        found_there = curvature(found, matrix, top=3, probes=2, steps=4)
+        results[matrix], results[f"{matrix} density"] = found_there.eigenvalues, found_there.density.nodes
     decay = mode_decay(found, 0.1 / float(results["matrix total"][0]), 3, 2)
     return {**results, "measured": decay.measured.abs(), "deviation": decay.deviation}
 
