@@ -44,7 +44,9 @@ class LinearizedFunctions:
     def equations(self, batch: Batch) -> dict[str, int]:
         """The number of residuals that each condition has at a point."""
         if self._equations.keys() != batch.keys():
-            self._equations = self.system.equations(batch)
+            # Counted with the trial function's own parameters, which may be coarser than the rows.
+            dtype = next(self.system.trial.parameters()).dtype
+            self._equations = self.system.equations({name: rows[:1].to(dtype) for name, rows in batch.items()})
         return self._equations
 
     def loss(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:

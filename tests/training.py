@@ -13,6 +13,7 @@ from pinnlab.callbacks import (
     CausalWeights,
     FreshPoints,
     LossBalancing,
+    NTKSpectrum,
     ResidualAddition,
     ResidualAttention,
     ResidualResampling,
@@ -172,6 +173,11 @@ GROWTH_CALLBACKS = {
     "growth_by_test": lambda: [BatchGrowth(NormTest(first=4, theta=1.0), every=2, until=12)],
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
+
+WATCHING_CALLBACKS = {
+    "spectrum": lambda: [NTKSpectrum(every=4, max_points=7), ResidualResampling(every=11, pool=101)],
+}
+"""Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

@@ -2,7 +2,7 @@
 
 python run_training.py PROCESSES FOLDER NAME...
 
-A name is one of PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS or GROWTH_CALLBACKS, or "plain" for that of `small_module`.
+A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`.
 """
 
 import sys
@@ -15,15 +15,23 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
-from training import BATCH_SIZES, GROWTH_CALLBACKS, PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, full_run  # noqa: E402
+from training import (  # noqa: E402
+    BATCH_SIZES,
+    GROWTH_CALLBACKS,
+    PHASES,
+    POINT_CALLBACKS,
+    WATCHING_CALLBACKS,
+    WEIGHT_CALLBACKS,
+    full_run,
+)
 
 
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
-    if name in changing:
-        options["callbacks"] = changing[name]()
+    callbacks = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS}
+    if name in callbacks:
+        options["callbacks"] = callbacks[name]()
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
@@ -40,6 +48,7 @@ def train(name, processes, folder):
                 "batch_size": data.store.batch_size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
+                "seen": trainer.callbacks[0].state_dict() if name in WATCHING_CALLBACKS else {},
             },
             folder / "result.pt",
         )

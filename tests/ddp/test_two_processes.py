@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, full_run
+from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WATCHING_CALLBACKS, WEIGHT_CALLBACKS, full_run
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS]
+NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS, *WATCHING_CALLBACKS]
 
 
 def train(folder, processes):
@@ -111,3 +111,13 @@ def test_growing_batches_agree(name, results):
     for key in ("evaluations", "points_seen", "batch_size"):
         assert one[key] == two[key], key
     assert_same_path(one, two)
+
+
+@pytest.mark.parametrize("name", WATCHING_CALLBACKS)
+def test_who_only_looks_on_sees_the_same(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"] == results("plain")[0]["evaluations"]
+    assert_same_path(one, results("plain")[0], 1e-300)
+    assert_same_path(one, two)
+    # Of spectra 1e-10 of the largest eigenvalue, which is about 10.
+    torch.testing.assert_close(two["seen"], one["seen"], rtol=0, atol=1e-9)
