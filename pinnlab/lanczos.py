@@ -37,7 +37,7 @@ def lanczos(
     *,
     by_size: bool = False,
     block: int = 8,
-    tolerance: float = 1e-10,
+    tolerance: float = 1e-6,
     most: int | None = None,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
@@ -59,8 +59,9 @@ def lanczos(
         generator: draws the first block, on its own device, so that every rank and every device sees the same.
         by_size: whether the largest in absolute value are wanted, for a matrix that is not positive semidefinite.
         block: vectors in a block.
-        tolerance: ends when every error is at most this times the largest absolute value. The value itself is then
-            far better than that unless it has close neighbours: its error is about the square of this over the gap.
+        tolerance: ends when every error is at most this times the value that it belongs to, or n times the rounding
+            unit of the largest one. A value is then far better than that unless it has close neighbours: its error is
+            about the square of `errors` over the gap to them.
         most: vectors in the basis at last, whether the values have converged or not; default 8 `count` + 10 `block`.
         dtype: of the vectors.
         device: where the product is computed.
@@ -88,8 +89,8 @@ def lanczos(
         wanted = (values.abs() if by_size else values).argsort(descending=True)[:count]
         wanted = wanted[values[wanted].argsort(descending=True)]
         errors = (coupling @ mixes[-coupling.shape[1] :, wanted]).norm(dim=0)
-        room = most - basis.shape[1]
-        done = len(wanted) == count and bool((errors <= tolerance * values.abs().max()).all())
+        room, floor = most - basis.shape[1], n * torch.finfo(dtype).eps * values.abs().max()
+        done = len(wanted) == count and bool((errors <= (tolerance * values[wanted].abs()).clamp(min=floor)).all())
         if done or room == 0:
             return Ritz(values[wanted], basis @ mixes[:, wanted], errors, basis.shape[1])
         # Columns that vanished are filled with noise by the factorisation, and that has to be made orthogonal, too.

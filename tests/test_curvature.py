@@ -32,7 +32,7 @@ def test_against_dense_matrices(name, matrix, memory):
     values = torch.linalg.eigvalsh(MATRICES[matrix](case))
     found = curvature(case.linearization(), matrix, top=7, probes=60, steps=30)
     assert close(found.eigenvalues, largest(values, 7))
-    assert bool((found.errors < 1e-9 * float(values.abs().max())).all())
+    assert bool((found.errors < 1e-6 * float(values.abs().max())).all())
     assert found.density.size == len(values)
     # Each probe sees each eigenvector with a random weight: the shares are known to a few percent.
     for bound in (-1e-3, 1e-3, 0.5):
