@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -33,46 +34,51 @@ def spectrum_figure(history: Sequence[tuple[int, Mapping[str, ArrayLike]]]) -> F
     if not history:
         return _empty_figure("no spectra yet")
     blocks = list(history[-1][1])
+    if len(blocks) == 2:
+        blocks.remove(WHOLE)  # it is that of the only condition
     width, height = min(len(blocks), _COLUMNS), -(-len(blocks) // _COLUMNS)
     figure = _figure(max(3.4 * width + 1.2, 5.0), 3.4 * height + 0.5)
-    panels = figure.subplots(height, width, squeeze=False, sharey=True).flat
-    times = [max(evaluations, 1) for evaluations, _ in history]
-    norm, colours = LogNorm(1, max(*times, 10)), colormaps["viridis_r"]
+    panels = list(figure.subplots(height, width, squeeze=False, sharey=True).flat)
+    first = min((evaluations for evaluations, _ in history if evaluations), default=1)
+    norm, colours = LogNorm(first / 2, max(history[-1][0], 2 * first), clip=True), colormaps["viridis_r"]
     for axes, block in zip(panels, blocks, strict=False):
-        for time, (_, spectra) in zip(times, history, strict=True):
-            if block in spectra:
-                _falling(axes, np.asarray(spectra[block], dtype=np.float64), color=colours(norm(time)))
+        for evaluations, spectra in history:
+            values = np.asarray(spectra[block], dtype=np.float64)
+            floor = _draw_falling(axes, values, color=colours(norm(evaluations)))
+        if floor > 0:
+            axes.axhline(floor, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_title("all conditions" if block == WHOLE else block, fontsize=11)
-        axes.set(xscale="log", yscale="log", xlabel="eigenvalue number")
-    for axes in list(figure.axes)[len(blocks) :]:
+        axes.set_xlabel("eigenvalue number")
+        _logarithmic(axes)
+        axes.minorticks_off()  # they take half of the time that a figure takes
+    for axes in panels[len(blocks) :]:
         axes.set_visible(False)
-    figure.axes[0].set_ylabel("eigenvalue")
-    figure.colorbar(ScalarMappable(norm, colours), ax=list(figure.axes), label="evaluations")
+    panels[0].set_ylabel("eigenvalue")
+    figure.colorbar(ScalarMappable(norm, colours), ax=panels, label="evaluations")
     figure.suptitle("Spectrum of the neural tangent kernel", fontsize=13)
     return figure
 
 
 def decay_figure(decay: ModeDecay) -> Figure:
-    """Shows how modes decayed, as dots, over what the kernel at the beginning predicts, as lines.
+    """Shows how the first seven modes decayed, as dots, over what the kernel at the beginning predicts, as lines.
 
     Args:
-        decay: at most seven modes of it are drawn, evenly chosen.
+        decay: what was measured.
     """
-    values = decay.modes.eigenvalues.cpu().numpy()
-    count = min(len(values), len(PALETTE))
-    shown = np.unique(np.linspace(0, len(values) - 1, count).astype(int))
-    measured, predicted = (
-        np.abs(part.cpu().numpy()) / np.abs(decay.measured[0].cpu().numpy())
-        for part in (decay.measured, decay.predicted)
-    )
+    values = decay.modes.eigenvalues[: len(PALETTE)].cpu().numpy()
+    first = decay.measured[0].abs()
+    measured, predicted = ((part.abs() / first).cpu().numpy() for part in (decay.measured, decay.predicted))
     steps = np.arange(len(measured))
     dots = steps[:: max(len(steps) // 25, 1)]
     figure = _figure(7.0, 4.4)
     axes = figure.subplots()
-    for colour, k in zip(PALETTE, shown, strict=False):
+    for k, (value, colour) in enumerate(zip(values, PALETTE, strict=False)):
         axes.plot(steps, predicted[:, k], color=colour, linewidth=1.4)
-        axes.plot(dots, measured[dots, k], "o", color=colour, markersize=4, label=f"{k + 1}: {values[k]:.2g}")
-    axes.set(yscale="log", xlabel="steps of gradient descent", ylabel="|coefficient| / at the beginning")
+        axes.plot(dots, measured[dots, k], "o", color=colour, markersize=4, label=f"{k + 1}: {value:.2g}")
+    seen = measured[:, : len(values)]
+    axes.set(xlabel="steps of gradient descent", ylabel="|coefficient| / at the beginning")
+    if (seen > 0).any():
+        axes.set(yscale="log", ylim=(seen[seen > 0].min() / 2, None))  # a prediction of zero would take all the room
     axes.legend(title="mode: eigenvalue", frameon=False, fontsize=9)
     figure.suptitle("Decay of the modes: predicted (lines) and measured (dots)", fontsize=13)
     return figure
@@ -97,23 +103,33 @@ def curvature_figure(curvatures: Mapping[str, Curvature]) -> Figure:
             sizes = sign * nodes
             kept = sizes > found.density.size * _EPSILON * top
             order = np.argsort(-sizes[kept])
-            share = np.cumsum(weights[kept][order])
-            left.step(sizes[kept][order], share, style, where="post", color=colour, label=name if sign > 0 else None)
+            if kept.any():
+                look: dict[str, Any] = {"label": name if sign > 0 else None, "linewidth": max(3 - k, 1)}
+                left.step(
+                    sizes[kept][order], np.cumsum(weights[kept][order]), style, where="post", color=colour, **look
+                )
         values = np.abs(found.eigenvalues.cpu().numpy())
-        _falling(right, np.sort(values)[::-1], color=colour, marker=".")
-    left.set(xscale="log", yscale="log", xlabel="size of an eigenvalue", ylabel="share of eigenvalues beyond it")
-    right.set(xscale="log", yscale="log", xlabel="eigenvalue number, by size", ylabel="size of the eigenvalue")
-    if curvatures:
+        _draw_falling(right, np.sort(values)[::-1], color=colour, marker=".")
+    left.set(xlabel="size of an eigenvalue", ylabel="share of eigenvalues beyond it")
+    right.set(xlabel="eigenvalue number, by size", ylabel="size of the eigenvalue")
+    for axes in (left, right):
+        _logarithmic(axes)
+    if left.lines:
         left.legend(frameon=False, fontsize=9)
     figure.suptitle("Curvature of the loss", fontsize=13)
     return figure
 
 
-def _falling(axes: Axes, values: Array, **style: object) -> None:
-    """Eigenvalues against their numbers down to round-off, which a dotted line marks."""
+def _draw_falling(axes: Axes, values: Array, **style: Any) -> float:
+    """Draws eigenvalues against their numbers down to round-off; returns where that is, 0 if nothing is so small."""
     values = values[np.isfinite(values)]
     floor = len(values) * _EPSILON * float(values.max(initial=0.0))
-    shown = np.where(values > floor, values, np.nan)
-    axes.plot(np.arange(1, len(values) + 1), shown, linewidth=1.2, **style)  # type: ignore[arg-type]
-    if floor > 0 and (values <= floor).any():
-        axes.axhline(floor, color="0.5", linestyle=":", linewidth=0.8)
+    if floor > 0:
+        axes.plot(np.arange(1, len(values) + 1), np.where(values > floor, values, np.nan), linewidth=1.2, **style)
+    return floor if (values <= floor).any() else 0.0
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Makes both scales logarithmic, which they cannot be without anything drawn."""
+    if axes.lines:
+        axes.set(xscale="log", yscale="log")

@@ -27,6 +27,9 @@ QUANTITIES = ("trace", "top", "condition_number", "effective_rank")
 """What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.Spectrum`."""
 
 _COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "rank", "seconds")
+_DRAWN = frozenset(4**k for k in range(1, 20))
+"""Measurements after which there is a figure, beside those at switches: it takes longer than the measurement."""
+
 _KEPT = 16
 """Spectra in the figure, and so in a checkpoint, at most."""
 
@@ -40,7 +43,7 @@ class NTKSpectrum(L.Callback):
     without those of single points. Blocks are the conditions' names and `total`; see `pinnlab.ntk` for the scaling.
 
     Every logger gets `spectrum/<block>/trace`, `top`, `condition_number` and `effective_rank`. TensorBoard also gets
-    a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 1, 2, 4, 8, ..., at
+    a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 4, 16, 64, ..., at
     switches and at the end, a figure of the spectra so far. `spectrum.csv` beside the logs has a line for each block.
 
     Training does not notice: no parameter, point, random number or count of evaluations is touched, so a run goes the
@@ -138,7 +141,7 @@ class NTKSpectrum(L.Callback):
         if len(self._history) > _KEPT:
             self._history = self._history[::2]  # an odd number: the first and the last one stay
         self._log(trainer, pl_module, seconds)
-        if self._count & (self._count - 1) == 0:  # a power of two
+        if self._count in _DRAWN:
             self._draw(trainer)
 
     def _linearization(self, pl_module: Any) -> Linearization:

@@ -1,6 +1,6 @@
 """What spectra cost, in evaluations of the loss with its gradient, and the memory that they take.
 
-    python tests/benchmarks/bench_spectrum.py [exact] [matrix_free]
+    python tests/benchmarks/bench_spectrum.py [exact] [matrix_free] [callback]
 
 Everything is measured in turns in one process; the ratios are what to compare between machines.
 """
@@ -8,20 +8,29 @@ Everything is measured in turns in one process; the ratios are what to compare b
 from __future__ import annotations
 
 import functools
+import logging
 import resource
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
+from pinnlab.callbacks import NTKSpectrum, ResidualResampling, Rollback
 from pinnlab.compiled_loss import CompiledLoss
+from pinnlab.datamodule import CollocationDataModule
 from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.module import PINN
 from pinnlab.networks import MLP
 from pinnlab.ntk import kernel_spectra, kernel_spectrum
+from pinnlab.optimizers import SSBroyden
+from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
 from pinnlab.residuals import BlockedLoss
 from pinnlab.samplers import Sobol
@@ -93,8 +102,60 @@ def matrix_free() -> None:
           f"to {float(values[-1]):.6g}, trace {found.trace:.6g}")  # fmt: skip
 
 
+class Timed(NTKSpectrum):
+    """Notes the time that it takes, and the time of the run from the end of the first step on."""
+
+    taken = begun = seconds = 0.0
+    measurements = 0
+
+    def _measure(self, *arguments: Any) -> None:
+        self.measurements += 1
+        super()._measure(*arguments)
+
+    def _during(self, hook: Callable[..., None], *arguments: Any) -> None:
+        self.taken += seconds(lambda: hook(*arguments))
+
+    def on_train_start(self, *arguments: Any) -> None:
+        """Adds its time."""
+        self._during(super().on_train_start, *arguments)
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        """Adds its time."""
+        self.begun = self.begun or time.perf_counter()  # compilation is over
+        self._during(super().on_train_batch_end, *arguments)
+
+    def after_switch(self, *arguments: Any) -> None:
+        """Adds its time."""
+        self._during(super().after_switch, *arguments)
+
+    def on_train_end(self, *arguments: Any) -> None:
+        """Adds its time."""
+        self._during(super().on_train_end, *arguments)
+        self.seconds = time.perf_counter() - self.begun
+
+
+def callback() -> None:
+    """The share of `NTKSpectrum` with its defaults in the recipe `burgers`, with all that TensorBoard gets."""
+    problem = Burgers()
+    phases = [Phase(functools.partial(torch.optim.Adam, lr=5e-3)), Phase(SSBroyden, steps=500)]
+    module = PINN(problem, functools.partial(MLP, hidden=(20, 20, 20)), phases)
+    data, timed = CollocationDataModule(problem, points={"pde": 3000}), Timed()
+    with tempfile.TemporaryDirectory() as folder:
+        L.Trainer(
+            accelerator="cpu", max_epochs=-1, logger=TensorBoardLogger(folder), enable_progress_bar=False,
+            enable_checkpointing=False, enable_model_summary=False, num_sanity_val_steps=0, val_check_interval=100,
+            check_val_every_n_epoch=None, callbacks=[ResidualResampling(every=500), Rollback(), timed],
+        ).fit(module, data)  # fmt: skip
+    rest = timed.seconds - timed.taken
+    evaluation = rest / module.evaluations
+    print(f"callback in the recipe burgers, {module.evaluations} evaluations: {timed.measurements} measurements took "
+          f"{timed.taken:.2f} s, the rest of the run {rest:.1f} s: {timed.taken / rest:.1%}; a measurement costs "
+          f"{timed.taken / timed.measurements / evaluation:.1f} evaluations of {1e3 * evaluation:.1f} ms")  # fmt: skip
+
+
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    parts = {"exact": exact, "matrix_free": matrix_free}
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    parts = {"exact": exact, "matrix_free": matrix_free, "callback": callback}
     for chosen in sys.argv[1:] or parts:
         parts[chosen]()
