@@ -23,10 +23,10 @@ from pinnlab.ntk import Spectrum, kernel_spectra
 from pinnlab.points import probe_rows
 from pinnlab.spectrum_figures import spectrum_figure
 
-QUANTITIES = ("trace", "top", "condition_number", "effective_rank")
+QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")
 """What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.Spectrum`."""
 
-_COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "rank", "seconds")
+_COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "seconds")
 _DRAWN = frozenset(4**k for k in range(1, 20))
 """Measurements after which there is a figure, beside those at switches: it takes longer than the measurement."""
 
@@ -42,9 +42,10 @@ class NTKSpectrum(L.Callback):
     training points; in float64, whatever the phase's precision; with the weights of the conditions as they stand, and
     without those of single points. Blocks are the conditions' names and `total`; see `pinnlab.ntk` for the scaling.
 
-    Every logger gets `spectrum/<block>/trace`, `top`, `condition_number` and `effective_rank`. TensorBoard also gets
-    a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 4, 16, 64, ..., at
-    switches and at the end, a figure of the spectra so far. `spectrum.csv` beside the logs has a line for each block.
+    Every logger gets `spectrum/<block>/trace`, `top`, `condition_number`, `rank` and `effective_rank`. TensorBoard also
+    gets a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 4, 16, 64, ...,
+    at switches and at the end, a figure of the spectra so far. `spectrum.csv` beside the logs has a line for each
+    block.
 
     Training does not notice: no parameter, point, random number or count of evaluations is touched, so a run goes the
     same way bit by bit with and without it. The cost is that of the Jacobian of the probe points, uncompiled, and of
@@ -54,8 +55,9 @@ class NTKSpectrum(L.Callback):
     Args:
         every: loss evaluations between two measurements; None measures only at the beginning, at switches and at the
             end.
-        max_points: probe points of each condition. 200 show the largest eigenvalues to a few percent; the number of
-            small ones that are seen grows with the points.
+        max_points: probe points of each condition. On Burgers' equation 50 show the first ten eigenvalues of an
+            untrained network to 10 %, 200 to 4 %. Once there is a shock, the first ones hang on the few points in it:
+            with 200 they are right within a factor of two or three, but the points stay the same, and so does the bias.
         seed: of the probe points.
 
     Attributes:
@@ -184,8 +186,7 @@ def _add_histograms(writer: Any, spectra: Mapping[str, Spectrum], step: int) -> 
 
 
 def _line(block: str, spectrum: Spectrum) -> dict[str, Any]:
-    numbers = {name: getattr(spectrum, name) for name in (*QUANTITIES, "rank", "size")}
-    return {"block": block, **numbers}
+    return {"block": block, **{name: getattr(spectrum, name) for name in ("size", *QUANTITIES)}}
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
