@@ -97,7 +97,7 @@ class NTKSpectrum(L.Callback):
         folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
         if folder is not None:
             self._file = Path(folder) / "spectrum.csv"
-            _drop_lines_after(self._file, trainer.global_step)
+            _drop_lines_after(self._file, trainer.global_step if self._count else -1)
         if not self._count:
             self._measure(trainer, pl_module)
 
@@ -116,14 +116,13 @@ class NTKSpectrum(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """When it was last measured, and the spectra that the figure shows."""
-        history = [{"evaluations": evaluations, **spectra} for evaluations, spectra in self._history]
+        history = [{"evaluations": evaluations, "spectra": dict(spectra)} for evaluations, spectra in self._history]
         return {"last": self.occasions.last, "count": self._count, "history": history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where a checkpoint left off."""
         self.occasions.last, self._count = state_dict["last"], state_dict["count"]
-        saved = [dict(spectra) for spectra in state_dict["history"]]
-        self._history = [(spectra.pop("evaluations"), spectra) for spectra in saved]
+        self._history = [(saved["evaluations"], dict(saved["spectra"])) for saved in state_dict["history"]]
 
     def _measure_once(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures unless it just did, and draws."""
@@ -201,7 +200,7 @@ def _append(path: Path, lines: list[dict[str, Any]]) -> None:
 
 @rank_zero_only
 def _drop_lines_after(path: Path, step: int) -> None:
-    """Takes out of a file what a run wrote that went on beyond the checkpoint from which this one resumes."""
+    """Takes out of a file what another run wrote there after the step at which this one goes on."""
     if path.exists():
         with path.open(newline="") as file:
             lines = [line for line in csv.DictReader(file) if int(line["step"]) <= step]

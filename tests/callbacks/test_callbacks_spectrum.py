@@ -164,6 +164,7 @@ def test_a_resumed_run_goes_on_in_its_file(tmp_path):
         return [{**line, "seconds": None} for line in lines_of(logger)]
 
     whole = run()
+    assert run() == whole  # from the beginning, over what is there
     for path in (tmp_path / "saved" / f"step={step}.ckpt" for step in (1, 3, 9, 11)):
         assert run(ckpt_path=path) == whole
 
