@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,13 @@ _GPU_BLOCK = 2048
 """A GPU is not filled by a narrow product; up to this width the full one is faster."""
 
 Product = Callable[[Tensor], Tensor]
+
+
+class SquareRoot(NamedTuple):
+    """Products with L and with L', `(n, k) -> (n, k)`, for a positive definite matrix L L'."""
+
+    times: Product
+    transposed_times: Product
 
 
 def gram(rows: Tensor, total: Tensor | None = None) -> Tensor:

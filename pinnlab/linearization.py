@@ -3,159 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from pinnlab import distributed
-from pinnlab.compilation import CompiledFunction, outer_products
-from pinnlab.compiled_loss import CompiledValue
+from pinnlab.errors import unknown
 from pinnlab.linalg import gram, mirror_lower
-from pinnlab.residuals import Batch, BlockedLoss, Parameters, ResidualSystem
+from pinnlab.linearized_functions import POINT, LinearizedFunctions
+from pinnlab.residuals import Batch, Parameters
 
-_POINT = "point"
-_BLOCK_BYTES = 24 << 20
-"""Rows computed at a time. On a CPU below 32 MB, over which glibc's allocator maps fresh pages at every request."""
-_GPU_BLOCK_BYTES = 256 << 20
-_FEWEST = 64
-"""Points in a block at least, whatever they take: starting a block costs the same for one point as for many."""
-
-Evaluate = Callable[..., Any]
-
-
-class LinearizedFunctions:
-    """The pure functions that a `Linearization` needs, compiled when first used, or not at all.
-
-    Functions of a flat vector of the trained parameters, of the trial function's other tensors, and of points.
-
-    Args:
-        system: the residuals.
-        compiled: whether to compile; each function costs 5-20 s at its first use.
-    """
-
-    def __init__(self, system: ResidualSystem, compiled: bool) -> None:
-        self.system = system
-        self._compiled = compiled
-        self._made: dict[str, Evaluate] = {}
-        self._equations: dict[str, int] = {}
-        self._block_lengths: dict[str, int] = {}
-
-    def equations(self, batch: Batch) -> dict[str, int]:
-        """The number of residuals that each condition has at a point."""
-        if self._equations.keys() != batch.keys():
-            self._equations = self.system.equations(batch)
-        return self._equations
-
-    def loss(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
-        """The sum over conditions of factor times squared sum, without a gradient."""
-
-        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
-            return self.system.weighted_loss(self._parameters(t), b, t["factors"])
-
-        if "loss" not in self._made:
-            pure: Evaluate = CompiledValue(evaluate) if self._compiled else evaluate
-
-            def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
-                return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
-
-            on_cpu = tensors[_POINT].device.type == "cpu"
-            self._made["loss"] = BlockedLoss(weighted, self.system.floats_per_point()) if on_cpu else weighted
-        return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
-
-    def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
-        """See `ResidualSystem.gradient`."""
-
-        def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.gradient(self._parameters(t), b, t["factors"])
-
-        return self._function("gradient", evaluate)({**tensors, "factors": factors}, batch)
-
-    def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
-        """See `ResidualSystem.jacobian_rows`."""
-
-        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
-            return self.system.jacobian_rows(self._parameters(t), b, t["scales"])
-
-        return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
-
-    def blocks(self, name: str, points: Tensor, width: int) -> list[tuple[Tensor, int]]:
-        """A condition's rows in the blocks whose Jacobians are computed at a time.
-
-        Compiled code for a Jacobian serves one number of points only, so its blocks all have the same, and the last is
-        filled up by repeating a point. That number is kept while it neither wastes nor splits up too much.
-
-        Args:
-            name: the condition.
-            points: its rows, at least one.
-            width: how many numbers the Jacobian has for each point.
-
-        Returns:
-            Blocks of points, and how many points of each count.
-        """
-        memory = _BLOCK_BYTES if points.device.type == "cpu" else _GPU_BLOCK_BYTES
-        most = max(_FEWEST, memory // (width * points.element_size()))
-        length = -(-len(points) // -(-len(points) // most))
-        if not self._compiled:
-            return [(part, len(part)) for part in points.split(length)]
-        kept = self._block_lengths.get(name, 0)
-        if not length / 4 <= kept <= 2 * length:
-            kept = self._block_lengths[name] = length
-        parts = list(points.split(kept))
-        counts = [len(part) for part in parts]
-        parts[-1] = torch.cat([parts[-1], points[-1:].expand(kept - counts[-1], -1)])
-        return list(zip(parts, counts, strict=True))
-
-    def jvp(self, tensors: Parameters, batch: Batch, vector: Tensor) -> Tensor:
-        """See `ResidualSystem.jvp`."""
-
-        def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.jvp(self._parameters(t), b, t["vector"])
-
-        return self._function("jvp", evaluate)({**tensors, "vector": vector}, batch)
-
-    def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
-        """See `ResidualSystem.vjp`; for one condition, and with the dual as `(points, equations)`."""
-
-        def evaluate(t: Parameters, b: Batch) -> Tensor:
-            key, both = next(iter(b.items()))
-            width = both.shape[1] - self._equations[key]
-            return self.system.vjp(self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1))
-
-        # Beside the points, because tensors that must have the same length can only be one input.
-        return self._function("vjp", evaluate)(tensors, {name: torch.cat([points, dual], 1)})
-
-    def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
-        """See `ResidualSystem.hessian_product`."""
-
-        def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.hessian_product(self._parameters(t), b, t["factors"], t["vector"])
-
-        product = self._function("hessian_product", evaluate)
-        given = {**tensors, "factors": factors}
-        if vector.ndim == 1 or not self._compiled:
-            return product({**given, "vector": vector}, batch)
-        # One compilation for any number of columns; and one column at a time stays in the cache.
-        return torch.stack([product({**given, "vector": v}, batch) for v in vector.T], 1)
-
-    def tensors(self, point: Tensor, parameters: Parameters) -> dict[str, Tensor]:
-        """What the functions depend on besides points: a flat vector in place of the trained parameters."""
-        trained = self.system.trained()
-        return {_POINT: point, **{name: t.detach() for name, t in parameters.items() if name not in trained}}
-
-    def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
-        return {**tensors, **self.system.unflatten(tensors[_POINT])}
-
-    def _function(self, name: str, function: Evaluate) -> Evaluate:
-        if name not in self._made:
-            self._made[name] = function
-            if self._compiled and name == "jacobian_rows":
-                decompositions = {torch.ops.aten.bmm.default: outer_products}
-                self._made[name] = CompiledFunction(function, decompositions, any_length=False)
-            elif self._compiled:
-                self._made[name] = CompiledFunction(function)
-        return self._made[name]
+__all__ = ["Linearization", "LinearizedFunctions"]
 
 
 class Linearization:
@@ -219,6 +78,11 @@ class Linearization:
         parts = torch.arange(sum(lengths), device=own.device).split(lengths)
         return {name: torch.cat(parts[i :: len(self._lengths)]) for i, name in enumerate(self._lengths)}
 
+    @property
+    def point(self) -> Tensor:
+        """The flat vector `(n,)` of the parameters that it is around."""
+        return self._at(None)[POINT]
+
     @torch.no_grad()
     def loss(self, point: Tensor | None = None) -> Tensor:
         """The loss at a flat vector `(n,)`, by default at the present parameters; 0-dimensional."""
@@ -234,15 +98,14 @@ class Linearization:
         return distributed.all_sum(self._functions.gradient(self._at(point), self._batch, self._factors))
 
     @torch.no_grad()
-    def residual(self) -> Tensor:
-        """R, `(N,)`."""
+    def residual(self, point: Tensor | None = None) -> Tensor:
+        """R, `(N,)`, at a flat vector `(n,)`, by default at the present parameters."""
+        if point is not None:
+            return self._scaled(distributed.gather(self._residuals(point)))
         if self._values is None and self._keeps:
             self._keep()
         if self._values is None:
-            self._passes[0] += 1
-            residuals = self._functions.system.residuals(self._batch, self._named(), enhanced=True)
-            parts = [root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)]
-            self._values = torch.cat(parts)
+            self._values = self._residuals(None)
         return self._scaled(distributed.gather(self._values))
 
     @torch.no_grad()
@@ -275,6 +138,15 @@ class Linearization:
         return matrix if scale is None else matrix.mul_(scale[:, None]).mul_(scale)
 
     @torch.no_grad()
+    def trace(self) -> float:
+        """The trace of the kernel, which is the sum of all squares in J; needs no matrix."""
+        total, scale = self._factors.new_zeros(()), self._local(self._row_scale)
+        for part, _, rows in self._blocks():
+            squares = rows.square().sum(1)
+            total += (squares if scale is None else scale[part].square() * squares).sum()
+        return float(distributed.all_sum(total))
+
+    @torch.no_grad()
     def times(self, v: Tensor) -> Tensor:
         """J v for `(n,)`, `(N,)`."""
         if self._keeps:
@@ -296,10 +168,49 @@ class Linearization:
         return distributed.all_sum(self._local_transposed(own))
 
     @torch.no_grad()
+    def gram_times(self, v: Tensor) -> Tensor:
+        """J'J times `(n,)`, or times each column of `(n, k)`; one pass over the points, whatever k is.
+
+        Where J is not kept, its rows are computed block by block, as they are for a matrix.
+        """
+        total, scale = torch.zeros_like(v), self._local(self._row_scale)
+        for part, _, rows in self._blocks():
+            if scale is not None:
+                rows = scale[part, None] * rows
+            total += rows.T @ (rows @ v)
+        return distributed.all_sum(total)
+
+    @torch.no_grad()
     def hessian_times(self, v: Tensor) -> Tensor:
         """The Hessian of the loss times `(n,)`, or times each column of `(n, k)`."""
         self._passes[0] += 1 if v.ndim == 1 else v.shape[1]
         return distributed.all_sum(self._functions.hessian_product(self._at(None), self._batch, self._factors, v))
+
+    @torch.no_grad()
+    def of_condition(self, name: str) -> Linearization:
+        """A view with the residuals of one condition only, also in its loss; what is kept of J serves it, too.
+
+        Raises:
+            ConfigurationError: there is no such condition.
+        """
+        if name not in self._batch:
+            raise unknown("condition", name, self._batch)
+        if self._keeps and self._kept is None:
+            self._keep()
+        self._at(None)  # the view must not look at parameters that have moved since
+        view, i = copy.copy(self), list(self._batch).index(name)
+        own = [piece[2] == name for piece in self._pieces()]
+        before = sum(list(self._lengths.values())[:i])
+        view._batch, view._lengths = {name: self._batch[name]}, {name: self._lengths[name]}
+        view._factors, view._roots = self._factors[i : i + 1], self._roots[i : i + 1]
+        lengths = torch.tensor([self._lengths[name]], device=self._factors.device)
+        view._shares = distributed.gather(lengths).tolist()
+        if self._kept is not None and self._values is not None:
+            view._kept = [rows for rows, mine in zip(self._kept, own, strict=True) if mine]
+            view._values = self._values[before : before + self._lengths[name]]
+        if self._row_scale is not None:
+            view._row_scale = self._row_scale[self.row_numbers()[name]]
+        return view
 
     @torch.no_grad()
     def row_scaled(self) -> Linearization:
@@ -321,11 +232,15 @@ class Linearization:
             trained = self._functions.system.trained()
             own = torch.cat([self._parameters[name].detach().reshape(-1) for name in trained])
             self._tensors = self._functions.tensors(own, self._parameters)
-        return self._tensors if point is None else {**self._tensors, _POINT: point}
+        return self._tensors if point is None else {**self._tensors, POINT: point}
 
-    def _named(self) -> Mapping[str, Tensor]:
-        tensors = self._at(None)
-        return {**tensors, **self._functions.system.unflatten(tensors[_POINT])}
+    def _residuals(self, point: Tensor | None) -> Tensor:
+        """This rank's residuals at a flat vector."""
+        self._passes[0] += 1
+        system, tensors = self._functions.system, self._at(point)
+        parameters = {**tensors, **system.unflatten(tensors[POINT])}
+        residuals = system.residuals(self._batch, parameters, enhanced=True)
+        return torch.cat([root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)])
 
     def _conditions(self) -> Iterator[tuple[int, str, Tensor]]:
         """Number, name and rows of the conditions that have any on this rank."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
-from pinnlab.samplers import Sampler, seed_for
+from pinnlab.samplers import Sampler, Sobol, seed_for
 
 
 class PointStore:
@@ -344,6 +344,29 @@ def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> 
 def sampled_conditions(problem: Problem) -> list[str]:
     """The names of the conditions whose points are drawn; the others bring their own."""
     return [name for name, condition in problem.conditions.items() if condition.fixed_points() is None]
+
+
+def probe_rows(problem: Problem, most: int, seed: int) -> dict[str, Tensor]:
+    """Rows of every condition to measure on, beside the points that are trained: they depend on nothing but the seed.
+
+    Args:
+        problem: the conditions.
+        most: rows of each condition: so many of a Sobol' design, or of the points that a condition brings.
+        seed: of the designs.
+
+    Returns:
+        `(n, d + k)` for each condition, in float64 on the CPU; see `Condition.rows`.
+    """
+    found = {}
+    for name, condition in problem.conditions.items():
+        own = condition.fixed_points()
+        if own is None:
+            assert condition.region is not None  # the problem saw to it
+            found[name] = condition.rows(Sobol().sample(condition.region, most, seed_for(seed, "probe", name)))
+        else:
+            rows = condition.rows(own)
+            found[name] = rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]
+    return found
 
 
 def _check(

@@ -39,13 +39,15 @@ CASES = {
     "allen_cahn": (PROBLEMS["allen_cahn_periodic"], {"pde": 7, "start": 5, "periodic": 3}),
     "inverse": (inverse_problem, {"growth": 9, "start": 1, "data": 3}),
     "oscillator": (oscillator, {"motion": 6, "start": 1}),
+    "heat": (PROBLEMS["heat"], {"pde": 9, "wall": 4, "start": 3}),
 }
+"""Problems, and how many points each condition has; `Case(times=...)` has so many times as many."""
 
 
 class Case:
     """A problem with a small network, points, and derivatives by `torch.autograd` of the eager residual."""
 
-    def __init__(self, name, engine="taylor", network=MLP, frozen=(), memory=1 << 30, compiled=False):
+    def __init__(self, name, engine="taylor", network=MLP, frozen=(), memory=1 << 30, compiled=False, times=1):
         build, counts = CASES[name]
         problem = build()
         torch.manual_seed(0)
@@ -56,7 +58,7 @@ class Case:
         self.batch = {}
         for key, condition in problem.conditions.items():
             points = condition.fixed_points()
-            points = Sobol().sample(condition.region, counts[key], 1) if points is None else points
+            points = Sobol().sample(condition.region, times * counts[key], 1) if points is None else points
             self.batch[key] = condition.rows(points)
         weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64)
         self.factors = weights / torch.tensor([len(rows) for rows in self.batch.values()])

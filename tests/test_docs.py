@@ -60,7 +60,14 @@ def test_recipes_with_foreign_optimizers_train(number, tmp_path, monkeypatch, ca
     assert run(["fit", "-c", "r.yaml", *options]) == 0, capsys.readouterr().err
 
 
-FRAGMENTS = [("phases.md", 0), ("phases.md", 1), ("adapting.md", 0), ("adapting.md", 1), ("adapting.md", 2)]
+FRAGMENTS = [
+    ("phases.md", 0),
+    ("phases.md", 1),
+    ("spectra.md", 0),
+    ("adapting.md", 0),
+    ("adapting.md", 1),
+    ("adapting.md", 2),
+]
 RECIPE = {
     "problem": {"class_path": "Burgers"},
     "data": {"points": {"pde": 64}, "evaluation_points": 100},

@@ -4,8 +4,9 @@ import pytest
 import torch
 from linearized import CASES, Case, close, draw
 
-from pinnlab import linearization as module
+from pinnlab import linearized_functions as module
 from pinnlab.compilation import can_compile, outer_products
+from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, FourierFeatures, ModifiedMLP, PirateNet
 
 needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no C++ compiler on this machine")
@@ -36,9 +37,13 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
     assert torch.equal(found.kernel(), found.kernel().T)
     assert close(found.times(v), rows @ v)
     assert close(found.transposed_times(u), rows.T @ u)
+    assert close(found.gram_times(v), rows.T @ (rows @ v))
+    assert close(found.gram_times(draw(shape[1], 3)), rows.T @ (rows @ draw(shape[1], 3)))
     assert close(found.hessian_times(v), case.hessian() @ v)
     assert close(found.hessian_times(draw(shape[1], 3)), case.hessian() @ draw(shape[1], 3))
     assert close(found.loss(elsewhere), case.residual(elsewhere).square().sum())
+    assert close(found.residual(elsewhere), case.residual(elsewhere))
+    assert close(found.residual(), r)
     gradient = torch.func.grad(lambda p: case.residual(p).square().sum())(elsewhere)
     assert close(found.gradient(elsewhere), gradient)
     assert torch.equal(case.flat(), point)
@@ -60,8 +65,41 @@ def test_rows_scaled_to_norm_one(memory):
     assert close(scaled.kernel(), expected @ expected.T)
     assert close(scaled.times(v), expected @ v)
     assert close(scaled.transposed_times(u), expected.T @ u)
+    assert close(scaled.gram_times(v), expected.T @ (expected @ v))
+    assert close(scaled.residual(point), scale * r)
     assert close(scaled.gradient(), 2 * rows.T @ r)
     assert close(scaled.loss(point), r @ r)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0])
+@pytest.mark.parametrize("name", CASES)
+def test_the_part_of_one_condition(name, memory, monkeypatch):
+    monkeypatch.setattr(module, "_FEWEST", 3)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 0)
+    case = Case(name, memory=memory)
+    r, rows, v, v3 = case.residual(case.flat()), case.jacobian(), draw(len(case.flat())), draw(len(case.flat()), 3)
+    whole = case.linearization()
+    scaled = whole.row_scaled()
+    norms = rows.norm(dim=1, keepdim=True)
+    for condition, own in whole.row_numbers().items():
+        part, u = whole.of_condition(condition), draw(len(own))
+        assert part.shape == (len(own), rows.shape[1])
+        assert close(part.loss(), r[own] @ r[own])
+        assert close(part.gradient(), 2 * rows[own].T @ r[own])
+        assert close(part.residual(), r[own])
+        assert close(part.gram()[0], rows[own].T @ rows[own])
+        assert close(part.kernel(), rows[own] @ rows[own].T)
+        assert close(part.times(v), rows[own] @ v)
+        assert close(part.transposed_times(u), rows[own].T @ u)
+        assert close(part.gram_times(v3), rows[own].T @ (rows[own] @ v3))
+        assert list(part.row_numbers()) == [condition]
+        expected = torch.where(norms > 0, rows / norms, 0.0)[own]
+        assert close(scaled.of_condition(condition).kernel(), expected @ expected.T)
+    assert whole.evaluations < 2 + 3 * len(case.batch) if memory else True  # J is computed once
+    assert close(whole.residual(), r)
+    assert close(whole.kernel(), rows @ rows.T)
+    with pytest.raises(ConfigurationError, match=r"unknown condition 'wal'"):
+        whole.of_condition("wal")
 
 
 def test_frozen_parameters_have_no_column():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import BATCH_SIZES, PHASES, full_run
+from training import BATCH_SIZES, PHASES, WATCHING_CALLBACKS, full_run
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
@@ -40,6 +40,25 @@ def test_resume_of_other_optimizers_is_bitwise(tmp_path, phases):
         )
         assert resumed.evaluations == module.evaluations, path.name
         assert phases_of(trainer_again).decisions == phases_of(trainer).decisions
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+@pytest.mark.parametrize("name", WATCHING_CALLBACKS)
+def test_who_only_looks_on_changes_no_bit_and_resumes(tmp_path, name):
+    def run(folder, **options):
+        found = full_run(folder, callbacks=WATCHING_CALLBACKS[name](), **options)
+        return *found, found[1].callbacks[0].state_dict()
+
+    without, _, plain, _ = full_run(tmp_path / "without", every=100)
+    whole, _, module, _, seen = run(tmp_path / "whole", every=1)
+    assert module.evaluations == plain.evaluations
+    for step, parameters in whole.parameters.items():
+        assert torch.equal(parameters, without.parameters[step]), f"step {step} differs"
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, resumed, _, seen_again = run(tmp_path / "again", ckpt_path=path, every=100)
+        assert resumed.evaluations == module.evaluations, path.name
+        torch.testing.assert_close(seen_again, seen, rtol=0, atol=0)
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 

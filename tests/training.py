@@ -15,6 +15,7 @@ from pinnlab.callbacks import (
     FrequencyHistory,
     FreshPoints,
     LossBalancing,
+    NTKSpectrum,
     ResidualAddition,
     ResidualAttention,
     ResidualResampling,
@@ -178,6 +179,11 @@ GROWTH_CALLBACKS = {
 
 BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
+
+WATCHING_CALLBACKS = {
+    "spectrum": lambda: [NTKSpectrum(every=4, max_points=7), ResidualResampling(every=11, pool=101)],
+}
+"""Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

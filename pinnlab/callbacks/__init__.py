@@ -14,6 +14,7 @@ from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, Residual
 from pinnlab.callbacks.resolution import ResolutionWarning
 from pinnlab.callbacks.retention import RetainResample
 from pinnlab.callbacks.rollback import Rollback
+from pinnlab.callbacks.spectrum import NTKSpectrum
 from pinnlab.callbacks.summary import RunSummary
 from pinnlab.switching import OptimizerPhases
 
@@ -26,6 +27,7 @@ __all__ = [
     "FreshPoints",
     "GracefulStop",
     "LossBalancing",
+    "NTKSpectrum",
     "OptimizerPhases",
     "PhaseProgressBar",
     "ResidualAddition",

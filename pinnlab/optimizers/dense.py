@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.linalg import SquareRoot
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
 _TINY = 1e-12
@@ -74,6 +75,11 @@ class _Dense(QuasiNewton):
 
     def _times(self, gradient: Tensor) -> Tensor:
         return torch.mv(self._memory["inverse_hessian"], gradient)
+
+    def _root(self) -> SquareRoot | None:
+        inverse = self._memory["inverse_hessian"]
+        factor, info = torch.linalg.cholesky_ex((inverse + inverse.T) / 2)
+        return SquareRoot(factor.mm, factor.T.mm) if int(info) == 0 else None
 
     def _learn(self, s: Tensor, y: Tensor, gradient: Tensor, step: float) -> None:
         fresh = not self._has_curvature()

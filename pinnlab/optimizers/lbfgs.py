@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.linalg import SquareRoot
 from pinnlab.optimizers.limited_memory import CurvaturePairs
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
@@ -69,6 +70,9 @@ class LBFGS(QuasiNewton):
 
     def _times(self, gradient: Tensor) -> Tensor:
         return self._pairs.times(gradient)
+
+    def _root(self) -> SquareRoot:
+        return self._pairs.root()
 
     def _learn(self, s: Tensor, y: Tensor, gradient: Tensor, step: float) -> None:
         self._pairs.append(s, y)

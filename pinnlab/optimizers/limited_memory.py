@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pinnlab.linalg import SquareRoot
+
 _KEYS = ("pairs", "products", "written")
 
 
@@ -84,6 +86,25 @@ class CurvaturePairs:
         b = torch.linalg.solve_triangular(upper.T, right[:, None], upper=False)[:, 0]
         weights = torch.stack((b, -gamma * a), 1).roll(shift, 0)
         return torch.addcmul(weights.reshape(-1) @ self._rows(), gamma, vector)
+
+    def root(self) -> SquareRoot:
+        """The symmetric square root of the inverse Hessian; at least one pair is needed.
+
+        With gamma as in `times`, and Q an orthonormal basis of the span of all pairs, the inverse Hessian is
+        gamma (I - Q Q') + Q S Q', so its root is sqrt(gamma) (I - Q Q') + Q sqrt(S) Q'.
+        """
+        basis = torch.linalg.qr(self._rows().T).Q
+        inside = basis.T @ torch.stack([self.times(vector) for vector in basis.T], 1)
+        values, turn = torch.linalg.eigh((inside + inside.T) / 2)
+        basis, gains = basis @ turn, values.clamp(min=0).sqrt()
+        newest = (self._store["written"] - 1) % self._history
+        sy, yy = self._store["products"][:, newest, newest]
+        outside = (sy / yy).sqrt()
+
+        def times(vectors: Tensor) -> Tensor:
+            return outside * vectors + basis @ ((gains - outside)[:, None] * (basis.T @ vectors))
+
+        return SquareRoot(times, times)
 
     def _rows(self) -> Tensor:
         pairs: Tensor = self._store["pairs"][: len(self)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason, unknown
+from pinnlab.linalg import SquareRoot
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
@@ -92,6 +93,10 @@ class QuasiNewton(FlatOptimizer):
         self._forget()
         self._carry_over()
 
+    def inverse_hessian_root(self) -> SquareRoot | None:
+        """L with L L' = H, the approximate inverse Hessian; None before anything was learned, or if H has no root."""
+        return self._root() if self._has_curvature() else None
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:  # type: ignore[override]
         """Makes up to `iterations` quasi-Newton iterations; fewer only when the run stalls.
@@ -134,6 +139,10 @@ class QuasiNewton(FlatOptimizer):
     @abstractmethod
     def _times(self, gradient: Tensor) -> Tensor:
         """The product of the inverse Hessian's approximation with `(n,)`; asked only when there is curvature."""
+
+    @abstractmethod
+    def _root(self) -> SquareRoot | None:
+        """A square root of the inverse Hessian's approximation; asked only when there is curvature."""
 
     @abstractmethod
     def _learn(self, s: Tensor, y: Tensor, gradient: Tensor, step: float) -> None:

@@ -16,8 +16,10 @@ torch.set_num_threads(1)
 from cases import PROBLEMS  # noqa: E402
 
 from pinnlab import distributed  # noqa: E402
+from pinnlab.curvature import MATRICES, curvature  # noqa: E402
 from pinnlab.linearization import Linearization, LinearizedFunctions  # noqa: E402
 from pinnlab.networks import MLP  # noqa: E402
+from pinnlab.ntk import kernel_spectra, mode_decay  # noqa: E402
 from pinnlab.residuals import ResidualSystem, Trial  # noqa: E402
 from pinnlab.samplers import Sobol  # noqa: E402
 
@@ -60,6 +62,20 @@ def measure(found):
     }  # fmt: skip
 
 
+def spectra(found):
+    """Eigenvalues, traces and predicted decay, which do not depend on the order of the residuals."""
+    results = {}
+    for way, dense in (("matrix", 2000), ("lanczos", 3)):
+        for name, spectrum in kernel_spectra(found, top=4, dense=dense).items():
+            results[f"{way} {name}"] = spectrum.eigenvalues
+            results[f"{way} {name} numbers"] = torch.tensor([spectrum.trace, spectrum.size], dtype=torch.float64)
+    for matrix in MATRICES:
+        found_there = curvature(found, matrix, top=3, probes=2, steps=4)
+        results[matrix], results[f"{matrix} density"] = found_there.eigenvalues, found_there.density.nodes
+    decay = mode_decay(found, 0.1 / float(results["matrix total"][0]), 3, 2)
+    return {**results, "measured": decay.measured.abs(), "deviation": decay.deviation}
+
+
 if __name__ == "__main__":
     rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     torch.distributed.init_process_group(
@@ -73,6 +89,7 @@ if __name__ == "__main__":
                 LinearizedFunctions(system, compiled=False), system.trial.tensors(), batches[rank], factors, memory
             )
             results[f"{kind} {memory}"] = measure(found)
+            results[f"{kind} {memory} spectra"] = spectra(found)
     results["gather"] = distributed.gather(torch.arange(3.0 * rank).reshape(-1, 3))
     torch.save(results, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()

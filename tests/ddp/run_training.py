@@ -2,8 +2,7 @@
 
 python run_training.py PROCESSES FOLDER NAME...
 
-A name is one of PHASES, POINT_CALLBACKS, WEIGHT_CALLBACKS, GROWTH_CALLBACKS or BOARD_CALLBACKS, or "plain" for that of
-`small_module`.
+A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`.
 """
 
 import sys
@@ -22,6 +21,7 @@ from training import (  # noqa: E402
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
+    WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     full_run,
 )
@@ -33,9 +33,9 @@ from pinnlab.loggers import LogScaleTensorBoardLogger  # noqa: E402
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **BOARD_CALLBACKS}
-    if name in changing:
-        options["callbacks"] = changing[name]()
+    callbacks = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS, **BOARD_CALLBACKS}
+    if name in callbacks:
+        options["callbacks"] = callbacks[name]()
     if name in BOARD_CALLBACKS:
         options["logger"] = LogScaleTensorBoardLogger(folder / "board", name="", version="")
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
@@ -56,6 +56,7 @@ def train(name, processes, folder):
                 "factors": module.weights.factors,
                 "score": score.detach(),
                 "history": history,
+                "seen": trainer.callbacks[0].state_dict() if name in WATCHING_CALLBACKS else {},
             },
             folder / "result.pt",
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_linearization import SHARES, measure, problem_of
+from run_linearization import SHARES, measure, problem_of, spectra
 from two_ranks import on_two_ranks
 
 from pinnlab.linearization import Linearization, LinearizedFunctions
@@ -65,8 +65,21 @@ def test_two_processes_agree_with_one(results, kind, memory):
             assert (found - expected[name]).abs().max() <= bound, name
 
 
-def test_both_processes_have_the_same_bits(results):
-    first, second = (result["uneven 0"] for result in results)
+@pytest.mark.parametrize("memory", [1 << 30, 0])
+@pytest.mark.parametrize("kind", SHARES)
+def test_two_processes_have_the_spectra_of_one(results, kind, memory):
+    expected = spectra(one_process(kind)[0])
+    assert expected.keys() >= {"matrix pde", "lanczos wall", "lanczos total", "measured"}
+    for result in results:
+        for name, found in result[f"{kind} {memory} spectra"].items():
+            bound = 1e-10 * float(expected[name].abs().max())
+            assert found.shape == expected[name].shape, name
+            assert (found - expected[name]).abs().max() <= bound, name
+
+
+@pytest.mark.parametrize("part", ["", " spectra"])
+def test_both_processes_have_the_same_bits(results, part):
+    first, second = (result[f"uneven 0{part}"] for result in results)
     for name, found in first.items():
         assert torch.equal(found, second[name]), name
 

@@ -8,12 +8,28 @@ from pathlib import Path
 import pytest
 import torch
 from board import read_board
-from training import BOARD_CALLBACKS, GROWTH_CALLBACKS, PHASES, TOLERANCES, WEIGHT_CALLBACKS, full_run
+from training import (
+    BOARD_CALLBACKS,
+    GROWTH_CALLBACKS,
+    PHASES,
+    TOLERANCES,
+    WATCHING_CALLBACKS,
+    WEIGHT_CALLBACKS,
+    full_run,
+)
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS, *BOARD_CALLBACKS]
+NAMES = [
+    "plain",
+    *PHASES,
+    "several",
+    *WEIGHT_CALLBACKS,
+    *GROWTH_CALLBACKS,
+    *WATCHING_CALLBACKS,
+    *BOARD_CALLBACKS,
+]
 
 
 def train(folder, processes):
@@ -122,3 +138,13 @@ def test_dashboards_agree_and_only_the_first_process_writes(results, folders):
     boards = [read_board(folder / "board" / "board") for folder in folders]
     assert boards[0].layouts == boards[1].layouts != []
     assert boards[0].steps == boards[1].steps
+
+
+@pytest.mark.parametrize("name", WATCHING_CALLBACKS)
+def test_who_only_looks_on_sees_the_same(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"] == results("plain")[0]["evaluations"]
+    assert_same_path(one, results("plain")[0], 1e-300)
+    assert_same_path(one, two)
+    # Of spectra 1e-10 of the largest eigenvalue, which is about 10.
+    torch.testing.assert_close(two["seen"], one["seen"], rtol=0, atol=1e-9)

@@ -210,6 +210,20 @@ def check_leaves_the_accepted_gradient(case: OptimizerCase) -> None:
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-12, atol=1e-14)
 
 
+def check_has_a_root_of_the_inverse_hessian(case: OptimizerCase) -> None:
+    problem = Problem(case)
+    assert problem.optimizer.inverse_hessian_root() is None
+    problem.step(3)
+    root, count = problem.optimizer.inverse_hessian_root(), len(problem.flat())
+    identity = torch.eye(count, dtype=torch.float64)
+    left, transposed = root.times(identity), root.transposed_times(identity)
+    torch.testing.assert_close(left.T, transposed, rtol=0, atol=1e-12 * float(left.abs().max()))
+    inverse = torch.stack([problem.optimizer._times(column) for column in identity], 1)
+    torch.testing.assert_close(left @ transposed, inverse, rtol=0, atol=1e-9 * float(inverse.abs().max()))
+    vector = torch.linspace(-1, 1, count, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(root.times(vector), left @ vector)
+
+
 def check_survives_a_loss_that_is_not_finite(case: OptimizerCase) -> None:
     problem = Problem(case)
     before = problem.step(3)
@@ -263,4 +277,4 @@ OWNED_CHECKS = [
     check_minimises_rosenbrock,
     check_trains_one_parameter,
 ]
-QUASI_NEWTON_CHECKS = [check_leaves_the_accepted_gradient]
+QUASI_NEWTON_CHECKS = [check_leaves_the_accepted_gradient, check_has_a_root_of_the_inverse_hessian]

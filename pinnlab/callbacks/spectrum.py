@@ -1,0 +1,210 @@
+"""The spectrum of the neural tangent kernel while a run goes on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from pinnlab import distributed
+from pinnlab.callbacks.redraw import Occasions
+from pinnlab.errors import ConfigurationError
+from pinnlab.gradients import row_counts
+from pinnlab.linearization import Linearization, LinearizedFunctions
+from pinnlab.ntk import Spectrum, kernel_spectra
+from pinnlab.points import probe_rows
+from pinnlab.spectrum_figures import spectrum_figure
+
+QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")
+"""What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.Spectrum`."""
+
+_COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "seconds")
+_DRAWN = frozenset(4**k for k in range(1, 20))
+"""Measurements after which there is a figure, beside those at switches: it takes longer than the measurement."""
+
+_KEPT = 16
+"""Spectra in the figure, and so in a checkpoint, at most."""
+
+
+class NTKSpectrum(L.Callback):
+    """Measures the spectrum of the neural tangent kernel, whole and by condition, as the run goes on.
+
+    At the beginning and the end, at every switch of the optimizer, and every so many evaluations in between. On points
+    of its own, which stay the same in a run and in every other one with the same `seed`, whatever becomes of the
+    training points; in float64, whatever the phase's precision; with the weights of the conditions as they stand, and
+    without those of single points. Blocks are the conditions' names and `total`; see `pinnlab.ntk` for the scaling.
+
+    Every logger gets `spectrum/<block>/trace`, `top`, `condition_number`, `rank` and `effective_rank`. TensorBoard also
+    gets a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 4, 16, 64, ...,
+    at switches and at the end, a figure of the spectra so far. `spectrum.csv` beside the logs has a line for each
+    block.
+
+    Training does not notice: no parameter, point, random number or count of evaluations is touched, so a run goes the
+    same way bit by bit with and without it. The cost is that of the Jacobian of the probe points, uncompiled, and of
+    the eigenvalues, about (conditions x `max_points`)^3 operations. With the defaults, on Burgers' equation with a
+    3x20 network, a measurement takes as long as about 10 evaluations on 3,000 points.
+
+    Args:
+        every: loss evaluations between two measurements; None measures only at the beginning, at switches and at the
+            end.
+        max_points: probe points of each condition. On Burgers' equation 50 show the first ten eigenvalues of an
+            untrained network to 10 %, 200 to 4 %. Once there is a shock, the first ones hang on the few points in it:
+            with 200 they are right within a factor of two or three, but the points stay the same, and so does the bias.
+        seed: of the probe points.
+
+    Attributes:
+        latest: the last spectra, by block.
+
+    Raises:
+        ConfigurationError: a number is below 1.
+    """
+
+    def __init__(self, every: int | None = 500, max_points: int = 200, seed: int = 0) -> None:
+        if max_points < 1:
+            raise ConfigurationError(f"NTKSpectrum.max_points: must be at least 1, got {max_points}")
+        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=True, ratio=None)
+        self.max_points, self.seed = max_points, seed
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.latest: dict[str, Spectrum] = {}
+        self._history: list[tuple[int, dict[str, Tensor]]] = []
+        self._count = 0
+        self._rows: dict[str, Tensor] = {}
+        self._functions: LinearizedFunctions | None = None
+        self._file: Path | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Starts with nothing measured."""
+        if stage == "fit":
+            self.occasions.last = self.occasions.start
+            self._start_over()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Draws the probe points; measures, unless a checkpoint brought measurements."""
+        rows = probe_rows(pl_module.problem, self.max_points, self.seed)
+        self._rows = {name: distributed.shard(part).to(pl_module.device) for name, part in rows.items()}
+        # Functions of its own: compiled ones keep sizes of blocks, and those of the run must stay as they are.
+        self._functions = LinearizedFunctions(pl_module.system, compiled=False)
+        folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
+        if folder is not None:
+            self._file = Path(folder) / "spectrum.csv"
+            _drop_lines_after(self._file, trainer.global_step if self._count else -1)
+        if not self._count:
+            self._measure(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Measures when enough evaluations have passed."""
+        if self.occasions.due(pl_module.evaluations):
+            self._measure(trainer, pl_module)
+
+    def after_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measures where a phase begins."""
+        self._measure_once(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measures what the run has come to."""
+        self._measure_once(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When it was last measured, and the spectra that the figure shows."""
+        history = [{"evaluations": evaluations, "spectra": dict(spectra)} for evaluations, spectra in self._history]
+        return {"last": self.occasions.last, "count": self._count, "history": history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a checkpoint left off."""
+        self.occasions.last, self._count = state_dict["last"], state_dict["count"]
+        self._history = [(saved["evaluations"], dict(saved["spectra"])) for saved in state_dict["history"]]
+
+    def _measure_once(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measures unless it just did, and draws."""
+        if pl_module.evaluations > self.occasions.last:
+            self._measure(trainer, pl_module)
+        self._draw(trainer)
+
+    def _measure(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """All of a measurement; a collective."""
+        start = time.perf_counter()
+        self.latest = kernel_spectra(self._linearization(pl_module))
+        seconds = time.perf_counter() - start
+        self.occasions.pass_to(pl_module.evaluations)
+        self._count += 1
+        values = {name: spectrum.eigenvalues for name, spectrum in self.latest.items()}
+        self._history.append((pl_module.evaluations, values))
+        if len(self._history) > _KEPT:
+            self._history = self._history[::2]  # an odd number: the first and the last one stay
+        self._log(trainer, pl_module, seconds)
+        if self._count in _DRAWN:
+            self._draw(trainer)
+
+    def _linearization(self, pl_module: Any) -> Linearization:
+        assert self._functions is not None
+        weights = pl_module.loss_weights.double()
+        tensors = {
+            name: tensor.detach().double() if tensor.is_floating_point() else tensor
+            for name, tensor in pl_module.trial.tensors().items()
+        }
+        return Linearization(self._functions, tensors, self._rows, weights / row_counts(self._rows, weights))
+
+    @rank_zero_only
+    def _log(self, trainer: L.Trainer, pl_module: Any, seconds: float) -> None:
+        numbers = {
+            f"spectrum/{block}/{quantity}": float(getattr(spectrum, quantity))
+            for block, spectrum in self.latest.items()
+            for quantity in QUANTITIES
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, trainer.global_step)
+            if isinstance(logger, TensorBoardLogger):
+                _add_histograms(logger.experiment, self.latest, trainer.global_step)
+        if self._file is not None:
+            where = {"step": trainer.global_step, "evaluations": pl_module.evaluations, "phase": pl_module.phase + 1}
+            _append(self._file, [{**where, **_line(b, s), "seconds": seconds} for b, s in self.latest.items()])
+
+    @rank_zero_only
+    def _draw(self, trainer: L.Trainer) -> None:
+        writers = [lg.experiment for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)]
+        if writers:
+            figure = spectrum_figure(self._history)
+            writers[0].add_figure("spectrum/eigenvalues", figure, global_step=trainer.global_step, close=False)
+
+
+def _add_histograms(writer: Any, spectra: Mapping[str, Spectrum], step: int) -> None:
+    for block, spectrum in spectra.items():
+        values = spectrum.eigenvalues[: spectrum.rank]
+        if len(values):
+            writer.add_histogram(f"spectrum/{block}/log10_eigenvalues", values.log10(), step)
+
+
+def _line(block: str, spectrum: Spectrum) -> dict[str, Any]:
+    return {"block": block, **{name: getattr(spectrum, name) for name in ("size", *QUANTITIES)}}
+
+
+def _append(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begun = path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        if not begun:
+            writer.writeheader()
+        writer.writerows(lines)
+
+
+@rank_zero_only
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Takes out of a file what another run wrote there after the step at which this one goes on."""
+    if path.exists():
+        with path.open(newline="") as file:
+            lines = [line for line in csv.DictReader(file) if int(line["step"]) <= step]
+        temporary = path.with_suffix(".partial")
+        temporary.unlink(missing_ok=True)
+        _append(temporary, lines)
+        os.replace(temporary, path)
