@@ -63,20 +63,20 @@ def frequency_figure(
         course.axvline(step, color="white", linewidth=1.2, linestyle=":")
     course.set(xlabel="step", xlim=(edges[0], edges[-1]))
     firsts = rows.wave_numbers.tolist()
-    for name, first in BANDS.items():
-        place = next((k for k, number in enumerate(firsts) if number >= first), None)
-        if place is not None:
-            for axes in (spectra, course):
-                axes.axhline(place - 0.5, color="0.6", linewidth=0.8)
-            spectra.annotate(
-                name,
-                (0.98, place - 0.4),
-                xycoords=("axes fraction", "data"),
-                color="0.4",
-                ha="right",
-                fontsize=9,
-                zorder=1,
-            )
+    for name, places in _bands(firsts).items():
+        for axes in (spectra, course):
+            axes.axhline(places[0] - 0.5, color="0.6", linewidth=0.8)
+        middle = (places[0] + places[-1]) / 2
+        course.text(
+            1.015,
+            middle,
+            name,
+            transform=course.get_yaxis_transform(),
+            rotation=90,
+            va="center",
+            color="0.3",
+            fontsize=9,
+        )
     spectra.set_yticks(range(len(firsts)), _labels(last.wave_numbers, rows.wave_numbers))
     spectra.set_ylabel("half waves across the domain")
     figure.suptitle(f"{unknown}: relative error by frequency", fontsize=13)
@@ -96,6 +96,14 @@ def _draw_spectra(axes: Axes, rows: Spectrum) -> None:
     axes.axvline(FLOOR, color="0.6", linewidth=0.8, linestyle="--")
     axes.set(xscale="log", xlabel="norm, relative to the reference's")
     axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 0.99), columnspacing=1)
+
+
+def _bands(firsts: Sequence[float]) -> dict[str, list[int]]:
+    """The numbers of the rows in each band that has some."""
+    starts = list(BANDS.values())
+    band = [sum(first >= start for start in starts) - 1 for first in firsts]
+    rows = {name: [k for k, own in enumerate(band) if own == number] for number, name in enumerate(BANDS)}
+    return {name: places for name, places in rows.items() if places}
 
 
 def _labels(numbers: Tensor, firsts: Tensor) -> list[str]:
