@@ -29,7 +29,12 @@ RECIPES = {
         "problem": {"class_path": "Burgers", "init_args": {"exact_conditions": False}},
         "data": {"points": {"pde": 60, "wall": 10, "start": 10}},
         "model": {"phases": [ADAM, {"optimizer": "LBFGS", "steps": 4}]},
-        "trainer": {"callbacks": [{"class_path": "LossBalancing", "init_args": {"rule": "ReLoBRaLo"}}]},
+        "trainer": {
+            "callbacks": [
+                {"class_path": "LossBalancing", "init_args": {"rule": "ReLoBRaLo"}},
+                {"class_path": "NTKSpectrum", "init_args": {"max_points": 10}},
+            ]
+        },
     },
     "line": {"problem": {"class_path": "Poisson1D"}},
 }
@@ -72,7 +77,7 @@ def charts(board):
 
 def test_the_layout_of_both_runs_is_one_without_duplicates(board):
     found = json.loads(query(board, "custom_scalars/layout"))["category"]
-    assert [category["title"] for category in found] == ["Losses", "Errors", "Phases", "Points", "Weights"]
+    assert [category["title"] for category in found] == ["Losses", "Errors", "Phases", "Points", "Weights", "Spectra"]
     for category in found:
         titles = [chart["title"] for chart in category["chart"]]
         assert len(set(titles)) == len(titles), category["title"]
@@ -92,17 +97,26 @@ def test_losses_and_errors_are_in_powers_of_ten(board):
     def values(tag):
         return [value for _, _, value in json.loads(query(board, "scalars/scalars", run=RUN, tag=tag))]
 
-    for tag in ("loss/total", "loss/wall", "relative_l2/u", "frequency_error/u/high", "held_out/start", "weight/pde"):
+    for tag in (
+        "loss/total",
+        "loss/wall",
+        "relative_l2/u",
+        "frequency_error/u/high",
+        "held_out/start",
+        "weight/pde",
+        "spectrum/total/top",
+    ):
         assert [10**value for value in values(f"log10/{tag}")] == pytest.approx(values(tag), rel=1e-5), tag
         assert values(tag), tag
 
 
 def test_images_are_pictures(board):
     tags = json.loads(query(board, "images/tags"))[RUN]
-    assert set(tags) == {"points", "points/pde", "solution/u", "solution/u/frequencies"}
+    assert set(tags) == {"points", "points/pde", "solution/u", "solution/u/frequencies", "spectrum/eigenvalues"}
     for tag in tags:
         found = json.loads(query(board, "images/images", run=RUN, tag=tag, sample=0))
-        assert [image["step"] for image in found] == [4, 12]  # the first validation and the end, none of them twice
+        first = 8 if tag.startswith("spectrum") else 4  # the switch, or the first validation
+        assert [image["step"] for image in found] == [first, 12], tag
         picture = Image.open(io.BytesIO(board.get(f"data/plugin/images/individualImage?{found[-1]['query']}")))
         assert picture.format == "PNG"
         assert min(picture.size) > 300
@@ -177,7 +191,7 @@ def test_custom_scalars_are_drawn(board, browser):
     lines = "deep(c.shadowRoot, 'path').some(p => (p.getAttribute('d') || '').length > 20)"
     browser.wait_for(within(f"deep(document, 'vz-line-chart2').filter(c => {lines}).length >= 6"))
     headings = browser.evaluate(within("deep(document, '.heading').map(e => e.innerText.split('\\n')[0])"))
-    assert headings == ["Losses", "Errors", "Phases", "Points", "Weights"]
+    assert headings == ["Losses", "Errors", "Phases", "Points", "Weights", "Spectra"]
 
 
 def test_images_are_shown(board, browser):

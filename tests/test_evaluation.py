@@ -4,15 +4,16 @@ import pytest
 import torch
 from training import quiet_trainer, small_data, small_module
 
+from pinnlab.domains import Disk
 from pinnlab.frequencies import error_spectrum
-from pinnlab.problems import Burgers, Poisson
+from pinnlab.problems import Burgers, Dirichlet, Exact, Poisson, Problem, Residual
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def fitted(problem):
+def fitted(problem, **options):
     module = small_module(problem)
-    data = small_data(problem)
+    data = small_data(problem, **options)
     trainer = quiet_trainer(max_steps=3, val_check_interval=1, inference_mode=True)
     trainer.fit(module, data)
     return trainer, module, data
@@ -41,6 +42,18 @@ def test_other_evaluation_points_have_other_modes():
     found = trainer.validate(module, finer, verbose=False)[0]["frequency_error/u/high"]
     assert found == pytest.approx(float(spectrum_of(module, finer).by_band()["high"]), rel=1e-12)
     assert found != pytest.approx(float(spectrum_of(module, data).by_band()["high"]), rel=1e-6)
+
+
+def test_a_disk_has_bands_too():
+    disk = Disk()
+    conditions = {"pde": Residual(disk, lambda u: u.laplacian() + 4), "rim": Dirichlet(disk.boundary(), u=0.0)}
+    problem = type("Drum", (Problem,), {"reference": lambda self: Exact(lambda x, y: 1 - x**2 - y**2)})(
+        disk, ["u"], conditions
+    )
+    trainer, module, data = fitted(problem, evaluation_points=2000)
+    low, high = (float(trainer.callback_metrics[f"frequency_error/u/{band}"]) for band in ("low", "high"))
+    assert low == pytest.approx(float(spectrum_of(module, data).by_band()["low"]), rel=1e-9)
+    assert 0 < high < low
 
 
 def test_points_that_are_no_grid_have_no_bands():

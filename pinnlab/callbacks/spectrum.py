@@ -19,6 +19,7 @@ from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError
 from pinnlab.gradients import row_counts
 from pinnlab.linearization import Linearization, LinearizedFunctions
+from pinnlab.loggers import board_of
 from pinnlab.ntk import Spectrum, kernel_spectra
 from pinnlab.points import probe_rows
 from pinnlab.spectrum_figures import spectrum_figure
@@ -66,6 +67,8 @@ class NTKSpectrum(L.Callback):
     Raises:
         ConfigurationError: a number is below 1.
     """
+
+    logs = ("spectrum/",)
 
     def __init__(self, every: int | None = 500, max_points: int = 200, seed: int = 0) -> None:
         if max_points < 1:
@@ -171,10 +174,10 @@ class NTKSpectrum(L.Callback):
 
     @rank_zero_only
     def _draw(self, trainer: L.Trainer) -> None:
-        writers = [lg.experiment for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)]
-        if writers:
+        board = board_of(trainer)
+        if board is not None:
             figure = spectrum_figure(self._history)
-            writers[0].add_figure("spectrum/eigenvalues", figure, global_step=trainer.global_step, close=False)
+            board.experiment.add_figure("spectrum/eigenvalues", figure, global_step=trainer.global_step, close=False)
 
 
 def _add_histograms(writer: Any, spectra: Mapping[str, Spectrum], step: int) -> None:
