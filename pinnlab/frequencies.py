@@ -40,7 +40,7 @@ class Spectrum:
     Attributes:
         wave_numbers: `(k,)` half waves across the longest side of the domain, rising; the last one stands for all
             above it as well. The angular frequency is pi times this over that side's length.
-        error: `(k,)` the error's mean square in each; they add up to that of the error.
+        error: `(k,)` the error's mean square in each; see `LaplaceModes.energies`.
         reference: `(k,)` the reference's.
     """
 
@@ -112,7 +112,8 @@ def error_spectrum(prediction: Tensor, target: Tensor, points: Tensor, coordinat
     modes = laplace_modes(points, coordinates, target)
     if modes is None:
         return None
-    return Spectrum(modes.wave_numbers, modes.energies(prediction - target), modes.energies(target))
+    error, reference = modes.energies(prediction - target), modes.energies(target)
+    return Spectrum(modes.wave_numbers.to(error.device), error, reference)
 
 
 class LaplaceModes:
@@ -154,14 +155,19 @@ class LaplaceModes:
             grid = grid * _trapezoid(grid.shape[-1]).to(device).sqrt()
         for number, axis in enumerate(self.axes):
             grid = axis.without_ends(grid.movedim(number, 0)).movedim(0, number)
+        # The first axis goes, its modes come last; time, if any, has become the first axis in the end.
         coefficients = grid
-        for axis in self.axes:  # the first axis goes, its modes come last
+        for axis in self.axes:
             coefficients = torch.tensordot(coefficients, axis.modes.to(device), dims=([0], [1]))
-        squares = coefficients.square()
-        squares = squares.sum(0) if self.time else squares  # time has become the first axis
+        squares = coefficients.square().sum(0) if self.time else coefficients.square()
         energy = squares.new_zeros(len(self.wave_numbers))
         energy.index_add_(0, self._shell.to(device), squares.reshape(-1))
-        energy[-1] += (grid.square().sum() - energy.sum()).clamp_min(0)
+        # What is left of the values themselves: a difference of squares would be exact to half the digits only.
+        resolved = coefficients
+        for axis in self.axes:
+            resolved = torch.tensordot(resolved, axis.modes.to(device), dims=([int(self.time)], [0]))
+        resolved = resolved.movedim(0, -1) if self.time else resolved
+        energy[-1] += (grid - resolved).square().sum()
         return energy
 
 

@@ -69,6 +69,17 @@ def test_energies_add_up_to_the_mean_square(kind):
     assert float(spectrum.reference.sum()) == pytest.approx(np.trapezoid(reference.numpy() ** 2, s.numpy()), rel=1e-12)
 
 
+@pytest.mark.parametrize("time", [False, True])
+def test_little_above_the_last_mode_is_not_lost_in_round_off(time):
+    """Its energy is 1e-22 of the whole, less than the last digit of that."""
+    points = grid(301, 5) if time else grid(301)
+    x = points[:, 0]
+    reference = torch.sin(math.pi * x)
+    error = reference + 1e-11 * torch.sin(100 * math.pi * x)
+    spectrum = error_spectrum(reference + error, reference, points, ["x", "t"][: points.shape[1]])
+    assert float(spectrum.error[-1]) == pytest.approx(1e-22 / 2, rel=1e-3)
+
+
 def test_sine_modes_are_scipys_transform():
     x = grid(201)
     s = x[:, 0]
