@@ -31,6 +31,7 @@ _FOREIGN = {
     "schedulers": ("torch.optim.lr_scheduler", "torch.optim.lr_scheduler.LRScheduler"),
     "lightning callbacks": ("lightning.pytorch.callbacks", "lightning.pytorch.Callback"),
     "loggers": ("lightning.pytorch.loggers", "lightning.pytorch.loggers.Logger"),
+    "own loggers": ("pinnlab.loggers", "lightning.pytorch.loggers.Logger"),
 }
 
 

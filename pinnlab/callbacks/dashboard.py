@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import lightning as L
@@ -39,7 +40,8 @@ class Dashboard(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Writes settings and results."""
         board, data = board_of(trainer), getattr(trainer, "datamodule", None)
-        errors = {} if board is None or data is None else pl_module.measure_errors(data)  # a collective
+        measurable = board is not None and hasattr(data, "evaluation_set")
+        errors = pl_module.measure_errors(data) if measurable else {}  # a collective
         self._close(trainer, pl_module, errors)
 
     def state_dict(self) -> dict[str, Any]:
@@ -53,9 +55,9 @@ class Dashboard(L.Callback):
     @rank_zero_only
     def _open(self, trainer: L.Trainer, pl_module: Any) -> None:
         board = board_of(trainer)
-        if board is None or self._written == board.log_dir:
+        if board is None or self._written == os.path.abspath(board.log_dir):
             return
-        self._written = board.log_dir
+        self._written = os.path.abspath(board.log_dir)
         writer, step = board.experiment, trainer.global_step
         writer.add_custom_scalars(layout(_tags(trainer, pl_module), isinstance(board, LogScaleTensorBoardLogger)))
         for tag, text in self._cards(trainer, pl_module).items():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from board import read_board
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
 from training import BOARD_CALLBACKS, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Dashboard, FrequencyHistory, SolutionFigures
@@ -118,6 +119,28 @@ def test_without_a_grid_there_is_nothing_to_keep(tmp_path):
     board = read_board(tmp_path)
     assert b"frequency_error" not in board.layouts[0]
     assert not any("frequencies" in tag for tag in board.steps)
+
+
+def test_a_folder_of_the_same_name_elsewhere_is_another_one(tmp_path, monkeypatch):
+    for place, path in (("here", None), ("there", tmp_path / "here" / "checkpoints" / "step=3.ckpt")):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        run(tmp_path / place, [Dashboard()], logger=logger("board"), ckpt_path=path)
+        assert len(read_board(tmp_path / place / "board").layouts) == 1, place
+
+
+def test_points_that_somebody_else_hands_over_have_a_dashboard_without_an_error(tmp_path):
+    module = small_module()
+    batch = {name: torch.rand(4, 2, dtype=torch.float64) for name in module.problem.conditions}
+    trainer = quiet_trainer(
+        max_steps=3, callbacks=[Dashboard(), SolutionFigures(), FrequencyHistory()], logger=logger(tmp_path),
+        val_check_interval=None,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader([batch] * 3, batch_size=None))
+    board = read_board(tmp_path)
+    assert len(board.layouts) == 1
+    assert "hp/loss" in board.steps
+    assert "hp/relative_l2" not in board.steps
 
 
 def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
