@@ -27,6 +27,7 @@ from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype
 from pinnlab.points import PointCount, rows_of_all_ranks
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
+from pinnlab.scalars import log_scalars
 from pinnlab.switching import OptimizerPhases
 
 Batch = dict[str, Any]
@@ -248,10 +249,11 @@ class PINN(L.LightningModule):
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         until = self.phases[self.phase].until
         if every and self.global_step % every == 0:
-            self.log_dict(
+            log_scalars(
+                self.trainer,
                 {
                     **{f"loss/{name}": value for name, value in self.loss_terms().items()},
-                    **{f"coefficient/{k}": v.detach() for k, v in self.system.coefficient_values().items()},
+                    **{f"coefficient/{k}": float(v.detach()) for k, v in self.system.coefficient_values().items()},
                     "training/gradient_norm": self.gradient_norm(),
                     "training/evaluations": float(self.evaluations),
                     "training/points_seen": float(self.points_seen),
@@ -259,7 +261,6 @@ class PINN(L.LightningModule):
                     "training/phase": float(self.phase + 1),
                     **({} if until is None or until.value is None else {"training/criterion": until.value}),
                 },
-                batch_size=1,
             )
 
     @property

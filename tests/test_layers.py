@@ -17,7 +17,7 @@ LAYERS = {
     "point_figures": 2, "points": 2, "ntk": 2,
     "catalog": 2,
     "assembly": 3, "datamodule": 3, "evaluation": 3, "phases": 3,
-    "installation": 3, "trial": 3, "switching": 3, "module": 3,
+    "installation": 3, "trial": 3, "switching": 3, "module": 3, "scalars": 3,
     "callbacks": 4,
     "bad_input": 5, "cli": 5, "__init__": 5,
     "studies": 6, "__main__": 7,
