@@ -202,9 +202,9 @@ class _Graph:
         """Whether the graph is right for inputs of these lengths."""
         lengths = tuple(map(len, inputs.values()))
         if lengths not in self._admitted:
-            self._admitted[lengths] = self._sizes.evaluate_guards_for_args(
-                self._inputs, list(inputs.values()), ignore_static=False
-            )
+            # In shape only: a guard would take rows that begin in the middle of others for something else.
+            shapes = [torch.empty(rows.shape, dtype=rows.dtype, device="meta") for rows in inputs.values()]
+            self._admitted[lengths] = self._sizes.evaluate_guards_for_args(self._inputs, shapes, ignore_static=False)
         return self._admitted[lengths]
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:

@@ -59,6 +59,15 @@ def test_one_compilation_serves_all_sizes(builds):
 
 @pytest.mark.slow
 @needs_compiler
+def test_rows_from_the_middle_of_others_need_no_compilation_of_their_own(builds):
+    compiled, (parameters, inputs) = CompiledLoss(squares), example(50, 20)
+    for start, length in [(0, 20), (3, 9), (0, 9), (11, 8)]:
+        agree(compiled, squares, parameters, {name: rows[start : start + length] for name, rows in inputs.items()})
+    assert len(builds) == 1
+
+
+@pytest.mark.slow
+@needs_compiler
 def test_one_point_from_the_start_compiles_once(builds):
     compiled = CompiledLoss(squares)
     for sizes in [(50, 1, 1), (31, 1, 1), (2, 1, 1)]:
