@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -96,3 +97,20 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
         metric.update(prediction[:, column], distributed.shard(reference)[:, column].to(module.device))
         errors[name] = float(metric.compute())
     return errors
+
+
+def outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a step of a module compute derivatives in `Trainer.test` and `predict`, which run in inference mode."""
+
+    @functools.wraps(step)
+    def wrapped(module: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+        with torch.inference_mode(False), torch.no_grad():
+            return step(module, _normal_tensors(batch), batch_idx)
+
+    return wrapped
+
+
+def _normal_tensors(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return {key: _normal_tensors(value) for key, value in batch.items()}
+    return batch.clone() if isinstance(batch, Tensor) and batch.is_inference() else batch

@@ -1,10 +1,12 @@
-"""TensorBoard: where it is among a trainer's loggers, and a logger whose charts show powers of ten."""
+"""Numbers on their way to the loggers, and TensorBoard among those: a logger whose charts show powers of ten."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pinnlab.dashboard import powers_of_ten
@@ -25,3 +27,21 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
 def board_of(trainer: L.Trainer) -> TensorBoardLogger | None:
     """The first TensorBoard logger of a trainer; None without one. Only rank zero may write to it."""
     return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+
+def log_scalars(trainer: Any, values: Mapping[str, float]) -> None:
+    """Hands numbers to all loggers, and to callbacks that monitor them, under the step that was made last.
+
+    `LightningModule.log` is for values of every step, which it averages. It takes 0.4 ms for each, and looks at all
+    that were ever logged again at every later step: a fifth of what Lightning adds to a step, for nothing.
+
+    Args:
+        trainer: of the run.
+        values: by name, the same on all ranks.
+    """
+    seen = {name: torch.tensor(value) for name, value in values.items()}
+    trainer.callback_metrics.update(seen)
+    trainer.logged_metrics.update(seen)
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(values), step=trainer.global_step - 1)  # counted from 0, as Lightning does
+        logger.save()

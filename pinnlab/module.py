@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,12 +14,13 @@ from torch.optim import Optimizer
 from pinnlab import distributed
 from pinnlab.assembly import LossWeights, build_network, check_periodicity, enhancements, loss_weights
 from pinnlab.compilation import should_compile
-from pinnlab.compiled_loss import CompiledLoss
+from pinnlab.compiled_loss import CompiledLoss, leave_gradient
 from pinnlab.enhancement import Enhancement
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.evaluation import SolutionErrors, measure_errors
+from pinnlab.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 from pinnlab.gradients import LossGradients
 from pinnlab.linearization import Linearization, LinearizedFunctions
+from pinnlab.loggers import log_scalars
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
 from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
@@ -30,23 +30,6 @@ from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
 from pinnlab.switching import OptimizerPhases
 
 Batch = dict[str, Any]
-
-
-def _outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets derivatives be computed in `Trainer.test` and `predict`, which run in inference mode."""
-
-    @functools.wraps(step)
-    def wrapped(self: PINN, batch: Batch, batch_idx: int) -> Any:
-        with torch.inference_mode(False), torch.no_grad():
-            return step(self, _normal_tensors(batch), batch_idx)
-
-    return wrapped
-
-
-def _normal_tensors(batch: Any) -> Any:
-    if isinstance(batch, dict):
-        return {key: _normal_tensors(value) for key, value in batch.items()}
-    return batch.clone() if isinstance(batch, Tensor) and batch.is_inference() else batch
 
 
 class PINN(L.LightningModule):
@@ -110,6 +93,7 @@ class PINN(L.LightningModule):
         self._batch: Batch = {}
         self._seen_version = 0
         self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
+        self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self._tensors: dict[str, Tensor] = {}
         self._counts: dict[tuple[int, ...], Tensor] = {}
         self._points = PointCount()
@@ -197,11 +181,18 @@ class PINN(L.LightningModule):
             local, sums = self._weighted_loss(tensors, batch, world * factors)
             local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
             loss = local + (torch.dot(factors, sums) - local).detach()
-        self._last = (loss.detach(), sums, counts)
+        self._last, self._computed = (loss.detach(), sums, counts), loss
         return loss
 
     # Lightning asks for the signature at every step; finding it out again takes 20 microseconds.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Leaves the gradient in `.grad`; the autograd engine runs only where it is not known with the loss."""
+        computed, self._computed = self._computed, None
+        scaled = self.trainer.accumulate_grad_batches != 1 or "mixed" in str(self.trainer.precision)
+        if scaled or computed is None or not leave_gradient(computed):
+            super().backward(loss, *args, **kwargs)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
@@ -248,10 +239,11 @@ class PINN(L.LightningModule):
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         until = self.phases[self.phase].until
         if every and self.global_step % every == 0:
-            self.log_dict(
+            log_scalars(
+                self.trainer,
                 {
                     **{f"loss/{name}": value for name, value in self.loss_terms().items()},
-                    **{f"coefficient/{k}": v.detach() for k, v in self.system.coefficient_values().items()},
+                    **{f"coefficient/{k}": float(v.detach()) for k, v in self.system.coefficient_values().items()},
                     "training/gradient_norm": self.gradient_norm(),
                     "training/evaluations": float(self.evaluations),
                     "training/points_seen": float(self.points_seen),
@@ -259,7 +251,6 @@ class PINN(L.LightningModule):
                     "training/phase": float(self.phase + 1),
                     **({} if until is None or until.value is None else {"training/criterion": until.value}),
                 },
-                batch_size=1,
             )
 
     @property
@@ -304,7 +295,7 @@ class PINN(L.LightningModule):
         """The same as in validation."""
         self.on_validation_epoch_start()
 
-    @_outside_inference_mode
+    @outside_inference_mode
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulates the errors against the reference and logs the residual on held-out points."""
         if "reference" in batch:
@@ -325,7 +316,7 @@ class PINN(L.LightningModule):
         """The same as in validation."""
         self.validation_step(batch, batch_idx)
 
-    @_outside_inference_mode
+    @outside_inference_mode
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The solution at the batch's points."""
         return {"points": batch["points"], "prediction": self.trial(batch["points"])}

@@ -9,7 +9,7 @@ from cases import PROBLEMS
 from compiling import example, needs_compiler, squares
 
 from pinnlab import compiled_loss
-from pinnlab.compiled_loss import CompiledLoss
+from pinnlab.compiled_loss import CompiledLoss, CompiledValue, leave_gradient
 from pinnlab.networks import MLP
 from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
@@ -55,6 +55,15 @@ def test_one_compilation_serves_all_sizes(builds):
     assert len(builds) == 1
     for sizes in [(50, 1, 0), (1, 1, 1)]:  # lengths 0 and 1 are special to torch; they must be right all the same
         agree(compiled, squares, *example(*sizes))
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_rows_from_the_middle_of_others_need_no_compilation_of_their_own(builds):
+    compiled, (parameters, inputs) = CompiledLoss(squares), example(50, 20)
+    for start, length in [(0, 20), (3, 9), (0, 9), (11, 8)]:
+        agree(compiled, squares, parameters, {name: rows[start : start + length] for name, rows in inputs.items()})
+    assert len(builds) == 1
 
 
 @pytest.mark.slow
@@ -158,3 +167,55 @@ def test_failure_to_compile_is_one_warning(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         agree(compiled, squares, parameters, inputs)
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """A loss whose gradient is known, and its parameters; nothing is compiled for it."""
+    monkeypatch.setattr(CompiledValue, "_graph", lambda *unused: None)
+    parameters, inputs = example(4, 5)
+    trained = [p for p in parameters.values() if p.requires_grad]
+
+    def evaluate():
+        return CompiledLoss(squares)(parameters, inputs, torch.tensor([1.0, 2.0], dtype=torch.float64))[0]
+
+    return evaluate, trained
+
+
+def test_a_known_gradient_is_left_as_the_autograd_engine_leaves_it(known):
+    evaluate, trained = known
+    (2 * evaluate()).backward()
+    expected = [p.grad for p in trained]
+    for p in trained:
+        p.grad = None
+    assert leave_gradient(evaluate())
+    assert leave_gradient(evaluate())  # adds to what is there
+    for p, gradient in zip(trained, expected, strict=True):
+        assert (p.grad is None) == (gradient is None)
+        assert gradient is None or torch.equal(p.grad, gradient)
+
+
+def test_a_gradient_that_is_not_known_or_wanted_by_a_hook_is_left_to_the_engine(known):
+    evaluate, trained = known
+    assert not leave_gradient(2 * evaluate())
+    assert not leave_gradient(trained[0].square().sum())
+    assert not leave_gradient(evaluate().detach())
+    for register in (trained[0].register_hook, trained[0].register_post_accumulate_grad_hook):
+        handle = register(lambda unused: None)
+        assert not leave_gradient(evaluate())
+        handle.remove()
+    assert all(p.grad is None for p in trained)
+    assert leave_gradient(evaluate())
+
+
+def test_gradients_can_be_changed_in_place(monkeypatch):
+    monkeypatch.setattr(CompiledValue, "_graph", lambda *unused: None)
+    both = {name: torch.ones(3, dtype=torch.float64, requires_grad=True) for name in "ab"}
+
+    def product(parameters, inputs):
+        return (parameters["a"] + parameters["b"]).square().sum()[None]
+
+    evaluate = CompiledLoss(product)
+    assert leave_gradient(evaluate(both, {"x": torch.ones(2, 1)}, torch.ones(1, dtype=torch.float64))[0])
+    both["a"].grad.mul_(0)
+    assert torch.equal(both["b"].grad, torch.full((3,), 4.0, dtype=torch.float64))

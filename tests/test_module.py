@@ -11,15 +11,19 @@ from training import ADAM, QUASI_NEWTON, Recorder, quiet_trainer, small_data, sm
 
 from pinnlab.callbacks import ResidualResampling, Rollback, RunSummary, SolutionFigures
 from pinnlab.callbacks.resampling import density
+from pinnlab.compiled_loss import CompiledValue
 from pinnlab.criteria import LossPlateau
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.module import PINN
 from pinnlab.networks import MLP, PeriodicEmbedding
+from pinnlab.optimizers import MultiBatchLBFGS
 from pinnlab.phases import Phase
 from pinnlab.problems import AllenCahn, Burgers, Coefficient, Convection, Observations, Poisson, Problem, Residual
 from pinnlab.switching import OptimizerPhases
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+SGD = functools.partial(torch.optim.SGD, lr=1e-2)  # unlike Adam, it notices a factor of the gradient
 
 
 def fit(module, data=None, **options):
@@ -55,6 +59,21 @@ def test_phases_run_in_order_and_are_recorded(compiled):
     assert records(trainer)[1].evaluations >= 6 * 3
     assert records(trainer)[1].loss < records(trainer)[0].loss
     assert {r.stopped for r in records(trainer)} == {StopReason.STEPS.value}
+
+
+@pytest.mark.parametrize("case", ["plain", "accumulated", "clipped", "hook", "overlap"])
+def test_a_loss_that_knows_its_gradient_trains_as_any_other(case, monkeypatch):
+    monkeypatch.setattr(CompiledValue, "_graph", lambda *unused: None)  # nothing is compiled
+    optimizer = functools.partial(MultiBatchLBFGS, history=3) if case == "overlap" else SGD
+    trained = []
+    for knows in (True, False):
+        module = small_module(phases=[Phase(optimizer, steps=6)], compile=knows)
+        if case == "hook":
+            next(module.trial.parameters()).register_hook(torch.zeros_like)
+        options = {"accumulated": {"accumulate_grad_batches": 2}, "clipped": {"gradient_clip_val": 1e-3}}
+        fit(module, small_data(module.problem, batch_size=7), **options.get(case, {}))
+        trained.append(torch.cat([p.detach().reshape(-1) for p in module.trial.parameters()]))
+    assert torch.allclose(*trained, rtol=1e-10, atol=1e-12)
 
 
 def test_scheduler_is_stepped_in_its_phase_only():

@@ -13,6 +13,7 @@ from pinnlab import distributed
 from pinnlab.balancing import AbstractLossTerms, WeightRule
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.loggers import log_scalars
 from pinnlab.phases import needed_store
 
 
@@ -70,7 +71,7 @@ class LossBalancing(L.Callback):
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             factors = dict(zip(pl_module.problem.conditions, pl_module.weights.factors.tolist(), strict=True))
-            pl_module.log_dict({f"weight/{name}": factors[name] for name in self._names(pl_module)}, batch_size=1)
+            log_scalars(trainer, {f"weight/{name}": factors[name] for name in self._names(pl_module)})
 
     def state_dict(self) -> dict[str, Any]:
         """When weights were last changed, and what the rule remembers."""

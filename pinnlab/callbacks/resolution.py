@@ -10,6 +10,7 @@ import torch
 
 from pinnlab.callbacks.redraw import drawable, mean_square
 from pinnlab.errors import ConfigurationError
+from pinnlab.loggers import log_scalars
 from pinnlab.phases import point_store
 
 
@@ -78,8 +79,7 @@ class ResolutionWarning(L.Callback):
             if value is not None:
                 training = mean_square(pl_module.system, name, store.rows[name])
                 ratios[name] = resolution_ratio(training, float(value), pl_module.dtype)
-        for logger in trainer.loggers:
-            logger.log_metrics({f"training/held_out_ratio/{k}": v for k, v in ratios.items()}, trainer.global_step)
+        log_scalars(trainer, {f"training/held_out_ratio/{name}": ratio for name, ratio in ratios.items()})
         for name, ratio in ratios.items():
             self._in_a_row[name] = self._in_a_row.get(name, 0) + 1 if ratio > self.factor else 0
             if self._in_a_row[name] >= self.patience and name not in self._told:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError
 from pinnlab.gradients import row_counts
 from pinnlab.linearization import Linearization, LinearizedFunctions
-from pinnlab.loggers import board_of
+from pinnlab.loggers import board_of, log_scalars
 from pinnlab.ntk import Spectrum, kernel_spectra
 from pinnlab.points import probe_rows
 from pinnlab.spectrum_figures import spectrum_figure
@@ -164,10 +163,9 @@ class NTKSpectrum(L.Callback):
             for block, spectrum in self.latest.items()
             for quantity in QUANTITIES
         }
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, trainer.global_step)
-            if isinstance(logger, TensorBoardLogger):
-                _add_histograms(logger.experiment, self.latest, trainer.global_step)
+        log_scalars(trainer, numbers)
+        if (board := board_of(trainer)) is not None:
+            _add_histograms(board.experiment, self.latest, trainer.global_step)
         if self._file is not None:
             where = {"step": trainer.global_step, "evaluations": pl_module.evaluations, "phase": pl_module.phase + 1}
             _append(self._file, [{**where, **_line(b, s), "seconds": seconds} for b, s in self.latest.items()])

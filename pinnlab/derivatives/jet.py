@@ -63,9 +63,10 @@ class Jet:
         first: `(len(axes), ...)` first derivatives, stacked so that a linear layer is one matrix product;
             the trailing shape may have ones where the derivative does not vary (it broadcasts to the value).
         higher: the other channels, likewise broadcastable; None is an exact zero.
+        scales: `(d,)` where the value is the coordinates, shifted and scaled: their derivatives. Else None.
     """
 
-    __slots__ = ("axes", "first", "higher", "value")
+    __slots__ = ("axes", "first", "higher", "scales", "value")
 
     def __init__(
         self,
@@ -73,11 +74,13 @@ class Jet:
         axes: tuple[int, ...],
         first: Tensor,
         higher: Mapping[Channel, Tensor | None],
+        scales: Tensor | None = None,
     ) -> None:
         self.value = value
         self.axes = axes
         self.first = first
         self.higher = higher
+        self.scales = scales
 
     @property
     def order(self) -> int:
@@ -285,10 +288,12 @@ def lift(points: Tensor, wanted: Wanted) -> Jet:
     orders_one = {key[0] for key in partials if len(key) == 1}
     axes = tuple(sorted(orders_one.union(*wanted.laplacians) if wanted.laplacians else orders_one))
     unit = torch.eye(points.shape[-1], dtype=points.dtype, device=points.device)
-    first = torch.stack([unit[i] for i in axes]).reshape(len(axes), *[1] * (points.ndim - 1), points.shape[-1])
+    # All rows without taking them one by one: that would be a loop of its own for each in a compiled graph.
+    rows = unit if len(axes) == len(unit) else torch.stack([unit[i] for i in axes])
+    first = rows.reshape(len(axes), *[1] * (points.ndim - 1), points.shape[-1])
     higher: dict[Channel, Tensor | None] = {key: None for key in partials if len(key) > 1}
     higher.update({Laplacian(sum_axes): None for sum_axes in sorted(wanted.laplacians)})
-    return Jet(points, axes, first, higher)
+    return Jet(points, axes, first, higher, torch.ones_like(unit[0]))
 
 
 def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:

@@ -33,7 +33,7 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
     if not isinstance(a, Jet):
         a, b = b, a
     if not isinstance(b, Jet):
-        return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher)
+        return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher, a.scales if _is_row(b) else None)
     higher = {key: plus(channel, b.higher[key]) for key, channel in a.higher.items()}
     return Jet(a.value + b.value, a.axes, lead(a.first, a, b) + lead(b.first, b, a), higher)
 
@@ -55,7 +55,15 @@ def _neg(a: Jet) -> Jet:
 
 @rule("mul")
 def _mul(a: Any, b: Any) -> Jet:
-    return bilinear(torch.mul, a, b)
+    product = bilinear(torch.mul, a, b)
+    if isinstance(a, Jet) and a.scales is not None and _is_row(b):
+        product.scales = a.scales * b
+    return product
+
+
+def _is_row(constant: Any) -> bool:
+    """Whether this is a number, or one for each coordinate."""
+    return not isinstance(constant, Jet) and getattr(constant, "ndim", 0) <= 1
 
 
 @rule("div")
@@ -117,9 +125,19 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> J
 @rule("linear")
 def _linear(x: Any, weight: Any, bias: Any = None) -> Jet:
     if isinstance(x, Jet) and not isinstance(weight, Jet) and not isinstance(bias, Jet):
+        if x.scales is not None:
+            return _first_layer(x, x.scales, weight, bias)
         return scale_map(lambda t: F.linear(t, weight), whole(x), value=F.linear(x.value, weight, bias))
     product = _matmul(x, torch.transpose(weight, -1, -2))
     return product if bias is None else _add(product, bias)
+
+
+def _first_layer(x: Jet, scales: Tensor, weight: Tensor, bias: Tensor | None) -> Jet:
+    """A linear layer on scaled coordinates: its first derivatives are columns of the weights, no product is needed."""
+    columns = (weight * scales).t()
+    chosen = columns if len(x.axes) == len(columns) else torch.stack([columns[i] for i in x.axes])
+    first = chosen.reshape(len(x.axes), *[1] * (x.ndim - 1), len(weight))
+    return Jet(F.linear(x.value, weight, bias), x.axes, first, x.higher)
 
 
 # ------------------------------------------------------------------------------ elementary functions

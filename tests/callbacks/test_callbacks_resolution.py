@@ -75,7 +75,7 @@ class Validations:
     def show(self, ratio, sanity_checking=False, fn="fit"):
         trainer = SimpleNamespace(
             sanity_checking=sanity_checking, state=SimpleNamespace(fn=fn), loggers=[], global_step=7,
-            callback_metrics={"held_out/pde": torch.tensor(ratio * 1e-6)}, is_global_zero=False,
+            callback_metrics={"held_out/pde": torch.tensor(ratio * 1e-6)}, logged_metrics={}, is_global_zero=False,
         )  # fmt: skip
         self.callback.on_validation_end(trainer, self.module)
         return len(self.callback.warnings)

@@ -104,6 +104,34 @@ def test_channels_that_broadcast_are_summed_in_full(name):
     assert_taylor_is_reverse(CONTRACTED[name])
 
 
+BEFORE_A_LINEAR_LAYER = {
+    "coordinates": lambda x: x,
+    "shifted and scaled": lambda x: (x - ROW[:2]) * ROW[1:],
+    "by numbers": lambda x: 2 + x * 3.0 - 1,
+    "from the left": lambda x: ROW[:2] - ROW[:2] * x,
+    "by one entry": lambda x: x * ROW[1:2],
+    "divided": lambda x: (x * ROW[:2]) / ROW[1:],
+    "negative": lambda x: -(x * ROW[:2]),
+    "another number at each point": lambda x: x * SAME + SAME,
+    "by a column": lambda x: (x * ROW[:2]) * SAME[:, :1],
+    "by themselves": lambda x: (x * ROW[:2]) * x,
+    "one of them": lambda x: torch.cat([x[:, :1], x[:, :1]], -1),
+}
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1,)], ids=str)
+@pytest.mark.parametrize("name", BEFORE_A_LINEAR_LAYER)
+def test_the_first_layer_knows_what_was_done_to_the_coordinates(name, axes):
+    wanted = Wanted(frozenset({(axes[-1],)}), frozenset({axes}))
+    network = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    results = []
+    for engine in ("taylor", "reverse"):
+        computed = partials(lambda x: network(BEFORE_A_LINEAR_LAYER[name](x)), X, wanted, engine)
+        results.append((computed.value, computed.partials[(axes[-1],)], computed.laplacians[axes]))
+    for taylor, reverse in zip(*results, strict=True):
+        assert relative(taylor, reverse) < 1e-12
+
+
 def test_layer_norm_inside_a_network():
     """Against the composed formula: torch 2.13's third derivative of `F.layer_norm` is wrong."""
     torch.manual_seed(0)
