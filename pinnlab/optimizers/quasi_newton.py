@@ -85,7 +85,7 @@ class QuasiNewton(FlatOptimizer):
 
     @property
     def loss(self) -> float | None:
-        """The loss at the accepted point; None before the first step and after a change of the objective."""
+        """The loss where the last step ended; None before the first step and after a change of the objective."""
         return self._memory.get("loss")
 
     def objective_changed(self) -> None:
@@ -127,7 +127,8 @@ class QuasiNewton(FlatOptimizer):
         objective.leave_gradient(memory["gradient"])
         memory["evaluations"] = self.evaluations + objective.evaluations
         if self.status is StopReason.STALLED:
-            self._forget()
+            # Evaluated afresh next time; the loss stays known: the last evaluation was a trial of the search.
+            del memory["point"], memory["gradient"]
         return first
 
     # -------------------------------------------------------------------- what a subclass says

@@ -140,6 +140,13 @@ def test_stall_moves_nothing_says_so_and_goes_on_saying_so():
     assert run.optimizer.evaluations == run.calls
 
 
+def test_loss_after_a_stall_is_that_of_the_point_not_of_the_last_trial():
+    run = Run(rosenbrock, [-1.2, 1.0], lr=1e4, max_evaluations=2)
+    run.step()
+    assert run.optimizer.status is StopReason.STALLED
+    assert run.optimizer.loss == float(run.loss())
+
+
 def test_failed_direction_restarts_from_steepest_descent():
     run = Run(rosenbrock, [-1.2, 1.0], iterations=1)
     run.step(3)
