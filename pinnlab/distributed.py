@@ -54,6 +54,18 @@ def shard_size(total: int) -> int:
     return len(range(rank(), total, world_size()))
 
 
+def thin(rows: Tensor, most: int) -> Tensor:
+    """This rank's rows among at most `most` of all ranks', evenly chosen: the same on any number of processes.
+
+    Args:
+        rows: `(n_rank, ...)` this rank's share, as `shard` makes it.
+        most: how many of all ranks' rows to choose.
+    """
+    total = int(all_sum(torch.tensor([len(rows)], device=rows.device)))
+    numbers = torch.arange(rank(), total, world_size(), device=rows.device)
+    return rows[numbers % max(-(-total // most), 1) == 0]
+
+
 def unshard(rows: Tensor, total: int) -> Tensor:
     """Puts the shards of all ranks together again: the inverse of `shard`.
 

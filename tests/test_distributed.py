@@ -30,3 +30,18 @@ def test_shards_of_uneven_length_come_together_again(monkeypatch):
     monkeypatch.setattr(distributed.dist, "all_gather", gather)
     for share in shares:
         assert torch.equal(distributed.unshard(share, 7), rows)
+
+
+def test_thinned_rows_are_the_same_on_any_number_of_processes(monkeypatch):
+    rows = torch.arange(37.0)[:, None]
+    for most, expected in ((40, 37), (37, 37), (36, 19), (10, 10), (1, 1)):
+        monkeypatch.undo()
+        whole = distributed.thin(rows, most)
+        assert len(whole) == expected
+        monkeypatch.setattr(distributed, "all_sum", lambda counts: torch.full_like(counts, 37))
+        monkeypatch.setattr(distributed, "world_size", lambda: 3)
+        parts = []
+        for k in range(3):
+            monkeypatch.setattr(distributed, "rank", lambda k=k: k)
+            parts.append(distributed.thin(rows[k::3], most))
+        assert torch.equal(torch.cat(parts).sort(0).values, whole)

@@ -135,16 +135,13 @@ class _Terms(AbstractLossTerms):
 
     def _trace(self, name: str, max_rows: int) -> Tensor:
         """The mean over points of the squared norm of the residual's gradient, in float64; a collective."""
-        rows: Tensor = self._module.loss_gradients().batch[name]
-        total = int(distributed.all_sum(torch.tensor([len(rows)], device=rows.device)))
-        # Of all ranks' rows in their order, whichever rank has them: the same points on any number of processes.
-        numbers = torch.arange(distributed.rank(), total, distributed.world_size(), device=rows.device)
-        step = -(-total // max_rows)
-        own, squares = rows[numbers % step == 0], self._own.new_zeros(())
+        own = distributed.thin(self._module.loss_gradients().batch[name], max_rows)
+        found = self._own.new_tensor([0.0, len(own)])
         if len(own):
             system = self._module.system
-            squares = system.jacobian_rows(system.trial.tensors(), {name: own})[1].double().square().sum()
-        return distributed.all_sum(squares) / -(-total // step)
+            found[0] = system.jacobian_rows(system.trial.tensors(), {name: own})[1].double().square().sum()
+        squares, count = distributed.all_sum(found)
+        return squares / count
 
 
 def _weighable(module: Any) -> list[str]:
