@@ -208,7 +208,9 @@ class Axis:
         return rest
 
 
-def laplace_modes(points: Tensor, coordinates: Sequence[str], reference: Tensor) -> LaplaceModes | None:
+def laplace_modes(
+    points: Tensor, coordinates: Sequence[str], reference: Tensor, linear: bool = True
+) -> LaplaceModes | None:
     """The modes of the Laplacian that suit a reference, on the space part of a regular grid.
 
     In a box they are products of sines in coordinates at whose ends the reference vanishes, of sines and cosines where
@@ -223,6 +225,8 @@ def laplace_modes(points: Tensor, coordinates: Sequence[str], reference: Tensor)
         points: `(n, d)`, all points of the grid, or those of them inside of a domain.
         coordinates: the d names.
         reference: `(n,)` or `(n, m)`, of all unknowns that share the modes.
+        linear: whether what does not fit the modes at the ends is taken off as a linear function. Without it the modes
+            are orthonormal: what is large at the ends only, where high modes are not learned, does not count as low.
 
     Returns:
         None if the points are no regular grid, such as quasi-random ones.
@@ -244,7 +248,7 @@ def laplace_modes(points: Tensor, coordinates: Sequence[str], reference: Tensor)
     values = reference.detach().cpu().double().reshape(len(points), -1)[rows]
     space = axes[:-1] if timed else axes
     longest = max(map(_length, space))
-    found = [_axis(values.movedim(a, 0), _length(places) / longest) for a, places in enumerate(space)]
+    found = [_axis(values.movedim(a, 0), _length(places) / longest, linear) for a, places in enumerate(space)]
     return LaplaceModes(rows, found, timed, HIGHEST, len(points))
 
 
@@ -319,8 +323,11 @@ def _trapezoid(count: int) -> Tensor:
     return weights
 
 
-def _axis(values: Tensor, length: float) -> Axis:
-    """The modes of a reference `(n, ...)` along its first axis, whose length is relative to the longest."""
+def _axis(values: Tensor, length: float, linear: bool) -> Axis:
+    """The modes of a reference `(n, ...)` along its first axis, whose length is relative to the longest.
+
+    With a linear part where they do not fit at the ends, if asked for.
+    """
     count = len(values)
     place = torch.linspace(0, math.pi, count, dtype=torch.float64)
     numbers = torch.arange(min(int(HIGHEST * length) + 1, count - 1), dtype=torch.float64)
@@ -339,9 +346,11 @@ def _axis(values: Tensor, length: float) -> Axis:
     weights[ends] = 0.0
     modes = modes * weights.sqrt()
     modes = modes / modes.norm(dim=1, keepdim=True)
-    linear = torch.zeros(len(ends), count, dtype=torch.float64)
-    linear[range(len(ends)), ends] = 1.0
-    return Axis(torch.cat([linear, modes]), torch.cat([torch.zeros(len(ends)), numbers]) / length, weights, kind)
+    if not linear:
+        return Axis(modes, numbers / length, weights, "free")
+    rest = torch.zeros(len(ends), count, dtype=torch.float64)
+    rest[range(len(ends)), ends] = 1.0
+    return Axis(torch.cat([rest, modes]), torch.cat([torch.zeros(len(ends)), numbers]) / length, weights, kind)
 
 
 def _graph_modes(axes: Sequence[Tensor], rows: Tensor, count: int) -> LaplaceModes:
