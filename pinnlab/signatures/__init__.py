@@ -1,0 +1,21 @@
+"""Failure signatures: what is wrong with a run, concluded from what was recorded of it."""
+
+from pinnlab.signatures.measures import promise, resolution_ratio
+from pinnlab.signatures.record import OCTAVES, Bands, CoefficientLook, Finding, Look, Record, Switch
+from pinnlab.signatures.rules import SIGNATURES, UNDER_RESOLUTION, Rule, under_resolution
+
+__all__ = [
+    "OCTAVES",
+    "SIGNATURES",
+    "UNDER_RESOLUTION",
+    "Bands",
+    "CoefficientLook",
+    "Finding",
+    "Look",
+    "Record",
+    "Rule",
+    "Switch",
+    "promise",
+    "resolution_ratio",
+    "under_resolution",
+]
