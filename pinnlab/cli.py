@@ -124,11 +124,11 @@ class PinnlabCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _standard_callbacks(self, trainer_config: Any) -> list[L.Callback]:
-        """What every run has: going back after a blow-up, a warning of too few points, figures, summary and so on."""
+        """What every run has: signatures of failure, going back after a blow-up, figures, summary and so on."""
         self.graceful = own.GracefulStop()
         standard: list[L.Callback] = [
+            own.FailureSignatures(),
             own.Rollback(),
-            own.ResolutionWarning(),
             self.graceful,
             own.SolutionFigures(),
             own.FrequencyHistory(),

@@ -170,8 +170,23 @@ class CollocationDataModule(L.LightningDataModule):
             self._evaluation = (points, self.problem.reference_values(points))
         return self._evaluation
 
+    def held_out_rows(self, placement: Placement | None = None) -> dict[str, Tensor]:
+        """This rank's share of the rows of each condition that are never trained.
+
+        Args:
+            placement: dtype and device; default: the module's.
+        """
+        dtype, device = placement or self._placement()
+        rows = {}
+        for name, condition in self.problem.conditions.items():
+            if condition.region is not None and self.held_out:
+                seed = seed_for(self.seed, "held out", name)
+                points = Sobol().sample(condition.region, self.held_out, seed)
+                rows[name] = distributed.shard(condition.rows(points)).to(device, dtype)
+        return rows
+
     def _validation_batch(self, placement: Placement) -> dict[str, Any]:
-        return {**self._evaluation_share(placement), "held_out": self._held_out_rows(placement)}
+        return {**self._evaluation_share(placement), "held_out": self.held_out_rows(placement)}
 
     def _prediction_batch(self, placement: Placement) -> dict[str, Any]:
         dtype, device = placement
@@ -183,13 +198,3 @@ class CollocationDataModule(L.LightningDataModule):
         rows = distributed.shard(torch.arange(len(points)))
         batch = {"points": distributed.shard(points).to(device, dtype), "rows": rows.to(device)}
         return batch if reference is None else {**batch, "reference": distributed.shard(reference).to(device)}
-
-    def _held_out_rows(self, placement: Placement) -> dict[str, Tensor]:
-        dtype, device = placement
-        rows = {}
-        for name, condition in self.problem.conditions.items():
-            if condition.region is not None and self.held_out:
-                seed = seed_for(self.seed, "held out", name)
-                points = Sobol().sample(condition.region, self.held_out, seed)
-                rows[name] = distributed.shard(condition.rows(points)).to(device, dtype)
-        return rows

@@ -301,7 +301,7 @@ class PINN(L.LightningModule):
         if "reference" in batch:
             for tag, metric in self.errors.update(self.trial(batch["points"]), batch).items():
                 self.log(tag, metric, batch_size=1)
-        for name, value in self._mean_squares(batch["held_out"]).items():
+        for name, value in self.mean_squares(batch["held_out"]).items():
             self.log(f"held_out/{name}", value, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
@@ -324,6 +324,16 @@ class PINN(L.LightningModule):
     def measure_errors(self, data: Any) -> dict[str, float]:
         """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`."""
         return measure_errors(self, data)
+
+    def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
+        if not rows:
+            return {}
+        residuals = self.system.residuals(rows)
+        sums = torch.stack([r.square().sum() for r in residuals.values()])
+        counts = sums.new_tensor([len(r) for r in residuals.values()])
+        sums, counts = distributed.all_sum(torch.stack([sums, counts]))
+        return dict(zip(residuals, sums / counts, strict=True))
 
     # ------------------------------------------------------------------------- checkpoints
 
@@ -360,16 +370,6 @@ class PINN(L.LightningModule):
         use_dtype(self, checkpoint["state_dict"][parameter].dtype if resumes else self.own_dtype)
 
     # ----------------------------------------------------------------------------- details
-
-    def _mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The mean squared residual of each condition over all ranks' rows."""
-        if not rows:
-            return {}
-        residuals = self.system.residuals(rows)
-        sums = torch.stack([r.square().sum() for r in residuals.values()])
-        counts = sums.new_tensor([len(r) for r in residuals.values()])
-        sums, counts = distributed.all_sum(torch.stack([sums, counts]))
-        return dict(zip(residuals, sums / counts, strict=True))
 
     def _point_counts(self, batch: Batch) -> Tensor:
         """How many rows each condition has on this rank, kept on the device for each combination seen."""

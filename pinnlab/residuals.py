@@ -150,6 +150,10 @@ class ResidualSystem:
             for name, rows in batch.items()
         }
 
+    def unweighted(self, batch: Batch) -> dict[str, Tensor]:
+        """The same rows without the weights of their points."""
+        return {name: rows[:, : self._columns[name]] for name, rows in batch.items()}
+
     def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:
         """The sum of squared residuals of each condition, over points and equations, enhanced, `(conditions,)`."""
         return torch.stack([r.square().sum() for r in self.residuals(batch, parameters, enhanced=True).values()])
@@ -184,7 +188,7 @@ class ResidualSystem:
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
             chunk: rows at a time, to bound the memory that a large pool takes.
         """
-        own = rows[:, : self._columns[name]]
+        own = self.unweighted({name: rows})[name]
         return torch.cat([self.residuals({name: part})[name].norm(dim=-1) for part in own.split(chunk)])
 
     # ---------------------------------------------------------- derivatives by the parameters

@@ -245,4 +245,4 @@ def test_a_run_lowers_both_residual_and_derivatives():
     plain = float(system.residuals(batch)["pde"].square().mean())
     assert model.loss_terms()["pde"] > plain
     held_out = {"pde": points}
-    assert torch.equal(model._mean_squares(held_out)["pde"], system.residuals(held_out)["pde"].square().mean())
+    assert torch.equal(model.mean_squares(held_out)["pde"], system.residuals(held_out)["pde"].square().mean())

@@ -11,8 +11,12 @@ from pinnlab.batch_growth import Geometric, NormTest
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
+<<<<<<< HEAD
     Dashboard,
     FrequencyHistory,
+=======
+    FailureSignatures,
+>>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
     FreshPoints,
     LossBalancing,
     NTKSpectrum,
@@ -177,6 +181,7 @@ GROWTH_CALLBACKS = {
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
+<<<<<<< HEAD
 BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
 
@@ -184,6 +189,12 @@ WATCHING_CALLBACKS = {
     "spectrum": lambda: [NTKSpectrum(every=4, max_points=7), ResidualResampling(every=11, pool=101)],
 }
 """Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
+=======
+WATCHING_CALLBACKS = {
+    "signatures": lambda: [FailureSignatures(every=3), ResidualResampling(every=11, pool=101)],
+}
+"""Callbacks that only look on, by name, for `full_run`: what they see is the same on two processes."""
+>>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

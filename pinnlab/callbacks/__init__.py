@@ -14,6 +14,7 @@ from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, Residual
 from pinnlab.callbacks.resolution import ResolutionWarning
 from pinnlab.callbacks.retention import RetainResample
 from pinnlab.callbacks.rollback import Rollback
+from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.spectrum import NTKSpectrum
 from pinnlab.callbacks.summary import RunSummary
 from pinnlab.switching import OptimizerPhases
@@ -23,6 +24,7 @@ __all__ = [
     "CausalWeights",
     "Dashboard",
     "EvaluationBudget",
+    "FailureSignatures",
     "FrequencyHistory",
     "FreshPoints",
     "GracefulStop",

@@ -1,0 +1,179 @@
+"""Says what is wrong with a run while it goes on: failure signatures, each with evidence and advice."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from pinnlab import distributed
+from pinnlab.callbacks.redraw import Occasions
+from pinnlab.errors import StopReason
+from pinnlab.observation import PARTS, Observer
+from pinnlab.signatures import SIGNATURES, Finding, Record, Rule, Switch
+from pinnlab.switching import phases_of
+
+WATCHED = 100
+"""Steps of a new phase in which a blow-up is one of the switch; those up to the first snapshot of `Rollback`."""
+
+
+class AbstractSignatureWatch(L.Callback):
+    """Looks at a run from time to time, and says once what is wrong with it.
+
+    It looks after the first step, every so many evaluations, when a line search stalls, and at the end. A finding is a
+    warning of one line on the screen, a text in TensorBoard, and a line in `summary.json`; the numbers that it rests on
+    are logged at each look. Nothing that training uses is touched: weights, gradients, points, random numbers, and the
+    number of evaluations, which others go by. All ranks look together and conclude the same.
+
+    Args:
+        rules: what to look for, by name.
+        parts: what to measure, see `Observer.look`.
+        every: loss evaluations between two looks.
+
+    Attributes:
+        rules: as above.
+        record: what was seen so far.
+        findings: what was concluded, each once.
+
+    Raises:
+        ConfigurationError: `every` is below 1.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], parts: Sequence[str], every: int) -> None:
+        self._all_rules, self.parts = dict(rules), tuple(parts)
+        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)
+        self._observer: Observer | None = None
+        self._start_over()
+
+    def _start_over(self) -> None:
+        every = self.occasions.every or 0
+        self.rules = dict(self._all_rules)
+        self.record, self.findings = Record(), list[Finding]()
+        self.occasions.last = -every  # the first look is after the first step: much is relative to the beginning
+        self._switch: dict[str, Any] | None = None
+        self._decisions = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was said; goes into `summary.json`."""
+        return [finding.line for finding in self.findings]
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Starts with nothing seen, and leaves to others what they look for."""
+        self._observer = Observer(pl_module)
+        if stage == "fit":
+            self._start_over()
+            others = [c for c in _watches(trainer) if c is not self and len(c.rules) < len(self.rules)]
+            self.rules = {name: rule for name, rule in self.rules.items() if not any(name in c.rules for c in others)}
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Watches the beginning of a phase, and looks when enough evaluations have passed."""
+        self._watch_switch(trainer, pl_module)
+        if self.occasions.due(pl_module.evaluations):
+            self._look(trainer, pl_module)
+
+    def before_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Looks at a phase whose line search has stalled."""
+        stalled = getattr(pl_module.current_optimizer(), "status", None) is StopReason.STALLED
+        if distributed.any_rank(stalled, pl_module.device):
+            self._look(trainer, pl_module)
+        self._switch = {"best": pl_module.current_loss(), "version": pl_module.objective_version()}
+
+    def after_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Begins to watch the new phase."""
+        phase, optimizer = pl_module.phase + 1, type(pl_module.current_optimizer()).__name__
+        self._switch = {**(self._switch or {}), "phase": phase, "optimizer": optimizer, "step": trainer.global_step}
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Looks at what the run has come to."""
+        if not self.record.looks or self.record.looks[-1].step != trainer.global_step:
+            self._look(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen and said, in primitives."""
+        return {
+            "record": asdict(self.record),
+            "findings": [asdict(finding) for finding in self.findings],
+            "last": self.occasions.last,
+            "switch": self._switch,
+            "decisions": self._decisions,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues, and does not say it again."""
+        self.record = Record.of(state_dict["record"])
+        self.findings = [Finding(**finding) for finding in state_dict["findings"]]
+        self.occasions.last = state_dict["last"]
+        self._switch, self._decisions = state_dict["switch"], state_dict["decisions"]
+
+    def _look(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """One look, what it says, and its numbers for the loggers."""
+        self.occasions.pass_to(pl_module.evaluations)
+        assert self._observer is not None
+        look = self._observer.look(trainer.global_step, self.parts)
+        if look is None:
+            return
+        self.record.add(look)
+        for logger in trainer.loggers:
+            logger.log_metrics(look.scalars(), trainer.global_step)
+        self._conclude(trainer)
+
+    def _conclude(self, trainer: L.Trainer) -> None:
+        said = {(finding.signature, finding.subject) for finding in self.findings}
+        for finding in (found for rule in self.rules.values() for found in rule(self.record)):
+            if (finding.signature, finding.subject) not in said:
+                self.findings.append(finding)
+                self._tell(trainer, finding)
+
+    def _tell(self, trainer: L.Trainer, finding: Finding) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("findings", finding.line, trainer.global_step)
+        if trainer.is_global_zero:
+            warnings.warn(finding.line, stacklevel=2)
+
+    def _watch_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Notes the worst loss of a phase that has just begun; also of one that `Rollback` has ended since."""
+        decisions = phases_of(trainer).decisions
+        new, self._decisions = decisions[self._decisions :], len(decisions)
+        watched = self._switch
+        if watched is None or "phase" not in watched:
+            return
+        returns = [d.value for d in new if d.phase == watched["phase"] and d.event in ("back", "rollback")]
+        blown_up = [value for value in returns if value is not None]
+        after, version = trainer.global_step - watched["step"], pl_module.objective_version()
+        if version != watched["version"] and not blown_up:  # other points: the loss before says nothing
+            watched |= {"version": version, "best": math.inf}
+        loss = max(blown_up, default=pl_module.current_loss())
+        loss = loss if math.isfinite(loss) else math.inf
+        if loss > watched["best"]:
+            switch = Switch(watched["step"], watched["phase"], watched["optimizer"], watched["best"], loss, after)
+            if self.record.note(switch):
+                self._conclude(trainer)
+        watched["best"] = min(watched["best"], loss)
+        if after >= WATCHED or pl_module.phase + 1 != watched["phase"]:
+            self._switch = None
+
+
+def _watches(trainer: L.Trainer) -> list[AbstractSignatureWatch]:
+    return [c for c in trainer.callbacks if isinstance(c, AbstractSignatureWatch)]  # type: ignore[attr-defined]
+
+
+class FailureSignatures(AbstractSignatureWatch):
+    """Tells why a run fails, with evidence and advice: spectral bias, a boundary condition that is violated, and so on.
+
+    The signatures are those of `pinnlab.signatures`, each with its thresholds and the reason for them;
+    docs/when-it-fails.md shows an example of each.
+
+    Args:
+        every: loss evaluations between two looks. A look costs 10 ms and two evaluations for each condition: at 500
+            one percent of a run, and five where an evaluation takes less than a millisecond.
+    """
+
+    def __init__(self, every: int = 500) -> None:
+        super().__init__(SIGNATURES, PARTS, every)

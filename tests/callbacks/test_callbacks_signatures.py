@@ -1,0 +1,170 @@
+"""Signatures in training: each run that fails says why, healthy ones say nothing, and nothing of a run changes."""
+
+import warnings
+from dataclasses import asdict
+
+import pytest
+import torch
+from failing import ADAM, FAILING, fit_failing, poisson
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training import WEIGHT_CALLBACKS, full_run, quiet_trainer, small_data, small_module
+
+from pinnlab.callbacks import FailureSignatures, ResolutionWarning, Rollback, RunSummary
+from pinnlab.callbacks.signatures import AbstractSignatureWatch
+from pinnlab.cli import run
+from pinnlab.datamodule import PointLoader
+from pinnlab.errors import ConfigurationError
+from pinnlab.optimizers import LBFGS, SSBroyden
+from pinnlab.phases import Phase
+from pinnlab.problems import Burgers, Heat1D, Poisson2D
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+EFFECTS = {"boundary violation": {"loss terms out of balance"}}
+"""What else a run may say: the cause of it."""
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_run_that_fails_says_why(name):
+    watch, summary = FailureSignatures(every=20), RunSummary()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_failing(name, watch, Rollback(attempts=1), summary)
+    signature = name.partition(",")[0]
+    found = {finding.signature for finding in watch.findings}
+    assert signature in found
+    assert found <= {signature} | EFFECTS.get(signature, set())
+    shown = [str(w.message) for w in caught if " at step " in str(w.message)]
+    assert shown == watch.warnings == summary.result["warnings"]
+    assert len(set(watch.warnings)) == len(found)
+    assert not any("\n" in line for line in watch.warnings)
+
+
+@pytest.mark.parametrize("order", ["before", "behind", "without"])
+def test_divergence_is_seen_wherever_rollback_stands(order):
+    watch, rollback = FailureSignatures(every=1000), Rollback(attempts=1)
+    callbacks = {"before": [watch, rollback], "behind": [rollback, watch], "without": [watch]}[order]
+    fit_failing("divergence on switch", *callbacks)
+    assert [finding.signature for finding in watch.findings] == ["divergence on switch"]
+    assert "of phase 2 (SGD), and 0.59 before" in watch.warnings[0]
+
+
+HEALTHY = {
+    "poisson": lambda: poisson((ADAM, 100), (SSBroyden, 30)),
+    "heat": lambda: small_module(Heat1D(), [Phase(ADAM, steps=100), Phase(SSBroyden, steps=30)]),
+    "square": lambda: small_module(Poisson2D(), [Phase(ADAM, steps=100), Phase(LBFGS, steps=30)]),
+    "burgers": lambda: small_module(Burgers(viscosity=0.1), [Phase(ADAM, steps=200)]),
+    "float32 first": lambda: small_module(
+        Heat1D(), [Phase(ADAM, steps=100, dtype="float32"), Phase(SSBroyden, steps=10)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_run_says_nothing(name):
+    module, watch = HEALTHY[name](), FailureSignatures(every=20)
+    data = small_data(module.problem, points=200, held_out=100, evaluation_points=300)
+    quiet_trainer(callbacks=[watch, Rollback()], val_check_interval=10_000).fit(module, data)
+    assert len(watch.record.looks) > 5
+    assert watch.warnings == []
+
+
+@pytest.mark.parametrize("recipe", ["poisson1d", "poisson2d_lbfgs", "heat1d", "burgers_ng"])
+def test_a_shortened_recipe_says_nothing(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    options = ["--trainer.max_steps=60", "--model.compile=false", "--data.points={pde: 200}", "--data.held_out=200"]
+    watch = '[{"class_path": "FailureSignatures", "init_args": {"every": 20}}]'
+    points = {"poisson2d_lbfgs": ", boundary: 60", "heat1d": ", wall: 60, start: 60", "poisson1d": ", boundary: 2"}
+    options[2] = options[2].replace("}", points.get(recipe, "") + "}")
+    code = run(["fit", "-c", recipe, *options, "--data.evaluation_points=300", f"--trainer.callbacks={watch}"])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    assert " at step " not in shown.err
+
+
+def small_run(folder, watch=None, every=100, ckpt_path=None):
+    extra = [] if watch is None else [watch]
+    return full_run(folder, ckpt_path=ckpt_path, every=every, callbacks=[*extra, *WEIGHT_CALLBACKS["gradient_norm"]()])
+
+
+def test_looking_changes_nothing(tmp_path):
+    plain, _, module, data = small_run(tmp_path / "plain")
+    watch = FailureSignatures(every=1)
+    looked, _, other, others = small_run(tmp_path / "looked", watch)
+    assert len(watch.record.looks) == len(looked.parameters)
+    assert plain.parameters.keys() == looked.parameters.keys()
+    for step, parameters in plain.parameters.items():
+        assert torch.equal(parameters, looked.parameters[step]), f"step {step}"
+    assert (module.evaluations, data.store.counter) == (other.evaluations, others.store.counter)
+
+
+def test_a_resumed_run_has_seen_and_said_the_same(tmp_path):
+    class Talkative(AbstractSignatureWatch):
+        """Has something to say of every third look."""
+
+        def __init__(self):
+            complete = FailureSignatures()
+            super().__init__({"test": talk}, complete.parts, 4)
+
+    def talk(record):
+        from pinnlab.signatures import Finding
+
+        look = record.looks[-1]
+        return [Finding("test", str(len(record.looks) // 3), look.step, f"loss {look.loss}", "")]
+
+    whole = Talkative()
+    small_run(tmp_path / "whole", whole, every=1)
+    assert len(whole.findings) >= 3
+    assert len(whole.record.looks) >= 9
+    for step in (1, 4, 9, 13, 19):
+        path = tmp_path / "whole" / f"step={step}.ckpt"
+        again = Talkative()
+        small_run(tmp_path / "again", again, ckpt_path=path)
+        assert again.warnings == whole.warnings, path.name
+        assert asdict(again.record) == asdict(whole.record), path.name
+
+
+def test_the_loggers_get_the_numbers_and_tensorboard_the_words(tmp_path):
+    logger = TensorBoardLogger(tmp_path)
+    watch = FailureSignatures(every=20)
+    fit_failing("vanishing coefficient gradient", watch, logger=logger)
+    events = EventAccumulator(logger.log_dir, size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    scalars = set(events.Tags()["scalars"])
+    expected = {"coefficient_room/k", "coefficient_influence/k", "gradient_norm/pde", "gradient_norm/data"}
+    assert {f"signature/{name}" for name in (*expected, "violation/start", "promised_decrease")} <= scalars
+    assert "training/held_out_ratio/pde" in scalars
+    room = [look.coefficients["k"].room for look in watch.record.looks]
+    assert [event.value for event in events.Scalars("signature/coefficient_room/k")] == pytest.approx(room, rel=1e-6)
+    texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("findings/text_summary")]
+    assert texts == watch.warnings
+
+
+def test_under_resolution_is_told_once_by_the_more_special_callback():
+    watch, special = FailureSignatures(every=20), ResolutionWarning(factor=10.0, every=20)
+    fit_failing("under-resolution", watch, special)
+    assert [finding.signature for finding in special.findings] == ["under-resolution"]
+    assert watch.findings == []
+
+
+def test_a_second_run_starts_with_nothing_said():
+    watch = FailureSignatures(every=20)
+    for _ in range(2):
+        fit_failing("loss terms out of balance", watch)
+        assert len(watch.findings) == 1
+
+
+def test_other_data_than_ours_will_do():
+    module, watch = poisson((ADAM, 8)), FailureSignatures(every=2)
+    data = small_data(module.problem)
+    data.setup()
+    quiet_trainer(callbacks=[watch], limit_val_batches=0).fit(module, PointLoader(data.store, 8))
+    assert watch.record.looks[-1].gradients
+    assert watch.record.looks[-1].equations == {}
+
+
+def test_bad_numbers_are_refused():
+    with pytest.raises(ConfigurationError, match=r"FailureSignatures\.every"):
+        FailureSignatures(every=0)
