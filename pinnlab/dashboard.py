@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 LOGARITHMS = "log10/"
 _ON_LOG_SCALE = re.compile(
     r"(loss|held_out|relative_l2|max_error|frequency_error|weight)/|training/(gradient_norm|held_out_ratio)"
-    r"|spectrum/.*/(top|trace|condition_number)$"
+    r"|spectrum/.*/(top|trace|condition_number)$|signature/"
 )
 
 
@@ -46,6 +46,17 @@ CHARTS = (
     Chart("Points", "held-out over training residual", "training/held_out_ratio/", "training/held_out_ratio/"),
     Chart("Points", "points seen", "training/points_seen", "training/points_seen", stepped=True),
     Chart("Points", "points a step", "training/batch_size", "training/batch_size", stepped=True),
+    *(
+        Chart("Failure", title, f"signature/{tag}", f"signature/{tag}")
+        for title, tag in (
+            ("gradient of each term", "gradient_norm/"),
+            ("violation over solution", "violation/"),
+            ("decrease that the gradient promises", "promised_decrease"),
+            ("rounding error over residual", "rounding_error"),
+            ("what bounds leave of a coefficient's gradient", "coefficient_room/"),
+            ("influence of coefficients", "coefficient_influence/"),
+        )
+    ),
     Chart("Weights", "weights of conditions", "weight/", "weight/"),
     Chart("Coefficients", "coefficients", "coefficient/", "coefficient/"),
     Chart("Spectra", "largest eigenvalue", "spectrum/.*/top", "spectrum/"),

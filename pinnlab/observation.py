@@ -13,8 +13,9 @@ from torch import Tensor
 from pinnlab import distributed
 from pinnlab.errors import StopReason
 from pinnlab.frequencies import LaplaceModes, laplace_modes
+from pinnlab.gradients import row_counts
 from pinnlab.linearization import Linearization, LinearizedFunctions
-from pinnlab.ntk import WHOLE, kernel_spectra
+from pinnlab.ntk import kernel_spectrum
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.phases import point_store
 from pinnlab.problems.base import Coefficient, Problem
@@ -125,7 +126,7 @@ class Observer:
         if not coefficients and not is_multi_eval(module.current_optimizer()):
             return {}
         around = linearization(module, probed(module))
-        whole = kernel_spectra(around)[WHOLE]
+        whole = kernel_spectrum(around)
         columns, looks = around.shape[1], {}
         values = module.system.coefficient_values()
         for name, coefficient in coefficients.items():
@@ -224,9 +225,8 @@ def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
 
 def linearization(module: Any, rows: Mapping[str, Tensor]) -> Linearization:
     """The loss on some rows around the present parameters; not compiled, because it is used once."""
-    counts = distributed.all_sum(module.loss_weights.new_tensor([len(part) for part in rows.values()]))
-    functions = LinearizedFunctions(module.system, compiled=False)
-    return Linearization(functions, module.trial.tensors(), rows, module.loss_weights / counts)
+    factors = module.loss_weights / row_counts(rows, module.loss_weights)
+    return Linearization(LinearizedFunctions(module.system, compiled=False), module.trial.tensors(), rows, factors)
 
 
 def _place(module: Any, name: str) -> int:

@@ -77,7 +77,7 @@ def charts(board):
 
 def test_the_layout_of_both_runs_is_one_without_duplicates(board):
     found = json.loads(query(board, "custom_scalars/layout"))["category"]
-    assert [category["title"] for category in found] == ["Losses", "Errors", "Phases", "Points", "Weights", "Spectra"]
+    assert [category["title"] for category in found] == ["Losses", "Errors", "Phases", "Points", "Failure", "Weights", "Spectra"]
     for category in found:
         titles = [chart["title"] for chart in category["chart"]]
         assert len(set(titles)) == len(titles), category["title"]
@@ -191,7 +191,7 @@ def test_custom_scalars_are_drawn(board, browser):
     lines = "deep(c.shadowRoot, 'path').some(p => (p.getAttribute('d') || '').length > 20)"
     browser.wait_for(within(f"deep(document, 'vz-line-chart2').filter(c => {lines}).length >= 6"))
     headings = browser.evaluate(within("deep(document, '.heading').map(e => e.innerText.split('\\n')[0])"))
-    assert headings == ["Losses", "Errors", "Phases", "Points", "Weights", "Spectra"]
+    assert headings == ["Losses", "Errors", "Phases", "Points", "Failure", "Weights", "Spectra"]
 
 
 def test_images_are_shown(board, browser):

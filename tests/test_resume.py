@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import BATCH_SIZES, PHASES, WATCHING_CALLBACKS, full_run
+from training import BATCH_SIZES, PHASES, WATCHING_CALLBACKS, assert_alike, full_run
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
@@ -58,7 +58,8 @@ def test_who_only_looks_on_changes_no_bit_and_resumes(tmp_path, name):
     for path in sorted((tmp_path / "whole").glob("*.ckpt")):
         again, _, resumed, _, seen_again = run(tmp_path / "again", ckpt_path=path, every=100)
         assert resumed.evaluations == module.evaluations, path.name
-        torch.testing.assert_close(seen_again, seen, rtol=0, atol=0)
+        if again.parameters:  # a run that is over has no batch to look at
+            assert_alike(seen_again, seen)
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 

@@ -11,12 +11,9 @@ from pinnlab.batch_growth import Geometric, NormTest
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
-<<<<<<< HEAD
     Dashboard,
-    FrequencyHistory,
-=======
     FailureSignatures,
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
+    FrequencyHistory,
     FreshPoints,
     LossBalancing,
     NTKSpectrum,
@@ -181,20 +178,14 @@ GROWTH_CALLBACKS = {
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
-<<<<<<< HEAD
 BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
 
 WATCHING_CALLBACKS = {
     "spectrum": lambda: [NTKSpectrum(every=4, max_points=7), ResidualResampling(every=11, pool=101)],
-}
-"""Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
-=======
-WATCHING_CALLBACKS = {
     "signatures": lambda: [FailureSignatures(every=3), ResidualResampling(every=11, pool=101)],
 }
-"""Callbacks that only look on, by name, for `full_run`: what they see is the same on two processes."""
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
+"""Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""
@@ -278,3 +269,19 @@ def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callba
     )
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return recorder, trainer, module, data
+
+
+def assert_alike(found, expected, rtol=0.0, atol=0.0):
+    """Compares nested states: numbers and tensors within tolerances, all else exactly."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_alike(found[key], expected[key], rtol, atol)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_alike(one, other, rtol, atol)
+    elif isinstance(expected, float | torch.Tensor):
+        torch.testing.assert_close(found, expected, rtol=rtol, atol=atol, equal_nan=True)
+    else:
+        assert found == expected

@@ -9,12 +9,16 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pinnlab import distributed
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import StopReason
 from pinnlab.observation import PARTS, Observer
+from pinnlab.optimizers import is_multi_eval
+from pinnlab.phases import phase_dtype
+from pinnlab.problems.conditions import Dirichlet
 from pinnlab.signatures import SIGNATURES, Finding, Record, Rule, Switch
 from pinnlab.switching import phases_of
 
@@ -43,6 +47,9 @@ class AbstractSignatureWatch(L.Callback):
     Raises:
         ConfigurationError: `every` is below 1.
     """
+
+    logs: tuple[str, ...] = ("training/held_out_ratio/",)
+    """The beginnings of the tags that loggers get."""
 
     def __init__(self, rules: Mapping[str, Rule], parts: Sequence[str], every: int) -> None:
         self._all_rules, self.parts = dict(rules), tuple(parts)
@@ -177,3 +184,21 @@ class FailureSignatures(AbstractSignatureWatch):
 
     def __init__(self, every: int = 500) -> None:
         super().__init__(SIGNATURES, PARTS, every)
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Starts with nothing seen, and finds out what there will be to log."""
+        super().setup(trainer, pl_module, stage)
+        problem, phases = pl_module.problem, pl_module.phases
+        sides = set(problem.conditions) - set(problem.differential_equations())
+        line_search = any(is_multi_eval(phase.sample_optimizer()) for phase in phases)
+        wanted = {
+            "training/held_out_ratio/": True,
+            "signature/gradient_norm/": True,
+            "signature/violation/": any(isinstance(problem.conditions[name], Dirichlet) for name in sides)
+            and len(sides) < len(problem.conditions),
+            "signature/promised_decrease": line_search or bool(problem.coefficients),
+            "signature/rounding_error": any(phase_dtype(pl_module, phase) == torch.float32 for phase in phases),
+            "signature/coefficient_room/": bool(problem.coefficients),
+            "signature/coefficient_influence/": bool(problem.coefficients),
+        }
+        self.logs = tuple(tag for tag, there in wanted.items() if there)

@@ -2,16 +2,11 @@
 
 python run_training.py PROCESSES FOLDER NAME...
 
-<<<<<<< HEAD
 A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`.
-=======
-A name is one of PHASES, POINT_, WEIGHT_, GROWTH_ or WATCHING_CALLBACKS, or "plain" for that of `small_module`.
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
 """
 
 import sys
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,10 +17,7 @@ torch.set_num_threads(1)
 
 from training import (  # noqa: E402
     BATCH_SIZES,
-<<<<<<< HEAD
     BOARD_CALLBACKS,
-=======
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
@@ -33,28 +25,19 @@ from training import (  # noqa: E402
     WEIGHT_CALLBACKS,
     full_run,
 )
-<<<<<<< HEAD
 
 from pinnlab.callbacks import FrequencyHistory  # noqa: E402
 from pinnlab.loggers import LogScaleTensorBoardLogger  # noqa: E402
-=======
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
 
 
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-<<<<<<< HEAD
     callbacks = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
     if name in BOARD_CALLBACKS:
         options["logger"] = LogScaleTensorBoardLogger(folder / "board", name="", version="")
-=======
-    changing = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS}
-    if name in changing:
-        options["callbacks"] = changing[name]()
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
@@ -72,12 +55,8 @@ def train(name, processes, folder):
                 "batch_size": data.store.batch_size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
-<<<<<<< HEAD
                 "history": history,
                 "seen": trainer.callbacks[0].state_dict() if name in WATCHING_CALLBACKS else {},
-=======
-                "records": [asdict(c.record) for c in trainer.callbacks if hasattr(c, "record")],
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
             },
             folder / "result.pt",
         )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-<<<<<<< HEAD
 from board import read_board
 from training import (
     BOARD_CALLBACKS,
@@ -16,16 +15,13 @@ from training import (
     TOLERANCES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
+    assert_alike,
     full_run,
 )
-=======
-from training import GROWTH_CALLBACKS, PHASES, TOLERANCES, WATCHING_CALLBACKS, WEIGHT_CALLBACKS, full_run
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
 
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-<<<<<<< HEAD
 NAMES = [
     "plain",
     *PHASES,
@@ -35,9 +31,6 @@ NAMES = [
     *WATCHING_CALLBACKS,
     *BOARD_CALLBACKS,
 ]
-=======
-NAMES = ["plain", *PHASES, "several", *WEIGHT_CALLBACKS, *GROWTH_CALLBACKS, *WATCHING_CALLBACKS]
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
 
 
 def train(folder, processes):
@@ -138,7 +131,6 @@ def test_growing_batches_agree(name, results):
     assert_same_path(one, two)
 
 
-<<<<<<< HEAD
 def test_dashboards_agree_and_only_the_first_process_writes(results, folders):
     one, two = results("board")
     assert_same_path(one, two)
@@ -156,23 +148,4 @@ def test_who_only_looks_on_sees_the_same(name, results):
     assert_same_path(one, results("plain")[0], 1e-300)
     assert_same_path(one, two)
     # Of spectra 1e-10 of the largest eigenvalue, which is about 10.
-    torch.testing.assert_close(two["seen"], one["seen"], rtol=0, atol=1e-9)
-=======
-def flat(values, name=""):
-    """The numbers in nested mappings and sequences, by where they stand."""
-    if isinstance(values, dict | list | tuple):
-        items = values.items() if isinstance(values, dict) else enumerate(values)
-        return {key: value for k, item in items for key, value in flat(item, f"{name}/{k}").items()}
-    return {name: values}
-
-
-@pytest.mark.parametrize("name", WATCHING_CALLBACKS)
-def test_looks_agree(name, results):
-    one, two = results(name)
-    assert_same_path(one, two)
-    seen, other = flat(one["records"]), flat(two["records"])
-    assert len(one["records"][0]["looks"]) > 5
-    assert seen.keys() == other.keys()
-    for key, value in seen.items():
-        assert other[key] == (pytest.approx(value, rel=1e-6, abs=1e-12) if isinstance(value, float) else value), key
->>>>>>> 6940aa9 (FailureSignatures watches every run; ResolutionWarning is one of them)
+    assert_alike(two["seen"], one["seen"], atol=1e-9)
