@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pinnlab.catalog import class_paths
 from pinnlab.errors import PinnlabError, suggest, unknown
 
-COMMANDS = ("fit", "validate", "test", "predict", "list", "study")
+COMMANDS = ("fit", "validate", "test", "predict", "diagnose", "list", "study")
 
 
 def bad_input(error: BaseException) -> str | None:

@@ -80,7 +80,21 @@ class SaveConfig(SaveConfigCallback):
 
 
 class Trainer(L.Trainer):
-    """Lightning's Trainer under the name that `pinnlab --help` shows."""
+    """Lightning's Trainer under the name that `pinnlab --help` shows, and what it cannot do by itself."""
+
+    def diagnose(
+        self, model: PINN, datamodule: CollocationDataModule, ckpt_path: str | None = None, folder: str | None = None
+    ) -> None:
+        """Shows what helps or hinders training, of a set-up or of a run: tables, a figure and JSON.
+
+        Args:
+            model: the module.
+            datamodule: its points.
+            ckpt_path: of a run; default: the set-up before the first step.
+            folder: where the files go; default: the run's folder.
+        """
+        self.callbacks.append(own.DiagnosisWriter(folder))  # type: ignore[attr-defined]
+        self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
 
 
 class PinnlabCLI(LightningCLI):
@@ -92,6 +106,11 @@ class PinnlabCLI(LightningCLI):
         parser = self.parser_class(**kwargs)
         parser.add_argument("-c", "--config", action=RecipeFile, help="A recipe: a YAML file or a shipped name.")
         return parser
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's commands, and `diagnose`."""
+        return {**LightningCLI.subcommands(), "diagnose": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the problem and the run's name; module and data share the problem and the seed."""
@@ -212,7 +231,7 @@ def _one_line_warning(
 
 
 def command(arguments: list[str] | None = None) -> PinnlabCLI:
-    """Parses and carries out one command of LightningCLI: fit, validate, test or predict.
+    """Parses and carries out one command of LightningCLI: fit, validate, test, predict or diagnose.
 
     Args:
         arguments: as on the command line, without the program's name; default: `sys.argv`.

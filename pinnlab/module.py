@@ -266,8 +266,9 @@ class PINN(L.LightningModule):
         return float("nan") if self._last is None else float(self._last[0])
 
     def current_optimizer(self) -> Optimizer:
-        """The optimizer of the current phase, without Lightning's wrapper."""
-        return _unwrapped(self.trainer.optimizers[0])
+        """The optimizer of the current phase, without Lightning's wrapper; outside of training, one like it."""
+        running = self.trainer.optimizers
+        return _unwrapped(running[0]) if running else self.phases[self.phase].sample_optimizer()
 
     def objective_version(self) -> int:
         """Counts changes of points and weights; the loss before and after one cannot be compared."""

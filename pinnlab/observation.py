@@ -130,9 +130,9 @@ class Observer:
         columns, looks = around.shape[1], {}
         values = module.system.coefficient_values()
         for name, coefficient in coefficients.items():
-            direction = module.loss_weights.new_zeros(columns)
+            direction = torch.zeros_like(around.point)
             direction[_place(module, f"coefficients.{name}")] = 1.0
-            influence = float(around.times(direction).double().norm()) / math.sqrt(whole.trace / columns)
+            influence = float(around.times(direction).norm()) / math.sqrt(whole.trace / columns)
             looks[name] = CoefficientLook(float(values[name]), _room(coefficient, values[name]), influence)
         return {"top": whole.top, "coefficients": looks}
 
@@ -142,9 +142,8 @@ class Observer:
         if module.dtype != torch.float32:
             return {}
         rows = probed(module)
-        exact = {name: _doubled(tensor) for name, tensor in module.trial.tensors().items()}
         coarse = system.residuals(rows)
-        fine = system.residuals({name: part.double() for name, part in rows.items()}, exact)
+        fine = system.residuals(doubled(rows), doubled(module.trial.tensors()))
         pairs = [(fine[name], coarse[name].double() - fine[name]) for name in rows]
         sums = [
             torch.stack([p.square().sum() for p in pair] + [p.new_tensor(len(p)) for p in pair[:1]]) for pair in pairs
@@ -223,10 +222,27 @@ def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
     return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
 
 
-def linearization(module: Any, rows: Mapping[str, Tensor]) -> Linearization:
-    """The loss on some rows around the present parameters; not compiled, because it is used once."""
-    factors = module.loss_weights / row_counts(rows, module.loss_weights)
-    return Linearization(LinearizedFunctions(module.system, compiled=False), module.trial.tensors(), rows, factors)
+def linearization(
+    module: Any, rows: Mapping[str, Tensor], functions: LinearizedFunctions | None = None
+) -> Linearization:
+    """The loss of a `PINN` on this rank's share of some rows around the present parameters; a collective.
+
+    In float64 whatever the phase's precision, with the weights of the conditions as they stand.
+
+    Args:
+        module: the `PINN`.
+        rows: of each condition, in any precision.
+        functions: how to evaluate; default: new ones that are not compiled. Compiled ones of the run would keep the
+            sizes of blocks, and those must stay as they are.
+    """
+    functions = functions or LinearizedFunctions(module.system, compiled=False)
+    exact, weights = doubled(rows), module.loss_weights.double()
+    return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
+
+
+def doubled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Detached tensors, those of numbers that are not whole in float64."""
+    return {name: t.detach().double() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _place(module: Any, name: str) -> int:
@@ -245,7 +261,3 @@ def _room(coefficient: Coefficient, value: Tensor) -> float:
     low, high = coefficient.bounds
     share = (float(value) - low) / (high - low)
     return 4 * share * (1 - share)
-
-
-def _doubled(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor

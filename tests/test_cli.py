@@ -73,6 +73,47 @@ def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path)
     assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5000
 
 
+def test_diagnose_writes_into_the_runs_folder_or_another(command, tmp_path):
+    command("fit", "-c", "poisson1d", *SHORT)
+    checkpoint = tmp_path / "runs" / "poisson1d" / "version_0" / "checkpoints" / "last.ckpt"
+    options = ["--data.evaluation_points=300", "--ckpt_path", str(checkpoint)]
+    code, out, err = command("diagnose", "-c", "poisson1d", *options)
+    assert code == 0, err
+    assert "Poisson1D, step 3, phase 1 (Adam): relative L2 error u" in out
+    assert "no signature of failure" in out
+    folder = tmp_path / "runs" / "poisson1d" / "version_1"
+    assert f"wrote {folder.relative_to(tmp_path)}/diagnosis.json" in out
+    assert (folder / "diagnosis.png").stat().st_size > 20_000
+    found = json.loads((folder / "diagnosis.json").read_text())
+    assert (found["step"], found["evaluations"], found["optimizer"]) == (3, 3, "Adam")
+    assert command("diagnose", "-c", "poisson1d", *options, "--folder=here", "--trainer.logger=false")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["diagnosis.json", "diagnosis.png"]
+
+
+BAD_DIAGNOSES = {
+    "recipe": (["-c", "burgrs"], "burgers"),
+    "checkpoint": (["-c", "poisson1d", "--ckpt_path=nowhere.ckpt"], "ckpt_path"),
+    "problem": (["-c", "poisson2d", "--ckpt_path=poisson1d.ckpt"], "Poisson1D"),
+    "network": (["-c", "poisson1d", "--model.network.hidden=[7]", "--ckpt_path=poisson1d.ckpt"], "model.network"),
+    "option": (["-c", "poisson1d", "--fodler=here"], "fodler"),
+    "points": (["-c", "poisson1d", "--data.points={pde: -5}"], "data.points.pde"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DIAGNOSES)
+def test_bad_input_of_diagnose_is_one_line_and_exit_code_2(command, tmp_path, case):
+    if "poisson1d.ckpt" in str(BAD_DIAGNOSES[case]):
+        command("fit", "-c", "poisson1d", *SHORT)
+        next(tmp_path.rglob("last.ckpt")).rename(tmp_path / "poisson1d.ckpt")
+    arguments, key = BAD_DIAGNOSES[case]
+    code, _, err = command("diagnose", *arguments)
+    lines = [line for line in err.splitlines() if not line.startswith("warning:")]
+    assert code == 2, err
+    assert len(lines) == 1, err
+    assert key in lines[0]
+    assert not list(tmp_path.rglob("diagnosis.*"))
+
+
 def test_overrides_reach_the_objects(command, tmp_path):
     code, out, _ = command(
         "fit", "-c", "burgers", "--problem.viscosity=0.02", "--model.network.hidden=[5,5]", "--seed_everything=7",

@@ -77,7 +77,15 @@ def charts(board):
 
 def test_the_layout_of_both_runs_is_one_without_duplicates(board):
     found = json.loads(query(board, "custom_scalars/layout"))["category"]
-    assert [category["title"] for category in found] == ["Losses", "Errors", "Phases", "Points", "Failure", "Weights", "Spectra"]
+    assert [category["title"] for category in found] == [
+        "Losses",
+        "Errors",
+        "Phases",
+        "Points",
+        "Failure",
+        "Weights",
+        "Spectra",
+    ]
     for category in found:
         titles = [chart["title"] for chart in category["chart"]]
         assert len(set(titles)) == len(titles), category["title"]

@@ -4,6 +4,7 @@ from pinnlab.callbacks.balancing import LossBalancing
 from pinnlab.callbacks.batch_growth import BatchGrowth
 from pinnlab.callbacks.budget import EvaluationBudget
 from pinnlab.callbacks.dashboard import Dashboard
+from pinnlab.callbacks.diagnosis import DiagnosisWriter
 from pinnlab.callbacks.figures import SolutionFigures
 from pinnlab.callbacks.frequencies import FrequencyHistory
 from pinnlab.callbacks.interruption import GracefulStop
@@ -23,6 +24,7 @@ __all__ = [
     "BatchGrowth",
     "CausalWeights",
     "Dashboard",
+    "DiagnosisWriter",
     "EvaluationBudget",
     "FailureSignatures",
     "FrequencyHistory",

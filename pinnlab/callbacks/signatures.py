@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from pinnlab import distributed
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import StopReason
+from pinnlab.loggers import board_of, log_scalars
 from pinnlab.observation import PARTS, Observer
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.phases import phase_dtype
@@ -107,7 +108,7 @@ class AbstractSignatureWatch(L.Callback):
             "record": asdict(self.record),
             "findings": [asdict(finding) for finding in self.findings],
             "last": self.occasions.last,
-            "switch": self._switch,
+            "switch": copy.copy(self._switch),
             "decisions": self._decisions,
         }
 
@@ -116,7 +117,7 @@ class AbstractSignatureWatch(L.Callback):
         self.record = Record.of(state_dict["record"])
         self.findings = [Finding(**finding) for finding in state_dict["findings"]]
         self.occasions.last = state_dict["last"]
-        self._switch, self._decisions = state_dict["switch"], state_dict["decisions"]
+        self._switch, self._decisions = copy.copy(state_dict["switch"]), state_dict["decisions"]
 
     def _look(self, trainer: L.Trainer, pl_module: Any) -> None:
         """One look, what it says, and its numbers for the loggers."""
@@ -126,8 +127,7 @@ class AbstractSignatureWatch(L.Callback):
         if look is None:
             return
         self.record.add(look)
-        for logger in trainer.loggers:
-            logger.log_metrics(look.scalars(), trainer.global_step)
+        log_scalars(trainer, look.scalars())
         self._conclude(trainer)
 
     def _conclude(self, trainer: L.Trainer) -> None:
@@ -138,11 +138,11 @@ class AbstractSignatureWatch(L.Callback):
                 self._tell(trainer, finding)
 
     def _tell(self, trainer: L.Trainer, finding: Finding) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("findings", finding.line, trainer.global_step)
-        if trainer.is_global_zero:
-            warnings.warn(finding.line, stacklevel=2)
+        if not trainer.is_global_zero:
+            return
+        if (board := board_of(trainer)) is not None:
+            board.experiment.add_text("findings", finding.line, trainer.global_step)
+        warnings.warn(finding.line, stacklevel=2)
 
     def _watch_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Notes the worst loss of a phase that has just begun; also of one that `Rollback` has ended since."""

@@ -16,10 +16,10 @@ from torch import Tensor
 from pinnlab import distributed
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError
-from pinnlab.gradients import row_counts
-from pinnlab.linearization import Linearization, LinearizedFunctions
+from pinnlab.linearization import LinearizedFunctions
 from pinnlab.loggers import board_of, log_scalars
 from pinnlab.ntk import Spectrum, kernel_spectra
+from pinnlab.observation import linearization
 from pinnlab.points import probe_rows
 from pinnlab.spectrum_figures import spectrum_figure
 
@@ -135,7 +135,7 @@ class NTKSpectrum(L.Callback):
     def _measure(self, trainer: L.Trainer, pl_module: Any) -> None:
         """All of a measurement; a collective."""
         start = time.perf_counter()
-        self.latest = kernel_spectra(self._linearization(pl_module))
+        self.latest = kernel_spectra(linearization(pl_module, self._rows, self._functions))
         seconds = time.perf_counter() - start
         self.occasions.pass_to(pl_module.evaluations)
         self._count += 1
@@ -146,15 +146,6 @@ class NTKSpectrum(L.Callback):
         self._log(trainer, pl_module, seconds)
         if self._count in _DRAWN:
             self._draw(trainer)
-
-    def _linearization(self, pl_module: Any) -> Linearization:
-        assert self._functions is not None
-        weights = pl_module.loss_weights.double()
-        tensors = {
-            name: tensor.detach().double() if tensor.is_floating_point() else tensor
-            for name, tensor in pl_module.trial.tensors().items()
-        }
-        return Linearization(self._functions, tensors, self._rows, weights / row_counts(self._rows, weights))
 
     @rank_zero_only
     def _log(self, trainer: L.Trainer, pl_module: Any, seconds: float) -> None:

@@ -74,7 +74,7 @@ class RunSummary(L.Callback):
             Path(folder).mkdir(parents=True, exist_ok=True)
             path = free_path(Path(folder) / "summary.json")
             temporary = path.with_suffix(".partial")
-            temporary.write_text(json.dumps(_finite(summary), indent=2) + "\n")
+            temporary.write_text(json.dumps(finite(summary), indent=2) + "\n")
             os.replace(temporary, path)
             print(f"wrote {path}")
 
@@ -102,12 +102,12 @@ def _table(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no NaN: null stands for a number that is not finite."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not torch.isfinite(torch.tensor(value)):
         return None
     return value

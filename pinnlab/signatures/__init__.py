@@ -2,7 +2,15 @@
 
 from pinnlab.signatures.measures import promise, resolution_ratio
 from pinnlab.signatures.record import OCTAVES, Bands, CoefficientLook, Finding, Look, Record, Switch
-from pinnlab.signatures.rules import SIGNATURES, UNDER_RESOLUTION, Rule, under_resolution
+from pinnlab.signatures.rules import (
+    SIGNATURES,
+    UNDER_RESOLUTION,
+    Rule,
+    imbalance,
+    under_resolution,
+    vanishing_coefficient_gradient,
+)
+from pinnlab.signatures.spectral import relative_errors, waves
 
 __all__ = [
     "OCTAVES",
@@ -15,7 +23,11 @@ __all__ = [
     "Record",
     "Rule",
     "Switch",
+    "imbalance",
     "promise",
+    "relative_errors",
     "resolution_ratio",
     "under_resolution",
+    "vanishing_coefficient_gradient",
+    "waves",
 ]

@@ -38,7 +38,7 @@ def spectral_bias(
     looks, found = record.looks, []
     for name in looks[-1].bands if looks else ():
         seen = [(look.evaluations, look.bands[name]) for look in looks if name in look.bands]
-        errors, now = _relative_errors([bands for _, bands in seen], share), seen[-1][1]
+        errors, now = relative_errors([bands for _, bands in seen], share), seen[-1][1]
         limit = learned if now.reference else learned**2
         low = next((band for band, size in errors[-1].items() if size <= limit), None)
         if low is None:
@@ -74,8 +74,13 @@ def waves(band: int) -> str:
     return f"in {low:.0f} half waves" if low == high else f"in {low:.0f} to {high:.0f} half waves"
 
 
-def _relative_errors(series: Sequence[Bands], share: float) -> list[dict[int, float]]:
-    """The relative error in each band that matters, in size; of a residual, relative to its largest value."""
+def relative_errors(series: Sequence[Bands], share: float = 0.01) -> list[dict[int, float]]:
+    """The relative error in each band that matters, in size; of a residual, relative to its largest value.
+
+    Args:
+        series: at several times.
+        share: of the solution's norm that a band must have.
+    """
     largest = [max(values) for values in zip(*(bands.error for bands in series), strict=True)]
     scales = series[-1].reference or largest
     matters = [band for band, scale in enumerate(scales) if scale > share**2 * sum(scales)]

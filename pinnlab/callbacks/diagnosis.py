@@ -1,0 +1,91 @@
+"""`diagnose` shows a diagnosis on the screen and writes it to files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from pinnlab.callbacks.prediction import free_path
+from pinnlab.callbacks.signatures import FailureSignatures
+from pinnlab.callbacks.summary import finite
+from pinnlab.diagnosis import Diagnosis, diagnose
+from pinnlab.diagnosis_figure import Panels, diagnosis_figure
+from pinnlab.diagnosis_tables import tables
+from pinnlab.phases import draw_points, enter
+from pinnlab.plotting import save
+
+
+class DiagnosisWriter(L.Callback):
+    """Diagnoses a module at the end of a validation: tables on the screen, `diagnosis.json` and `diagnosis.png`.
+
+    Without a checkpoint it is the set-up as it would begin, in its first phase; with one, the run as it was saved: in
+    its phase, on its points, and with what `FailureSignatures` had seen of it, if that is among the trainer's
+    callbacks. Existing files are never overwritten: a number is added to the name.
+
+    Args:
+        folder: where; default: the run's folder.
+
+    Attributes:
+        result: what was found.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = folder
+        self.result: Diagnosis | None = None
+        self._saved: dict[str, int] | None = None
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Notes where in the run it is."""
+        self._saved = {"phase": checkpoint["pinnlab_phase"]["number"], "step": checkpoint["global_step"]}
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Enters the phase; the first one with its own points."""
+        if trainer.state.fn != "validate":
+            return
+        with torch.inference_mode(False):
+            enter(pl_module, min(self._saved["phase"], len(pl_module.phases) - 1) if self._saved else 0)
+            if self._saved is None:
+                draw_points(pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Diagnoses, shows and writes."""
+        if trainer.state.fn != "validate":
+            return
+        watch = next((c for c in trainer.callbacks if isinstance(c, FailureSignatures)), None)  # type: ignore[attr-defined]
+        seen = (watch.record, watch.findings) if watch else (None, ())
+        with torch.inference_mode(False):
+            self.result = diagnose(pl_module, self._saved["step"] if self._saved else 0, *seen)
+        folder = self.folder or trainer.log_dir or trainer.default_root_dir  # log_dir is a collective: all ranks
+        self._write(Path(folder), self.result)
+
+    @rank_zero_only
+    def _write(self, folder: Path, result: Diagnosis) -> None:
+        console = Console()
+        for table in tables(result):
+            console.print(table)
+        for finding in result.findings:
+            console.print(finding.line, markup=False, highlight=False)
+        if not result.findings:
+            console.print("no signature of failure")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = free_path(folder / "diagnosis.json")
+        save(diagnosis_figure(_panels(result)), path.with_suffix(".png"))
+        temporary = path.with_suffix(".partial")
+        temporary.write_text(json.dumps(finite(result.summary()), indent=2) + "\n")
+        os.replace(temporary, path)
+        print(f"wrote {path}")
+
+
+def _panels(result: Diagnosis) -> Panels:
+    look = result.look
+    where = f"step {look.step}, phase {look.phase} ({look.optimizer})" if look.step else "before the first step"
+    terms = {name: (term.weight * term.mean_square, term.gradient) for name, term in result.terms.items()}
+    kernel = {name: spectrum.eigenvalues[: spectrum.rank].numpy() for name, spectrum in result.kernel.items()}
+    return Panels(f"{result.problem}, {where}", kernel, terms, result.cosines, result.hessian, look.bands)
