@@ -49,8 +49,8 @@ class NTKSpectrum(L.Callback):
 
     Training does not notice: no parameter, point, random number or count of evaluations is touched, so a run goes the
     same way bit by bit with and without it. The cost is that of the Jacobian of the probe points, uncompiled, and of
-    the eigenvalues, about (conditions x `max_points`)^3 operations. With the defaults, on Burgers' equation with a
-    3x20 network, a measurement takes as long as about 10 evaluations on 3,000 points.
+    the eigenvalues, about (conditions x `max_points`)^3 operations. In the recipe `burgers` a measurement takes
+    as long as 7 evaluations, figures included: 1.5 % of the run. With three conditions it is about four times that.
 
     Args:
         every: loss evaluations between two measurements; None measures only at the beginning, at switches and at the
