@@ -16,7 +16,7 @@ from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 
 CENTER = 0.4
 ORDERS = {0: 1.0, 1: 4 / 3, 2: 16 / 15, 4: 256 / 15}
-"""The orders p, and the integral of the squared p-th derivative of tanh; for 0 the square of tanh far from the layer."""
+"""The orders p, and the integral of the squared p-th derivative of tanh; 1 for 0, the square of tanh off the layer."""
 
 
 class Layer1D(Problem):
