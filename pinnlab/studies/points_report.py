@@ -131,7 +131,7 @@ def _draw(rows: Sequence[Row], problems: Sequence[str], settings: Sequence[str],
     figure = Figure(figsize=(10, 0.3 * len(settings) * len(problems) + 1.2), layout="constrained")
     grid = figure.subplots(len(problems), 2, squeeze=False)
     for line, problem in enumerate(problems):
-        ordered = sorted(settings, key=lambda s: _median(rows, "relative_l2", problem, s), reverse=True)  # noqa: B023
+        ordered = sorted(settings, key=lambda s: _median(rows, "relative_l2", problem, s), reverse=True)
         columns = (("relative_l2", "relative L2 error"), ("effective_rank", "effective rank of the kernel"))
         for axes, (column, label) in zip(grid[line], columns, strict=True):
             values = errors_by_case(rows, column)
