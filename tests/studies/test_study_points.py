@@ -81,5 +81,5 @@ def test_the_report_compares_medians(tmp_path, capsys):
         "adaptive method is `rad`: its error is 100 times below that of `uniform`, and 30 times below that of `sobol`"
         in words
     )
-    assert "| `sobol` | 1.0e+00 | 1 | 5.00 | 1.0e+00 | 1 | 1.00 |" in text
+    assert "| `sobol` | 1.0e+00 | 1 | 5.00 | 1.0e+00 | 1.0e+00 | 1 | 1.00 | 1.0e+00 |" in text
     assert (tmp_path / "points.png").stat().st_size > 5_000
