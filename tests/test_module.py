@@ -262,6 +262,22 @@ def test_rollback_starts_a_phase_afresh_when_its_first_step_fails():
     assert records(trainer)[-1].stopped == StopReason.STEPS.value
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_rollback_takes_a_larger_loss_on_new_points_for_no_failure(first):
+    class Heavier(L.Callback):
+        """A change of the objective after which the same weights have a loss a million times larger."""
+
+        def on_train_batch_end(self, trainer, module, *unused):
+            if trainer.global_step == 4:
+                module.weights.set_factors(torch.full_like(module.weights.factors, 1e6))
+
+    rollback = Rollback(every=2, factor=10.0)
+    module = small_module(phases=[Phase(ADAM, steps=9)])
+    fit(module, callbacks=[Heavier(), rollback] if first else [rollback, Heavier()])
+    assert rollback.returns == 0
+    assert module.current_loss() > 100
+
+
 def test_without_rollback_the_run_is_lost():
     module = small_module(phases=[Phase(ADAM, steps=9)])
     fit(module, callbacks=[Poison([5], float("nan"))])

@@ -15,6 +15,7 @@ from pinnlab.problems.conditions import (
 )
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.heat import Heat1D
+from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.poisson import Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
@@ -32,6 +33,7 @@ __all__ = [
     "Exact",
     "Front2D",
     "Heat1D",
+    "Layer1D",
     "Neumann",
     "Numerical",
     "Observations",

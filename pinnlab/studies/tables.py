@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from pinnlab.studies.runner import DONE, Row
@@ -60,3 +61,15 @@ def means(errors: Errors, settings: Iterable[str]) -> Mapping[str, dict[str, flo
             if (problem, setting) in errors:
                 row[setting] = geometric_mean(errors[problem, setting])
     return result
+
+
+def wrapped(text: str) -> str:
+    """Prose for a report: its paragraphs and items of lists, which blank lines separate, in lines of 118 characters."""
+    parts = []
+    for part in text.split("\n\n"):
+        indent = "  " if part.lstrip().startswith("- ") else ""
+        words = " ".join(part.split())
+        parts.append(
+            textwrap.fill(words, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        )
+    return "\n".join(f"{part}\n" for part in parts)

@@ -31,6 +31,13 @@ class ExactTrial(torch.nn.Module):
         return self.problem.reference_values(points)
 
 
+class Nothing(torch.nn.Module):
+    """A network that is zero."""
+
+    def forward(self, points):
+        return 0 * points
+
+
 def rows(problem, count=200):
     return {
         name: condition.rows(Sobol().sample(condition.region, count, seed=3))
@@ -181,6 +188,10 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "poisson2d": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
     "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
+    "layer_regression": {"pde": (set(), set())},
+    "layer_first_order": {"pde": ({(0,)}, set()), "ends": (set(), set())},
+    "layer": {"pde": ({(0, 0)}, set()), "ends": (set(), set())},
+    "layer_fourth_order": {"pde": BEAM, "ends": (set(), set()), "moments": ({(0, 0)}, set())},
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
     "burgers": {"pde": ({(0,), (1,), (0, 0)}, set())},
     "allen_cahn_periodic": {
@@ -220,6 +231,8 @@ BAD = {
     "exact": lambda: problems.Poisson(exact="cosine"),
     "weight": lambda: problems.Poisson(boundary_weight=-1.0),
     "steepness": lambda: problems.Front2D(steepness=0.0),
+    "order": lambda: problems.Layer1D(order=3),
+    "steepness: must be positive": lambda: problems.Layer1D(steepness=-1.0),
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
@@ -263,3 +276,12 @@ def test_source_of_the_front_is_of_order_one_and_in_the_layer():
     near = (torch.hypot(x - 1.5, y - 0.25) - 0.92).abs() < 2 / 50
     assert near.double().mean() < 0.1
     assert power[near].sum() > 0.98 * power.sum()
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 4])
+def test_source_of_the_layer_is_of_size_one(order):
+    problem = problems.Layer1D(order=order, steepness=20.0)
+    x = torch.linspace(0, 1, 10_001, dtype=torch.float64)
+    nothing = ResidualSystem(problem, Trial(problem, Nothing()))
+    residual = nothing.residuals({"pde": x[:, None]})["pde"]
+    assert residual.square().mean().item() == pytest.approx(1.0, rel=0.1)
