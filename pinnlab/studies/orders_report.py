@@ -40,7 +40,6 @@ def write_report(rows: Sequence[Row], folder: Path, budget: int) -> list[Path]:
         "## The kernel after training\n", TRAINED, _spectra(rows, "rad"),
         "![Largest eigenvalue, its ratio to the tenth, and errors by order](orders.png)\n",
         "## Adaptive points\n", POINTS, _errors(rows),
-        "## What follows\n", READING,
     ]  # fmt: skip
     report.write_text("\n".join(parts))
     _draw(rows, figure)
@@ -77,9 +76,6 @@ TRAINED = """The same after training on residual-based points: networks now diff
 
 POINTS = """Relative L2 errors: median, lowest and highest of the seeds. *Gain*: error with uniform points that stay
 over that with residual-based ones, drawn every 50 evaluations.
-"""
-
-READING = """TO BE WRITTEN
 """
 
 
