@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnlab.ntk import spectrum_of
+from pinnlab.signatures import resolution_ratio
 from pinnlab.studies import points_report
 from pinnlab.studies.runner import Config, Row, Study
 
@@ -96,8 +97,7 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 def probe(trained: Any) -> Row:
     """Whether the points stand for the domain, and the final kernel on them and on as many uniform ones."""
-    from pinnlab.callbacks.redraw import mean_square  # these import Lightning; a report does not need it
-    from pinnlab.callbacks.resolution import resolution_ratio
+    from pinnlab.callbacks.redraw import mean_square  # this imports Lightning; a report does not need it
 
     module, data = trained.model, trained.datamodule
     batch, held_out = data.store.batch(), next(iter(data.val_dataloader()))["held_out"]

@@ -61,9 +61,9 @@ def write_report(rows: Sequence[Row], folder: Path, budget: int, count: int, eve
 HEAD = """# Where to put the points
 
 A front that is narrow beside the distance of the points is not seen by them: the loss falls and the error stays.
-Which choice of points helps, and by how much? {settings} of them, on two problems with {seeds} seeds, {runs} runs, each with
-{budget} evaluations of the loss: 500 steps of Adam (learning rate 5e-3), then self-scaled Broyden, a 3x20 network,
-float64.
+Which choice of points helps, and by how much? {settings} of them, on two problems with {seeds} seeds, {runs} runs,
+each with {budget} evaluations of the loss: 500 steps of Adam (learning rate 5e-3), then self-scaled Broyden, a 3x20
+network, float64.
 
 All runs have {count} points of the equation, but `rar_d` and `rar_g`, which add points from half as many on: they see
 no more points in all. `sobol`, `latin_hypercube` and `uniform` (random) keep their points; the others begin with
