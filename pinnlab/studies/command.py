@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.studies import switching
+from pinnlab.studies import derivative_order, switching
 from pinnlab.studies.runner import read_rows, run_study
 
-STUDIES = {"switching": switching}
+STUDIES = {study.STUDY.name: study for study in (derivative_order, switching)}
 
 
 def run_study_command(arguments: Sequence[str]) -> int:
