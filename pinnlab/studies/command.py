@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.studies import orders, points, switching
+from pinnlab.studies import derivative_order, lazy, orders, points, switching
 from pinnlab.studies.runner import read_rows, run_study
 
-STUDIES = {"orders": orders, "points": points, "switching": switching}
+STUDIES = {study.STUDY.name: study for study in (derivative_order, lazy, orders, points, switching)}
 
 
 def run_study_command(arguments: Sequence[str]) -> int:

@@ -192,4 +192,5 @@ def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Pr
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

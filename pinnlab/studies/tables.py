@@ -6,6 +6,8 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from scipy import stats
+
 from pinnlab.studies.runner import DONE, Row
 
 Errors = dict[tuple[str, str], list[float]]
@@ -73,3 +75,19 @@ def wrapped(text: str) -> str:
             textwrap.fill(words, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         )
     return "\n".join(f"{part}\n" for part in parts)
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """The slope of the line of least squares through points; at least two different x."""
+    center = math.fsum(x) / len(x)
+    return math.fsum((a - center) * b for a, b in zip(x, y, strict=True)) / math.fsum((a - center) ** 2 for a in x)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The mean and half the width of its confidence interval (Student's t); NaN wide for a single value."""
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return mean, math.nan
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    factor = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
+    return mean, factor * deviation / math.sqrt(len(values))
