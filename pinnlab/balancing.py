@@ -256,7 +256,8 @@ class SoftAdapt(WeightRule):
 def attention(weights: Tensor, residual: Tensor, decay: float, rate: float, times: int = 1) -> Tensor:
     """Residual-based attention: lambda <- gamma lambda + eta |r| / max|r|, where the weight of r^2 is lambda^2.
 
-    Source: Anagnostopoulos et al., arXiv 2307.00379, with the loss mean((lambda r)^2).
+    Source: Anagnostopoulos et al., arXiv 2307.00379; the square, from the loss mean((lambda r)^2), as in the authors'
+    code (github.com/soanagno/rba-pinns).
 
     Args:
         weights: `(n,)` lambda^2.

@@ -275,6 +275,11 @@ class PINN(L.LightningModule):
         store = point_store(self)
         return self.weights.version + (0 if store is None else int(store.version + store.reweighed))
 
+    @property
+    def loss_version(self) -> int:
+        """The version of the objective that the last step was made on, see `objective_version`."""
+        return self._seen_version
+
     def loss_terms(self) -> dict[str, float]:
         """The last evaluation's loss and the mean square of each condition, weighted and enhanced as in the loss."""
         if self._last is None:

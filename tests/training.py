@@ -156,19 +156,19 @@ POINT_CALLBACKS = {
 
 WEIGHT_CALLBACKS = {
     "gradient_norm": lambda: [
-        LossBalancing(GradientNorm(decay=0.5), every=4),
-        ResidualAttention(every=3, eta=0.1),
-        SelfAdaptive(every=5, rate=0.05, mask="square", conditions=["wall"]),
+        LossBalancing(GradientNorm(decay=0.5), every=4, closure_every=8),
+        ResidualAttention(every=3, eta=0.1, closure_every=7),
+        SelfAdaptive(every=5, rate=0.05, mask="square", conditions=["wall"], closure_every=5),
         RetainResample(every=6),  # some weighted points stay
     ],
     "lra": lambda: [
-        LossBalancing(LRA(decay=0.5), every=3, conditions=["pde", "start"]),
-        CausalWeights(every=2, tolerances=[0.01, 0.1, 1.0], chunks=4, threshold=0.5),
+        LossBalancing(LRA(decay=0.5), every=3, conditions=["pde", "start"], closure_every=3),
+        CausalWeights(every=2, tolerances=[0.01, 0.1, 1.0], chunks=4, threshold=0.5, closure_every=4),
         ResidualResampling(every=11, pool=101),  # all weighted points go
     ],
-    "ntk": lambda: [LossBalancing(NTKTrace(max_rows=5), every=4)],
-    "relobralo": lambda: [LossBalancing(ReLoBRaLo(alpha=0.5, expected_rho=0.5), every=2)],
-    "softadapt": lambda: [LossBalancing(SoftAdapt(beta=3.0), every=2)],
+    "ntk": lambda: [LossBalancing(NTKTrace(max_rows=5), every=4, closure_every=4)],
+    "relobralo": lambda: [LossBalancing(ReLoBRaLo(alpha=0.5, expected_rho=0.5), every=2, closure_every=2)],
+    "softadapt": lambda: [LossBalancing(SoftAdapt(beta=3.0), every=2, closure_every=2)],
 }
 """Callbacks that change weights, by name, for `full_run`: all of them resume bitwise and agree on two processes."""
 

@@ -14,6 +14,7 @@ from pinnlab.balancing import AbstractLossTerms, WeightRule
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.loggers import log_scalars
+from pinnlab.optimizers import is_multi_eval
 from pinnlab.phases import needed_store
 
 
@@ -22,8 +23,8 @@ class LossBalancing(L.Callback):
 
     The weights multiply the user's own (`model.weights`), which rules take into account: they also correct one that is
     far off. They are frozen during a step, however often the loss is evaluated in it. A change is a change of the
-    objective: L-BFGS forgets its curvature, so let closure optimizers have a larger `every`, such as 1,000. They are
-    saved, and logged as `weight/<condition>`.
+    objective, and L-BFGS forgets its curvature: closure optimizers have a number of their own. Weights are saved, and
+    logged as `weight/<condition>`.
 
     Cost: one evaluation for each condition of the problem and update with `GradientNorm` and `LRA`, about one with
     `NTKTrace`, none with `ReLoBRaLo` and `SoftAdapt`; with the default `every`, 5 % of a step on average for five
@@ -34,17 +35,25 @@ class LossBalancing(L.Callback):
         every: loss evaluations between two updates.
         conditions: whose weights; default: all with an own weight above zero. The others keep theirs, and the rule does
             not see them.
+        closure_every: the same with optimizers that make several evaluations a step, such as L-BFGS; 1,000, because a
+            change costs them their curvature.
 
     Raises:
-        ConfigurationError: `every` is below 1, a name is not a condition with a weight, or the rule needs a
-            differential equation and there is none.
+        ConfigurationError: `every` or `closure_every` is below 1, a name is not a condition with a weight, or the rule
+            needs a differential equation and there is none.
     """
 
     logs = ("weight/",)
 
-    def __init__(self, rule: WeightRule, every: int = 100, conditions: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        rule: WeightRule,
+        every: int = 100,
+        conditions: Sequence[str] | None = None,
+        closure_every: int = 1000,
+    ) -> None:
         self.rule, self.conditions = rule, conditions
-        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)
+        self.occasions = Occasions(type(self).__name__, every, 0, False, None, closure_every)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks names and rule, and starts counting."""
@@ -65,7 +74,7 @@ class LossBalancing(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Changes the weights when enough evaluations have passed; logs them."""
-        if self.occasions.due(pl_module.evaluations):
+        if self.occasions.due(pl_module.evaluations, is_multi_eval(pl_module.current_optimizer())):
             self._update(pl_module)
             self.occasions.pass_to(pl_module.evaluations)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]

@@ -42,6 +42,8 @@ class Occasions:
         at_switch: whether points also change when a phase begins.
         ratio: change only the points of conditions whose mean-square residual on fresh points is more than so many
             times that on their own; measured every `every` evaluations, not at a phase change.
+        closure_every: takes the place of `every` while an optimizer is at work that evaluates the loss several times a
+            step; default: `every` itself.
 
     Attributes:
         last: the evaluation at which they were last due.
@@ -50,19 +52,30 @@ class Occasions:
         ConfigurationError: a number is out of its range, or they would never change.
     """
 
-    def __init__(self, owner: str, every: int | None, start: int, at_switch: bool, ratio: float | None) -> None:
-        for key, value, least in (("every", every, 1), ("start", start, 0), ("ratio", ratio, 1)):
+    def __init__(
+        self,
+        owner: str,
+        every: int | None,
+        start: int,
+        at_switch: bool,
+        ratio: float | None,
+        closure_every: int | None = None,
+    ) -> None:
+        numbers = {"every": (every, 1), "start": (start, 0), "ratio": (ratio, 1), "closure_every": (closure_every, 1)}
+        for key, (value, least) in numbers.items():
             if value is not None and value < least:
                 raise ConfigurationError(f"{owner}.{key}: must be at least {least}, got {value}")
         if every is None and (ratio is not None or not at_switch):
             needed = "ratio is measured every so many evaluations" if ratio is not None else "else points never change"
             raise ConfigurationError(f"{owner}.every: give a number, {needed}")
         self.every, self.start, self.at_switch, self.ratio = every, start, at_switch, ratio
+        self.closure_every = every if closure_every is None else closure_every
         self.last = start
 
-    def due(self, evaluations: int) -> bool:
-        """Whether enough evaluations have passed."""
-        return self.every is not None and evaluations - self.last >= self.every
+    def due(self, evaluations: int, closure: bool = False) -> bool:
+        """Whether enough evaluations have passed; `closure` for an optimizer with several evaluations a step."""
+        every = self.closure_every if closure else self.every
+        return every is not None and evaluations - self.last >= every
 
     def pass_to(self, evaluations: int) -> int:
         """Counts from here on; returns how many evaluations have passed since the last time."""

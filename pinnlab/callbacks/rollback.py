@@ -69,9 +69,9 @@ class Rollback(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Judges the step: return, or remember."""
-        loss, version = pl_module.current_loss(), pl_module.objective_version()
-        renewed = version != self._version
-        if renewed:
+        # Not the objective's present version: a callback may have changed points after the step whose loss this is.
+        loss, version = pl_module.current_loss(), pl_module.loss_version
+        if version != self._version:
             self._version, self._best = version, math.inf
         blown_up = not math.isfinite(loss) or loss > self.factor * self._best
         if distributed.any_rank(blown_up, pl_module.device):
@@ -79,8 +79,7 @@ class Rollback(L.Callback):
         elif self._stuck(trainer, pl_module):
             self._return(trainer, pl_module, StopReason.STALLED.value, loss)
         else:
-            if not renewed:  # a loss of the objective before says nothing of what the next one may be
-                self._best = min(self._best, loss)
+            self._best = min(self._best, loss)
             self._remember(trainer, pl_module)
 
     def before_switch(self, trainer: L.Trainer, pl_module: Any) -> None:

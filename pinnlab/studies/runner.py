@@ -42,7 +42,8 @@ class Study:
         name: of the study and of its files.
         problems: by name, a shipped recipe and what differs from it.
         settings: by name, what differs from the problem's recipe: keys as in a recipe; mappings are merged, lists
-            and values replaced.
+            and values replaced. Only callbacks of the trainer are added to the problem's; the two together replace
+            those of the recipe.
         columns: what is kept of each run.
         measure: takes a run's summary (as in `summary.json`) to these columns.
         seeds: of points and weights; each makes a run.
@@ -66,8 +67,11 @@ class Study:
     def config(self, problem: str, setting: str, seed: int) -> dict[str, Any]:
         """The recipe of one run."""
         recipe, changes = self.problems[problem]
-        base = yaml.safe_load(find_recipe(recipe).read_text())
-        return merged(base, changes, self.settings[setting], QUIET, {"seed_everything": seed, "name": problem})
+        base, chosen = yaml.safe_load(find_recipe(recipe).read_text()), self.settings[setting]
+        given = (part.get("trainer", {}).get("callbacks", []) for part in (changes, chosen))
+        callbacks = list(itertools.chain.from_iterable(given))
+        own = {"trainer": {"callbacks": callbacks}} if callbacks else {}
+        return merged(base, changes, chosen, own, QUIET, {"seed_everything": seed, "name": problem})
 
     def restricted(self, problems: Sequence[str], settings: Sequence[str], seeds: Sequence[int]) -> Study:
         """The same study on fewer problems, settings or seeds; an empty list keeps all.

@@ -105,6 +105,16 @@ def test_weights_are_constant_in_between_and_counted_and_logged():
     assert sum(module.weights.factors.tolist()) == pytest.approx(3)
 
 
+@pytest.mark.parametrize("weigh", [functools.partial(LossBalancing, SoftAdapt()), SelfAdaptive])
+def test_closure_optimizers_have_an_interval_of_their_own(weigh):
+    versions = Versions()
+    phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=6)]
+    fit(weigh(every=2, closure_every=12), versions, phases=phases)
+    assert versions.versions[2] > versions.versions[1]  # Adam's
+    changes = len(set(versions.versions[4:])) - 1
+    assert 0 < changes < 4  # 6 steps make about 24 evaluations
+
+
 def test_a_weight_that_is_far_off_is_corrected():
     ratios = []
     for own in (1.0, 1000.0):
@@ -225,6 +235,8 @@ def test_resume_is_bitwise(name, batch_size, tmp_path):
         (lambda: [LossBalancing(GradientNorm(), every=0)], r"^LossBalancing\.every"),
         (lambda: [LossBalancing(GradientNorm(), conditions=["strat"])], r"LossBalancing\.conditions.*'strat'.*start"),
         (lambda: [ResidualAttention(every=0)], r"^ResidualAttention\.every"),
+        (lambda: [ResidualAttention(closure_every=0)], r"^ResidualAttention\.closure_every"),
+        (lambda: [LossBalancing(GradientNorm(), closure_every=0)], r"^LossBalancing\.closure_every"),
         (lambda: [ResidualAttention(gamma=1.5)], r"^ResidualAttention\.gamma"),
         (lambda: [ResidualAttention(eta=0.0)], r"^ResidualAttention\.eta"),
         (lambda: [ResidualAttention(conditions=["strat"])], r"ResidualAttention\.conditions.*'strat'.*start"),

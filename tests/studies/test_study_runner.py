@@ -43,6 +43,22 @@ def test_merging_goes_into_mappings_and_replaces_the_rest():
     assert first == {"a": {"b": [1, 2], "c": 1}, "d": 3}
 
 
+def test_callbacks_of_problem_and_setting_replace_those_of_the_recipe():
+    def part(names):
+        return {} if names is None else {"trainer": {"callbacks": [{"class_path": name} for name in names]}}
+
+    def callbacks(problem, setting):
+        parts = part(problem), part(setting)
+        study = Study("tiny", {"b": ("burgers", parts[0])}, {"s": parts[1]}, COLUMNS, measure)
+        return [callback["class_path"] for callback in study.config("b", "s", 0)["trainer"]["callbacks"]]
+
+    assert callbacks(None, None) == ["ResidualResampling"]
+    assert callbacks(["A", "B"], ["C"]) == ["A", "B", "C"]
+    assert callbacks(["A", "B"], None) == ["A", "B"]
+    assert callbacks(None, ["C"]) == ["C"]
+    assert callbacks(None, []) == []
+
+
 def test_a_setting_reaches_the_run_and_seeds_differ():
     study = tiny_study()
     assert train(study.config("poisson1d", "three", 0))[0]["evaluations"] == 3
