@@ -43,5 +43,6 @@ def log_scalars(trainer: Any, values: Mapping[str, float]) -> None:
     trainer.callback_metrics.update(seen)
     trainer.logged_metrics.update(seen)
     for logger in trainer.loggers:
-        logger.log_metrics(dict(values), step=trainer.global_step - 1)  # counted from 0, as Lightning does
+        # Counted from 0, as Lightning does; what is measured before the first step goes with it.
+        logger.log_metrics(dict(values), step=max(trainer.global_step - 1, 0))
         logger.save()

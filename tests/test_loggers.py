@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.callbacks import NTKSpectrum
 from pinnlab.networks import MLP
 from pinnlab.problems import Heat1D
 
@@ -34,6 +35,13 @@ def test_every_nth_step_is_logged_under_its_number(tmp_path):
     assert [row["step"] for row in rows] == ["2", "5"]  # counted from 0
     assert float(rows[1]["training/evaluations"]) == 6
     assert not trainer._results  # what Lightning would look through at every step
+
+
+def test_what_is_measured_before_the_first_step_is_logged_with_it(tmp_path):
+    fit(tmp_path, 3, 3, NTKSpectrum(every=2, max_points=3))
+    with next(tmp_path.rglob("metrics.csv")).open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["spectrum/total/top"]]
+    assert steps == [0, 1, 2]
 
 
 def test_callbacks_can_monitor_them(tmp_path):

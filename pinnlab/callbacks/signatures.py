@@ -90,7 +90,7 @@ class AbstractSignatureWatch(L.Callback):
         stalled = getattr(pl_module.current_optimizer(), "status", None) is StopReason.STALLED
         if distributed.any_rank(stalled, pl_module.device):
             self._look(trainer, pl_module)
-        self._switch = {"best": pl_module.current_loss(), "version": pl_module.objective_version()}
+        self._switch = {"best": pl_module.current_loss(), "version": pl_module.loss_version}
 
     def after_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Begins to watch the new phase."""
@@ -153,7 +153,7 @@ class AbstractSignatureWatch(L.Callback):
             return
         returns = [d.value for d in new if d.phase == watched["phase"] and d.event in ("back", "rollback")]
         blown_up = [value for value in returns if value is not None]
-        after, version = trainer.global_step - watched["step"], pl_module.objective_version()
+        after, version = trainer.global_step - watched["step"], pl_module.loss_version
         if version != watched["version"] and not blown_up:  # other points: the loss before says nothing
             watched |= {"version": version, "best": math.inf}
         loss = max(blown_up, default=pl_module.current_loss())

@@ -143,18 +143,18 @@ class NTKSpectrum(L.Callback):
         self._history.append((pl_module.evaluations, values))
         if len(self._history) > _KEPT:
             self._history = self._history[::2]  # an odd number: the first and the last one stay
-        self._log(trainer, pl_module, seconds)
-        if self._count in _DRAWN:
-            self._draw(trainer)
-
-    @rank_zero_only
-    def _log(self, trainer: L.Trainer, pl_module: Any, seconds: float) -> None:
         numbers = {
             f"spectrum/{block}/{quantity}": float(getattr(spectrum, quantity))
             for block, spectrum in self.latest.items()
             for quantity in QUANTITIES
         }
-        log_scalars(trainer, numbers)
+        log_scalars(trainer, numbers)  # on all ranks: callbacks that monitor a number must see it on each of them
+        self._write(trainer, pl_module, seconds)
+        if self._count in _DRAWN:
+            self._draw(trainer)
+
+    @rank_zero_only
+    def _write(self, trainer: L.Trainer, pl_module: Any, seconds: float) -> None:
         if (board := board_of(trainer)) is not None:
             _add_histograms(board.experiment, self.latest, trainer.global_step)
         if self._file is not None:

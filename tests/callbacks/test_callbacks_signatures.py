@@ -2,7 +2,9 @@
 
 import warnings
 
+import lightning as L
 import pytest
+import torch
 from failing import ADAM, FAILING, fit_failing, poisson
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -47,6 +49,23 @@ def test_divergence_is_seen_wherever_rollback_stands(order):
     fit_failing("divergence on switch", *callbacks)
     assert [finding.signature for finding in watch.findings] == ["divergence on switch"]
     assert "of phase 2 (SGD), and 0.59 before" in watch.warnings[0]
+
+
+class Heavier(L.Callback):
+    """A change of the objective after which the same weights have a loss a million times larger."""
+
+    def on_train_batch_end(self, trainer, module, *unused):
+        if trainer.global_step == 8:
+            module.weights.set_factors(torch.full_like(module.weights.factors, 1e6))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_larger_loss_on_another_objective_is_no_divergence(first):
+    watch, module = FailureSignatures(every=1000), poisson((ADAM, 5), (ADAM, 9))
+    callbacks = [Heavier(), watch] if first else [watch, Heavier()]
+    quiet_trainer(callbacks=callbacks).fit(module, small_data(module.problem))
+    assert module.current_loss() > 1e5
+    assert not [finding for finding in watch.findings if finding.signature == "divergence on switch"]
 
 
 HEALTHY = {
