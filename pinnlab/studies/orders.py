@@ -12,7 +12,7 @@ import torch
 from pinnlab.ntk import WHOLE, Spectrum, kernel_spectra
 from pinnlab.studies import orders_report
 from pinnlab.studies.orders_report import ENHANCED, MODES, ORDERS
-from pinnlab.studies.runner import Config, Row, Study
+from pinnlab.studies.runner import Config, Row, Study, outcome
 
 BUDGET = 2000
 """Evaluations of each run: the first 300 with Adam, the others with self-scaled Broyden."""
@@ -70,13 +70,7 @@ COLUMNS = (
 
 def measure(summary: Mapping[str, Any]) -> Row:
     """What is kept of a run's summary: the error, and what it cost."""
-    return {
-        "relative_l2": max(summary["relative_l2"].values()),
-        "loss": summary["loss"],
-        "evaluations": summary["evaluations"],
-        "points_seen": summary["points_seen"],
-        "seconds": round(summary["seconds"], 1),
-    }
+    return {**outcome(summary), "points_seen": summary["points_seen"]}
 
 
 def probe(trained: Any) -> Row:

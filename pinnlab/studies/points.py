@@ -9,7 +9,7 @@ from typing import Any
 from pinnlab.ntk import spectrum_of
 from pinnlab.signatures import resolution_ratio
 from pinnlab.studies import points_report
-from pinnlab.studies.runner import Config, Row, Study
+from pinnlab.studies.runner import Config, Row, Study, outcome
 
 BUDGET = 3000
 """Evaluations of each run."""
@@ -85,14 +85,7 @@ COLUMNS = (
 
 def measure(summary: Mapping[str, Any]) -> Row:
     """What is kept of a run's summary: the error, and what it cost."""
-    return {
-        "relative_l2": max(summary["relative_l2"].values()),
-        "loss": summary["loss"],
-        "evaluations": summary["evaluations"],
-        "points": summary["points"]["pde"],
-        "points_seen": summary["points_seen"],
-        "seconds": round(summary["seconds"], 1),
-    }
+    return {**outcome(summary), "points": summary["points"]["pde"], "points_seen": summary["points_seen"]}
 
 
 def probe(trained: Any) -> Row:

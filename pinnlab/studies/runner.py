@@ -121,6 +121,16 @@ def train(config: Config) -> tuple[dict[str, Any], Any]:
     return next(c for c in callbacks if isinstance(c, RunSummary)).result, trained
 
 
+def outcome(summary: Mapping[str, Any]) -> Row:
+    """What nearly every study keeps of a run's summary: the error of the worst unknown, and what it cost."""
+    return {
+        "relative_l2": max(summary["relative_l2"].values()),
+        "loss": summary["loss"],
+        "evaluations": summary["evaluations"],
+        "seconds": round(summary["seconds"], 1),
+    }
+
+
 def read_rows(path: Path) -> list[Row]:
     """The lines of a study so far; none when there is no file. Values are text."""
     if not path.exists():

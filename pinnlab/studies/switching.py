@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnlab.studies import switching_report
-from pinnlab.studies.runner import Config, Row, Study
+from pinnlab.studies.runner import Config, Row, Study, outcome
 from pinnlab.studies.switching_report import FIXED
 
 BUDGET = 4000
@@ -79,10 +79,7 @@ def measure(summary: Mapping[str, Any]) -> Row:
     events = [decision["event"] for decision in summary["decisions"]]
     adam = [phase for phase in summary["phases"] if phase["optimizer"] == "Adam"]
     return {
-        "relative_l2": max(summary["relative_l2"].values()),
-        "loss": summary["loss"],
-        "evaluations": summary["evaluations"],
-        "seconds": round(summary["seconds"], 1),
+        **outcome(summary),
         "switched_at": sum(phase["evaluations"] for phase in adam),
         "undone": events.count("trial undone"),
         "returns": events.count("back") + events.count("rollback"),
