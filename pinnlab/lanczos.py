@@ -69,9 +69,7 @@ def lanczos(
     Raises:
         ConfigurationError: `n`, `count` or `block` is below 1.
     """
-    for key, value in (("n", n), ("count", count), ("block", block)):
-        if value < 1:
-            raise ConfigurationError(f"{key}: must be at least 1, got {value}")
+    _at_least_one(n=n, count=count, block=block)
     count, most = min(count, n), min(n, 8 * count + 10 * block if most is None else max(most, count))
     drawn = torch.randn(n, min(block, n), generator=generator, dtype=dtype, device=generator.device)
     fresh = torch.linalg.qr(drawn.to(device)).Q
@@ -173,9 +171,7 @@ def spectral_density(
     Raises:
         ConfigurationError: `n`, `probes` or `steps` is below 1.
     """
-    for key, value in (("n", n), ("probes", probes), ("steps", steps)):
-        if value < 1:
-            raise ConfigurationError(f"{key}: must be at least 1, got {value}")
+    _at_least_one(n=n, probes=probes, steps=steps)
     steps = min(steps, n)
     drawn = torch.randn(n, probes, generator=generator, dtype=dtype, device=generator.device).to(device)
     basis = drawn.new_zeros(steps, n, probes)
@@ -197,3 +193,9 @@ def spectral_density(
     nodes, mixes = torch.linalg.eigh(rows)
     order = nodes.flatten().argsort()
     return Density(nodes.flatten()[order], mixes[:, 0].square().flatten()[order] / probes, n)
+
+
+def _at_least_one(**numbers: int) -> None:
+    for key, value in numbers.items():
+        if value < 1:
+            raise ConfigurationError(f"{key}: must be at least 1, got {value}")

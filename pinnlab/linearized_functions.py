@@ -8,9 +8,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from pinnlab.blocked_loss import BlockedLoss
 from pinnlab.compilation import CompiledFunction, outer_products
 from pinnlab.compiled_loss import CompiledValue
-from pinnlab.residuals import Batch, BlockedLoss, Parameters, ResidualSystem
+from pinnlab.residuals import Batch, Parameters, ResidualSystem
 
 POINT = "point"
 """The flat vector of the trained parameters among the tensors that the functions depend on."""

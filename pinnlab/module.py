@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from pinnlab import distributed
 from pinnlab.assembly import LossWeights, build_network, check_periodicity, enhancements, loss_weights
+from pinnlab.blocked_loss import BlockedLoss
 from pinnlab.compilation import should_compile
 from pinnlab.compiled_loss import CompiledLoss, leave_gradient
 from pinnlab.enhancement import Enhancement
@@ -26,7 +27,7 @@ from pinnlab.overlap import BatchOverlap
 from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
 from pinnlab.points import PointCount, rows_of_all_ranks
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
+from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.switching import OptimizerPhases
 
 Batch = dict[str, Any]

@@ -12,7 +12,7 @@ LAYERS = {
     "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0, "lanczos": 0,
     "domains": 0, "derivatives": 0, "networks": 0,
     "samplers": 1, "enhancement": 1, "problems": 1, "residuals": 1, "scores": 1, "linearization": 1, "overlap": 1,
-    "gradients": 1, "linearized_functions": 1,
+    "gradients": 1, "blocked_loss": 1, "linearized_functions": 1,
     "optimizers": 2, "criteria": 2, "balancing": 2, "batch_growth": 2, "metrics": 2, "frequencies": 2, "plotting": 2,
     "point_figures": 2, "frequency_figures": 2, "dashboard": 2, "cards": 2, "points": 2, "ntk": 2, "curvature": 2,
     "spectrum_figures": 2, "signatures": 2, "diagnosis_figure": 2,

@@ -8,8 +8,9 @@ from cases import PROBLEMS
 from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pinnlab.blocked_loss import BlockedLoss
 from pinnlab.networks import MLP
-from pinnlab.residuals import BlockedLoss, ResidualSystem, Trial
+from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 

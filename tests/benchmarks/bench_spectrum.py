@@ -22,6 +22,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pinnlab.blocked_loss import BlockedLoss
 from pinnlab.callbacks import NTKSpectrum, ResidualResampling, Rollback
 from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.datamodule import CollocationDataModule
@@ -32,7 +33,6 @@ from pinnlab.ntk import kernel_spectra, kernel_spectrum
 from pinnlab.optimizers import SSBroyden
 from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
-from pinnlab.residuals import BlockedLoss
 from pinnlab.samplers import Sobol
 
 
