@@ -46,7 +46,7 @@ def test_elementary_functions(name, form):
     "activation",
     [nn.Tanh(), nn.Sigmoid(), nn.Softplus(beta=3.0), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.ReLU(), nn.Softmax(-1),
      F.tanh, F.sigmoid, F.softplus, F.silu, F.gelu, F.relu],
-    ids=str,
+    ids=lambda activation: getattr(activation, "__name__", str(activation)),
 )  # fmt: skip
 def test_activations(activation):
     assert_taylor_is_reverse(lambda x: activation(x @ TO_THREE - 1.0))
