@@ -90,6 +90,10 @@ class Region(ABC):
         rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
         return distance <= tolerance + rounding
 
+    def __mul__(self, other: Region) -> Product:
+        """Only domains have products; a boundary times time is a part of the boundary of the product."""
+        raise ConfigurationError("boundary: has no products; name its coordinates, as in (x * t).boundary('x')")
+
     def _check_columns(self, key: str, rows: Tensor, columns: int) -> None:
         if rows.ndim != 2 or rows.shape[1] != columns:
             raise ConfigurationError(f"{key}: {self!r} needs shape (n, {columns}), got {tuple(rows.shape)}")
@@ -141,10 +145,12 @@ class Domain(Region):
         name, value = next(iter(fixed.items()))
         return self._face(name, value)
 
-    def __mul__(self, other: Domain) -> Product:
+    def __mul__(self, other: Region) -> Product:
         from pinnlab.domains.product import Product  # a product is itself a domain
 
-        return Product(self, other) if isinstance(other, Domain) else NotImplemented
+        if isinstance(other, Domain):
+            return Product(self, other)
+        return super().__mul__(other) if isinstance(other, Region) else NotImplemented
 
     def _normals(self, points: Tensor) -> Tensor:
         raise ConfigurationError(f"normals: the interior of {self!r} has none; use its boundary() or face()")

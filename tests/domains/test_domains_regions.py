@@ -291,6 +291,8 @@ ERRORS = [
     (lambda: (X * T).face(u=0.0), "unknown coordinate 'u'"),
     (lambda: (X * T).face(x=1.0, t=0.0), "face"),
     (lambda: X.face(), "face"),
+    (lambda: X.boundary() * T, "name its coordinates"),
+    (lambda: T * X.boundary(), "name its coordinates, as"),
     (lambda: (DISK * T).face(x=1.5), "face: x"),
     (lambda: (X * T).boundary("z"), "unknown coordinate 'z'"),
     (lambda: (DISK * T).boundary("x"), "boundary"),
