@@ -69,7 +69,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "burgers_soft": lambda: problems.Burgers(exact_conditions=False),
     "allen_cahn": problems.AllenCahn,
     "allen_cahn_periodic": lambda: problems.AllenCahn(periodic="loss"),
-    "allen_cahn_exact": lambda: problems.AllenCahn(exact_conditions=True),
+    "allen_cahn_exact": lambda: problems.AllenCahn(exact_conditions=True, discount=2.0),
     "convection": problems.Convection,
     "convection_soft": lambda: problems.Convection(periodic="loss", exact_conditions=False),
     "reaction": problems.Reaction,

@@ -23,6 +23,13 @@ def positive(key: str, value: float) -> float:
     return value
 
 
+def non_negative(key: str, value: float) -> float:
+    """Returns the value, or raises a `ConfigurationError` unless it is a finite number, 0 or above."""
+    if number(key, value) < 0:
+        raise ConfigurationError(f"problem.{key}: must not be negative, got {value!r}")
+    return value
+
+
 def integer(key: str, value: int, most: int | None = None) -> int:
     """Returns the value, or raises a `ConfigurationError` unless it is an integer from 1 to `most`.
 

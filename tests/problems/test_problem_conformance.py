@@ -236,6 +236,7 @@ BAD = {
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
+    "discount": lambda: problems.AllenCahn(discount=-1.0),
     "periodic": lambda: problems.AllenCahn(periodic="embeding"),
     "beta": lambda: problems.Convection(beta=0.0),
     "periodic: 'lost'": lambda: problems.Convection(periodic="lost"),
@@ -285,3 +286,13 @@ def test_source_of_the_layer_is_of_size_one(order):
     nothing = ResidualSystem(problem, Trial(problem, Nothing()))
     residual = nothing.residuals({"pde": x[:, None]})["pde"]
     assert residual.square().mean().item() == pytest.approx(1.0, rel=0.1)
+
+
+def test_discount_of_allen_cahn_is_a_factor_of_time_on_the_equation():
+    plain, discounted = problems.AllenCahn(), problems.AllenCahn(discount=3.0)
+    torch.manual_seed(0)
+    network = MLP(2, 1, hidden=[8]).double()
+    batch = rows(plain)
+    before, after = (ResidualSystem(p, Trial(p, network)).residuals(batch) for p in (plain, discounted))
+    assert torch.equal(after["start"], before["start"])
+    torch.testing.assert_close(after["pde"], before["pde"] * torch.exp(-3 * batch["pde"][:, 1:2]))
