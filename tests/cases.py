@@ -70,6 +70,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "allen_cahn": problems.AllenCahn,
     "allen_cahn_periodic": lambda: problems.AllenCahn(periodic="loss"),
     "allen_cahn_exact": lambda: problems.AllenCahn(exact_conditions=True, discount=2.0),
+    "allen_cahn_kept_kink": lambda: problems.AllenCahn(exact_conditions=True, kink="kept"),
     "convection": problems.Convection,
     "convection_soft": lambda: problems.Convection(periodic="loss", exact_conditions=False),
     "reaction": problems.Reaction,

@@ -95,6 +95,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "burgers": lambda: problems.Burgers(exact_conditions=False),
     # The initial value has a kink across the boundary, so only values are periodic, whatever the network.
     "allen_cahn_exact": problems.AllenCahn,
+    "allen_cahn_kept_kink": problems.AllenCahn,
     "convection": lambda: problems.Convection(periodic="loss", exact_conditions=False),
     "reaction": lambda: problems.Reaction(exact_conditions=False),
     "wave_exact": lambda: problems.Wave1D(frequency=3),
@@ -236,6 +237,8 @@ BAD = {
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
+    "kink": lambda: problems.AllenCahn(exact_conditions=True, kink="keep"),
+    "kink: 'diffused' needs": lambda: problems.AllenCahn(exact_conditions=True, diffusion=0.1),
     "discount": lambda: problems.AllenCahn(discount=-1.0),
     "periodic": lambda: problems.AllenCahn(periodic="embeding"),
     "beta": lambda: problems.Convection(beta=0.0),
@@ -286,6 +289,32 @@ def test_source_of_the_layer_is_of_size_one(order):
     nothing = ResidualSystem(problem, Trial(problem, Nothing()))
     residual = nothing.residuals({"pde": x[:, None]})["pde"]
     assert residual.square().mean().item() == pytest.approx(1.0, rel=0.1)
+
+
+def test_the_kink_of_allen_cahn_is_diffused_by_the_heat_kernel():
+    problem = problems.AllenCahn(exact_conditions=True)
+    s, t = torch.linspace(-0.03, 0, 31, dtype=torch.float64), 4e-3
+    points = torch.stack([1 + s, torch.full_like(s, t)], dim=1)
+    y = torch.linspace(-0.02, 0.02, 40_001, dtype=torch.float64)  # more than 20 standard deviations
+    kernel = torch.exp(-(y**2) / (4 * problem.diffusion * t)) / math.sqrt(4 * math.pi * problem.diffusion * t)
+    kink = torch.trapezoid(4 * (s[:, None] + y).clamp(min=0) * kernel, y)
+    expected = math.exp(-10 * t) * (problem.start(points[:, 0]) + 1 + kink) - 1
+    torch.testing.assert_close(Trial(problem, Nothing())(points)[:, 0], expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("time", [1e-6, 1e-3, 1.0])
+def test_a_diffused_kink_has_no_slope_across_the_periodic_boundary_and_leaves_a_small_residual(time):
+    points = torch.tensor([[1.0, time], [0.9999, time]], dtype=torch.float64, requires_grad=True)
+    slopes, residuals = {}, {}
+    for kink in ("diffused", "kept"):
+        problem = problems.AllenCahn(exact_conditions=True, kink=kink)
+        trial = Trial(problem, Nothing())
+        (gradient,) = torch.autograd.grad(trial(points).sum(), points)
+        slopes[kink] = gradient[0, 0].abs().item()
+        residuals[kink] = ResidualSystem(problem, trial).residuals({"pde": points.detach()})["pde"].abs().max().item()
+    assert slopes["kept"] == pytest.approx(2)
+    assert slopes["diffused"] < 1e-8
+    assert residuals["diffused"] < 0.01
 
 
 def test_discount_of_allen_cahn_is_a_factor_of_time_on_the_equation():
