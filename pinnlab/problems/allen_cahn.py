@@ -16,7 +16,6 @@ from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references.allen_cahn import AllenCahn as SpectralSolution
 
-
 DIFFUSIVE = 1e-2
 """The largest diffusion with which the kink, diffused, stays away from the middle of the interval."""
 
