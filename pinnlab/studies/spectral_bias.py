@@ -47,7 +47,7 @@ def mode_rates(trainer: Any, module: Any) -> dict[str, float]:
     largest = torch.linalg.eigvalsh(kernel)[-1]
     waves = torch.sin(torch.pi * points * torch.tensor(FREQUENCIES).to(points)[:, None])
     lines = torch.linalg.qr(torch.stack([torch.ones_like(points), points], 1)).Q
-    shares = {}
+    shares: dict[str, float] = {}
     for name, vectors in (("rate", waves), ("bent", waves - waves @ lines @ lines.T)):
         units = vectors / vectors.norm(dim=1, keepdim=True)
         quotients = torch.einsum("ki,ij,kj->k", units, kernel, units) / largest
