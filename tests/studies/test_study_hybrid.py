@@ -25,7 +25,7 @@ def test_the_report_compares_seed_by_seed(tmp_path, capsys):
         append_row(path, columns, row("adam", seed, adam))
         append_row(path, columns, row("lbfgs", seed, lbfgs))
         append_row(path, columns, row("adam_lbfgs", seed, both))
-    append_row(path, columns, row("adam_lbfgs", 3, math.nan, status="ValueError: x", errors=""))
+    append_row(path, columns, row("adam_lbfgs", 3, math.nan, status="ValueError: x", errors="", switched_at=""))
     assert run_study_command(["hybrid", "--report", "--folder", str(tmp_path)]) == 0
     assert "hybrid.md" in capsys.readouterr().out
     text = (tmp_path / "hybrid.md").read_text()
@@ -35,6 +35,7 @@ def test_the_report_compares_seed_by_seed(tmp_path, capsys):
     # ratios 4, 1/2, 4: geometric mean 2; logs spread by 1.2, half the interval 4.30 * 1.2 / sqrt(3) = 2.98
     assert "| adam_lbfgs / lbfgs | 2 | 0.1 to 39 | 1 of 3 |" in text
     assert "ssbroyden / lbfgs" not in text
+    assert "What follows" not in text  # not all settings are there
     assert (tmp_path / "hybrid.png").stat().st_size > 5_000
 
 
