@@ -95,7 +95,7 @@ COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", *CURVES)
 
 STUDY = Study(
     "spectral_bias", {"regression": ("regression_gd", BASE)}, SETTINGS, COLUMNS, outcome,
-    seeds=range(5), probe=recorded,
+    probe=recorded,
 )  # fmt: skip
 
 
