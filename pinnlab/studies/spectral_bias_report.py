@@ -78,11 +78,11 @@ READING = """\
 
 - **The optimizer changes how long it takes, not which comes first.** Adam has learned all three in the same 5,000
   evaluations (error {adam:.1e}), L-BFGS much better ({lbfgs:.1e}); with both k = 1 is below one half first, then k = 4,
-  then k = 8. But k = 1 is partly lost again on the way, under all of them, and has the largest error in the end: the
-  loss falls, its frequencies do not fall one by one.
+  then k = 8. But k = 1 is partly lost again on the way, with gradient descent as well, and has the largest error of the
+  three after Adam and L-BFGS: the loss falls, its frequencies do not fall one by one.
 
 - **Fourier features do as much as the optimizer.** With them plain gradient descent is at {gd_fast_fourier:.1e} after
-  1,000 steps, where L-BFGS without has hardly begun; L-BFGS with them ends at {lbfgs_fourier:.1e}. They also turn the
+  1,000 steps, where L-BFGS without has two thirds of k = 1 still to learn; L-BFGS with them ends at {lbfgs_fourier:.1e}. They also turn the
   order around: k = 4 comes first, and k = 1 last.
 
 - **A Rayleigh quotient of a sine promises too much.** The plain network's says {sine_1} steps for k = 1, which took
