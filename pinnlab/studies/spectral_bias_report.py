@@ -83,8 +83,7 @@ READING = """\
 
 - **Fourier features do as much as the optimizer.** With them plain gradient descent is at {gd_fast_fourier:.1e} after
   1,000 steps, where L-BFGS without has two thirds of k = 1 still to learn; L-BFGS with them ends at
-  {lbfgs_fourier:.1e}. They also turn the
-  order around: k = 4 comes first, and k = 1 last.
+  {lbfgs_fourier:.1e}. They also turn the order around: k = 4 comes first, and k = 1 last.
 
 - **A Rayleigh quotient of a sine promises too much.** The plain network's says {sine_1} steps for k = 1, which took
   {taken_1}. More than half of that sine's mean square is a straight line, and constants and lines are the first two
