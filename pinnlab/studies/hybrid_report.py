@@ -53,9 +53,9 @@ It is common advice to begin with Adam and to finish with L-BFGS: Adam is said t
 L-BFGS fast near to it. A survey of optimizers for such networks (arXiv 2601.10222) has it that the hybrid converges
 better than either of its parts. Does it? The other quasi-Newton method here, self-scaled Broyden, is asked as well.
 
-The problems are `poisson1d` (two frequencies, 2 x 32 network) and `poisson2d` (2 x 20 network); {runs} runs, {seeds}
-seeds of points and weights, each with {budget} evaluations of the loss and its gradient (the last step may take a few
-more). Runs that failed: {failed}. Everything is float64 on fixed points.
+The problems are `poisson1d` (two frequencies, 2 x 32 network, 256 points) and `poisson2d` (2 x 20 network, 256 points
+and 64 on the boundary); {runs} runs, {seeds} seeds of points and weights, each with {budget} evaluations of the loss
+and its gradient (the last step may take a few more). Runs that failed: {failed}. Everything is float64 on fixed points.
 
 - `adam`: learning rate 5e-3, annealed to zero over the budget by a cosine;
 - `lbfgs`, `ssbroyden`: from the first evaluation on, as shipped (history 100, strong Wolfe; dense matrix);
