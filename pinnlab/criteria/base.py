@@ -132,8 +132,8 @@ class Series(Criterion):
 
     It does at a loss that is not finite, and at new points after ten steps on the same ones: their loss is
     another function's, and its jump would look like a plateau. Points that change more often are noise like that of
-    mini-batches; so are those that have twice in a row not stood for long enough to decide, or the phase would never
-    end.
+    mini-batches; so are those that twice in a row have not stood for twice the steps that a decision takes at least, or
+    the phase might never end.
     """
 
     @property
@@ -150,7 +150,7 @@ class Series(Criterion):
         version, since, stood = (self._state[key] for key in ("version", "since", "stood"))
         standing = progress.step - since
         renewed = version is not None and progress.version != version
-        broken = renewed and standing >= STANDING and max(standing, stood) >= self.needed
+        broken = renewed and standing >= STANDING and max(standing, stood) >= 2 * self.needed
         if broken or not math.isfinite(progress.loss):
             self.start_over()
         if renewed:

@@ -15,7 +15,7 @@ class LossPlateau(Series):
     The relative improvement of the median loss between the two halves of a window (`plateau`) must stay below
     the tolerance for half a window. By then the halves have moved on by their whole length, so one lucky draw
     of a noisy series is not enough. New points, or a loss that is not finite, start all over; points that never
-    stand for a window and a half are noise (see `Series`). The medians are computed twenty times per window.
+    stand for three windows are noise (see `Series`). The medians are computed twenty times per window.
 
     Args:
         window: steps to look at. 100 averages the oscillations of Adam over 50 steps on each side; an L-BFGS
