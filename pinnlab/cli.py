@@ -220,6 +220,7 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
     warnings.filterwarnings("ignore", message=r".*predict returned None.*")
     warnings.filterwarnings("ignore", message=r".*dirpath has changed.*")
+    warnings.filterwarnings("ignore", message=r"Be aware that when using .ckpt_path.*: \['Dashboard'\]")
     warnings.filterwarnings("ignore", message=r".*LightningCLI's args parameter is intended.*")
     warnings.showwarning = _one_line_warning
 

@@ -14,7 +14,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.evaluation import measure_errors
 from pinnlab.lanczos import lanczos
 from pinnlab.linearization import Linearization
-from pinnlab.ntk import Spectrum, kernel_spectra
+from pinnlab.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.observation import Observer, linearization
 from pinnlab.phases import needed_store
 from pinnlab.points import PointStore, probe_rows
@@ -75,7 +75,7 @@ class Diagnosis:
     relative_l2: Mapping[str, float]
     terms: Mapping[str, Term]
     cosines: Sequence[Sequence[float]]
-    kernel: Mapping[str, Spectrum]
+    kernel: Mapping[str, KernelSpectrum]
     hessian: Sequence[float]
     findings: Sequence[Finding]
 
@@ -178,6 +178,6 @@ def _largest_curvatures(around: Linearization) -> list[float]:
     return values
 
 
-def _numbers(spectrum: Spectrum) -> dict[str, Any]:
+def _numbers(spectrum: KernelSpectrum) -> dict[str, Any]:
     names = ("size", "trace", "top", "rank", "condition_number", "effective_rank")
     return {**{name: getattr(spectrum, name) for name in names}, "eigenvalues": spectrum.eigenvalues.tolist()}

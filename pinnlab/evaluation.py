@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from pinnlab import distributed
-from pinnlab.frequencies import ErrorSpectrum, Spectrum, laplace_modes
+from pinnlab.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
 from pinnlab.metrics import MaxError, RelativeL2
 
 
@@ -31,7 +31,7 @@ class SolutionErrors(nn.Module):
         self.relative_l2 = nn.ModuleDict({name: RelativeL2() for name in unknowns})
         self.max_error = nn.ModuleDict({name: MaxError() for name in unknowns})
         self.frequency_error = nn.ModuleDict()
-        self.spectra: dict[str, Spectrum] = {}
+        self.spectra: dict[str, ErrorByFrequency] = {}
         self._measured: Tensor | None = None
 
     def prepare(self, data: Any, coordinates: Sequence[str], device: torch.device) -> None:

@@ -34,7 +34,7 @@ END = 1e-8
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class ErrorByFrequency:
     """The mean squares of an error and of the reference, by wave number.
 
     Attributes:
@@ -58,13 +58,13 @@ class Spectrum:
         names = {first: name for name, first in BANDS.items()}
         return dict(zip((names[int(first)] for first in bands.wave_numbers), bands.by_mode(), strict=True))
 
-    def gathered(self, firsts: Sequence[int]) -> Spectrum:
+    def gathered(self, firsts: Sequence[int]) -> ErrorByFrequency:
         """The same for bands that begin at some wave numbers, rising from 0, and are named by those; no empty ones."""
         starts = self.wave_numbers.new_tensor(firsts)
         band = torch.bucketize(self.wave_numbers, starts, right=True) - 1
         there = band.unique()
         sums = [energy.new_zeros(len(starts)).index_add(0, band, energy) for energy in (self.error, self.reference)]
-        return Spectrum(starts[there], *(energy[there] for energy in sums))
+        return ErrorByFrequency(starts[there], *(energy[there] for energy in sums))
 
 
 def relative_to_band(error: Tensor, reference: Tensor) -> Tensor:
@@ -83,7 +83,9 @@ def relative_to_band(error: Tensor, reference: Tensor) -> Tensor:
     return (error / torch.where(scale > 0, scale, torch.ones_like(scale))).sqrt()
 
 
-def error_spectrum(prediction: Tensor, target: Tensor, points: Tensor, coordinates: Sequence[str]) -> Spectrum | None:
+def error_spectrum(
+    prediction: Tensor, target: Tensor, points: Tensor, coordinates: Sequence[str]
+) -> ErrorByFrequency | None:
     """The spectrum of an error on a regular grid.
 
     Args:
@@ -113,7 +115,7 @@ def error_spectrum(prediction: Tensor, target: Tensor, points: Tensor, coordinat
     if modes is None:
         return None
     error, reference = modes.energies(prediction - target), modes.energies(target)
-    return Spectrum(modes.wave_numbers.to(error.device), error, reference)
+    return ErrorByFrequency(modes.wave_numbers.to(error.device), error, reference)
 
 
 class LaplaceModes:
@@ -289,10 +291,10 @@ class ErrorSpectrum(Metric):
         """The error's mean square `(k,)` for each wave number of the modes."""
         return self.modes.energies(self.error)
 
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> ErrorByFrequency:
         """Error and reference by wave number; a collective, as `compute` is."""
         error = self.compute()
-        return Spectrum(self.modes.wave_numbers.to(error.device), error, self.reference.to(error.device))
+        return ErrorByFrequency(self.modes.wave_numbers.to(error.device), error, self.reference.to(error.device))
 
 
 def _grid(points: Tensor) -> tuple[list[Tensor], Tensor | None]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.frequencies import BANDS, FLOOR, Spectrum
+from pinnlab.frequencies import BANDS, FLOOR, ErrorByFrequency
 from pinnlab.plotting import PALETTE, Array, _figure
 
 ROWS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64)
@@ -24,7 +24,7 @@ FAINTEST = -10.0
 
 
 def frequency_figure(
-    steps: Sequence[int], errors: Tensor, last: Spectrum, unknown: str, switches: Sequence[int] = ()
+    steps: Sequence[int], errors: Tensor, last: ErrorByFrequency, unknown: str, switches: Sequence[int] = ()
 ) -> Figure:
     """Shows the relative error of wave numbers over the steps, beside the spectra of reference and error.
 
@@ -33,7 +33,7 @@ def frequency_figure(
 
     Args:
         steps: the k steps at which the error was measured, rising; at least one.
-        errors: `(k, m)` the mean squares of the error, `Spectrum.error`, at each of them.
+        errors: `(k, m)` the mean squares of the error, `ErrorByFrequency.error`, at each of them.
         last: the spectrum at the last one, of m wave numbers.
         unknown: the name of the quantity.
         switches: the steps at which another phase began.
@@ -83,7 +83,7 @@ def frequency_figure(
     return figure
 
 
-def _draw_spectra(axes: Axes, rows: Spectrum) -> None:
+def _draw_spectra(axes: Axes, rows: ErrorByFrequency) -> None:
     """The norms of reference and error in each row, relative to the whole reference."""
     whole = float(rows.reference.sum()) or 1.0
     for energy, label, color, size in (

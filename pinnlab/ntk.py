@@ -26,7 +26,7 @@ DENSE = 2000
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class KernelSpectrum:
     """Eigenvalues of a symmetric positive semidefinite matrix, and what they say in one number.
 
     Attributes:
@@ -100,7 +100,7 @@ class Spectrum:
         return 0.0 if self.complete else max(self.trace - float(self.eigenvalues.sum()), 0.0)
 
 
-def spectrum_of(kernel: Tensor) -> Spectrum:
+def spectrum_of(kernel: Tensor) -> KernelSpectrum:
     """All eigenvalues of a dense symmetric positive semidefinite matrix `(N, N)`.
 
     They are accurate to N epsilon times the largest one. All are NaN when the matrix is not finite.
@@ -108,14 +108,14 @@ def spectrum_of(kernel: Tensor) -> Spectrum:
     epsilon = torch.finfo(kernel.dtype).eps
     trace = float(kernel.diagonal().sum())
     if not bool(kernel.isfinite().all()):
-        return Spectrum(torch.full((len(kernel),), torch.nan, dtype=torch.float64), trace, len(kernel), epsilon)
+        return KernelSpectrum(torch.full((len(kernel),), torch.nan, dtype=torch.float64), trace, len(kernel), epsilon)
     values = torch.linalg.eigvalsh(kernel).flip(0).to("cpu", torch.float64)
-    return Spectrum(values, trace, len(kernel), epsilon)
+    return KernelSpectrum(values, trace, len(kernel), epsilon)
 
 
 def kernel_spectra(
     linearization: Linearization, *, top: int = 50, dense: int = DENSE, seed: int = 0
-) -> dict[str, Spectrum]:
+) -> dict[str, KernelSpectrum]:
     """The spectrum of the kernel and of its diagonal blocks; a collective, with the same result on every rank.
 
     Args:
@@ -129,7 +129,7 @@ def kernel_spectra(
         as they are scaled in the loss, see above.
     """
 
-    def spectrum(part: Linearization) -> Spectrum:
+    def spectrum(part: Linearization) -> KernelSpectrum:
         return kernel_spectrum(part, top=top, dense=dense, seed=seed)
 
     blocks, (size, columns) = linearization.row_numbers(), linearization.shape
@@ -143,7 +143,9 @@ def kernel_spectra(
     return {**{name: spectrum(linearization.of_condition(name)) for name in blocks}, WHOLE: spectrum(linearization)}
 
 
-def kernel_spectrum(linearization: Linearization, *, top: int = 50, dense: int = DENSE, seed: int = 0) -> Spectrum:
+def kernel_spectrum(
+    linearization: Linearization, *, top: int = 50, dense: int = DENSE, seed: int = 0
+) -> KernelSpectrum:
     """The spectrum of the whole kernel JJ', N x N; a collective, with the same result on every rank.
 
     JJ' and J'J have the same eigenvalues but for zeros. So the smaller one is made where N or n, the number of
@@ -164,7 +166,7 @@ def kernel_spectrum(linearization: Linearization, *, top: int = 50, dense: int =
         return replace(spectrum_of(linearization.gram()[0]), size=size)
     found, epsilon = _leading(linearization, min(top, size), seed), torch.finfo(linearization.point.dtype).eps
     complete = len(found.values) == min(size, columns)
-    return Spectrum(found.values.to("cpu", torch.float64), linearization.trace(), size, epsilon, complete)
+    return KernelSpectrum(found.values.to("cpu", torch.float64), linearization.trace(), size, epsilon, complete)
 
 
 def _leading(linearization: Linearization, count: int, seed: int) -> Ritz:
@@ -236,7 +238,7 @@ def kernel_modes(linearization: Linearization, count: int, *, dense: int = DENSE
 
 
 def _significant(values: Tensor, vectors: Tensor, size: int) -> Modes:
-    """Those that are not round-off; see `Spectrum.rank`."""
+    """Those that are not round-off; see `KernelSpectrum.rank`."""
     kept = values > size * torch.finfo(values.dtype).eps * values[0]
     return Modes(values[kept], vectors[:, kept])
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.collections import QuadMesh
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.frequencies import Spectrum, error_spectrum
+from pinnlab.frequencies import ErrorByFrequency, error_spectrum
 from pinnlab.frequency_figures import ROWS, frequency_figure
 from pinnlab.plotting import save
 
@@ -16,7 +16,7 @@ from pinnlab.plotting import save
 def spectrum(error=None, waves=64, start=1):
     numbers = torch.arange(start, waves + 1, dtype=torch.float64)
     reference = 1 / numbers.clamp(min=1) ** 2
-    return Spectrum(numbers, 1e-4 * reference if error is None else error, reference)
+    return ErrorByFrequency(numbers, 1e-4 * reference if error is None else error, reference)
 
 
 def mesh(figure):
@@ -56,10 +56,12 @@ def test_an_unlearned_frequency_is_bright_and_the_rest_is_dark():
 def test_awkward_spectra_are_drawn(case, tmp_path):
     last = spectrum(waves=1 if case == "one wave number" else 20)
     if case == "even ones":
-        last = Spectrum(last.wave_numbers * 2 - 2, last.error, last.reference)
+        last = ErrorByFrequency(last.wave_numbers * 2 - 2, last.error, last.reference)
     error = {"zero": torch.zeros_like(last.error), "nan": last.error * math.nan}.get(case, last.error)
     reference = torch.zeros_like(error) if case == "no reference" else last.reference
-    figure = frequency_figure([5, 6], torch.stack([error, error]), Spectrum(last.wave_numbers, error, reference), "u")
+    figure = frequency_figure(
+        [5, 6], torch.stack([error, error]), ErrorByFrequency(last.wave_numbers, error, reference), "u"
+    )
     assert save(figure, tmp_path / "frequencies.png", dpi=40).stat().st_size > 1000
 
 

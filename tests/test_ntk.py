@@ -8,12 +8,12 @@ from linearized import CASES, Case, draw
 
 from pinnlab import linearized_functions
 from pinnlab.errors import ConfigurationError
-from pinnlab.ntk import Spectrum, kernel_modes, kernel_spectra, kernel_spectrum, mode_decay, spectrum_of
+from pinnlab.ntk import KernelSpectrum, kernel_modes, kernel_spectra, kernel_spectrum, mode_decay, spectrum_of
 
 
 def known(*values, size=None, **options):
     given = torch.tensor(values, dtype=torch.float64)
-    return Spectrum(given, options.pop("trace", float(given.sum())), size or len(values), **options)
+    return KernelSpectrum(given, options.pop("trace", float(given.sum())), size or len(values), **options)
 
 
 def test_spectrum_of_a_matrix_with_known_eigenvalues():

@@ -80,7 +80,7 @@ class DiagnosisWriter(L.Callback):
         temporary = path.with_suffix(".partial")
         temporary.write_text(json.dumps(finite(result.summary()), indent=2) + "\n")
         os.replace(temporary, path)
-        print(f"wrote {path}")
+        print(f"wrote {path} and {path.stem}.png")
 
 
 def _panels(result: Diagnosis) -> Panels:

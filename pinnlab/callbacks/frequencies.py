@@ -29,7 +29,7 @@ class FrequencyHistory(L.Callback):
 
     Attributes:
         steps: at which the error was measured.
-        errors: for each unknown and step the mean squares `(m,)` of the error, `Spectrum.error`.
+        errors: for each unknown and step the mean squares `(m,)` of the error, `ErrorByFrequency.error`.
 
     Raises:
         ConfigurationError: `every` is below 1.

@@ -18,13 +18,13 @@ from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError
 from pinnlab.linearization import LinearizedFunctions
 from pinnlab.loggers import board_of, log_scalars
-from pinnlab.ntk import Spectrum, kernel_spectra
+from pinnlab.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.observation import linearization
 from pinnlab.points import probe_rows
 from pinnlab.spectrum_figures import spectrum_figure
 
 QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")
-"""What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.Spectrum`."""
+"""What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.KernelSpectrum`."""
 
 _COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "seconds")
 _DRAWN = frozenset(4**k for k in range(1, 20))
@@ -77,7 +77,7 @@ class NTKSpectrum(L.Callback):
         self._start_over()
 
     def _start_over(self) -> None:
-        self.latest: dict[str, Spectrum] = {}
+        self.latest: dict[str, KernelSpectrum] = {}
         self._history: list[tuple[int, dict[str, Tensor]]] = []
         self._count = 0
         self._rows: dict[str, Tensor] = {}
@@ -169,14 +169,14 @@ class NTKSpectrum(L.Callback):
             board.experiment.add_figure("spectrum/eigenvalues", figure, global_step=trainer.global_step, close=False)
 
 
-def _add_histograms(writer: Any, spectra: Mapping[str, Spectrum], step: int) -> None:
+def _add_histograms(writer: Any, spectra: Mapping[str, KernelSpectrum], step: int) -> None:
     for block, spectrum in spectra.items():
         values = spectrum.eigenvalues[: spectrum.rank]
         if len(values):
             writer.add_histogram(f"spectrum/{block}/log10_eigenvalues", values.log10(), step)
 
 
-def _line(block: str, spectrum: Spectrum) -> dict[str, Any]:
+def _line(block: str, spectrum: KernelSpectrum) -> dict[str, Any]:
     return {"block": block, **{name: getattr(spectrum, name) for name in ("size", *QUANTITIES)}}
 
 

@@ -132,21 +132,32 @@ class Series(Criterion):
 
     It does at a loss that is not finite, and at new points after ten steps on the same ones: their loss is
     another function's, and its jump would look like a plateau. Points that change more often are noise like that of
-    mini-batches.
+    mini-batches; so are those that twice in a row have not stood for twice the steps that a decision takes at least, or
+    the phase might never end.
     """
 
+    @property
+    @abstractmethod
+    def needed(self) -> int:
+        """Steps that it takes to decide, at least."""
+
     def initial(self) -> dict[str, Any]:
-        """The objective's version, and the step since which it stands; subclasses add to it."""
-        return {"version": None, "since": 0}
+        """The objective's version, the step since which it stands, and how long the one before stood."""
+        return {"version": None, "since": 0, "stood": math.inf}
 
     def update(self, progress: Progress) -> bool:
         """Starts all over if need be; what a finite loss means is for `look` to say."""
-        version, since = self._state["version"], self._state["since"]
+        version, since, stood = (self._state[key] for key in ("version", "since", "stood"))
+        standing = progress.step - since
+        renewed = version is not None and progress.version != version
+        broken = renewed and standing >= STANDING and max(standing, stood) >= 2 * self.needed
+        if broken or not math.isfinite(progress.loss):
+            self.start_over()
+        if renewed:
+            stood = standing
         if progress.version != version:
             since = progress.step
-        if not math.isfinite(progress.loss) or since - self._state["since"] >= STANDING:
-            self.start_over()
-        self._state.update(version=progress.version, since=since)
+        self._state.update(version=progress.version, since=since, stood=stood)
         return math.isfinite(progress.loss) and self.look(progress)
 
     def start_over(self) -> None:

@@ -47,6 +47,11 @@ class GradientNormStabilisation(Series):
         self.window, self.tolerance, self.scatter = window, tolerance, scatter
         super().__init__()
 
+    @property
+    def needed(self) -> int:
+        """The window, and half of it for which drift and spread are small."""
+        return self.window + self.window // 2
+
     def initial(self) -> dict[str, Any]:
         """An empty window; `value` is the drift, `held` counts the steps for which both have been small."""
         return {**super().initial(), "norms": [], "value": None, "spread": None, "held": 0}
@@ -115,6 +120,11 @@ class AveragedMeasurements(Series):
     @abstractmethod
     def mean(self, measured: Sequence[float]) -> float:
         """The mean of the last measurements."""
+
+    @property
+    def needed(self) -> int:
+        """The measurements of a mean."""
+        return self.every * self.average
 
     def initial(self) -> dict[str, Any]:
         """No measurements; `value` is the mean of the last ones once there are enough."""

@@ -14,8 +14,8 @@ class LossPlateau(Series):
 
     The relative improvement of the median loss between the two halves of a window (`plateau`) must stay below
     the tolerance for half a window. By then the halves have moved on by their whole length, so one lucky draw
-    of a noisy series is not enough. New points, or a loss that is not finite, start all over. The medians are
-    computed twenty times per window.
+    of a noisy series is not enough. New points, or a loss that is not finite, start all over; points that never
+    stand for three windows are noise (see `Series`). The medians are computed twenty times per window.
 
     Args:
         window: steps to look at. 100 averages the oscillations of Adam over 50 steps on each side; an L-BFGS
@@ -36,6 +36,11 @@ class LossPlateau(Series):
         check_positive("tolerance", tolerance)
         self.window, self.tolerance, self.minimum_steps = window, tolerance, minimum_steps
         super().__init__()
+
+    @property
+    def needed(self) -> int:
+        """The window, and half of it for which the improvement is too small."""
+        return self.window + self.window // 2
 
     def initial(self) -> dict[str, Any]:
         """An empty window; `held` counts the steps for which the improvement, `value`, has been too small."""
@@ -87,6 +92,11 @@ class PercentileFlatness(Series):
         self.window, self.flatness, self.slope = window, flatness, slope
         super().__init__()
 
+    @property
+    def needed(self) -> int:
+        """The window."""
+        return self.window
+
     def initial(self) -> dict[str, Any]:
         """An empty window; `value` is the flatness, `change` that of the logarithm over the window."""
         return {**super().initial(), "losses": [], "value": None, "change": None}
@@ -133,6 +143,11 @@ class RelativeImprovement(Series):
         check_positive("tolerance", tolerance)
         self.patience, self.tolerance = patience, tolerance
         super().__init__()
+
+    @property
+    def needed(self) -> int:
+        """The patience."""
+        return self.patience
 
     def initial(self) -> dict[str, Any]:
         """No reference yet; `value` is the improvement of the best loss on it, `waited` the steps since it moved."""

@@ -61,6 +61,11 @@ class TrialStep(Series):
         """Itself."""
         return self
 
+    @property
+    def needed(self) -> int:
+        """The window."""
+        return self.window
+
     def initial(self) -> dict[str, Any]:
         """An empty window and no trials.
 

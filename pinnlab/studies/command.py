@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.studies import derivative_order, lazy, orders, points, switching
+from pinnlab.studies import derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width
 from pinnlab.studies.runner import read_rows, run_study
 
-STUDIES = {study.STUDY.name: study for study in (derivative_order, lazy, orders, points, switching)}
+MODULES = (derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width)
+STUDIES = {module.STUDY.name: module for module in MODULES}
 
 
 def run_study_command(arguments: Sequence[str]) -> int:

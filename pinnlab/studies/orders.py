@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pinnlab.ntk import WHOLE, Spectrum, kernel_spectra
+from pinnlab.ntk import WHOLE, KernelSpectrum, kernel_spectra
 from pinnlab.studies import orders_report
 from pinnlab.studies.orders_report import ENHANCED, MODES, ORDERS
 from pinnlab.studies.runner import Config, Row, Study, outcome
@@ -106,7 +106,7 @@ def modes(module: Any, store: Any) -> Row:
     return quotients
 
 
-def _numbers(spectrum: Spectrum) -> Row:
+def _numbers(spectrum: KernelSpectrum) -> Row:
     values = spectrum.eigenvalues
     numbers: Row = {key: getattr(spectrum, key) for key in ("condition_number", "effective_rank", "rank", "top")}
     return {**numbers, "tenth": float(values[9] / values[0])}

@@ -132,3 +132,44 @@ def test_new_points_start_the_series_again(name):
 def test_points_that_change_at_every_step_are_noise(name):
     values = series(1500, 0.1)
     assert decided(CRITERIA[name](), renewed(values, int)) == decided(CRITERIA[name](), progress(values)) is not None
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_points_that_never_stand_long_enough_do_not_keep_a_phase_from_ending(name):
+    values, needed = series(1500, 0.1), CRITERIA[name]().needed
+    plain = decided(CRITERIA[name](), progress(values))
+    for every in (max(needed // 3, 10), needed, 2 * needed - 1):
+        found = decided(CRITERIA[name](), renewed(values, lambda step, every=every: step // every))
+        assert found is not None
+        assert abs(found - plain) <= 2 * needed
+
+
+class Looked(Series):
+    """Counts the steps since the series began; takes 15 to decide."""
+
+    needed = 15
+
+    def initial(self):
+        return {**super().initial(), "value": 0}
+
+    def look(self, progress):
+        self._state["value"] += 1
+        return False
+
+    @property
+    def reason(self):
+        return ""
+
+
+def test_when_new_points_break_a_series_off():
+    criterion = Looked()
+    lengths = []
+    stands = [40, 20, 20, 20, 40, 5, 5, 40]
+    versions = [version for version, stand in enumerate(stands) for _ in range(stand)]
+    for step, version in enumerate(versions, 1):
+        if step > 1 and version != versions[step - 2]:
+            lengths.append(criterion.value)
+        criterion.update(Progress(step=step, evaluations=step, loss=1.0, version=version))
+    # Broken off after 40, after 20 once but not twice in a row, after 40 again, and never after 5.
+    assert lengths == [40, 20, 20, 20 + 20, 20 + 20 + 40, 5, 5 + 5]
+    assert criterion.value == 5 + 5 + 40
