@@ -100,7 +100,11 @@ def test_the_report_shows_exponents_and_gains(tmp_path, capsys):
     text = (tmp_path / "orders.md").read_text()
     for p in ORDERS:
         assert any(line.endswith(f"| {2 * p} | {p:.1f} |") for line in text.splitlines())
-    assert "| 4 | 2.0e-01 | 1.0e-01 | 3.0e-01 | 2.0e-03 | 1.0e-03 | 5.0e-03 | 100.0 |" in text
+    assert "| 4 | 2.0e-01 | 1.0e-01 | 3.0e-01 | 2.0e-03 | 1.0e-03 | 5.0e-03 | 1e+02 |" in text
+    words = " ".join(text.split())
+    assert "its error is 2.0e-01, that of order 2 2.0e-01" in words
+    assert "adaptive points gain a factor of 100: one seed of the three has a loss of 1e+00" in words
+    assert "with order 4 the equation has 1e-03 of the largest eigenvalue" in words
     assert "| 0 | 1.0e+00 | 2e+09 | 1 | 1.00 | > 1e+13 | 1e+00 | 1 | 1.00 | 1e+00 | 1e+00 |" in text
     assert "| 2, enhanced | 1.0e+00 | 2e+09 | 1 | 1.00 | 1e+04 | 1e+00 | 1 | 1.00 | 1e+00 | 1e-03 |" in text
     assert (tmp_path / "orders.png").stat().st_size > 5_000
