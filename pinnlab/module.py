@@ -152,6 +152,7 @@ class PINN(L.LightningModule):
         on_cpu = self.device.type == "cpu"
         self._weighted_loss = BlockedLoss(evaluate, self.system.floats_per_point()) if on_cpu else evaluate
         self._linearized = LinearizedFunctions(self.system, compiled=self.compiles)
+        self.system.compile_scores(self.compiles)
 
     # ---------------------------------------------------------------------------- training
 

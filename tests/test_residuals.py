@@ -1,10 +1,9 @@
 """Residuals as pure functions, in blocks and in pieces."""
 
-import functools
-
 import pytest
 import torch
 from cases import PROBLEMS
+from compiling import needs_compiler
 from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -68,12 +67,18 @@ def test_given_parameters_replace_the_own_ones(name):
         assert torch.allclose(given[condition], expected)
 
 
-def test_score_is_the_size_of_the_residual_in_any_chunks():
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_score_is_the_size_of_the_residual_in_any_blocks(compiled):
     s = system("convection_soft")
-    batch = rows(s, 50)
-    expected = s.residuals(batch)["periodic"].norm(dim=-1)
-    for chunk in (7, 50, 1000):
-        assert torch.allclose(functools.partial(s.score, "periodic", chunk=chunk)(batch["periodic"]), expected)
+    for width in (None, 4):
+        s.set_width(width)
+        s.compile_scores(compiled)
+        whole = rows(s, 40_000)["periodic"]
+        expected = s.residuals({"periodic": whole})["periodic"].norm(dim=-1)
+        for count in (0, 1, 50, len(whole)):  # the last in several blocks
+            found = s.score("periodic", whole[:count])
+            assert found.shape == (count,)
+            assert torch.allclose(found, expected[:count], rtol=1e-10, atol=1e-13)
 
 
 def test_engines_agree():
