@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
+from pinnlab.studies.figures import draw_settings
 from pinnlab.studies.runner import DONE, Row
 from pinnlab.studies.tables import errors_by_case, markdown_table, wrapped
 
@@ -54,7 +55,8 @@ def write_report(rows: Sequence[Row], folder: Path, budget: int, count: int, eve
         parts += [f"### {PROBLEMS.get(problem, problem)}\n", _kernels(rows, problem, settings)]
     report, figure = folder / "points.md", folder / "points.png"
     report.write_text("\n".join([*parts, "## What follows\n", wrapped(READING.format(budget=budget, **_facts(rows)))]))
-    _draw(rows, problems, settings, figure)
+    columns = {"relative_l2": "relative L2 error", "effective_rank": "effective rank of the kernel"}
+    draw_settings(rows, problems, settings, columns, figure)
     return [report, figure]
 
 
@@ -190,25 +192,3 @@ def _kernels(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
     ]
     heading = ["condition number", "above round-off", "effective rank", "largest"]
     return markdown_table(["points", *heading, *(f"{name} (uniform)" for name in heading)], lines)
-
-
-def _draw(rows: Sequence[Row], problems: Sequence[str], settings: Sequence[str], path: Path) -> None:
-    """Errors and effective ranks by setting, for each problem: a dot for each seed, a bar for the median."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 0.3 * len(settings) * len(problems) + 1.2), layout="constrained")
-    grid = figure.subplots(len(problems), 2, squeeze=False)
-    for line, problem in enumerate(problems):
-        ordered = sorted(settings, key=lambda s: _median(rows, "relative_l2", problem, s), reverse=True)
-        columns = (("relative_l2", "relative L2 error"), ("effective_rank", "effective rank of the kernel"))
-        for axes, (column, label) in zip(grid[line], columns, strict=True):
-            values = errors_by_case(rows, column)
-            for place, setting in enumerate(ordered):
-                own = values[problem, setting]
-                axes.scatter(own, [place] * len(own), s=18, color="tab:blue", alpha=0.6)
-                axes.plot([statistics.median(own)] * 2, [place - 0.35, place + 0.35], color="black", lw=2)
-            axes.set_yticks(range(len(ordered)), ordered)
-            axes.set_title(problem, fontsize=10)
-            axes.set_xlabel(label)
-        grid[line][0].set_xscale("log")
-    figure.savefig(path, dpi=110)

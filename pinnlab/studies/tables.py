@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,6 +22,11 @@ def errors_by_case(rows: Iterable[Row], column: str = "relative_l2") -> Errors:
         value = float(row[column]) if row["status"] == DONE and row[column] not in ("", None) else math.nan
         errors.setdefault((row["problem"], row["setting"]), []).append(value if math.isfinite(value) else math.inf)
     return errors
+
+
+def medians(rows: Iterable[Row], column: str = "relative_l2") -> dict[tuple[str, str], float]:
+    """The median of a column over the seeds, by problem and setting."""
+    return {case: statistics.median(values) for case, values in errors_by_case(rows, column).items()}
 
 
 def geometric_mean(values: Sequence[float]) -> float:
