@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -14,14 +14,16 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.studies.runner import Row
 
 Measurement = Callable[[L.Trainer, Any], Mapping[str, float]]
+Unit = Literal["evaluations", "points_seen"]
 
 
 class Recorder(L.Callback):
-    """Measures a run at given numbers of evaluations.
+    """Measures a run at given numbers of evaluations, or of points seen.
 
     Args:
         at: when: at the end of the step in which a number is reached; 0 is before the first step.
         what: takes trainer and module to numbers by name; in a recipe the path of a function.
+        unit: what `at` counts.
 
     Attributes:
         curves: by name what was measured, in the order of `at`; a run that ended early has fewer.
@@ -30,10 +32,10 @@ class Recorder(L.Callback):
         ConfigurationError: the numbers do not increase.
     """
 
-    def __init__(self, at: Sequence[int], what: Callable[..., Any]) -> None:
+    def __init__(self, at: Sequence[int], what: Callable[..., Any], unit: Unit = "evaluations") -> None:
         if list(at) != sorted(set(at)) or not at:
             raise ConfigurationError(f"Recorder.at: give increasing numbers of evaluations, not {list(at)}")
-        self.at, self.what = tuple(at), what
+        self.at, self.what, self.unit = tuple(at), what, unit
         self.curves: dict[str, list[float]] = {}
         self._next = 0
 
@@ -46,10 +48,11 @@ class Recorder(L.Callback):
         self._measure(trainer, pl_module)
 
     def _measure(self, trainer: L.Trainer, module: Any) -> None:
-        if self._next == len(self.at) or module.evaluations < self.at[self._next]:
+        count: int = getattr(module, self.unit)
+        if self._next == len(self.at) or count < self.at[self._next]:
             return
         values = self.what(trainer, module)
-        while self._next < len(self.at) and module.evaluations >= self.at[self._next]:
+        while self._next < len(self.at) and count >= self.at[self._next]:
             for name, value in values.items():
                 self.curves.setdefault(name, []).append(value)
             self._next += 1
@@ -95,9 +98,9 @@ def error(trainer: Any, module: Any) -> dict[str, float]:
     return {"relative_l2": max(module.measure_errors(trainer.datamodule).values())}
 
 
-def recording(at: Sequence[int], what: Callable[..., Any]) -> dict[str, Any]:
+def recording(at: Sequence[int], what: Callable[..., Any], unit: Unit = "evaluations") -> dict[str, Any]:
     """A `Recorder` as a recipe names it."""
-    init_args = {"at": list(at), "what": f"{what.__module__}.{what.__qualname__}"}
+    init_args = {"at": list(at), "what": f"{what.__module__}.{what.__qualname__}", "unit": unit}
     return {"class_path": f"{__name__}.Recorder", "init_args": init_args}
 
 
@@ -123,6 +126,6 @@ def numbers(cell: str) -> list[float]:
 
 
 def settled(at: Sequence[int], curve: Sequence[float], level: float = 0.5) -> float:
-    """The number of evaluations from which on a curve stays below a level; infinite if it ends above it."""
+    """The number, of those in `at`, from which on a curve stays below a level; infinite if it ends above it."""
     last = max((i for i, value in enumerate(curve) if not value < level), default=-1)
     return at[last + 1] if last + 1 < len(curve) else math.inf

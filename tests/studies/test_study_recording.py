@@ -38,6 +38,10 @@ def count(trainer, module):
     return {"evaluations": float(module.evaluations)}
 
 
+def seen(trainer, module):
+    return {"seen": float(module.points_seen)}
+
+
 def test_measurements_at_the_first_step_that_reaches_a_number():
     lbfgs = [{"optimizer": {"class_path": "LBFGS", "init_args": {"iterations": 3}}, "steps": 4}]
     callbacks = [recording([0, 1, 2, 9], count), recording([1], error)]
@@ -49,6 +53,16 @@ def test_measurements_at_the_first_step_that_reaches_a_number():
     assert counts[3] >= 9 > counts[2]
     assert len(numbers(found["relative_l2"])) == 1
     assert summary["evaluations"] >= 9
+
+
+def test_measurements_by_points_seen():
+    def batches(*sizes):
+        data = {"batch_size": sizes[0]} if sizes else {}
+        callbacks = [recording([1, 40, 80], seen, "points_seen")]
+        return recorded(train(merged(TINY, {"data": data, "trainer": {"callbacks": callbacks}}))[1])["seen"]
+
+    assert numbers(batches()) == [18, 54, 90]  # 16 points and 2 ends in each of 5 steps
+    assert numbers(batches(8)) == [10, 40]  # 8 and 2
 
 
 def test_a_run_that_ends_early_has_fewer_measurements():
