@@ -9,10 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.studies import derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width
+from pinnlab.studies import (
+    batches,
+    derivative_order,
+    hybrid,
+    lazy,
+    orders,
+    points,
+    spectral_bias,
+    switching,
+    width,
+)
 from pinnlab.studies.runner import read_rows, run_study
 
-MODULES = (derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width)
+MODULES = (batches, derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width)
 STUDIES = {module.STUDY.name: module for module in MODULES}
 
 
