@@ -76,6 +76,16 @@ def test_a_loss_that_knows_its_gradient_trains_as_any_other(case, monkeypatch):
     assert torch.allclose(*trained, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_scores_of_points_are_compiled_where_the_loss_is(compiled, monkeypatch):
+    asked = []
+    monkeypatch.setattr(CompiledValue, "_graph", lambda self, parameters, inputs: asked.append(set(inputs)))
+    module = small_module(phases=[Phase(ADAM, steps=2)], compile=compiled)
+    fit(module, callbacks=[ResidualResampling(every=1, pool=40)])
+    assert len(module.problem.conditions) > 1
+    assert ({"pde"} in asked) == compiled
+
+
 def test_scheduler_is_stepped_in_its_phase_only():
     phases = [
         Phase(ADAM, steps=4, scheduler=functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)),
