@@ -18,11 +18,12 @@ from pinnlab.studies import (
     points,
     spectral_bias,
     switching,
+    weights,
     width,
 )
 from pinnlab.studies.runner import read_rows, run_study
 
-MODULES = (batches, derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, width)
+MODULES = (batches, derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, weights, width)
 STUDIES = {module.STUDY.name: module for module in MODULES}
 
 
