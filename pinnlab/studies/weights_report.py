@@ -99,8 +99,8 @@ its matrix corrects. Weights matter most to methods of first order, and where th
 
 - Rules that follow how fast terms fall (`relobralo`, `soft_adapt`) do nothing about their sizes: they stay within ten
 percent of the weights of the beginning. `lra` compares the largest entry of one gradient with the mean of another, and
-raised a boundary weight of 1e5 further, to 3e5 and 1e6. `gradient_norm` balances gradients, and raised the weight of the wave
-equation itself, which is already too heavy.
+raised a boundary weight of 1e5 further, to 3e5 and 1e6. `gradient_norm` balances gradients, and raised the weight of
+the wave equation itself, which is already too heavy.
 
 - Weights of points cannot settle a fight between conditions: `self_adaptive` and `causal` are within a factor of
 {points:.1f} of `fixed` on the wave equation. `residual_attention` raises the weight of the equation as a whole. That is
