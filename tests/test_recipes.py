@@ -15,7 +15,7 @@ def recipe(name):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", recipe_names())
-def test_recipe_trains_two_steps_and_is_diagnosed(name, tmp_path, monkeypatch, capsys):
+def test_recipe_trains_two_steps_and_is_diagnosed_before_and_after(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", "--data.evaluation_points=300"])
@@ -28,12 +28,14 @@ def test_recipe_trains_two_steps_and_is_diagnosed(name, tmp_path, monkeypatch, c
     assert summary["dtype"] == first_phase.get("dtype", "float64")
     assert summary["warnings"] == []
     checkpoint = next((tmp_path / "runs" / name).rglob("last.ckpt"))
-    options = [f"--ckpt_path={checkpoint}", "--data.evaluation_points=300", "--trainer.logger=false"]
-    assert run(["diagnose", "-c", name, f"--folder={tmp_path}", *options]) == 0, capsys.readouterr().err
-    found = json.loads((tmp_path / "diagnosis.json").read_text())
-    assert (found["step"], found["findings"]) == (2, [])
-    assert found["terms"].keys() == summary["points"].keys()
-    assert 0 < found["kernel"]["total"]["effective_rank"] <= found["kernel"]["total"]["size"]
+    for options, steps in (([], 0), ([f"--ckpt_path={checkpoint}"], 2)):
+        folder = tmp_path / f"after {steps} steps"
+        options = [*options, f"--folder={folder}", "--data.evaluation_points=300", "--trainer.logger=false"]
+        assert run(["diagnose", "-c", name, *options]) == 0, capsys.readouterr().err
+        found = json.loads((folder / "diagnosis.json").read_text())
+        assert (found["step"], found["findings"]) == (steps, [])
+        assert found["terms"].keys() == summary["points"].keys()
+        assert 0 < found["kernel"]["total"]["effective_rank"] <= found["kernel"]["total"]["size"]
 
 
 def test_recipes_end_in_float64_but_those_of_adam_alone():

@@ -52,11 +52,11 @@ class AllenCahn(Problem):
         self.diffusion = checks.positive("diffusion", diffusion)
         self.discount = checks.non_negative("discount", discount)
         checks.choice("periodic", periodic, ("embedding", "loss"))
+        checks.choice("kink", kink, ("diffused", "kept"))
         self._solution = SpectralSolution(diffusion)
         x, t = Interval("x", -1, 1), Interval("t", 0, 1)
         conditions: dict[str, Condition] = {"pde": Residual(x * t, self.balance)}
         if exact_conditions:
-            checks.choice("kink", kink, ("diffused", "kept"))
             if kink == "diffused" and diffusion > DIFFUSIVE:
                 raise ConfigurationError(f"problem.kink: 'diffused' needs a diffusion <= {DIFFUSIVE}; use 'kept'")
             self.ansatz = self.from_diffused_start if kink == "diffused" else self.from_start

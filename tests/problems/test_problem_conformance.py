@@ -237,7 +237,7 @@ BAD = {
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
-    "kink": lambda: problems.AllenCahn(exact_conditions=True, kink="keep"),
+    "kink": lambda: problems.AllenCahn(kink="keep"),
     "kink: 'diffused' needs": lambda: problems.AllenCahn(exact_conditions=True, diffusion=0.1),
     "discount": lambda: problems.AllenCahn(discount=-1.0),
     "periodic": lambda: problems.AllenCahn(periodic="embeding"),
