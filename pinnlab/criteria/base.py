@@ -148,13 +148,13 @@ class Series(Criterion):
     def update(self, progress: Progress) -> bool:
         """Starts all over if need be; what a finite loss means is for `look` to say."""
         version, since, stood = (self._state[key] for key in ("version", "since", "stood"))
-        standing = progress.step - since
-        renewed = version is not None and progress.version != version
-        broken = renewed and standing >= STANDING and max(standing, stood) >= 2 * self.needed
-        if broken or not math.isfinite(progress.loss):
-            self.start_over()
-        if renewed:
+        broken = not math.isfinite(progress.loss)
+        if version not in (None, progress.version):  # other points
+            standing = progress.step - since
+            broken |= standing >= STANDING and max(standing, stood) >= 2 * self.needed
             stood = standing
+        if broken:
+            self.start_over()
         if progress.version != version:
             since = progress.step
         self._state.update(version=progress.version, since=since, stood=stood)
