@@ -20,17 +20,12 @@ MARKS = tuple(BUDGET * k // 20 for k in range(1, 21))
 """Points seen at which the error is measured."""
 
 
-def curve(trainer: Any, module: Any) -> dict[str, float]:
-    """The relative L2 error in the course of a run, for a `Recorder`."""
-    return {"curve": error(trainer, module)["relative_l2"]}
-
-
 def _problem(phases: Sequence[Config], **points: int) -> Config:
     budget: Config = {"class_path": "EvaluationBudget", "init_args": {"points_seen": BUDGET}}
     return {
         "data": {"points": points},
         "model": {"phases": phases},
-        "trainer": {"callbacks": [budget, recording(MARKS, curve, "points_seen")]},
+        "trainer": {"callbacks": [budget, recording(MARKS, error, "points_seen")]},
     }
 
 
@@ -71,7 +66,12 @@ def measure(summary: Mapping[str, Any]) -> Row:
     return {**outcome(summary), "points_seen": summary["points_seen"]}
 
 
-STUDY = Study("batches", PROBLEMS, SETTINGS, COLUMNS, measure, probe=recorded)
+def probe(trained: Any) -> Row:
+    """The error at each of the `MARKS`."""
+    return {"curve": recorded(trained)["relative_l2"]}
+
+
+STUDY = Study("batches", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
 
 
 def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:

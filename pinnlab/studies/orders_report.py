@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pinnlab.studies.runner import Row
-from pinnlab.studies.tables import errors_by_case, markdown_table, wrapped
+from pinnlab.studies.tables import errors_by_case, markdown_table, median, wrapped
 
 ORDERS = (0, 1, 2, 4)
 ENHANCED = "_enhanced"
@@ -113,19 +113,19 @@ def _facts(rows: Sequence[Row]) -> dict[str, float]:
     """The numbers in the text."""
 
     def error(p: int, setting: str, suffix: str = "") -> float:
-        return _median(rows, "relative_l2", f"order_{p}{suffix}", setting)
+        return median(rows, "relative_l2", f"order_{p}{suffix}", setting)
 
     def initial(p: int, column: str, suffix: str = "") -> float:
-        return _median(rows, column, f"order_{p}{suffix}", "initial")
+        return median(rows, column, f"order_{p}{suffix}", "initial")
 
     def share(setting: str) -> float:
-        return _median(rows, "top", "order_4", setting) / _median(rows, "total_top", "order_4", setting)
+        return median(rows, "top", "order_4", setting) / median(rows, "total_top", "order_4", setting)
 
     nearer = [initial(p, "tenth", ENHANCED) / initial(p, "tenth") for p in ORDERS]
     fitted = min((row for row in rows if (row["problem"], row["setting"]) == ("order_4", "uniform")), key=_loss)
     enhanced = errors_by_case(rows)[f"order_4{ENHANCED}", "uniform"]
     lost = {p: error(p, "rad") / error(p, "uniform") for p in ORDERS}
-    plate = {setting: _median(rows, "relative_l2", "biharmonic2d", setting) for setting in ("rad", "uniform")}
+    plate = {setting: median(rows, "relative_l2", "biharmonic2d", setting) for setting in ("rad", "uniform")}
     return {
         **{f"uniform_{p}": error(p, "uniform") for p in (2, 4)},
         "fall": initial(0, "top") / initial(4, "top"),
@@ -145,10 +145,6 @@ def _loss(row: Row) -> float:
     return float(row["loss"])
 
 
-def _median(rows: Sequence[Row], column: str, problem: str, setting: str) -> float:
-    return statistics.median(errors_by_case(rows, column).get((problem, setting), [math.nan]))
-
-
 def _layers() -> list[tuple[str, str]]:
     """The problems of the one solution, with what to call them."""
     names = [
@@ -161,7 +157,7 @@ def _spectra(rows: Sequence[Row], setting: str) -> str:
     lines = []
     for problem, title in _layers():
         numbers = {
-            key: _median(rows, key, problem, setting)
+            key: median(rows, key, problem, setting)
             for part in ("", "total_")
             for key in (f"{part}{name}" for name in ("top", "condition_number", "rank", "effective_rank", "tenth"))
         }
@@ -180,7 +176,7 @@ def _tenth(ratio: float) -> str:
 
 
 def _modes(rows: Sequence[Row]) -> str:
-    quotients = {p: [_median(rows, f"mode_{k}", f"order_{p}", "initial") for k in MODES] for p in ORDERS}
+    quotients = {p: [median(rows, f"mode_{k}", f"order_{p}", "initial") for k in MODES] for p in ORDERS}
     lines = []
     for p, values in quotients.items():
         gained = math.log((values[-1] / quotients[0][-1]) / (values[0] / quotients[0][0]))
@@ -214,7 +210,7 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     ):
         for setting in SETTINGS[column == "relative_l2" :]:
             for suffix, style in (("", "o-"), (ENHANCED, "s--")):
-                values = [_median(rows, column, f"order_{p}{suffix}", setting) for p in ORDERS]
+                values = [median(rows, column, f"order_{p}{suffix}", setting) for p in ORDERS]
                 shown = [1 / max(v, FLOOR) for v in values] if column == "tenth" else values
                 axes.plot(ORDERS, shown, style, color=colours[setting], label=setting + suffix.replace("_", ", "))
         axes.set_yscale("log")

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from pinnlab.studies.figures import draw_settings
 from pinnlab.studies.runner import DONE, Row
-from pinnlab.studies.tables import errors_by_case, markdown_table, wrapped
+from pinnlab.studies.tables import errors_by_case, markdown_table, median, wrapped
 
 BASELINE = "uniform"
 """The setting that all others are compared with."""
@@ -124,13 +124,11 @@ def _facts(rows: Sequence[Row]) -> dict[str, float]:
     errors, facts = errors_by_case(rows), {}
     for key, setting in (("seldom", "rad_seldom"), ("often", "rad")):
         facts[key] = float(sum(error > SOLVED for error in errors.get(("burgers", setting), [])))
-    facts["worst"] = max(errors.get(("burgers", "rar_d"), [math.nan])) / _median(
-        rows, "relative_l2", "burgers", "rar_d"
-    )
+    facts["worst"] = max(errors.get(("burgers", "rar_d"), [math.nan])) / median(rows, "relative_l2", "burgers", "rar_d")
     even = []
     for problem in PROBLEMS:
         gains = {
-            setting: _median(rows, "relative_l2", problem, BASELINE) / _median(rows, "relative_l2", problem, setting)
+            setting: median(rows, "relative_l2", problem, BASELINE) / median(rows, "relative_l2", problem, setting)
             for setting in ("fresh", "r3", "sobol", "latin_hypercube")
         }
         even += [gains["sobol"], gains["latin_hypercube"]]
@@ -149,10 +147,6 @@ def _rank_correlation(rows: Sequence[Row]) -> float:
     return float(spearmanr(*pairs).statistic) if len(rows) > 2 else math.nan
 
 
-def _median(rows: Sequence[Row], column: str, problem: str, setting: str) -> float:
-    return statistics.median(errors_by_case(rows, column).get((problem, setting), [math.nan]))
-
-
 def _errors(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
     errors, lines = errors_by_case(rows), []
     columns = {"loss": ".1e", "held_out_ratio": ".1e", "points": ".0f", "points_seen": ".2e", "seconds": ".0f"}
@@ -161,7 +155,7 @@ def _errors(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
         own = errors[problem, setting]
         error = statistics.median(own)
         spread = [f"{error:.1e}", f"{min(own):.1e}", f"{max(own):.1e}", f"{baseline / error:.1f}"]
-        others = [f"{_median(rows, column, problem, setting):{form}}" for column, form in columns.items()]
+        others = [f"{median(rows, column, problem, setting):{form}}" for column, form in columns.items()]
         lines.append((error, [f"`{setting}`", *spread, *others]))
     heading = ["points", "relative L2", "lowest", "highest", "gain", "loss", "held-out ratio", "points at last"]
     return markdown_table([*heading, "points seen", "seconds"], [line for _, line in sorted(lines)])
@@ -169,7 +163,7 @@ def _errors(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
 
 def _verdict(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
     """Which adaptive method is best, against uniform points and against the best of what does not adapt."""
-    medians = {setting: _median(rows, "relative_l2", problem, setting) for setting in settings}
+    medians = {setting: median(rows, "relative_l2", problem, setting) for setting in settings}
     adaptive = min((s for s in settings if s not in NOT_ADAPTIVE), key=medians.__getitem__)
     other = min((s for s in settings if s in NOT_ADAPTIVE), key=medians.__getitem__)
     gain, lead = medians[BASELINE] / medians[adaptive], medians[other] / medians[adaptive]
@@ -187,7 +181,7 @@ def _kernels(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
         for key, form in (("condition_number", ".1e"), ("rank", ".0f"), ("effective_rank", ".2f"), ("top", ".1e"))
     ]
     lines = [
-        [f"`{setting}`", *(f"{_median(rows, column, problem, setting):{form}}" for column, form in columns)]
+        [f"`{setting}`", *(f"{median(rows, column, problem, setting):{form}}" for column, form in columns)]
         for setting in settings
     ]
     heading = ["condition number", "above round-off", "effective rank", "largest"]

@@ -29,6 +29,11 @@ def medians(rows: Iterable[Row], column: str = "relative_l2") -> dict[tuple[str,
     return {case: statistics.median(values) for case, values in errors_by_case(rows, column).items()}
 
 
+def median(rows: Iterable[Row], column: str, problem: str, setting: str) -> float:
+    """The median of a column over the seeds of one case; NaN without runs."""
+    return medians(rows, column).get((problem, setting), math.nan)
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """exp(mean(log x)): errors differ by factors, not by differences. Infinite values make it infinite.
 

@@ -17,11 +17,6 @@ ADAM = 1000
 """Of these, with Adam; the others are for self-scaled Broyden."""
 
 
-def after_adam(trainer: Any, module: Any) -> dict[str, float]:
-    """The relative L2 error where Adam ends, for a `Recorder`."""
-    return {"after_adam": error(trainer, module)["relative_l2"]}
-
-
 def _problem(weights: Mapping[str, float], hidden: Sequence[int] = (20, 20, 20), **points: int) -> Config:
     phases = [
         {"optimizer": {"class_path": "Adam", "init_args": {"lr": 5e-3}}, "steps": ADAM},
@@ -31,7 +26,7 @@ def _problem(weights: Mapping[str, float], hidden: Sequence[int] = (20, 20, 20),
     return {
         "data": {"points": points},
         "model": {"network": {"init_args": {"hidden": list(hidden)}}, "weights": dict(weights), "phases": phases},
-        "trainer": {"callbacks": [budget, recording([ADAM], after_adam)]},
+        "trainer": {"callbacks": [budget, recording([ADAM], error)]},
     }
 
 
@@ -83,7 +78,10 @@ def probe(trained: Any) -> Row:
     """The error after Adam, and the weights of the conditions at last."""
     module = trained.model
     pairs = zip(module.problem.conditions, module.loss_weights.tolist(), strict=True)
-    return {**recorded(trained), "weights": ", ".join(f"{name} {weight:.2g}" for name, weight in pairs)}
+    return {
+        "after_adam": recorded(trained)["relative_l2"],
+        "weights": ", ".join(f"{name} {weight:.2g}" for name, weight in pairs),
+    }
 
 
 STUDY = Study("weights", PROBLEMS, SETTINGS, COLUMNS, outcome, probe=probe)

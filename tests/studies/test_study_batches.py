@@ -19,7 +19,7 @@ def test_runs_see_equally_many_points(tmp_path):
     small = {
         "data": {"points": {"pde": 800, "boundary": 200}, "evaluation_points": 100, "held_out": 40},
         "model": {"compile": False, "network": {"init_args": {"hidden": [4]}}},
-        "trainer": {"callbacks": [budget, recording(marks, batches.curve, "points_seen")]},
+        "trainer": {"callbacks": [budget, recording(marks, batches.error, "points_seen")]},
     }
     study = replace(batches.STUDY, problems={"poisson2d": (recipe, merged(changes, small))}, seeds=(0,))
     run_study(study, tmp_path / "b.csv", report=str)

@@ -21,7 +21,7 @@ SMALL = {
 @pytest.mark.filterwarnings("ignore")
 def test_runs_begin_with_the_weights_they_should(tmp_path, monkeypatch):
     recipe, changes = weights.PROBLEMS["wave"]
-    callbacks = {"trainer": {"callbacks": [weights.recording([100], weights.after_adam)]}}
+    callbacks = {"trainer": {"callbacks": [weights.recording([100], weights.error)]}}
     study = replace(weights.STUDY, problems={"wave": (recipe, merged(changes, SMALL, callbacks))}, seeds=(0,))
     run_study(study.restricted([], ["fixed", "tuned", "gradient_norm", "causal"], []), tmp_path / "w.csv", report=str)
     rows = {row["setting"]: row for row in read_rows(tmp_path / "w.csv")}
