@@ -298,7 +298,7 @@ def ascended(weights: Tensor, residual: Tensor, rate: float, power: int, normali
     return raised / raised.mean() if normalized else raised
 
 
-def causal(residual: Tensor, times: Tensor, low: float, high: float, chunks: int, tolerance: float) -> Tensor:
+def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float) -> Tensor:
     """Weights that let a time count only when the times before it are solved: w_i = exp(-eps sum_{j<i} L_j).
 
     L_j is the mean squared residual in chunk j of the interval, 0 in one without points. Source: Wang, Sankaran,
@@ -306,18 +306,15 @@ def causal(residual: Tensor, times: Tensor, low: float, high: float, chunks: int
 
     Args:
         residual: `(n,)` its size at the points.
-        times: `(n,)` of the points.
-        low: where the interval begins.
-        high: where it ends.
-        chunks: equal parts of the interval.
+        chunk: `(n,)` in which chunk each of them is, see `time_chunks`.
+        chunks: how many there are.
         tolerance: eps; the larger, the better the times before have to be solved.
 
     Returns:
-        `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk, see `time_chunks`.
+        `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk.
     """
-    where = time_chunks(times, low, high, chunks)
-    sums = residual.new_zeros(chunks).index_add_(0, where, residual.square())
-    counts = residual.new_zeros(chunks).index_add_(0, where, torch.ones_like(residual))
+    sums = residual.new_zeros(chunks).index_add_(0, chunk, residual.square())
+    counts = residual.new_zeros(chunks).index_add_(0, chunk, torch.ones_like(residual))
     means = sums / counts.clamp_min(1)
     return torch.exp(-tolerance * (means.cumsum(0) - means))
 

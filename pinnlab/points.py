@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -65,6 +65,7 @@ class PointStore:
         self.version, self.counter, self.cursor = 0, 0, 0
         self._origin = 0  # where the passes over the points begin; see `resize_batches`
         self.weighed: set[str] = set()
+        self._first_weights: dict[str, Callable[[Tensor], Tensor]] = {}
         self.reweighed = 0
         self.rows: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
@@ -112,16 +113,20 @@ class PointStore:
                 self.rows[name] = self._exact[name].to(self.device, self.dtype)
         self.version += 1
 
-    def weigh(self, name: str) -> None:
-        """Gives the points of a condition weights, at first all 1; does nothing to one whose points have them already.
+    def weigh(self, name: str, first: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Gives the points of a condition weights, at first all 1; those that have weights already keep them.
 
         A weight is a column of its point's row, so it goes where the point goes: to a rank, into a shuffled mini-batch,
-        into a checkpoint. Points that stay when others are replaced keep theirs; new ones begin with the mean of the
-        weights before, which keeps the scale of the loss.
+        into a checkpoint. Points that stay when others are replaced keep theirs.
 
         Args:
             name: the condition.
+            first: the weights `(n,)` with which new points `(n, d)`, in float64 on the CPU, begin when they replace
+                others. Default: the mean of the weights before, which keeps the scale of the loss. It is not saved:
+                say it again after a resume.
         """
+        if first is not None:
+            self._first_weights[name] = first
         if name not in self.weighed:
             self.weighed.add(name)
             rows = self._exact[name]
@@ -262,7 +267,9 @@ class PointStore:
     def _put(self, name: str, points: Tensor) -> None:
         rows = self._exact_rows(name, points)
         if name in self.weighed:
-            rows = torch.cat([rows, self._exact[name][:, -1].mean().expand(len(rows), 1)], 1)
+            first = self._first_weights.get(name)
+            weights = self._exact[name][:, -1].mean().expand(len(rows)) if first is None else first(points).to(rows)
+            rows = torch.cat([rows, weights[:, None]], 1)
         self._exact[name] = rows
         self.rows[name] = self._exact[name].to(self.device, self.dtype)
 

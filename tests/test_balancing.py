@@ -184,11 +184,12 @@ def test_ascent_is_along_the_gradient_by_the_weights(power):
 def test_causal_weights():
     times = torch.tensor([0.0, 0.4, 0.6, 1.1, 2.0]).double()
     residual = torch.tensor([1.0, 3.0, 2.0, 0.5, 7.0]).double()
-    assert time_chunks(times, 0.0, 2.0, 4).tolist() == [0, 0, 1, 2, 3]
+    chunk = time_chunks(times, 0.0, 2.0, 4)
+    assert chunk.tolist() == [0, 0, 1, 2, 3]
     means = [5.0, 4.0, 0.25, 49.0]
     expected = [math.exp(-0.1 * sum(means[:i])) for i in range(4)]
-    assert causal(residual, times, 0.0, 2.0, 4, 0.1).tolist() == pytest.approx(expected, rel=1e-12)
-    gap = causal(residual[[0, 4]], times[[0, 4]], 0.0, 2.0, 4, 0.1)
+    assert causal(residual, chunk, 4, 0.1).tolist() == pytest.approx(expected, rel=1e-12)
+    gap = causal(residual[[0, 4]], chunk[[0, 4]], 4, 0.1)
     assert gap.tolist() == pytest.approx([1.0, *[math.exp(-0.1)] * 3], rel=1e-12)
 
 

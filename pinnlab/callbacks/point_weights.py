@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from pinnlab.balancing import ascended, attention, causal, time_chunks
@@ -15,6 +16,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
+from pinnlab.problems.base import Problem
 
 
 class AbstractPointWeights(L.Callback):
@@ -65,7 +67,7 @@ class AbstractPointWeights(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Gives the points weights, unless a checkpoint brought them."""
         for name in self._names(pl_module):
-            self._store(pl_module).weigh(name)
+            self._store(pl_module).weigh(name, self._first_weights(pl_module, name))
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Weighs the points when enough evaluations have passed."""
@@ -87,6 +89,10 @@ class AbstractPointWeights(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where a checkpoint left off."""
         self.occasions.last = state_dict["last"]
+
+    def _first_weights(self, pl_module: Any, name: str) -> Callable[[Tensor], Tensor] | None:
+        """The weights of a condition's new points until the next update, see `PointStore.weigh`."""
+        return None
 
     @abstractmethod
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
@@ -218,34 +224,43 @@ class CausalWeights(AbstractPointWeights):
             raise ConfigurationError(f"CausalWeights.threshold: must be between 0 and 1, got {threshold}")
         self.tolerances, self.chunks, self.threshold = values, chunks, threshold
         self._stages: dict[str, int] = {}
+        self._of_chunks: dict[str, Tensor] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks that there is a time, and starts with the first tolerance."""
         super().setup(trainer, pl_module, stage)
         if stage != "fit":
             return
-        problem = pl_module.problem
+        problem, names = pl_module.problem, self._names(pl_module)
         if "t" not in problem.coordinates:
             raise ConfigurationError(
                 f"CausalWeights: problem {problem.name} has no coordinate t; use ResidualAttention, or leave it out"
             )
-        self._stages = dict.fromkeys(self._names(pl_module), 0)
+        self._stages = dict.fromkeys(names, 0)
+        self._of_chunks = {name: torch.ones(self.chunks, dtype=torch.float64) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """When points were last weighed, and which tolerance each condition has come to."""
-        return {**super().state_dict(), "stages": dict(self._stages)}
+        """When points were last weighed, each chunk's weight, and which tolerance each condition has come to."""
+        return {**super().state_dict(), "stages": dict(self._stages), "of_chunks": dict(self._of_chunks)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where a checkpoint left off."""
         super().load_state_dict(state_dict)
-        self._stages = dict(state_dict["stages"])
+        self._stages, self._of_chunks = dict(state_dict["stages"]), dict(state_dict["of_chunks"])
+
+    def _first_weights(self, pl_module: Any, name: str) -> Callable[[Tensor], Tensor]:
+        """Those of their chunks: with any others a late time would count before its turn, and learn what is wrong."""
+        return lambda points: self._of_chunks[name][self._chunk(pl_module.problem, points)]
 
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
-        problem, stage = store.problem, self._stages[name]
-        column = problem.coordinates.index("t")
-        low, high = problem.domain.low[column], problem.domain.high[column]
-        times = store.points(name)[:, column].to(residual)
-        weights = causal(residual, times, low, high, self.chunks, self.tolerances[stage])
+        chunk, stage = self._chunk(store.problem, store.points(name).to(residual)), self._stages[name]
+        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, self.tolerances[stage])
         if weights.min() > self.threshold and stage + 1 < len(self.tolerances):
             self._stages[name] = stage + 1  # from the next update on
-        return weights[time_chunks(times, low, high, self.chunks)]
+        return weights[chunk]
+
+    def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
+        """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""
+        column = problem.coordinates.index("t")
+        low, high = problem.domain.low[column], problem.domain.high[column]
+        return time_chunks(points[:, column], low, high, self.chunks)

@@ -7,8 +7,17 @@ import pytest
 import torch
 from training import ADAM, DECAY, QUASI_NEWTON, WEIGHT_CALLBACKS, full_run, quiet_trainer, small_data, small_module
 
-from pinnlab.balancing import LRA, AbstractLossTerms, GradientNorm, NTKTrace, SoftAdapt, WeightRule, attention, causal
-from pinnlab.balancing import time_chunks as chunks_of
+from pinnlab.balancing import (
+    LRA,
+    AbstractLossTerms,
+    GradientNorm,
+    NTKTrace,
+    SoftAdapt,
+    WeightRule,
+    attention,
+    causal,
+    time_chunks,
+)
 from pinnlab.callbacks import CausalWeights, LossBalancing, ResidualAttention, SelfAdaptive
 from pinnlab.errors import ConfigurationError
 from pinnlab.phases import Phase
@@ -190,8 +199,14 @@ def test_causal_weights_move_on_when_all_times_are_solved():
     with torch.no_grad():
         residual = module.system.score("pde", store.rows["pde"])
     times = store.points("pde")[:, module.problem.coordinates.index("t")]
-    expected = causal(residual, times, 0.0, 1.0, 4, 0.1)[chunks_of(times, 0.0, 1.0, 4)]
-    assert torch.allclose(store.point_weights("pde"), expected)
+    chunk = time_chunks(times, 0.0, 1.0, 4)
+    weights = causal(residual, chunk, 4, 0.1)
+    assert torch.allclose(store.point_weights("pde"), weights[chunk])
+
+    points = torch.tensor([[0.5, 0.9], [0.5, 0.1], [0.5, 0.6]]).double()  # new ones wait for their time from the first
+    store.replace({"pde": points}, {"pde": torch.arange(2)})
+    assert module.problem.coordinates == ("x", "t")
+    assert torch.allclose(store.point_weights("pde"), torch.cat([weights[chunk][:2], weights[[3, 0, 2]]]))
 
 
 def test_held_out_residuals_have_no_weights():
