@@ -27,6 +27,9 @@ from pinnlab.compilation import TensorFunction, first_line
 MOST_GRAPHS = 8
 """Compilations of one function at most: a function that needs one for every number of points is not worth any."""
 
+SHORT = 32
+"""Shorter inputs have a graph for each length: torch's code generator treats loops over so few rows specially."""
+
 
 class CompiledLoss:
     """A weighted loss whose value and gradient are computed together, by one compiled graph.
@@ -118,9 +121,9 @@ def leave_gradient(loss: Tensor) -> bool:
 class CompiledValue:
     """A pure function `(parameters, inputs) -> tensors`, compiled at its first call. Not differentiable.
 
-    One compilation serves all numbers of points but 0 and 1, which torch treats specially: an input of such a length
-    (the one initial point of an ordinary differential equation) gets a graph of its own, compiled when it is met.
-    So do parameters of another shape or data type.
+    One compilation serves all numbers of points from `SHORT` on. An input that is shorter (the two ends of an interval)
+    gets a graph for its length, which serves all numbers of points of the others. So do parameters of another shape or
+    data type.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
     lost to a missing compiler.
@@ -144,7 +147,7 @@ class CompiledValue:
     def _graph(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> _Graph | None:
         lengths = {name: len(rows) for name, rows in inputs.items()}
         shapes = tuple((name, p.shape, p.dtype) for name, p in parameters.items())
-        kind: tuple[Any, ...] = (shapes, *((name, min(length, 2)) for name, length in lengths.items()))
+        kind: tuple[Any, ...] = (shapes, *((name, min(length, SHORT)) for name, length in lengths.items()))
         try:
             if kind not in self._graphs:
                 self._graphs[kind] = self._build(parameters, inputs, symbolic=True)
@@ -167,8 +170,9 @@ class CompiledValue:
 class _Graph:
     """A function compiled for one kind of arguments.
 
-    The lengths of inputs are symbols where `symbolic` says so. They are traced with lengths that are all different
-    and that do not depend on the run: the same code, and hence the same rounding, comes out after a resume.
+    The lengths of inputs are symbols where `symbolic` says so and they are not `SHORT`. They are traced with lengths
+    that are all different and that do not depend on the run: the same code, and hence the same rounding, comes out
+    after a resume.
     """
 
     def __init__(
@@ -190,7 +194,7 @@ class _Graph:
         mode = FakeTensorMode(shape_env=self._sizes, allow_non_fake_inputs=True)
         fixed = [_placeholder(mode, p.detach(), None) for p in parameters.values()]
         self._inputs = [
-            _placeholder(mode, rows, length if symbolic and len(rows) > 1 else None)
+            _placeholder(mode, rows, length if symbolic and len(rows) >= SHORT else None)
             for length, rows in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
         ]
         with mode, enable_python_dispatcher():
