@@ -125,7 +125,9 @@ class CollocationDataModule(L.LightningDataModule):
         return self._store
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws the points, in the module's dtype on its device."""
+        """Draws the points, in the module's dtype on its device; another run has those that are there."""
+        if self._store is not None and stage == "fit":
+            self._store.start_over(self.batch_size)
         if self._store is None:
             dtype, device = self._placement()
             self._store = PointStore(

@@ -216,7 +216,8 @@ class Linearization:
     def row_scaled(self) -> Linearization:
         """A view with every row of r and J divided by the norm of its row of J (arXiv 2604.05230).
 
-        Loss, gradient and Hessian stay those of the loss. A residual that no parameter changes becomes zero.
+        Loss, gradient and Hessian stay those of the loss. A residual that no parameter changes becomes zero. Weights of
+        conditions and points are factors of a row, so that they cancel.
         """
         parts = [rows.norm(dim=1) for _, _, rows in self._blocks()]
         norms = distributed.gather(torch.cat(parts or [self._factors.new_zeros(0)]))

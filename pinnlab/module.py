@@ -25,7 +25,8 @@ from pinnlab.loggers import log_scalars
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.overlap import BatchOverlap
 from pinnlab.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
-from pinnlab.points import PointCount, rows_of_all_ranks
+from pinnlab.point_count import PointCount
+from pinnlab.points import rows_of_all_ranks
 from pinnlab.problems.base import Problem
 from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.switching import OptimizerPhases
@@ -92,7 +93,7 @@ class PINN(L.LightningModule):
         self._weighted_loss: Callable[..., tuple[Tensor, Tensor]] = self.system.weighted_loss
         self._linearized = LinearizedFunctions(self.system, compiled=False)
         self._batch: Batch = {}
-        self._seen_version = 0
+        self.loss_version = 0  # of the objective that the last step was made on, see `objective_version`
         self._last: tuple[Tensor, Tensor, Tensor] | None = None  # loss, squared sums, counts; read when asked for
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self._tensors: dict[str, Tensor] = {}
@@ -135,6 +136,11 @@ class PINN(L.LightningModule):
             "lr_scheduler": {"scheduler": phase.scheduler(optimizer), "interval": "step"},
         }
 
+    def start_over(self) -> None:
+        """A new run begins: nothing is counted yet, and no callback has changed a weight of the loss."""
+        self.evaluations, self._points = 0, PointCount()
+        self.weights.set_factors(torch.ones_like(self.weights.factors))
+
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
@@ -161,8 +167,8 @@ class PINN(L.LightningModule):
         self._batch = batch
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
-        if version != self._seen_version:
-            self._seen_version = version
+        if version != self.loss_version:
+            self.loss_version = version
             for optimizer in self.trainer.optimizers:
                 objective_changed(optimizer)
 
@@ -277,11 +283,6 @@ class PINN(L.LightningModule):
         store = point_store(self)
         return self.weights.version + (0 if store is None else int(store.version + store.reweighed))
 
-    @property
-    def loss_version(self) -> int:
-        """The version of the objective that the last step was made on, see `objective_version`."""
-        return self._seen_version
-
     def loss_terms(self) -> dict[str, float]:
         """The last evaluation's loss and the mean square of each condition, weighted and enhanced as in the loss."""
         if self._last is None:
@@ -351,7 +352,7 @@ class PINN(L.LightningModule):
             "problem": self.problem.name,
             "evaluations": self.evaluations,
             "points_seen": self.points_seen,
-            "seen_version": self._seen_version,
+            "loss_version": self.loss_version,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -370,7 +371,7 @@ class PINN(L.LightningModule):
                     f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
                     f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"
                 )
-        self.evaluations, self._seen_version = saved["evaluations"], saved["seen_version"]
+        self.evaluations, self.loss_version = saved["evaluations"], saved["loss_version"]
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         # Training goes on in the dtype of the phase, and takes the weights in it; to look at them the own one will do.
         resumes = self._trainer is not None and self._trainer.training

@@ -67,7 +67,7 @@ class Observer:
             evaluations=module.evaluations,
             phase=module.phase + 1,
             optimizer=type(optimizer).__name__,
-            version=module.objective_version(),
+            version=module.loss_version,
             loss=loss,
             epsilon=torch.finfo(module.dtype).eps,
             stalled=getattr(optimizer, "status", None) is StopReason.STALLED,

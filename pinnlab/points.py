@@ -107,10 +107,9 @@ class PointStore:
         """
         for name, new in points.items():
             rows = self._exact[name]
-            self._put(name, new)
-            if kept is not None and name in kept:
-                self._exact[name] = torch.cat([rows[kept[name]], self._exact[name]])
-                self.rows[name] = self._exact[name].to(self.device, self.dtype)
+            numbers = (kept or {}).get(name, torch.empty(0, dtype=torch.long))
+            goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, numbers, False)
+            self._put(name, new, rows[numbers], rows[goes] if goes.any() else rows)
         self.version += 1
 
     def weigh(self, name: str, first: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -122,8 +121,8 @@ class PointStore:
         Args:
             name: the condition.
             first: the weights `(n,)` with which new points `(n, d)`, in float64 on the CPU, begin when they replace
-                others. Default: the mean of the weights before, which keeps the scale of the loss. It is not saved:
-                say it again after a resume.
+                others. Default: the mean weight of those that they replace, which keeps the scale of the loss (of all
+                where none goes). It is not saved: say it again after a resume.
         """
         if first is not None:
             self._first_weights[name] = first
@@ -132,6 +131,15 @@ class PointStore:
             rows = self._exact[name]
             self._exact[name] = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             self.to(self.dtype)
+
+    def start_over(self, batch_size: int | None) -> None:
+        """A new run begins with the points as they are, without weights, in batches of this size."""
+        for name in self.weighed:
+            self._exact[name] = self._exact[name][:, :-1]
+        self.weighed, self._first_weights = set(), {}
+        if batch_size != self.batch_size:
+            self.resize_batches(batch_size)
+        self.to(self.dtype)
 
     def point_weights(self, name: str) -> Tensor:
         """The weights `(n,)` of a condition's points, of all ranks, in float64 on the CPU; 1 where it has none."""
@@ -150,7 +158,9 @@ class PointStore:
         """
         if name not in self.weighed:
             raise ConfigurationError(f"condition {name!r}: its points have no weights; call weigh first")
-        own = self._exact[name][:, :-1]
+        own, before = self._exact[name][:, :-1], self._exact[name][:, -1]
+        if torch.equal(weights.to(before), before):
+            return
         self._exact[name] = torch.cat([own, weights.to(own)[:, None]], 1)
         self.reweighed += 1
         self.to(self.dtype)
@@ -264,12 +274,14 @@ class PointStore:
     def _exact_rows(self, name: str, points: Tensor) -> Tensor:
         return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
 
-    def _put(self, name: str, points: Tensor) -> None:
+    def _put(self, name: str, points: Tensor, kept: Tensor | None = None, replaced: Tensor | None = None) -> None:
+        """New points of a condition, behind the rows that are kept, in place of those that are replaced."""
         rows = self._exact_rows(name, points)
-        if name in self.weighed:
+        if name in self.weighed and replaced is not None:
             first = self._first_weights.get(name)
-            weights = self._exact[name][:, -1].mean().expand(len(rows)) if first is None else first(points).to(rows)
+            weights = replaced[:, -1].mean().expand(len(rows)) if first is None else first(points).to(rows)
             rows = torch.cat([rows, weights[:, None]], 1)
+        rows = rows if kept is None else torch.cat([kept, rows])
         self._exact[name] = rows
         self.rows[name] = self._exact[name].to(self.device, self.dtype)
 
@@ -305,35 +317,6 @@ class PointStore:
     def _permutation(self, name: str, number: int) -> Tensor:
         seed = seed_for(self.seed, "pass", name, self.version, number)
         return torch.randperm(len(self.rows[name]), generator=torch.Generator().manual_seed(seed))
-
-
-class PointCount:
-    """Counts the points at which a loss was evaluated, from how often it was and how large the batches were.
-
-    Python numbers only: nothing is added at an evaluation, and nothing waits for a device.
-
-    Args:
-        evaluations: made so far.
-        seen: points seen in those.
-    """
-
-    def __init__(self, evaluations: int = 0, seen: int = 0) -> None:
-        self._evaluations, self._seen = evaluations, seen
-        self._sizes: dict[str, int] = {}
-
-    @property
-    def largest(self) -> int:
-        """How many rows of one condition the present batch has, of all ranks."""
-        return max(self._sizes.values())
-
-    def begin_step(self, evaluations: int, sizes: dict[str, int]) -> None:
-        """Learns how many rows of each condition, of all ranks, the evaluations from now on are made on."""
-        if sizes != self._sizes:
-            self._seen, self._evaluations, self._sizes = self.seen(evaluations), evaluations, sizes
-
-    def seen(self, evaluations: int) -> int:
-        """The points seen after so many evaluations."""
-        return self._seen + (evaluations - self._evaluations) * sum(self._sizes.values())
 
 
 def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:

@@ -52,6 +52,7 @@ class OptimizerPhases(L.Callback):
             return
         check_phases(trainer, pl_module)
         check_trials(trainer, pl_module)
+        pl_module.start_over()
         enter(pl_module, 0)
         draw_points(pl_module)
         self._start_over()
@@ -266,7 +267,7 @@ class OptimizerPhases(L.Callback):
         if phase.until is None:
             return False
         gradients, spent = pl_module.loss_gradients(), record.evaluations
-        version = pl_module.objective_version()
+        version = pl_module.loss_version  # not the present one: points may have changed after the step
         met = phase.until.update(Progress(record.steps, spent, record.loss, record.seconds, version, gradients))
         pl_module.evaluations += gradients.evaluations
         record.evaluations += gradients.evaluations

@@ -15,7 +15,7 @@ from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.phases import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
-_LAST_STEP = ("_batch", "_last", "_seen_version")
+_LAST_STEP = ("_batch", "_last", "loss_version")
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_the_loss_is_the_one_on_the_new_points():
 def test_optimizers_hear_that_the_objective_changed():
     watch, _, module, _ = fit([Phase(ADAM, steps=2), Phase(QUASI_NEWTON, steps=2, points=9)])
     assert watch.versions == [(0, 0)] * 2 + [(1, 1)] * 2
-    assert module._seen_version == 1
+    assert module.loss_version == 1
 
 
 def test_observations_are_left_alone():

@@ -139,9 +139,31 @@ def test_a_weight_stays_with_its_point_in_mini_batches():
 def test_points_that_stay_keep_their_weights_and_new_ones_have_the_mean():
     s = weighed()
     s.replace({"pde": s.draw("pde", 4)}, {"pde": torch.tensor([3, 7])})
-    assert s.point_weights("pde").tolist() == [3.0, 7.0, *[9.5] * 4]
+    assert s.point_weights("pde").tolist() == [3.0, 7.0, *[10.0] * 4]  # of the 18 that went
+    s.replace({"pde": s.draw("pde", 2)}, {"pde": torch.arange(6)})
+    assert s.point_weights("pde").tolist() == pytest.approx([3.0, 7.0, *[10.0] * 4, *[50 / 6] * 2])  # none went: of all
     s.redraw({"pde": 3})
-    assert s.point_weights("pde").tolist() == pytest.approx([8.0] * 3)
+    assert s.point_weights("pde").tolist() == pytest.approx([200 / 24] * 3)
+
+
+def test_weights_that_stay_are_no_change():
+    s = weighed()
+    s.set_point_weights("pde", torch.arange(20.0))
+    assert s.reweighed == 1
+
+
+def test_a_new_run_has_the_points_without_weights():
+    s = weighed(batch_size=5)
+    points = s.points("pde").clone()
+    s.weigh("pde", lambda points: points[:, 0])
+    s.resize_batches(7)
+    s.start_over(5)
+    assert torch.equal(s.rows["pde"], points)
+    assert torch.equal(s.point_weights("pde"), torch.ones(20).double())
+    assert len(s.batch()["pde"]) == 5
+    s.weigh("pde")
+    s.redraw({"pde": 3})
+    assert s.point_weights("pde").tolist() == [1.0] * 3
 
 
 def test_weights_are_exact_in_any_precision():

@@ -6,7 +6,8 @@ import torch
 from pinnlab.datamodule import CollocationDataModule
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.points import PointCount, PointStore, rows_of_all_ranks
+from pinnlab.point_count import PointCount
+from pinnlab.points import PointStore, rows_of_all_ranks
 from pinnlab.problems import Burgers, Neumann, Observations, Problem, Residual
 from pinnlab.samplers import Grid, Sobol, UniformRandom
 

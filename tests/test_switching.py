@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from training import ADAM, DECAY, PHASES, QUASI_NEWTON, Picky, Recorder, quiet_trainer, small_data, small_module
 
-from pinnlab.callbacks import Rollback, RunSummary
+from pinnlab.callbacks import FreshPoints, Rollback, RunSummary
 from pinnlab.criteria import FixedSteps, LossPlateau, recommended
 from pinnlab.errors import StopReason
 from pinnlab.optimizers import SSBroyden
@@ -205,6 +205,38 @@ def test_points_and_precision_of_the_phase_before_come_back():
     assert [str(points.dtypes[step]) for step in (6, 7, 9, 15)] == [f"torch.float{n}" for n in (32, 64, 32, 64)]
     plain = Run([Phase(ADAM, steps=12, dtype="float32")])
     assert torch.equal(run.parameters[14], plain.parameters[12])
+
+
+def test_a_criterion_gets_each_loss_with_the_version_of_its_own_points():
+    class Look(FixedSteps):
+        def update(self, progress):
+            seen.append((progress.version, progress.loss))
+            return super().update(progress)
+
+    class Exact(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, *unused):
+            system, weights = pl_module.system, pl_module.loss_weights
+            terms = torch.stack([r.square().mean() for r in system.residuals(batch).values()])
+            losses.append((pl_module.objective_version(), float(weights @ terms)))
+
+    seen, losses = [], []
+    Run([Phase(ADAM, until=Look(7)), Phase(ADAM, steps=1)], FreshPoints(every=3), Exact())
+    assert [version for version, _ in seen] == [0, 0, 0, 1, 1, 1, 2]
+    assert seen == [(version, pytest.approx(loss)) for version, loss in losses[:7]]
+
+
+def test_a_run_that_goes_back_tells_the_optimizer_only_of_what_it_does_not_know():
+    class Told(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, *unused):
+            told[trainer.global_step] = pl_module.loss_version == pl_module.objective_version()
+
+    for callbacks, knows in (([], True), ([FreshPoints(every=None, at_switch=True)], True), ([FreshPoints(6)], False)):
+        told = {}
+        phases = [Phase(ADAM, steps=6), Phase(fragile(2.0), steps=4, points={"pde": 33})]
+        run = Run(phases, *callbacks, Told(), Rollback(every=4))
+        assert run.history()[:3] == [(1, 6), (2, 2), (1, 6)]
+        assert told[6] is False
+        assert told[8] is knows
 
 
 def test_an_optimizer_that_stalls_where_it_begins_gives_way_to_the_one_before():

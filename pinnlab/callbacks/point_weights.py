@@ -44,6 +44,11 @@ class AbstractPointWeights(L.Callback):
         self.conditions = conditions
         self.occasions = Occasions(type(self).__name__, every, 0, False, None, closure_every)
 
+    @property
+    def state_key(self) -> str:
+        """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
+        return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
+
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the names, and starts counting."""
         if stage != "fit":

@@ -98,6 +98,11 @@ class AbstractRedraw(L.Callback):
     def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
         self.occasions, self.conditions = occasions, conditions
 
+    @property
+    def state_key(self) -> str:
+        """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
+        return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
+
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks that there are points and the names are right, and starts counting."""
         if stage != "fit":

@@ -35,7 +35,7 @@ class RetainResample(AbstractRedraw):
         start: evaluations before the first draw.
         at_switch: whether points are also drawn when a phase begins.
         ratio: draw only where the mean-square residual on fresh points exceeds that on the present ones by this
-            factor; measured every `every` evaluations. Default: draw in any case.
+            factor; measured every `every` evaluations; not with `causal`. Default: draw in any case.
         steepness: alpha of the gate; 5 as in the paper.
         tolerance: eps; the gate waits as long as the mean of the gated squared residual is large compared to 1 / eps.
             20 as in the authors' code, for residuals of order one.
@@ -66,6 +66,8 @@ class RetainResample(AbstractRedraw):
         for key, value in (("steepness", steepness), ("tolerance", tolerance), ("speed", speed)):
             if value <= 0:
                 raise ConfigurationError(f"RetainResample.{key}: must be positive, got {value}")
+        if causal and ratio is not None:
+            raise ConfigurationError("RetainResample.ratio: the gate of causal moves at every draw; leave ratio out")
         self.causal, self.steepness, self.tolerance, self.speed = causal, steepness, tolerance, speed
         self.positions: dict[str, float] = {}
 

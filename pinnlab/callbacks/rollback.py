@@ -128,6 +128,7 @@ class Rollback(L.Callback):
                 "optimizer": trainer.optimizers[0].state_dict(),
                 "schedulers": [c.scheduler.state_dict() for c in trainer.lr_scheduler_configs],
                 "points": None,
+                "loss_version": pl_module.loss_version,
                 "best": self._best,
             }
         )
@@ -175,6 +176,8 @@ class Rollback(L.Callback):
         store = point_store(pl_module)
         if store is not None and snapshot["points"] is not None:
             store.load_state_dict(snapshot["points"])
+        # What its optimizer knows is of that objective; if the present one is another, it is told at the next step.
+        pl_module.loss_version = snapshot["loss_version"]
         self._best, self._version = snapshot["best"], pl_module.objective_version()
 
     def _restore(self, trainer: L.Trainer, pl_module: Any, snapshot: dict[str, Any]) -> None:

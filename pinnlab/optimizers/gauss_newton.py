@@ -76,7 +76,8 @@ class GaussNewton(LinearizedOptimizer):
         max_norm: longest step in the 2-norm; 0 is no limit.
         form: `primal` (n x n), `dual` (N x N), or `auto`: the smaller one.
         row_scaling: whether every residual is divided by the norm of its own gradient before the step is computed
-            (arXiv 2604.05230), so that stiff points do not rule the kernel.
+            (arXiv 2604.05230), so that stiff points do not rule the kernel. Weights of conditions and points cancel in
+            the direction then; they act in the line search only.
         must_decrease: whether a step that raises the loss is refused.
 
     Raises:

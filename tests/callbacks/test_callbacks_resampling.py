@@ -292,6 +292,7 @@ BAD = {
     "RetainResample.speed": lambda: RetainResample(speed=0.0),
     "RetainResample.tolerance": lambda: RetainResample(tolerance=-1.0),
     "RetainResample.steepness": lambda: RetainResample(steepness=0.0),
+    "RetainResample.ratio": lambda: RetainResample(causal=True, ratio=2.0),
     "FreshPoints.ratio": lambda: FreshPoints(ratio=0.5),
     "FreshPoints.every": lambda: FreshPoints(every=None),
     "ResidualResampling.every": lambda: ResidualResampling(every=None, at_switch=True, ratio=10.0),

@@ -18,7 +18,7 @@ from pinnlab.balancing import (
     causal,
     time_chunks,
 )
-from pinnlab.callbacks import CausalWeights, LossBalancing, ResidualAttention, SelfAdaptive
+from pinnlab.callbacks import CausalWeights, FreshPoints, LossBalancing, ResidualAttention, SelfAdaptive
 from pinnlab.errors import ConfigurationError
 from pinnlab.phases import Phase
 from pinnlab.problems import Poisson2D, Regression1D
@@ -105,7 +105,7 @@ def test_weights_are_constant_in_between_and_counted_and_logged():
     versions = Versions()
     every = LossBalancing(SoftAdapt(beta=5.0), every=2)
     module, _, _ = fit(every, versions, phases=[Phase(ADAM, steps=7)], log_every_n_steps=1)
-    assert versions.versions == [0, 0, 1, 1, 2, 2, 3]
+    assert versions.versions == [0, 0, 0, 0, 1, 1, 2]  # the first time the rule has nothing to compare with
     assert versions.weights[0] == versions.weights[2] != versions.weights[4] != versions.weights[6]
     assert versions.weights[4] == versions.weights[5]
     assert module.evaluations == 7  # this rule costs nothing
@@ -117,10 +117,10 @@ def test_weights_are_constant_in_between_and_counted_and_logged():
 @pytest.mark.parametrize("weigh", [functools.partial(LossBalancing, SoftAdapt()), SelfAdaptive])
 def test_closure_optimizers_have_an_interval_of_their_own(weigh):
     versions = Versions()
-    phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=6)]
+    phases = [Phase(ADAM, steps=6), Phase(QUASI_NEWTON, steps=6)]
     fit(weigh(every=2, closure_every=12), versions, phases=phases)
-    assert versions.versions[2] > versions.versions[1]  # Adam's
-    changes = len(set(versions.versions[4:])) - 1
+    assert versions.versions[4] > versions.versions[3]  # Adam's
+    changes = len(set(versions.versions[6:])) - 1
     assert 0 < changes < 4  # 6 steps make about 24 evaluations
 
 
@@ -280,3 +280,27 @@ def test_bad_input_is_refused(callbacks, message):
 def test_a_problem_that_does_not_fit_is_refused(callback, problem, message):
     with pytest.raises(ConfigurationError, match=message):
         fit(callback, problem=problem())
+
+
+def test_two_of_a_kind_for_different_conditions_resume(tmp_path):
+    def callbacks():
+        own = functools.partial(SelfAdaptive, every=2, rate=0.1)
+        return [own(conditions=["pde"]), own(conditions=["wall"], normalized=False), FreshPoints(3, ["wall"])]
+
+    _, _, _, data = full_run(tmp_path / "whole", every=1, callbacks=callbacks())
+    path = tmp_path / "whole" / "step=5.ckpt"
+    _, _, _, again = full_run(tmp_path / "again", ckpt_path=path, every=100, callbacks=callbacks())
+    for name in ("pde", "wall"):
+        assert torch.equal(data.store.point_weights(name), again.store.point_weights(name))
+
+
+def test_a_second_fit_starts_without_the_weights_of_the_first():
+    phases = [Phase(ADAM, steps=4)]
+    module, data, _ = fit(LossBalancing(NTKTrace(), every=2), SelfAdaptive(every=2, rate=1.0), phases=phases)
+    assert module.evaluations > 4
+    assert module.weights.factors.tolist() != [1.0] * 3
+    versions = Versions()
+    quiet_trainer(callbacks=[versions]).fit(module, data)
+    assert module.evaluations == 4
+    assert versions.weights == [module.weights.own.tolist()] * 4
+    assert not data.store.weighed
