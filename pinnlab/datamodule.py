@@ -126,13 +126,13 @@ class CollocationDataModule(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Draws the points, in the module's dtype on its device; another run has those that are there."""
-        if self._store is not None and stage == "fit":
-            self._store.start_over(self.batch_size)
         if self._store is None:
             dtype, device = self._placement()
             self._store = PointStore(
                 self.problem, self.counts, self.samplers, self.seed, self.batch_size, dtype, device, self.overlap
             )
+        elif stage == "fit":
+            self._store.start_over(self.batch_size)
 
     def train_dataloader(self) -> PointLoader:
         """One dict per step: for each condition its rows."""

@@ -72,7 +72,7 @@ class PointStore:
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
-            self._put(name, own if own is not None else self.draw(name, counts[name]))
+            self._put(name, self._exact_rows(name, own if own is not None else self.draw(name, counts[name])))
 
     def draw(self, name: str, count: int, sampler: Sampler | None = None) -> Tensor:
         """Fresh points `(count, d)` in a condition's region, in float64 on the CPU; the same on all ranks.
@@ -106,10 +106,13 @@ class PointStore:
                 default: none.
         """
         for name, new in points.items():
-            rows = self._exact[name]
-            numbers = (kept or {}).get(name, torch.empty(0, dtype=torch.long))
-            goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, numbers, False)
-            self._put(name, new, rows[numbers], rows[goes] if goes.any() else rows)
+            before, rows = self._exact[name], self._exact_rows(name, new)
+            stay = (kept or {}).get(name, torch.empty(0, dtype=torch.long))
+            if name in self.weighed:
+                first = self._first_weights.get(name)
+                weights = self._mean_weight(before, stay).expand(len(rows)) if first is None else first(new).to(rows)
+                rows = torch.cat([rows, weights[:, None]], 1)
+            self._put(name, torch.cat([before[stay], rows]))
         self.version += 1
 
     def weigh(self, name: str, first: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -129,17 +132,15 @@ class PointStore:
         if name not in self.weighed:
             self.weighed.add(name)
             rows = self._exact[name]
-            self._exact[name] = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
-            self.to(self.dtype)
+            self._put(name, torch.cat([rows, rows.new_ones(len(rows), 1)], 1))
 
     def start_over(self, batch_size: int | None) -> None:
         """A new run begins with the points as they are, without weights, in batches of this size."""
         for name in self.weighed:
-            self._exact[name] = self._exact[name][:, :-1]
+            self._put(name, self._exact[name][:, :-1])
         self.weighed, self._first_weights = set(), {}
         if batch_size != self.batch_size:
             self.resize_batches(batch_size)
-        self.to(self.dtype)
 
     def point_weights(self, name: str) -> Tensor:
         """The weights `(n,)` of a condition's points, of all ranks, in float64 on the CPU; 1 where it has none."""
@@ -158,12 +159,11 @@ class PointStore:
         """
         if name not in self.weighed:
             raise ConfigurationError(f"condition {name!r}: its points have no weights; call weigh first")
-        own, before = self._exact[name][:, :-1], self._exact[name][:, -1]
-        if torch.equal(weights.to(before), before):
-            return
-        self._exact[name] = torch.cat([own, weights.to(own)[:, None]], 1)
-        self.reweighed += 1
-        self.to(self.dtype)
+        rows = self._exact[name].clone()
+        rows[:, -1] = weights
+        if not torch.equal(rows, self._exact[name]):
+            self._put(name, rows)
+            self.reweighed += 1
 
     def redraw(self, counts: int | Mapping[str, int]) -> None:
         """Gives conditions other numbers of points, drawn anew from their designs: a change of the objective.
@@ -274,16 +274,17 @@ class PointStore:
     def _exact_rows(self, name: str, points: Tensor) -> Tensor:
         return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
 
-    def _put(self, name: str, points: Tensor, kept: Tensor | None = None, replaced: Tensor | None = None) -> None:
-        """New points of a condition, behind the rows that are kept, in place of those that are replaced."""
-        rows = self._exact_rows(name, points)
-        if name in self.weighed and replaced is not None:
-            first = self._first_weights.get(name)
-            weights = replaced[:, -1].mean().expand(len(rows)) if first is None else first(points).to(rows)
-            rows = torch.cat([rows, weights[:, None]], 1)
-        rows = rows if kept is None else torch.cat([kept, rows])
+    @staticmethod
+    def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:
+        """The mean weight of the rows that do not stay; of all when all stay."""
+        goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, stay, False)
+        return (rows[goes] if goes.any() else rows)[:, -1].mean()
+
+    def _put(self, name: str, rows: Tensor) -> None:
+        """Other rows of a condition, in float64 on the CPU."""
         self._exact[name] = rows
-        self.rows[name] = self._exact[name].to(self.device, self.dtype)
+        self.rows[name] = rows.to(self.device, self.dtype)
+        self._cache = (None, {})
 
     def _size(self, rows: Tensor) -> int:
         """How many rows of a condition a batch takes."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.balancing import ascended, attention, causal, time_chunks
-from pinnlab.callbacks.redraw import Occasions, shared_scores
+from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, shared_scores, time_axis
+from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.phases import needed_store
@@ -19,7 +20,7 @@ from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 
 
-class AbstractPointWeights(L.Callback):
+class AbstractPointWeights(ConditionsCallback):
     """Weighs the points of conditions anew from time to time, between steps; a subclass says how, in `_weights`.
 
     A condition's term becomes the mean of w r^2 over its points, for every optimizer alike; no gradient passes through
@@ -41,13 +42,8 @@ class AbstractPointWeights(L.Callback):
     """
 
     def __init__(self, every: int, conditions: Sequence[str] | None, closure_every: int) -> None:
-        self.conditions = conditions
+        super().__init__(conditions)
         self.occasions = Occasions(type(self).__name__, every, 0, False, None, closure_every)
-
-    @property
-    def state_key(self) -> str:
-        """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
-        return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the names, and starts counting."""
@@ -237,7 +233,7 @@ class CausalWeights(AbstractPointWeights):
         if stage != "fit":
             return
         problem, names = pl_module.problem, self._names(pl_module)
-        if "t" not in problem.coordinates:
+        if TIME not in problem.coordinates:
             raise ConfigurationError(
                 f"CausalWeights: problem {problem.name} has no coordinate t; use ResidualAttention, or leave it out"
             )
@@ -266,6 +262,5 @@ class CausalWeights(AbstractPointWeights):
 
     def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
         """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""
-        column = problem.coordinates.index("t")
-        low, high = problem.domain.low[column], problem.domain.high[column]
+        column, low, high = time_axis(problem)
         return time_chunks(points[:, column], low, high, self.chunks)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab import distributed
+from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
@@ -84,7 +85,23 @@ class Occasions:
         return passed
 
 
-class AbstractRedraw(L.Callback):
+class ConditionsCallback(L.Callback):
+    """A callback for some conditions; a run may have several of one kind, for different ones.
+
+    Args:
+        conditions: their names; default: those that the subclass says.
+    """
+
+    def __init__(self, conditions: Sequence[str] | None) -> None:
+        self.conditions = conditions
+
+    @property
+    def state_key(self) -> str:
+        """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
+        return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
+
+
+class AbstractRedraw(ConditionsCallback):
     """Changes the points of conditions between steps; a subclass says how, in `_change` and `_default`.
 
     Every change raises the store's version, which tells optimizers, criteria and `Rollback` that the objective is
@@ -96,12 +113,8 @@ class AbstractRedraw(L.Callback):
     """
 
     def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
-        self.occasions, self.conditions = occasions, conditions
-
-    @property
-    def state_key(self) -> str:
-        """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
-        return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
+        super().__init__(conditions)
+        self.occasions = occasions
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks that there are points and the names are right, and starts counting."""
@@ -164,6 +177,12 @@ class AbstractRedraw(L.Callback):
     @abstractmethod
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
         """Other points of one condition, `passed` evaluations after the last time; None to leave them as they are."""
+
+
+def time_axis(problem: Problem) -> tuple[int, float, float]:
+    """Which coordinate is the time, and where its interval begins and ends; the problem must have one."""
+    column = problem.coordinates.index(TIME)
+    return column, problem.domain.low[column], problem.domain.high[column]
 
 
 def drawable(problem: Problem) -> list[str]:

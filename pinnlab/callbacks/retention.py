@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, shared_scores
+from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError
 from pinnlab.points import PointStore
@@ -107,8 +107,7 @@ class RetainResample(AbstractRedraw):
 
     def _moved_gate(self, problem: Problem, name: str, points: Tensor, residual: Tensor, passed: int) -> Tensor:
         """The gate `(n,)` as the residual behind it allows, after so many evaluations."""
-        column = problem.coordinates.index(TIME)
-        low, high = problem.domain.low[column], problem.domain.high[column]
+        column, low, high = time_axis(problem)
         time = (points[:, column].to(residual) - low) / (high - low)
         position = self.positions.get(name, GATE_START)
         gated = float((causal_gate(time, position, self.steepness) * residual.square()).mean())
