@@ -70,6 +70,7 @@ class PointStore:
         self.rows: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
+        self._permutations: dict[str, dict[tuple[int, int], Tensor]] = {}
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
             self._put(name, self._exact_rows(name, own if own is not None else self.draw(name, counts[name])))
@@ -316,8 +317,13 @@ class PointStore:
         return stream[start % total :][:size]
 
     def _permutation(self, name: str, number: int) -> Tensor:
-        seed = seed_for(self.seed, "pass", name, self.version, number)
-        return torch.randperm(len(self.rows[name]), generator=torch.Generator().manual_seed(seed))
+        """That of a pass. The last two are kept: drawing one takes longer than a step on a small batch."""
+        key = seed_for(self.seed, "pass", name, self.version, number), len(self.rows[name])
+        known = self._permutations.get(name, {})
+        if key not in known:
+            new = torch.randperm(key[1], generator=torch.Generator().manual_seed(key[0]))
+            known = self._permutations[name] = {**dict([*known.items()][-1:]), key: new}
+        return known[key]
 
 
 def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:

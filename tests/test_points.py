@@ -196,6 +196,17 @@ def test_overlapping_mini_batches_see_all_rows_equally_often():
     assert (times == 3).all()
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_pass_is_shuffled_once(monkeypatch, overlap):
+    s, drawn = overlapping() if overlap else store(batch_size=8), []
+    randperm = torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda n, **options: drawn.append(n) or randperm(n, **options))
+    for _ in range(11):
+        s.batch()
+    passes = 4 if overlap else 6  # 66 rows of 20, six new ones a batch; two batches of eight from each 20
+    assert drawn.count(20) == passes
+
+
 def test_rows_are_shared_only_when_mini_batches_are_asked_to_overlap():
     s = store(batch_size=8)
     one, two = s.batch(), s.batch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -43,6 +44,7 @@ class BatchGrowth(L.Callback):
 
     def _start_over(self) -> None:
         self._begun, self._last, self._asked = False, 0, 0
+        self._sampled: dict[str, int] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the data module, and starts with nothing."""
@@ -62,6 +64,11 @@ class BatchGrowth(L.Callback):
             self._begun, self._last = True, trainer.global_step
             self._store(pl_module).resize_batches(self.rule.first)
 
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Notes of which conditions the step's batch has a part only: points may change before it is judged."""
+        store = self._store(pl_module)
+        self._sampled = {name: size for name, size in store.batch_sizes().items() if size < len(store.rows[name])}
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Asks the rule when enough steps on mini-batches have passed."""
         store = self._store(pl_module)
@@ -73,7 +80,7 @@ class BatchGrowth(L.Callback):
         if trainer.global_step - self._last < self.every:
             return
         self._last, self._asked = trainer.global_step, self._asked + 1
-        wanted = self.rule.wanted(size, self._asked, lambda: _noise(pl_module, store, batch))
+        wanted = self.rule.wanted(size, self._asked, lambda: _noise(pl_module, batch, self._sampled))
         most = self.until or max(map(len, store.rows.values()))
         new = rung(self.rule.first, wanted, most)
         if new > size:
@@ -91,12 +98,17 @@ class BatchGrowth(L.Callback):
         return needed_store(pl_module, type(self).__name__)
 
 
-def _noise(module: Any, store: PointStore, batch: Any) -> float:
-    """The noise of the last step's batch at the present parameters; counts as an evaluation."""
-    sampled = [name for name, size in store.batch_sizes().items() if size < len(store.rows[name])]
+def _noise(module: Any, batch: Any, sampled: Mapping[str, int]) -> float:
+    """The noise of the last step's batch at the present parameters; counts as an evaluation.
+
+    Args:
+        module: the `PINN`.
+        batch: this rank's rows.
+        sampled: the conditions of which it has a part only, and how many rows of each, of all ranks.
+    """
     if not sampled:
         return 0.0
     module.evaluations += 1
-    chunks = min(CHUNKS, *(store.batch_sizes()[name] for name in sampled))
+    chunks = min(CHUNKS, *sampled.values())
     system, tensors = module.system, module.trial.tensors()
     return gradient_noise(system.weighted_loss, tensors, module.loss_weights, batch, sampled, chunks)

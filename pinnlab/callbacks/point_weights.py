@@ -19,6 +19,9 @@ from pinnlab.phases import needed_store
 from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 
+HELD_BACK = 0.1
+"""A causal weight below which a time is as good as not trained yet."""
+
 
 class AbstractPointWeights(ConditionsCallback):
     """Weighs the points of conditions anew from time to time, between steps; a subclass says how, in `_weights`.
@@ -28,11 +31,12 @@ class AbstractPointWeights(ConditionsCallback):
     weighted mean, while the residual on held-out points, and scores for resampling, stay without weights.
 
     Every update takes the residuals of all points of these conditions, without a gradient: 0.4 to 0.8 of the time of an
-    evaluation of all points, both compiled. It counts as one. It changes the objective, so L-BFGS forgets its
-    curvature: closure optimizers have a number of their own. All ranks weigh alike.
+    evaluation of all points, both compiled. It counts as one; with mini-batches as so many as have as many points, and
+    updates are so many times rarer. It changes the objective, so L-BFGS forgets its curvature: closure optimizers have
+    a number of their own. All ranks weigh alike.
 
     Args:
-        every: loss evaluations between two updates, with an optimizer that makes one a step.
+        every: loss evaluations between two updates, with an optimizer that makes one a step and takes all points.
         closure_every: the same with one that makes several, such as L-BFGS.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
 
@@ -72,12 +76,14 @@ class AbstractPointWeights(ConditionsCallback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Weighs the points when enough evaluations have passed."""
-        if not self.occasions.due(pl_module.evaluations, is_multi_eval(pl_module.current_optimizer())):
+        store, names = self._store(pl_module), self._names(pl_module)
+        cost = _evaluations(store, names)
+        if not self.occasions.due(pl_module.evaluations, is_multi_eval(pl_module.current_optimizer()), cost):
             return
-        passed, store = self.occasions.pass_to(pl_module.evaluations), self._store(pl_module)
-        pl_module.evaluations += 1
+        passed = self.occasions.pass_to(pl_module.evaluations)
+        pl_module.evaluations += cost
         self.occasions.pass_to(pl_module.evaluations)  # its own cost does not bring the next update nearer
-        for name in self._names(pl_module):
+        for name in names:
             residual = shared_scores(pl_module.system, name, store.rows[name])
             if residual.isfinite().all():  # else the loss has blown up; that is for `Rollback`
                 weights = self._weights(pl_module, store, name, residual, passed)
@@ -104,6 +110,12 @@ class AbstractPointWeights(ConditionsCallback):
 
     def _store(self, pl_module: Any) -> PointStore:
         return needed_store(pl_module, type(self).__name__)
+
+
+def _evaluations(store: PointStore, names: Sequence[str]) -> int:
+    """How many evaluations of the present batches have as many points as these conditions."""
+    points = sum(len(store.rows[name]) for name in names)
+    return max(1, round(points / sum(store.batch_sizes().values())))
 
 
 class ResidualAttention(AbstractPointWeights):
@@ -226,6 +238,12 @@ class CausalWeights(AbstractPointWeights):
         self.tolerances, self.chunks, self.threshold = values, chunks, threshold
         self._stages: dict[str, int] = {}
         self._of_chunks: dict[str, Tensor] = {}
+
+    @property
+    def held_back(self) -> float:
+        """The share of the time interval whose weight is below `HELD_BACK`; of several conditions, the largest."""
+        shares = (float((weights < HELD_BACK).double().mean()) for weights in self._of_chunks.values())
+        return max(shares, default=0.0)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks that there is a time, and starts with the first tolerance."""

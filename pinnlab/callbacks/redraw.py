@@ -73,10 +73,16 @@ class Occasions:
         self.closure_every = every if closure_every is None else closure_every
         self.last = start
 
-    def due(self, evaluations: int, closure: bool = False) -> bool:
-        """Whether enough evaluations have passed; `closure` for an optimizer with several evaluations a step."""
+    def due(self, evaluations: int, closure: bool = False, times: int = 1) -> bool:
+        """Whether enough evaluations have passed.
+
+        Args:
+            evaluations: made so far.
+            closure: the optimizer makes several a step.
+            times: how many times more evaluations it takes.
+        """
         every = self.closure_every if closure else self.every
-        return every is not None and evaluations - self.last >= every
+        return every is not None and evaluations - self.last >= times * every
 
     def pass_to(self, evaluations: int) -> int:
         """Counts from here on; returns how many evaluations have passed since the last time."""

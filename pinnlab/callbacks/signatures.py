@@ -6,13 +6,14 @@ import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import lightning as L
 import torch
 
 from pinnlab import distributed
+from pinnlab.callbacks.point_weights import CausalWeights
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import StopReason
 from pinnlab.loggers import board_of, log_scalars
@@ -126,7 +127,7 @@ class AbstractSignatureWatch(L.Callback):
         look = self._observer.look(trainer.global_step, self.parts)
         if look is None:
             return
-        self.record.add(look)
+        self.record.add(replace(look, held_back=_held_back(trainer)))
         log_scalars(trainer, look.scalars())
         self._conclude(trainer)
 
@@ -169,6 +170,11 @@ class AbstractSignatureWatch(L.Callback):
 
 def _watches(trainer: L.Trainer) -> list[AbstractSignatureWatch]:
     return [c for c in trainer.callbacks if isinstance(c, AbstractSignatureWatch)]  # type: ignore[attr-defined]
+
+
+def _held_back(trainer: L.Trainer) -> float:
+    causal = (c for c in trainer.callbacks if isinstance(c, CausalWeights))  # type: ignore[attr-defined]
+    return max((callback.held_back for callback in causal), default=0.0)
 
 
 class FailureSignatures(AbstractSignatureWatch):

@@ -35,6 +35,10 @@ class RunSummary(L.Callback):
         self.recipe = recipe
         self.result: dict[str, Any] = {}
 
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Goes behind all others, wherever it was listed: what they say at the end belongs in the summary."""
+        trainer.callbacks = [*(c for c in trainer.callbacks if c is not self), self]  # type: ignore[attr-defined]
+
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)

@@ -79,6 +79,7 @@ class Look:
             square; in float32 only, where float64 shows it.
         epsilon: rounding unit of the numbers that are trained in.
         bands: the error of each unknown by frequency, or without a reference the residual of each equation.
+        held_back: the share of the time interval that does not count yet, see `CausalWeights.held_back`.
     """
 
     step: int
@@ -100,6 +101,7 @@ class Look:
     round_off: float | None = None
     epsilon: float = torch.finfo(torch.float64).eps
     bands: Mapping[str, Bands] = field(default_factory=dict)
+    held_back: float = 0.0
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Look:

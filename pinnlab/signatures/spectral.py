@@ -22,7 +22,8 @@ def spectral_bias(
 ) -> list[Finding]:
     """Low frequencies of the solution have long been learned; what is left are high ones, and they stay.
 
-    Of a problem without a reference, the residual is looked at: each band relative to its largest value so far.
+    Of a problem without a reference, the residual is looked at: each band relative to its largest value so far. Looks
+    at a run that holds late times back are left out: what those times have is not learned because it is not trained.
 
     Args:
         record: of the run.
@@ -35,7 +36,7 @@ def spectral_bias(
         times: how many times longer than the low band the high ones have had, in evaluations.
         patience: looks in a row.
     """
-    looks, found = record.looks, []
+    looks, found = [look for look in record.looks if not look.held_back], []
     for name in looks[-1].bands if looks else ():
         seen = [(look.evaluations, look.bands[name]) for look in looks if name in look.bands]
         errors, now = relative_errors([bands for _, bands in seen], share), seen[-1][1]

@@ -13,7 +13,7 @@ from compiling import needs_compiler
 from training import ADAM, GROWTH_CALLBACKS, PHASES, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.batch_growth import Geometric, Linear, NormTest
-from pinnlab.callbacks import BatchGrowth, RunSummary
+from pinnlab.callbacks import BatchGrowth, RunSummary, batch_growth
 from pinnlab.compiled_loss import CompiledValue
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import MultiBatchLBFGS
@@ -125,6 +125,23 @@ def test_a_test_of_the_norm_counts_as_an_evaluation_of_the_batch():
     assert module.points_seen == 12 * 15
     assert watch.rows == 9 * 15  # the tests are made uncompiled, beside the loss
     assert sum(rows_of_all_ranks(watch.batches[0], None).values()) == 15
+
+
+def test_noise_is_that_of_the_points_the_batch_was_drawn_from(monkeypatch):
+    """Points that are added in the same step, before the test, do not make a whole condition a sampled one."""
+
+    class MoreWall(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *unused):
+            store = trainer.datamodule.store
+            store.replace({"wall": store.draw("wall", 5)}, {"wall": torch.arange(len(store.rows["wall"]))})
+
+    seen = []
+    monkeypatch.setattr(batch_growth, "gradient_noise", lambda *arguments: seen.append(dict(arguments[4])) or 0.0)
+    growth = BatchGrowth(NormTest(first=15), every=1)
+    module = small_module(phases=[Phase(ADAM, steps=2)])
+    data = small_data(module.problem, points=COUNTS)
+    quiet_trainer(callbacks=[MoreWall(), growth]).fit(module, data)
+    assert seen == [{"pde": 15}, {"pde": 15, "wall": 15}]
 
 
 def test_watching_the_noise_does_not_change_the_steps():

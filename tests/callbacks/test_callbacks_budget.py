@@ -16,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torc
 ROWS = 3 * 21  # of a full batch in `small_data`
 
 
-def fit(budget, phases, batch_size=None):
+def fit(budget, phases, batch_size=None, summary_first=False):
     summary = RunSummary()
     module = small_module(phases=phases)
-    trainer = quiet_trainer(callbacks=[budget, summary])
+    trainer = quiet_trainer(callbacks=[summary, budget] if summary_first else [budget, summary])
     trainer.fit(module, small_data(module.problem, batch_size=batch_size))
     return summary.result, module, trainer
 
@@ -28,6 +28,7 @@ def two_phases():
     return [Phase(ADAM, steps=5), Phase(QUASI_NEWTON, steps=50)]
 
 
+@pytest.mark.parametrize("summary_first", [False, True])
 @pytest.mark.parametrize(
     ("budget", "reason"),
     [
@@ -36,8 +37,8 @@ def two_phases():
     ],
     ids=["evaluations", "points"],
 )
-def test_the_step_in_which_the_budget_is_spent_is_the_last(budget, reason):
-    result, module, trainer = fit(budget, two_phases())
+def test_the_step_in_which_the_budget_is_spent_is_the_last(budget, reason, summary_first):
+    result, module, trainer = fit(budget, two_phases(), summary_first=summary_first)
     last = result["phases"][-1]
     assert [record["stopped"] for record in result["phases"]] == [StopReason.STEPS.value, reason.value]
     assert result["decisions"][-1]["event"] == "stop"

@@ -18,7 +18,14 @@ from pinnlab.balancing import (
     causal,
     time_chunks,
 )
-from pinnlab.callbacks import CausalWeights, FreshPoints, LossBalancing, ResidualAttention, SelfAdaptive
+from pinnlab.callbacks import (
+    CausalWeights,
+    FailureSignatures,
+    FreshPoints,
+    LossBalancing,
+    ResidualAttention,
+    SelfAdaptive,
+)
 from pinnlab.errors import ConfigurationError
 from pinnlab.phases import Phase
 from pinnlab.problems import Poisson2D, Regression1D
@@ -190,6 +197,17 @@ def test_point_weights_follow_their_formula(batch_size):
     assert store.version == 0
 
 
+@pytest.mark.parametrize(("batch_size", "steps", "cost"), [(None, 4, 1), (3, 12, 2)])
+def test_an_update_counts_as_the_evaluations_that_have_as_many_points(batch_size, steps, cost):
+    """21 points are scored: one evaluation of all 63, and two of batches of nine; so those last twice as long."""
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=steps)]
+    module, data, _ = fit(ResidualAttention(every=4), phases=phases, batch_size=batch_size)
+    assert sum(data.store.batch_sizes().values()) == {None: 63, 3: 9}[batch_size]
+    assert data.store.reweighed == 1
+    assert module.evaluations == steps + cost
+    assert module.points_seen == (steps + cost) * sum(data.store.batch_sizes().values())
+
+
 def test_causal_weights_move_on_when_all_times_are_solved():
     phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=4)]
     callback = CausalWeights(every=1, tolerances=[1e-9, 0.1, 0.2], chunks=4)
@@ -207,6 +225,16 @@ def test_causal_weights_move_on_when_all_times_are_solved():
     store.replace({"pde": points}, {"pde": torch.arange(2)})
     assert module.problem.coordinates == ("x", "t")
     assert torch.allclose(store.point_weights("pde"), torch.cat([weights[chunk][:2], weights[[3, 0, 2]]]))
+
+
+def test_signatures_know_which_times_causal_weights_hold_back():
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=4)]
+    causal_weights, signatures = CausalWeights(every=1, tolerances=[100.0], chunks=4), FailureSignatures(every=1)
+    fit(causal_weights, signatures, phases=phases)
+    assert causal_weights.held_back == 0.75  # only the first quarter of the times counts
+    assert [look.held_back for look in signatures.record.looks][-1] == 0.75
+    fit(CausalWeights(every=1, tolerances=[1e-9], chunks=4), signatures, phases=phases)
+    assert [look.held_back for look in signatures.record.looks][-1] == 0
 
 
 def test_held_out_residuals_have_no_weights():

@@ -225,6 +225,17 @@ class TestSpectralBias:
         error = (0.0, 1e-8, 0.0, 0.0, 1e-5, 0.0, 0.0)
         assert spectral.spectral_bias(self.errors(*[error] * 8, reference=smooth)) == []
 
+    def test_times_that_do_not_count_yet_are_no_bias(self):
+        stays = (0.0, 0.005, 0.0, 0.0, 0.9, 0.0, 0.0)
+        waiting = self.errors(*[stays] * 8)
+        assert spectral.spectral_bias(waiting)
+        waiting.looks = [dataclasses.replace(look, held_back=0.25) for look in waiting.looks]
+        assert spectral.spectral_bias(waiting) == []
+        # From here on all times count, which begins at evaluation 801; three times as long later it is one.
+        later = self.errors(*[stays] * 30).looks[8:]
+        seen = [bool(spectral.spectral_bias(Record([*waiting.looks, *later[:many]]))) for many in (16, 17, 18)]
+        assert seen == [False, False, True]
+
     def test_what_is_left_has_to_be_of_high_frequency(self):
         elsewhere = (0.0, 0.005, 5.0, 0.0, 0.9, 0.0, 0.0)
         assert spectral.spectral_bias(self.errors(*[elsewhere] * 8)) == []
