@@ -5,10 +5,11 @@ import functools
 import torch
 from training import quiet_trainer, small_data, small_module
 
+from pinnlab.callbacks import CausalWeights
 from pinnlab.domains import Interval
 from pinnlab.optimizers import LBFGS, FixedDamping, LevenbergMarquardt, SSBroyden
 from pinnlab.phases import Phase
-from pinnlab.problems import Coefficient, Dirichlet, Observations, Poisson1D, Problem, Regression1D, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Heat1D, Observations, Poisson1D, Problem, Regression1D, Residual
 
 ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
 
@@ -78,6 +79,10 @@ def float32():
     return poisson((ADAM, 50), (LBFGS, 60), dtype="float32")
 
 
+def late_times():
+    return small_module(Heat1D(), [Phase(ADAM, steps=40)])
+
+
 FAILING = {
     "spectral bias": spectral_bias,
     "boundary violation": violated_boundary,
@@ -88,16 +93,18 @@ FAILING = {
     "vanishing coefficient gradient, without influence": idle_coefficient,
     "loss terms out of balance": unbalanced_terms,
     "float32 floor": float32,
+    "late times held back": late_times,
 }
 """Modules to be trained, by what is wrong with them."""
 
 POINTS = {"under-resolution": 4}
+CALLBACKS = {"late times held back": lambda: [CausalWeights(every=5, tolerances=[100.0])]}
 
 
 def fit_failing(name, *callbacks, **options):
     """Trains one of the modules; returns the trainer."""
     module = FAILING[name]()
     data = small_data(module.problem, points=POINTS.get(name, 50), held_out=50, evaluation_points=300)
-    trainer = quiet_trainer(callbacks=list(callbacks), val_check_interval=10_000, **options)
+    trainer = quiet_trainer(callbacks=[*callbacks, *CALLBACKS.get(name, list)()], val_check_interval=10_000, **options)
     trainer.fit(module, data)
     return trainer

@@ -100,8 +100,11 @@ class AbstractSignatureWatch(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Looks at what the run has come to."""
-        if not self.record.looks or self.record.looks[-1].step != trainer.global_step:
+        if not self._looked(trainer):
             self._look(trainer, pl_module)
+        if self._looked(trainer):
+            self.record.looks[-1] = replace(self.record.looks[-1], final=True)
+            self._conclude(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """What was seen and said, in primitives."""
@@ -130,6 +133,10 @@ class AbstractSignatureWatch(L.Callback):
         self.record.add(replace(look, held_back=_held_back(trainer)))
         log_scalars(trainer, look.scalars())
         self._conclude(trainer)
+
+    def _looked(self, trainer: L.Trainer) -> bool:
+        """Whether there was a look at the present weights."""
+        return bool(self.record.looks) and self.record.looks[-1].step == trainer.global_step
 
     def _conclude(self, trainer: L.Trainer) -> None:
         said = {(finding.signature, finding.subject) for finding in self.findings}

@@ -80,6 +80,7 @@ class Look:
         epsilon: rounding unit of the numbers that are trained in.
         bands: the error of each unknown by frequency, or without a reference the residual of each equation.
         held_back: the share of the time interval that does not count yet, see `CausalWeights.held_back`.
+        final: whether the run has ended.
     """
 
     step: int
@@ -102,6 +103,7 @@ class Look:
     epsilon: float = torch.finfo(torch.float64).eps
     bands: Mapping[str, Bands] = field(default_factory=dict)
     held_back: float = 0.0
+    final: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Look:

@@ -24,6 +24,7 @@ STAGNATION = "stagnation with a large gradient"
 COEFFICIENT = "vanishing coefficient gradient"
 IMBALANCE = "loss terms out of balance"
 FLOAT32_FLOOR = "float32 floor"
+HELD_BACK = "late times held back"
 
 
 def under_resolution(record: Record, factor: float = 100.0, patience: int = 2) -> list[Finding]:
@@ -208,6 +209,23 @@ def float32_floor(record: Record, share: float = 0.1) -> list[Finding]:
     return [Finding(FLOAT32_FLOOR, "", look.step, evidence, "use float64 (model.dtype, or dtype of this phase)")]
 
 
+def late_times_held_back(record: Record) -> list[Finding]:
+    """A run has ended, and its causal weights have not let all times count: the last ones were never trained.
+
+    Their residual says nothing of it: it is small wherever the network is near a steady state.
+
+    Args:
+        record: of the run.
+    """
+    look = record.looks[-1] if record.looks else None
+    if look is None or not look.final or not look.held_back:
+        return []
+    evidence = f"causal weights are still below a tenth in {look.held_back:.0%} of the time interval at the end"
+    return [
+        Finding(HELD_BACK, "", look.step, evidence, "train longer, or give CausalWeights a smaller first tolerance")
+    ]
+
+
 SIGNATURES: Mapping[str, Rule] = MappingProxyType(
     {
         SPECTRAL_BIAS: spectral_bias,
@@ -218,6 +236,7 @@ SIGNATURES: Mapping[str, Rule] = MappingProxyType(
         COEFFICIENT: vanishing_coefficient_gradient,
         IMBALANCE: imbalance,
         FLOAT32_FLOOR: float32_floor,
+        HELD_BACK: late_times_held_back,
     }
 )
 """All signatures by name."""

@@ -247,6 +247,16 @@ class TestSpectralBias:
         assert "in 1 half wave or less" in finding.evidence
 
 
+def test_times_that_never_counted_are_told_at_the_end():
+    seen = [
+        found(rules.late_times_held_back, run({}, {"held_back": share, "final": final}))
+        for share, final in ((0.25, False), (0.0, True), (0.25, True))
+    ]
+    assert seen == [[], [], [""]]
+    finding = rules.late_times_held_back(run({"held_back": 0.25, "final": True}))[0]
+    assert "25% of the time interval" in finding.evidence
+
+
 def test_all_octaves_have_words():
     words = [spectral.waves(band) for band in range(len(OCTAVES))]
     assert words[0] == "in 1 half wave or less"
