@@ -20,7 +20,9 @@ from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 
 HELD_BACK = 0.1
-"""A causal weight below which a time is as good as not trained yet."""
+"""Below this share of the least weight that a change of the tolerance leaves, a time is as good as not trained yet."""
+MOST_TOLERANCE = 1e30
+"""Where a tolerance ends to grow: residuals of float64 are not that small."""
 
 
 class AbstractPointWeights(ConditionsCallback):
@@ -202,14 +204,17 @@ class SelfAdaptive(AbstractPointWeights):
 class CausalWeights(AbstractPointWeights):
     """Causal training: a time counts only as far as the equation is solved at all times before it.
 
-    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time has almost its
-    whole weight.
+    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time's weight is
+    large enough. In the paper that is when it is whole, so that all times count alike in the end. With a small
+    threshold and a `growth` early times always count more, which serves where their errors grow later on.
 
     Args:
         every: loss evaluations between two updates. 20 costs at most 5 % of a step on average.
         tolerances: the values of eps, increasing; those of the paper.
         chunks: equal parts of the time interval; 32 as in the paper.
-        threshold: the least weight at which the next tolerance begins; 0.99 as in the paper.
+        threshold: the last time's weight above which the next tolerance begins; 0.99 as in the paper.
+        growth: the factor with which eps goes on growing behind the last of `tolerances`; default: it stays. With 1.5
+            and a threshold of 0.01 the last time's weight stays around 0.01 to 0.001 while the residual falls.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
         closure_every: the same with closure optimizers, which an update costs their curvature; 500.
 
@@ -224,6 +229,7 @@ class CausalWeights(AbstractPointWeights):
         tolerances: Sequence[float] = (1e-2, 1e-1, 1.0, 10.0, 100.0),
         chunks: int = 32,
         threshold: float = 0.99,
+        growth: float | None = None,
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
@@ -235,14 +241,17 @@ class CausalWeights(AbstractPointWeights):
             raise ConfigurationError(f"CausalWeights.chunks: must be at least 2, got {chunks}")
         if not 0 < threshold < 1:
             raise ConfigurationError(f"CausalWeights.threshold: must be between 0 and 1, got {threshold}")
-        self.tolerances, self.chunks, self.threshold = values, chunks, threshold
+        if growth is not None and not growth > 1:
+            raise ConfigurationError(f"CausalWeights.growth: must be above 1, got {growth}")
+        self.tolerances, self.chunks, self.threshold, self.growth = values, chunks, threshold, growth
         self._stages: dict[str, int] = {}
         self._of_chunks: dict[str, Tensor] = {}
 
     @property
     def held_back(self) -> float:
-        """The share of the time interval whose weight is below `HELD_BACK`; of several conditions, the largest."""
-        shares = (float((weights < HELD_BACK).double().mean()) for weights in self._of_chunks.values())
+        """The share of the time interval that is as good as not trained yet; of several conditions, the largest."""
+        least = HELD_BACK * self.threshold ** (self.growth or 1.0)
+        shares = (float((weights < least).double().mean()) for weights in self._of_chunks.values())
         return max(shares, default=0.0)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
@@ -272,11 +281,17 @@ class CausalWeights(AbstractPointWeights):
         return lambda points: self._of_chunks[name][self._chunk(pl_module.problem, points)]
 
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
-        chunk, stage = self._chunk(store.problem, store.points(name).to(residual)), self._stages[name]
-        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, self.tolerances[stage])
-        if weights.min() > self.threshold and stage + 1 < len(self.tolerances):
-            self._stages[name] = stage + 1  # from the next update on
+        chunk, tolerance = self._chunk(store.problem, store.points(name).to(residual)), self._tolerance(name)
+        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, tolerance)
+        goes_on = self._stages[name] + 1 < len(self.tolerances) or (self.growth and tolerance < MOST_TOLERANCE)
+        if weights.min() > self.threshold and goes_on:
+            self._stages[name] += 1  # from the next update on
         return weights[chunk]
+
+    def _tolerance(self, name: str) -> float:
+        """The one that a condition has come to."""
+        last, stage = len(self.tolerances) - 1, self._stages[name]
+        return self.tolerances[min(stage, last)] * (self.growth or 1.0) ** max(stage - last, 0)
 
     def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
         """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""

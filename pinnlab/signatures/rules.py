@@ -209,21 +209,21 @@ def float32_floor(record: Record, share: float = 0.1) -> list[Finding]:
     return [Finding(FLOAT32_FLOOR, "", look.step, evidence, "use float64 (model.dtype, or dtype of this phase)")]
 
 
-def late_times_held_back(record: Record) -> list[Finding]:
+def late_times_held_back(record: Record, patience: int = 3) -> list[Finding]:
     """A run has ended, and its causal weights have not let all times count: the last ones were never trained.
 
     Their residual says nothing of it: it is small wherever the network is near a steady state.
 
     Args:
         record: of the run.
+        patience: looks in a row; all of a shorter run. A step that raises the loss takes weights away for a moment.
     """
-    look = record.looks[-1] if record.looks else None
-    if look is None or not look.final or not look.held_back:
+    looks = record.looks[-patience:]
+    if not looks or not looks[-1].final or not (share := min(look.held_back for look in looks)):
         return []
-    evidence = f"causal weights are still below a tenth in {look.held_back:.0%} of the time interval at the end"
-    return [
-        Finding(HELD_BACK, "", look.step, evidence, "train longer, or give CausalWeights a smaller first tolerance")
-    ]
+    evidence = f"at the end causal weights still hold back {share:.0%} of the time interval"
+    advice = "train longer, or give CausalWeights a smaller first tolerance"
+    return [Finding(HELD_BACK, "", looks[-1].step, evidence, advice)]
 
 
 SIGNATURES: Mapping[str, Rule] = MappingProxyType(

@@ -28,7 +28,7 @@ from pinnlab.callbacks import (
 )
 from pinnlab.errors import ConfigurationError
 from pinnlab.phases import Phase
-from pinnlab.problems import Poisson2D, Regression1D
+from pinnlab.problems import Heat1D, Poisson2D, Regression1D
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 
@@ -227,6 +227,34 @@ def test_causal_weights_move_on_when_all_times_are_solved():
     assert torch.allclose(store.point_weights("pde"), torch.cat([weights[chunk][:2], weights[[3, 0, 2]]]))
 
 
+def test_a_tolerance_grows_until_the_last_time_has_no_more_than_the_threshold():
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=60)]
+    callback = CausalWeights(every=1, tolerances=[1e-6, 1e-4], chunks=4, threshold=0.5, growth=2.0)
+    module, data, _ = fit(callback, phases=phases)
+    store = data.store
+    with torch.no_grad():
+        residual = module.system.score("pde", store.rows["pde"])
+    chunk = time_chunks(store.points("pde")[:, 1], 0.0, 1.0, 4)
+    least = lambda tolerance: causal(residual, chunk, 4, tolerance).min()  # noqa: E731
+    tolerance = next(1e-4 * 2.0**k for k in range(60) if least(1e-4 * 2.0**k) <= 0.5)
+    assert torch.allclose(store.point_weights("pde"), causal(residual, chunk, 4, tolerance)[chunk])
+    assert callback.held_back == 0
+    assert tolerance > 1e-4
+
+
+def test_a_tolerance_ends_to_grow_where_nothing_is_left():
+    """A network that is zero solves the heat equation: all weights are 1 with every tolerance."""
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=9)]
+    module, data = small_module(phases=phases), small_data(Heat1D())
+    with torch.no_grad():
+        for parameter in module.trial.parameters():
+            parameter.zero_()
+    callback = CausalWeights(every=1, tolerances=[1.0], growth=1e100)
+    quiet_trainer(callbacks=[callback]).fit(module, data)
+    assert callback.state_dict()["stages"] == {"pde": 1}
+    assert torch.equal(data.store.point_weights("pde"), torch.ones(21).double())
+
+
 def test_signatures_know_which_times_causal_weights_hold_back():
     phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=4)]
     causal_weights, signatures = CausalWeights(every=1, tolerances=[100.0], chunks=4), FailureSignatures(every=1)
@@ -288,6 +316,7 @@ def test_resume_is_bitwise(name, batch_size, tmp_path):
         (lambda: [CausalWeights(tolerances=[1.0, 0.1])], r"^CausalWeights\.tolerances"),
         (lambda: [CausalWeights(tolerances=[])], r"^CausalWeights\.tolerances"),
         (lambda: [CausalWeights(chunks=1)], r"^CausalWeights\.chunks"),
+        (lambda: [CausalWeights(growth=1.0)], r"^CausalWeights\.growth"),
         (lambda: [CausalWeights(threshold=1.0)], r"^CausalWeights\.threshold"),
         (lambda: [ResidualAttention(), CausalWeights()], r"CausalWeights weighs the points of 'pde', too"),
     ],

@@ -249,8 +249,8 @@ class TestSpectralBias:
 
 def test_times_that_never_counted_are_told_at_the_end():
     seen = [
-        found(rules.late_times_held_back, run({}, {"held_back": share, "final": final}))
-        for share, final in ((0.25, False), (0.0, True), (0.25, True))
+        found(rules.late_times_held_back, run(*series("held_back", *shares), {"held_back": 0.25, "final": final}))
+        for *shares, final in ((0.5, 0.4, False), (0.5, 0.0, True), (0.0, 0.5, 0.4, True))
     ]
     assert seen == [[], [], [""]]
     finding = rules.late_times_held_back(run({"held_back": 0.25, "final": True}))[0]
