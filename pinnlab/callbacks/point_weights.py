@@ -20,7 +20,7 @@ from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 
 HELD_BACK = 0.1
-"""Below this share of the least weight that a change of the tolerance leaves, a time is as good as not trained yet."""
+"""Below this share of the weight with which the next tolerance begins, a time is as good as not trained yet."""
 MOST_TOLERANCE = 1e30
 """Where a tolerance ends to grow: residuals of float64 are not that small."""
 
@@ -249,9 +249,12 @@ class CausalWeights(AbstractPointWeights):
 
     @property
     def held_back(self) -> float:
-        """The share of the time interval that is as good as not trained yet; of several conditions, the largest."""
-        least = HELD_BACK * self.threshold ** (self.growth or 1.0)
-        shares = (float((weights < least).double().mean()) for weights in self._of_chunks.values())
+        """The share of the time interval that is as good as not trained yet; of several conditions, the largest.
+
+        From the second tolerance on all times have counted.
+        """
+        first = (weights for name, weights in self._of_chunks.items() if self._stages[name] == 0)
+        shares = (float((weights < HELD_BACK * self.threshold).double().mean()) for weights in first)
         return max(shares, default=0.0)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
