@@ -6,6 +6,7 @@ that rules also correct an own weight that is far off; w_i is what a rule decide
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -17,6 +18,8 @@ from pinnlab.errors import ConfigurationError
 
 MOST = 1e8
 """No quotient is larger: a term whose gradient has vanished must not drown all others."""
+TINY = 1e-100
+"""A residual is zero below: float64 does not come near, and quotients stay finite."""
 
 
 class AbstractLossTerms(ABC):
@@ -298,7 +301,7 @@ def ascended(weights: Tensor, residual: Tensor, rate: float, power: int, normali
     return raised / raised.mean() if normalized else raised
 
 
-def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float) -> Tensor:
+def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last: float = 1.0) -> Tensor:
     """Weights that let a time count only when the times before it are solved: w_i = exp(-eps sum_{j<i} L_j).
 
     L_j is the mean squared residual in chunk j of the interval, 0 in one without points. Source: Wang, Sankaran,
@@ -309,6 +312,8 @@ def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float) -> Te
         chunk: `(n,)` in which chunk each of them is, see `time_chunks`.
         chunks: how many there are.
         tolerance: eps; the larger, the better the times before have to be solved.
+        last: the most that the last chunk weighs. Where it would be more, eps is as large as it takes, which makes
+            w_i = last ** (the share of the residual that comes before chunk i).
 
     Returns:
         `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk.
@@ -316,7 +321,11 @@ def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float) -> Te
     sums = residual.new_zeros(chunks).index_add_(0, chunk, residual.square())
     counts = residual.new_zeros(chunks).index_add_(0, chunk, torch.ones_like(residual))
     means = sums / counts.clamp_min(1)
-    return torch.exp(-tolerance * (means.cumsum(0) - means))
+    before = means.cumsum(0) - means
+    total = float(before[-1])
+    if total > TINY:  # else all times are solved, and count alike
+        tolerance = max(tolerance, -math.log(last) / total)
+    return torch.exp(-tolerance * before)
 
 
 def time_chunks(times: Tensor, low: float, high: float, chunks: int) -> Tensor:

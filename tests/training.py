@@ -163,7 +163,7 @@ WEIGHT_CALLBACKS = {
     ],
     "lra": lambda: [
         LossBalancing(LRA(decay=0.5), every=3, conditions=["pde", "start"], closure_every=3),
-        CausalWeights(every=2, tolerances=[0.01, 0.1], chunks=4, threshold=0.5, growth=10.0, closure_every=4),
+        CausalWeights(every=2, tolerances=[0.01, 0.1], chunks=4, threshold=0.5, last_weight=0.3, closure_every=4),
         ResidualResampling(every=11, pool=101),  # all weighted points go
     ],
     "ntk": lambda: [LossBalancing(NTKTrace(max_rows=5), every=4, closure_every=4)],

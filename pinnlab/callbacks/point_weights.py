@@ -20,9 +20,7 @@ from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
 
 HELD_BACK = 0.1
-"""Below this share of the weight with which the next tolerance begins, a time is as good as not trained yet."""
-MOST_TOLERANCE = 1e30
-"""Where a tolerance ends to grow: residuals of float64 are not that small."""
+"""Below this share of the weight that it needs, or may have, a time is as good as not trained yet."""
 
 
 class AbstractPointWeights(ConditionsCallback):
@@ -204,17 +202,17 @@ class SelfAdaptive(AbstractPointWeights):
 class CausalWeights(AbstractPointWeights):
     """Causal training: a time counts only as far as the equation is solved at all times before it.
 
-    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time's weight is
-    large enough. In the paper that is when it is whole, so that all times count alike in the end. With a small
-    threshold and a `growth` early times always count more, which serves where their errors grow later on.
+    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time has almost its
+    whole weight, as in the paper, so that all times count alike in the end. With `last_weight` eps goes on growing as
+    the residual falls, so that early times always count more: it serves where their errors grow later on.
 
     Args:
         every: loss evaluations between two updates. 20 costs at most 5 % of a step on average.
         tolerances: the values of eps, increasing; those of the paper.
         chunks: equal parts of the time interval; 32 as in the paper.
         threshold: the last time's weight above which the next tolerance begins; 0.99 as in the paper.
-        growth: the factor with which eps goes on growing behind the last of `tolerances`; default: it stays. With 1.5
-            and a threshold of 0.01 the last time's weight stays around 0.01 to 0.001 while the residual falls.
+        last_weight: the most that the last time weighs under the last tolerance; default: 1, the paper's weights.
+            0.01 is like a `discount` of 2.3 in `AllenCahn`, but goes by where the residual is.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
         closure_every: the same with closure optimizers, which an update costs their curvature; 500.
 
@@ -229,7 +227,7 @@ class CausalWeights(AbstractPointWeights):
         tolerances: Sequence[float] = (1e-2, 1e-1, 1.0, 10.0, 100.0),
         chunks: int = 32,
         threshold: float = 0.99,
-        growth: float | None = None,
+        last_weight: float = 1.0,
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
@@ -241,9 +239,9 @@ class CausalWeights(AbstractPointWeights):
             raise ConfigurationError(f"CausalWeights.chunks: must be at least 2, got {chunks}")
         if not 0 < threshold < 1:
             raise ConfigurationError(f"CausalWeights.threshold: must be between 0 and 1, got {threshold}")
-        if growth is not None and not growth > 1:
-            raise ConfigurationError(f"CausalWeights.growth: must be above 1, got {growth}")
-        self.tolerances, self.chunks, self.threshold, self.growth = values, chunks, threshold, growth
+        if not 0 < last_weight <= 1:
+            raise ConfigurationError(f"CausalWeights.last_weight: must be above 0 and at most 1, got {last_weight}")
+        self.tolerances, self.chunks, self.threshold, self.last_weight = values, chunks, threshold, last_weight
         self._stages: dict[str, int] = {}
         self._of_chunks: dict[str, Tensor] = {}
 
@@ -253,8 +251,9 @@ class CausalWeights(AbstractPointWeights):
 
         From the second tolerance on all times have counted.
         """
+        least = HELD_BACK * min(self.threshold, self.last_weight)
         first = (weights for name, weights in self._of_chunks.items() if self._stages[name] == 0)
-        shares = (float((weights < HELD_BACK * self.threshold).double().mean()) for weights in first)
+        shares = (float((weights < least).double().mean()) for weights in first)
         return max(shares, default=0.0)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
@@ -284,17 +283,13 @@ class CausalWeights(AbstractPointWeights):
         return lambda points: self._of_chunks[name][self._chunk(pl_module.problem, points)]
 
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
-        chunk, tolerance = self._chunk(store.problem, store.points(name).to(residual)), self._tolerance(name)
-        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, tolerance)
-        goes_on = self._stages[name] + 1 < len(self.tolerances) or (self.growth and tolerance < MOST_TOLERANCE)
-        if weights.min() > self.threshold and goes_on:
-            self._stages[name] += 1  # from the next update on
+        chunk, stage = self._chunk(store.problem, store.points(name).to(residual)), self._stages[name]
+        final = stage + 1 == len(self.tolerances)
+        most = self.last_weight if final else 1.0
+        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, self.tolerances[stage], most)
+        if weights.min() > self.threshold and not final:
+            self._stages[name] = stage + 1  # from the next update on
         return weights[chunk]
-
-    def _tolerance(self, name: str) -> float:
-        """The one that a condition has come to."""
-        last, stage = len(self.tolerances) - 1, self._stages[name]
-        return self.tolerances[min(stage, last)] * (self.growth or 1.0) ** max(stage - last, 0)
 
     def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
         """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""
