@@ -212,7 +212,7 @@ class CausalWeights(AbstractPointWeights):
         chunks: equal parts of the time interval; 32 as in the paper.
         threshold: the last time's weight above which the next tolerance begins; 0.99 as in the paper.
         last_weight: the most that the last time weighs under the last tolerance; default: 1, the paper's weights.
-            0.01 is like a `discount` of 2.3 in `AllenCahn`, but goes by where the residual is.
+            0.001 is like a `discount` of 3.5 in `AllenCahn`, but goes by where the residual is.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
         closure_every: the same with closure optimizers, which an update costs their curvature; 500.
 
