@@ -313,7 +313,7 @@ def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last:
         chunks: how many there are.
         tolerance: eps; the larger, the better the times before have to be solved.
         last: the most that the last chunk weighs. Where it would be more, eps is as large as it takes, which makes
-            w_i = last ** (the share of the residual that comes before chunk i).
+            w_i = last ** s_i with s_i the sum of L_j before chunk i over that before the last one.
 
     Returns:
         `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk.
