@@ -83,11 +83,11 @@ conditions, in the run with the median error.
 READING = """\
 - `ntk_trace` is the rule to take. It is the best one on the wave equation ({wave:.0f} times below the weights of the
 beginning) and where the boundary weighs too little ({light:.0f} times), and at most {behind:.1f} times behind `fixed`
-elsewhere. On Poisson's equation it ends near the weights chosen by hand from either side: boundary over equation 50 to
+elsewhere. On Poisson's equation it ends near the weights chosen by hand from either side: boundary over equation 25 to
 60, from 0.1 and from 1e5.
 
 - It does not replace thinking: on the wave equation the tuned weights are {tuned:.0f} times better still. They make the
-initial values 10,000 times heavier than the equation, the traces make them 400 to 600 times heavier.
+initial values 10,000 times heavier than the equation, the traces make them 400 to 1,400 times heavier.
 
 - What serves on one problem misleads on another. Convection needs no other weights than 1: with 100 for the initial
 values and periodicity it ends at {convection_tuned:.1g}, with 1 at {convection:.0e}, and the kernel's traces ask for
