@@ -70,7 +70,7 @@ class PointStore:
         self.rows: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
-        self._permutations: dict[str, dict[tuple[int, int], Tensor]] = {}
+        self._permutations: dict[str, dict[tuple[int, int], Tensor]] = {}  # by seed and length, see `_permutation`
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
             self._put(name, self._exact_rows(name, own if own is not None else self.draw(name, counts[name])))

@@ -253,9 +253,9 @@ def test_signatures_know_which_times_causal_weights_hold_back():
     causal_weights, signatures = CausalWeights(every=1, tolerances=[100.0], chunks=4), FailureSignatures(every=1)
     fit(causal_weights, signatures, phases=phases)
     assert causal_weights.held_back == 0.75  # only the first quarter of the times counts
-    assert [look.held_back for look in signatures.record.looks][-1] == 0.75
+    assert signatures.record.looks[-1].held_back == 0.75
     fit(CausalWeights(every=1, tolerances=[1e-9], chunks=4), signatures, phases=phases)
-    assert [look.held_back for look in signatures.record.looks][-1] == 0
+    assert signatures.record.looks[-1].held_back == 0
 
 
 def test_held_out_residuals_have_no_weights():
