@@ -1,9 +1,9 @@
 """pinnlab: physics-informed neural networks trained to solver-grade accuracy, on PyTorch Lightning."""
 
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.module import PINN
-from pinnlab.phases import Phase
 from pinnlab.problems import Problem
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
 
 __all__ = ["PINN", "CollocationDataModule", "Phase", "Problem"]
 

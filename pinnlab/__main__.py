@@ -12,7 +12,7 @@ def main() -> None:
         from pinnlab.studies.command import run_study_command
 
         sys.exit(run_study_command(sys.argv[2:]))
-    from pinnlab.cli import run
+    from pinnlab.cli.commands import run
 
     sys.exit(run())
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pinnlab.compilation import can_compile
+from pinnlab.numerics.compilation import can_compile
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not can_compile(CPU), reason="no C++ compiler on this machine")

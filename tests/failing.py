@@ -8,8 +8,8 @@ from training import quiet_trainer, small_data, small_module
 from pinnlab.callbacks import CausalWeights
 from pinnlab.domains import Interval
 from pinnlab.optimizers import LBFGS, FixedDamping, LevenbergMarquardt, SSBroyden
-from pinnlab.phases import Phase
 from pinnlab.problems import Coefficient, Dirichlet, Heat1D, Observations, Poisson1D, Problem, Regression1D, Residual
+from pinnlab.training.phases import Phase
 
 ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
 

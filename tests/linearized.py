@@ -5,10 +5,10 @@ from cases import PROBLEMS
 from torch.autograd.functional import hessian, jacobian
 
 from pinnlab.domains import Interval
-from pinnlab.linearization import Linearization, LinearizedFunctions
 from pinnlab.networks import MLP
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.residuals import ResidualSystem, Trial
 from pinnlab.problems import Coefficient, Dirichlet, Observations, Problem, Residual
-from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pinnlab.cli import run
-from pinnlab.studies.runner import merged
+from pinnlab.cli.commands import run
+from pinnlab.studies.engine.runner import merged
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,7 +32,7 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_commands_name_shipped_recipes(page):
-    from pinnlab.catalog import recipe_names
+    from pinnlab.cli.catalog import recipe_names
 
     for name in re.findall(r"pinnlab \w+ -c (\w+)(?![\w.])", page.read_text()):
         assert name in recipe_names() or name == "my_recipe", name

@@ -1,6 +1,7 @@
-"""Imports only point to lower layers; layers 0 to 2 never import Lightning."""
+"""The house: rooms, one above the other, each of which imports only rooms below it; docs/architecture.md shows them."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,64 +9,98 @@ import pytest
 import pinnlab
 
 PACKAGE = Path(pinnlab.__file__).parent
-LAYERS = {
-    "errors": 0, "distributed": 0, "compilation": 0, "compiled_loss": 0, "linalg": 0, "lanczos": 0,
-    "domains": 0, "derivatives": 0, "networks": 0,
-    "samplers": 1, "enhancement": 1, "problems": 1, "residuals": 1, "scores": 1, "linearization": 1, "overlap": 1,
-    "gradients": 1, "blocked_loss": 1, "linearized_functions": 1,
-    "optimizers": 2, "criteria": 2, "balancing": 2, "batch_growth": 2, "metrics": 2, "frequencies": 2, "plotting": 2,
-    "point_figures": 2, "frequency_figures": 2, "dashboard": 2, "cards": 2, "points": 2, "point_count": 2,
-    "ntk": 2, "curvature": 2,
-    "spectrum_figures": 2, "signatures": 2, "diagnosis_figure": 2,
-    "catalog": 2,
-    "assembly": 3, "datamodule": 3, "evaluation": 3, "loggers": 3, "phases": 3,
-    "installation": 3, "trial": 3, "switching": 3, "module": 3, "observation": 3, "diagnosis": 3, "diagnosis_tables": 3,
-    "callbacks": 4,
-    "bad_input": 5, "cli": 5, "__init__": 5,
-    "studies": 6, "__main__": 7,
-}  # fmt: skip
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+
+ROOMS = (
+    ("__main__",),
+    ("studies",),
+    ("cli",),
+    ("__init__",),
+    ("callbacks",),
+    ("diagnosis",),
+    ("training",),
+    ("reporting",),
+    ("analysis",),
+    ("optimizers",),
+    ("objective",),
+    ("problems",),
+    ("samplers",),
+    ("domains", "derivatives", "networks", "criteria"),
+    ("numerics",),
+    ("errors",),
+)
+"""From the top down; rooms in one line know nothing of each other."""
+
+FLOOR = {room: -height for height, rooms in enumerate(ROOMS) for room in rooms}
+WITHOUT_LIGHTNING = FLOOR["optimizers"]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def unit(path):
+def room_of(path):
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+def module_of(path):
+    parts = ["pinnlab", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
 def imports(path):
+    """The modules that a file imports, anywhere in it: in functions and for types, too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: write absolute imports"
-            yield from ([f"pinnlab.{a.name}" for a in node.names] if node.module == "pinnlab" else [node.module])
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name for name in members if name in MODULES]
+            yield from modules
+            if len(modules) < len(members):
+                yield node.module
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_to_lower_layers(path):
-    own = LAYERS[unit(path)]
+def test_imports_point_to_rooms_below(path):
+    own = room_of(path)
     for name in imports(path):
-        if name.startswith("pinnlab."):
-            target = name.split(".")[1]
-            assert LAYERS[target] < own or target == unit(path) or LAYERS[target] == own, f"{path} imports {name}"
-            assert LAYERS[target] <= own, f"{path} (layer {own}) imports {name} (layer {LAYERS[target]})"
+        if name == "pinnlab" or name.startswith("pinnlab."):
+            target = name.partition(".")[2].partition(".")[0] or "__init__"
+            assert target == own or FLOOR[target] < FLOOR[own], f"{path} (in {own}) imports {name}"
         if name.split(".")[0] in ("lightning", "pytorch_lightning"):
-            assert own >= 3, f"{path} (layer {own}) imports Lightning"
+            assert FLOOR[own] > WITHOUT_LIGHTNING, f"{path} (in {own}) imports Lightning"
         if name.startswith("torch.distributed"):
-            assert unit(path) == "distributed", f"{path} calls torch.distributed itself"
+            assert module_of(path) == "pinnlab.numerics.distributed", f"{path} calls torch.distributed itself"
 
 
-def test_no_cycles_between_units():
-    graph = {}
-    for path in FILES:
-        targets = {n.split(".")[1] for n in imports(path) if n.startswith("pinnlab.")}
-        graph.setdefault(unit(path), set()).update(targets - {unit(path)})
+def test_no_circles_between_files():
+    """A folder's `__init__.py` is its face: whoever imports a file of it does not depend on the others."""
+    graph = {module_of(path): {n for n in imports(path) if n in MODULES} for path in FILES}
     done = set()
-    while remaining := {u: t - done for u, t in graph.items() if u not in done}:
-        free = {u for u, targets in remaining.items() if not targets & set(graph)}
-        assert free, f"import cycle among {sorted(remaining)}"
+    while remaining := {module: targets - done for module, targets in graph.items() if module not in done}:
+        free = {module for module, targets in remaining.items() if not targets}
+        assert free, f"import circle among {sorted(remaining)}"
         done |= free
 
 
-def test_files_stay_small():
-    long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 410}
-    assert not long
+def test_the_architecture_page_shows_these_rooms():
+    rows = re.findall(r"^\| (`.+?) \| .+ \|$", ARCHITECTURE.read_text(), re.M)
+    shown = [tuple(re.findall(r"`(\w+)[/.`]", row)) for row in rows[: len(ROOMS)]]
+    assert shown == list(ROOMS)
+
+
+def test_the_package_has_few_entries():
+    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
+    assert len(entries) <= 20, sorted(entries)
+    assert {name.removesuffix(".py") for name in entries} - {"py.typed"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_classes_stay_small(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            assert node.end_lineno - node.lineno + 1 <= 250, node.name

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from pinnlab.catalog import find_recipe, recipe_names
-from pinnlab.cli import run
+from pinnlab.cli.catalog import find_recipe, recipe_names
+from pinnlab.cli.commands import run
 
 
 def recipe(name):

@@ -6,8 +6,6 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from pinnlab.balancing import LRA, GradientNorm, NTKTrace, ReLoBRaLo, SoftAdapt
-from pinnlab.batch_growth import Geometric, NormTest
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
@@ -26,9 +24,8 @@ from pinnlab.callbacks import (
     SolutionFigures,
 )
 from pinnlab.criteria import TrialStep
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.module import PINN
 from pinnlab.networks import MLP
+from pinnlab.objective.balancing import LRA, GradientNorm, NTKTrace, ReLoBRaLo, SoftAdapt
 from pinnlab.optimizers import (
     BFGS,
     LBFGS,
@@ -43,8 +40,11 @@ from pinnlab.optimizers import (
     SchwarzLBFGS,
     SSBroyden,
 )
-from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
+from pinnlab.training.batch_growth import Geometric, NormTest
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
 
 ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
 QUASI_NEWTON = functools.partial(LBFGS, iterations=3, history=10)

@@ -18,7 +18,7 @@ from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.spectrum import NTKSpectrum
 from pinnlab.callbacks.summary import RunSummary
-from pinnlab.switching import OptimizerPhases
+from pinnlab.training.switching import OptimizerPhases
 
 __all__ = [
     "BatchGrowth",

@@ -9,13 +9,13 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab import distributed
-from pinnlab.balancing import AbstractLossTerms, WeightRule
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.loggers import log_scalars
+from pinnlab.numerics import distributed
+from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.phases import needed_store
+from pinnlab.reporting.loggers import log_scalars
+from pinnlab.training.phases import needed_store
 
 
 class LossBalancing(L.Callback):
@@ -31,7 +31,7 @@ class LossBalancing(L.Callback):
     conditions. What is spent counts among the run's evaluations.
 
     Args:
-        rule: how weights follow from the terms; see `pinnlab.balancing`.
+        rule: how weights follow from the terms; see `pinnlab.objective.balancing`.
         every: loss evaluations between two updates.
         conditions: whose weights; default: all with an own weight above zero. The others keep theirs, and the rule does
             not see them.

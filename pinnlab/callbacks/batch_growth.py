@@ -7,10 +7,10 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
 from pinnlab.errors import ConfigurationError
-from pinnlab.phases import needed_store
-from pinnlab.points import PointStore
+from pinnlab.training.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
+from pinnlab.training.phases import needed_store
+from pinnlab.training.point_store import PointStore
 
 
 class BatchGrowth(L.Callback):
@@ -24,7 +24,7 @@ class BatchGrowth(L.Callback):
     Progress is then better read from `training/points_seen` than from steps; see also `EvaluationBudget`.
 
     Args:
-        rule: the sizes: `Geometric`, `Linear` or `NormTest`; see `pinnlab.batch_growth`.
+        rule: the sizes: `Geometric`, `Linear` or `NormTest`; see `pinnlab.training.batch_growth`.
         every: optimizer steps between two changes, or tests. 100 is several passes over the points while batches are
             small, and makes tests cheap.
         until: the size at which growth ends; default: all points of the largest condition.

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.switching import phases_of
+from pinnlab.training.switching import phases_of
 
 
 class EvaluationBudget(L.Callback):

@@ -8,12 +8,12 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab import distributed
-from pinnlab.cards import machine_card, problem_card, recipe_card, settings_of
-from pinnlab.dashboard import layout
-from pinnlab.loggers import LogScaleTensorBoardLogger, board_of
-from pinnlab.phases import point_store
-from pinnlab.switching import phases_of
+from pinnlab.numerics import distributed
+from pinnlab.reporting.cards import machine_card, problem_card, recipe_card, settings_of
+from pinnlab.reporting.dashboard import layout
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
+from pinnlab.training.phases import point_store
+from pinnlab.training.switching import phases_of
 
 
 class Dashboard(L.Callback):

@@ -15,11 +15,11 @@ from rich.console import Console
 from pinnlab.callbacks.prediction import free_path
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.summary import finite
-from pinnlab.diagnosis import Diagnosis, diagnose
-from pinnlab.diagnosis_figure import Panels, diagnosis_figure
-from pinnlab.diagnosis_tables import tables
-from pinnlab.phases import draw_points, enter
-from pinnlab.plotting import save
+from pinnlab.diagnosis.picture import Diagnosis, diagnose
+from pinnlab.diagnosis.tables import tables
+from pinnlab.reporting.figures.diagnosis import Panels, diagnosis_figure
+from pinnlab.reporting.figures.solution import save
+from pinnlab.training.phases import draw_points, enter
 
 
 class DiagnosisWriter(L.Callback):

@@ -11,9 +11,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.loggers import board_of
-from pinnlab.plotting import points_figure, solution_figure
-from pinnlab.point_figures import residual_figure
+from pinnlab.reporting.figures.points import residual_figure
+from pinnlab.reporting.figures.solution import points_figure, solution_figure
+from pinnlab.reporting.loggers import board_of
 
 
 class SolutionFigures(L.Callback):

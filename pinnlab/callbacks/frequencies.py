@@ -10,9 +10,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.frequency_figures import frequency_figure
-from pinnlab.loggers import board_of
-from pinnlab.switching import phases_of
+from pinnlab.reporting.figures.frequencies import frequency_figure
+from pinnlab.reporting.loggers import board_of
+from pinnlab.training.switching import phases_of
 
 MOST = 400
 """Validations that are kept; of more, every second one is dropped: a heat map is no finer than that."""
@@ -21,8 +21,8 @@ MOST = 400
 class FrequencyHistory(L.Callback):
     """Keeps the error by wave number at each validation, and draws it for TensorBoard.
 
-    The module measures it, see `pinnlab.frequencies`; without a reference on a regular grid there is nothing to keep.
-    The figure shows spectral bias: which frequencies are learned when.
+    The module measures it, see `pinnlab.analysis.frequencies`; without a reference on a regular grid there is nothing
+    to keep. The figure shows spectral bias: which frequencies are learned when.
 
     Args:
         every: validations between two drawings; the end of the run is always drawn. A drawing takes about 0.3 s.

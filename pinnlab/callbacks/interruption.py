@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab import distributed
+from pinnlab.numerics import distributed
 
 
 class GracefulStop(L.Callback):

@@ -10,14 +10,14 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.balancing import ascended, attention, causal, time_chunks
 from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.phases import needed_store
-from pinnlab.points import PointStore
 from pinnlab.problems.base import Problem
+from pinnlab.training.phases import needed_store
+from pinnlab.training.point_store import PointStore
 
 HELD_BACK = 0.1
 """Below this share of the weight that it needs, or may have, a time is as good as not trained yet."""
@@ -121,8 +121,8 @@ def _evaluations(store: PointStore, names: Sequence[str]) -> int:
 class ResidualAttention(AbstractPointWeights):
     """Residual-based attention (RBA): points whose residual stays among the largest weigh more and more, up to a bound.
 
-    See `pinnlab.balancing.attention`. lambda is 1 at first, so that a run begins as it would without weights (the
-    authors' code begins with 0). It moves by as much as if it were updated after every evaluation with the present
+    See `pinnlab.objective.balancing.attention`. lambda is 1 at first, so that a run begins as it would without weights
+    (the authors' code begins with 0). It moves by as much as if it were updated after every evaluation with the present
     residual, whatever `every` is.
 
     Args:
@@ -160,7 +160,8 @@ class ResidualAttention(AbstractPointWeights):
 class SelfAdaptive(AbstractPointWeights):
     """Self-adaptive weights: raised by gradient ascent on the loss that the network descends.
 
-    See `pinnlab.balancing.ascended`. A step of the ascent is as long as those of all evaluations since the last.
+    See `pinnlab.objective.balancing.ascended`. A step of the ascent is as long as those of all evaluations since the
+    last.
 
     Args:
         every: loss evaluations between two updates. 20 costs at most 5 % of a step on average.
@@ -202,9 +203,9 @@ class SelfAdaptive(AbstractPointWeights):
 class CausalWeights(AbstractPointWeights):
     """Causal training: a time counts only as far as the equation is solved at all times before it.
 
-    See `pinnlab.balancing.causal`. The tolerance eps goes on to its next value when even the last time has almost its
-    whole weight, as in the paper, so that all times count alike in the end. With `last_weight` eps goes on growing as
-    the residual falls, so that early times always count more: it serves where their errors grow later on.
+    See `pinnlab.objective.balancing.causal`. The tolerance eps goes on to its next value when even the last time has
+    almost its whole weight, as in the paper, so that all times count alike in the end. With `last_weight` eps goes on
+    growing as the residual falls, so that early times always count more: it serves where their errors grow later on.
 
     Args:
         every: loss evaluations between two updates. 20 costs at most 5 % of a step on average.

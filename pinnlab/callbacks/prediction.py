@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.plotting import save, solution_figure
+from pinnlab.reporting.figures.solution import save, solution_figure
 
 
 class SolutionWriter(L.Callback):

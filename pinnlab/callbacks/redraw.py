@@ -10,15 +10,15 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab import distributed
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.phases import needed_store
-from pinnlab.points import PointStore
+from pinnlab.numerics import distributed
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.scores import Score, residual
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import ResidualSystem
 from pinnlab.samplers import UniformRandom
-from pinnlab.scores import Score, residual
+from pinnlab.training.phases import needed_store
+from pinnlab.training.point_store import PointStore
 
 
 class Change(NamedTuple):

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, drawable, shared_scores
 from pinnlab.errors import ConfigurationError
-from pinnlab.points import PointStore
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.scores import Score, ScoreName, find_score
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import ResidualSystem
 from pinnlab.samplers import UniformRandom
 from pinnlab.samplers.adaptive import density, draw_by_weight, largest
-from pinnlab.scores import Score, ScoreName, find_score
+from pinnlab.training.point_store import PointStore
 
 
 class FreshPoints(AbstractRedraw):
@@ -111,8 +111,8 @@ class ResidualResampling(_FromPool):
         at_switch: whether points are also drawn when a phase begins.
         ratio: draw only where the mean-square residual on fresh points exceeds that on the present ones by this
             factor; measured every `every` evaluations. Default: draw in any case.
-        score: what points are drawn by: `residual`, `residual_gradient`, `solution_gradient` (see `pinnlab.scores`),
-            or a function of your own by its import path.
+        score: what points are drawn by: `residual`, `residual_gradient`, `solution_gradient` (see
+            `pinnlab.objective.scores`), or a function of your own by its import path.
 
     Raises:
         ConfigurationError: a number is out of its range or a name is not a condition with points to draw.

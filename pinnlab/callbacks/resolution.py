@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 
+from pinnlab.analysis.signatures import UNDER_RESOLUTION, under_resolution
 from pinnlab.callbacks.signatures import AbstractSignatureWatch
 from pinnlab.errors import ConfigurationError
-from pinnlab.signatures import UNDER_RESOLUTION, under_resolution
 
 
 class ResolutionWarning(AbstractSignatureWatch):

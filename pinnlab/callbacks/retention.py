@@ -11,11 +11,11 @@ from torch import Tensor
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError
-from pinnlab.points import PointStore
+from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.base import Problem
-from pinnlab.residuals import ResidualSystem
 from pinnlab.samplers import UniformRandom
 from pinnlab.samplers.adaptive import GATE_START, above_mean, advanced, causal_gate
+from pinnlab.training.point_store import PointStore
 
 
 class RetainResample(AbstractRedraw):

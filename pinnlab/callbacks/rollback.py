@@ -9,11 +9,11 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab import distributed
 from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.numerics import distributed
 from pinnlab.optimizers import objective_changed
-from pinnlab.phases import point_store
-from pinnlab.switching import OptimizerPhases, phases_of
+from pinnlab.training.phases import point_store
+from pinnlab.training.switching import OptimizerPhases, phases_of
 
 
 class Rollback(L.Callback):

@@ -12,17 +12,17 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab import distributed
+from pinnlab.analysis.signatures import SIGNATURES, Finding, Record, Rule, Switch
 from pinnlab.callbacks.point_weights import CausalWeights
 from pinnlab.callbacks.redraw import Occasions
+from pinnlab.diagnosis.observation import PARTS, Observer
 from pinnlab.errors import StopReason
-from pinnlab.loggers import board_of, log_scalars
-from pinnlab.observation import PARTS, Observer
+from pinnlab.numerics import distributed
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.phases import phase_dtype
 from pinnlab.problems.conditions import Dirichlet
-from pinnlab.signatures import SIGNATURES, Finding, Record, Rule, Switch
-from pinnlab.switching import phases_of
+from pinnlab.reporting.loggers import board_of, log_scalars
+from pinnlab.training.phases import phase_dtype
+from pinnlab.training.switching import phases_of
 
 WATCHED = 100
 """Steps of a new phase in which a blow-up is one of the switch; those up to the first snapshot of `Rollback`."""
@@ -187,7 +187,7 @@ def _held_back(trainer: L.Trainer) -> float:
 class FailureSignatures(AbstractSignatureWatch):
     """Tells why a run fails, with evidence and advice: spectral bias, a boundary condition that is violated, and so on.
 
-    The signatures are those of `pinnlab.signatures`, each with its thresholds and the reason for them;
+    The signatures are those of `pinnlab.analysis.signatures`, each with its thresholds and the reason for them;
     docs/when-it-fails.md shows an example of each.
 
     Args:

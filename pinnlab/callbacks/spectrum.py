@@ -13,18 +13,18 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from pinnlab import distributed
+from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.callbacks.redraw import Occasions
+from pinnlab.diagnosis.observation import linearization
 from pinnlab.errors import ConfigurationError
-from pinnlab.linearization import LinearizedFunctions
-from pinnlab.loggers import board_of, log_scalars
-from pinnlab.ntk import KernelSpectrum, kernel_spectra
-from pinnlab.observation import linearization
-from pinnlab.points import probe_rows
-from pinnlab.spectrum_figures import spectrum_figure
+from pinnlab.numerics import distributed
+from pinnlab.objective.linearization import LinearizedFunctions
+from pinnlab.reporting.figures.spectra import spectrum_figure
+from pinnlab.reporting.loggers import board_of, log_scalars
+from pinnlab.training.point_store import probe_rows
 
 QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")
-"""What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.ntk.KernelSpectrum`."""
+"""What loggers get of each spectrum, as `spectrum/<block>/<quantity>`; see `pinnlab.analysis.ntk.KernelSpectrum`."""
 
 _COLUMNS = ("step", "evaluations", "phase", "block", "size", *QUANTITIES, "seconds")
 _DRAWN = frozenset(4**k for k in range(1, 20))
@@ -40,7 +40,8 @@ class NTKSpectrum(L.Callback):
     At the beginning and the end, at every switch of the optimizer, and every so many evaluations in between. On points
     of its own, which stay the same in a run and in every other one with the same `seed`, whatever becomes of the
     training points; in float64, whatever the phase's precision; with the weights of the conditions as they stand, and
-    without those of single points. Blocks are the conditions' names and `total`; see `pinnlab.ntk` for the scaling.
+    without those of single points. Blocks are the conditions' names and `total`; see `pinnlab.analysis.ntk` for the
+    scaling.
 
     Every logger gets `spectrum/<block>/trace`, `top`, `condition_number`, `rank` and `effective_rank`. TensorBoard also
     gets a histogram of the decimal logarithms of the eigenvalues above round-off, and, at measurements 4, 16, 64, ...,

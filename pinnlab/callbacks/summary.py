@@ -14,9 +14,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from pinnlab import distributed
 from pinnlab.callbacks.prediction import free_path
-from pinnlab.switching import phases_of
+from pinnlab.numerics import distributed
+from pinnlab.training.switching import phases_of
 
 
 class RunSummary(L.Callback):

@@ -6,7 +6,7 @@ agree by themselves, because every rank sees the same global loss and the same g
 what takes more than a microsecond is not computed at every step.
 """
 
-from pinnlab.criteria.base import Criterion, Gradients, Progress
+from pinnlab.criteria.base import Criterion, Gradients, Progress, TrialRule
 from pinnlab.criteria.combined import All, Any, AtLeast
 from pinnlab.criteria.gradients import GradientAlignment, GradientNormStabilisation, SignalToNoise
 from pinnlab.criteria.loss import LossPlateau, PercentileFlatness, RelativeImprovement
@@ -30,6 +30,7 @@ __all__ = [
     "RelativeImprovement",
     "SignalToNoise",
     "TimeBudget",
+    "TrialRule",
     "TrialStep",
     "alignment",
     "drift",

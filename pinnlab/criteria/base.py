@@ -7,18 +7,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from pinnlab.criteria.trial import TrialStep
-
 
 class Gradients(Protocol):
-    """Gradients of the loss after a step, computed when asked for; `pinnlab.gradients.LossGradients` in training."""
+    """Gradients of the loss after a step, computed when asked for: `objective.gradients.LossGradients` in training."""
 
     @property
     def conditions(self) -> int:
@@ -32,6 +29,25 @@ class Gradients(Protocol):
 
     def by_chunk(self, chunks: int) -> Tensor:
         """Gradients `(at most chunks, n)` on as many equal parts of the points; one evaluation in all."""
+
+
+class TrialRule(Protocol):
+    """What a training loop needs to know to try the next phase's optimizer; `TrialStep` is one."""
+
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations of the loss a trial takes, at least."""
+
+    @property
+    def reason(self) -> str:
+        """The outcome of the last trial, in one line."""
+
+    @property
+    def value(self) -> float | None:
+        """The number that it rests on."""
+
+    def judge(self, before: float, after: float, evaluations: int) -> bool:
+        """Whether a trial with these losses at its start and end, and so many evaluations, is kept."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,7 @@ class Criterion(ABC):
         return self._state.get("value")
 
     @property
-    def trial(self) -> TrialStep | None:
+    def trial(self) -> TrialRule | None:
         """The criterion itself if its word only calls for a trial of the next optimizer, see `TrialStep`."""
         return None
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pinnlab.domains.base import Domain, Region, checked_names, checked_vector
+from pinnlab.domains.base import Region, checked_names, checked_vector
 from pinnlab.domains.box import Interval
+from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
 
 

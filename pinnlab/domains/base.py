@@ -10,18 +10,17 @@ from __future__ import annotations
 import keyword
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, unknown
-
-if TYPE_CHECKING:
-    from pinnlab.domains.product import Product
+from pinnlab.errors import ConfigurationError
 
 RESERVED_NAMES = frozenset({"points", "normal"})
+
+
+NO_PRODUCT = "boundary: has no products; name its coordinates, as in (x * t).boundary('x')"
 
 
 class Region(ABC):
@@ -90,9 +89,9 @@ class Region(ABC):
         rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
         return distance <= tolerance + rounding
 
-    def __mul__(self, other: Region) -> Product:
+    def __mul__(self, other: Region) -> Region:
         """Only domains have products; a boundary times time is a part of the boundary of the product."""
-        raise ConfigurationError("boundary: has no products; name its coordinates, as in (x * t).boundary('x')")
+        raise ConfigurationError(NO_PRODUCT)
 
     def _check_columns(self, key: str, rows: Tensor, columns: int) -> None:
         if rows.ndim != 2 or rows.shape[1] != columns:
@@ -109,64 +108,6 @@ class Region(ABC):
     @abstractmethod
     def _normals(self, points: Tensor) -> Tensor:
         """`normals` after the check."""
-
-
-class Domain(Region):
-    """A full-dimensional region: what a differential equation holds on.
-
-    Attributes:
-        low: lower corner of the bounding box, one number per coordinate.
-        high: upper corner of the bounding box.
-    """
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def boundary(self, *coordinates: str) -> Region:
-        """The whole boundary, or the faces whose normal lies in the named coordinates.
-
-        Raises:
-            ConfigurationError: a coordinate is unknown, or shares its faces with one that is not named
-                (the rim of a disk needs both).
-        """
-        self._check_known(coordinates)
-        return self._boundary(frozenset(coordinates or self.coordinates))
-
-    def face(self, **fixed: float) -> Region:
-        """The part of the boundary where one coordinate sits at an end of its interval: `face(t=0.0)`.
-
-        Raises:
-            ConfigurationError: not exactly one coordinate is given, it is unknown, it has no interval of
-                its own (disk, ball), or the value is not an end.
-        """
-        if len(fixed) != 1:
-            raise ConfigurationError(f"face: give exactly one coordinate, got {', '.join(fixed) or 'none'}")
-        self._check_known(fixed)
-        name, value = next(iter(fixed.items()))
-        return self._face(name, value)
-
-    def __mul__(self, other: Region) -> Product:
-        from pinnlab.domains.product import Product  # a product is itself a domain
-
-        if isinstance(other, Domain):
-            return Product(self, other)
-        return super().__mul__(other) if isinstance(other, Region) else NotImplemented
-
-    def _normals(self, points: Tensor) -> Tensor:
-        raise ConfigurationError(f"normals: the interior of {self!r} has none; use its boundary() or face()")
-
-    def _check_known(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name not in self.coordinates:
-                raise unknown("coordinate", name, self.coordinates)
-
-    @abstractmethod
-    def _boundary(self, names: frozenset[str]) -> Region:
-        """`boundary` with all names known and at least one of them."""
-
-    @abstractmethod
-    def _face(self, name: str, value: float) -> Region:
-        """`face` with a known name."""
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains.base import (
-    Domain,
     Region,
     checked_names,
     checked_vector,
     pick_part,
     shares_to_edges,
 )
+from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.linalg import SquareRoot
+from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
 _TINY = 1e-12

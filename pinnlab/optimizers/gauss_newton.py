@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.linalg import solve_damped
-from pinnlab.linearization import Linearization
+from pinnlab.numerics.linalg import solve_damped
+from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio
 from pinnlab.optimizers.linearized import LinearizedOptimizer
 

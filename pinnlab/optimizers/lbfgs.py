@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.linalg import SquareRoot
+from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.limited_memory import CurvaturePairs
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.linalg import SquareRoot
+from pinnlab.numerics.linalg import SquareRoot
 
 _KEYS = ("pairs", "products", "written")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.linearization import Linearization
+from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.limited_memory import CurvaturePairs
-from pinnlab.overlap import BatchOverlap
 
 _SHARED = ("shared_point", "shared_gradient", "shared_number")
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.linalg import NystromPreconditioner, conjugate_gradient, nystrom
-from pinnlab.linearization import Linearization
+from pinnlab.numerics.linalg import NystromPreconditioner, conjugate_gradient, nystrom
+from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.linearized import LinearizedOptimizer
 
 _SHORTEST = 1e-9

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason, unknown
-from pinnlab.linalg import SquareRoot
+from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Domain, Region
-from pinnlab.enhancement import Enhancement
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.enhancement import Enhancement
 
 Target = float | Callable[..., Tensor]
 

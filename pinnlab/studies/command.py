@@ -21,7 +21,7 @@ from pinnlab.studies import (
     weights,
     width,
 )
-from pinnlab.studies.runner import read_rows, run_study
+from pinnlab.studies.engine.runner import read_rows, run_study
 
 MODULES = (batches, derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, weights, width)
 STUDIES = {module.STUDY.name: module for module in MODULES}

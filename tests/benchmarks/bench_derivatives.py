@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pinnlab.blocked_loss import BlockedLoss
-from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.derivatives import Field, Wanted, partials
 from pinnlab.networks import MLP
+from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.objective.blocked_loss import BlockedLoss
 
 VISCOSITY = 0.01 / math.pi
 

@@ -17,16 +17,16 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab.compiled_loss import CompiledLoss
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.linearization import Linearization, LinearizedFunctions
-from pinnlab.module import PINN
 from pinnlab.networks import MLP
+from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import LevenbergMarquardt, SSBroyden
-from pinnlab.phases import Phase
-from pinnlab.points import PointStore
 from pinnlab.problems import Burgers, Poisson2D
 from pinnlab.samplers import Sobol
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import PointStore
 
 
 def milliseconds(work: Callable[[], object], times: int = 30) -> float:

@@ -17,8 +17,8 @@ import lightning as L
 import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
-from pinnlab.compiled_loss import CompiledLoss
 from pinnlab.networks import MLP
+from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.problems import Burgers
 
 STEPS, ROUNDS = 400, 5

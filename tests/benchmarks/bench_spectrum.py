@@ -22,18 +22,18 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from pinnlab.blocked_loss import BlockedLoss
+from pinnlab.analysis.ntk import kernel_spectra, kernel_spectrum
 from pinnlab.callbacks import NTKSpectrum, ResidualResampling, Rollback
-from pinnlab.compiled_loss import CompiledLoss
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.linearization import Linearization, LinearizedFunctions
-from pinnlab.module import PINN
 from pinnlab.networks import MLP
-from pinnlab.ntk import kernel_spectra, kernel_spectrum
+from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import SSBroyden
-from pinnlab.phases import Phase
 from pinnlab.problems import Burgers
 from pinnlab.samplers import Sobol
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -12,13 +12,13 @@ import torch
 from compiling import needs_compiler
 from training import ADAM, GROWTH_CALLBACKS, PHASES, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
-from pinnlab.batch_growth import Geometric, Linear, NormTest
 from pinnlab.callbacks import BatchGrowth, RunSummary, batch_growth
-from pinnlab.compiled_loss import CompiledValue
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.optimizers import MultiBatchLBFGS
-from pinnlab.phases import Phase
-from pinnlab.points import rows_of_all_ranks
+from pinnlab.training.batch_growth import Geometric, Linear, NormTest
+from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import rows_of_all_ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 

@@ -8,8 +8,8 @@ from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, sm
 
 from pinnlab.callbacks import EvaluationBudget, RunSummary
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.phases import Phase
-from pinnlab.switching import phases_of
+from pinnlab.training.phases import Phase
+from pinnlab.training.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 

@@ -10,8 +10,8 @@ from training import BOARD_CALLBACKS, full_run, quiet_trainer, small_data, small
 from pinnlab.callbacks import Dashboard, FrequencyHistory, SolutionFigures
 from pinnlab.callbacks.frequencies import MOST
 from pinnlab.errors import ConfigurationError
-from pinnlab.loggers import LogScaleTensorBoardLogger
 from pinnlab.problems import Poisson
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CARDS = {"run/problem/text_summary", "run/recipe/text_summary", "run/system/text_summary"}
@@ -151,7 +151,7 @@ def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
 
 
 def _empty():
-    from pinnlab.plotting import _figure
+    from pinnlab.reporting.figures.solution import _figure
 
     return _figure(2, 2)
 

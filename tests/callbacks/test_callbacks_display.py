@@ -12,7 +12,7 @@ from training import ADAM, quiet_trainer, small_data, small_module
 from pinnlab.callbacks import GracefulStop, PhaseProgressBar, SolutionFigures, SolutionWriter
 from pinnlab.callbacks.prediction import free_path
 from pinnlab.errors import ConfigurationError
-from pinnlab.phases import Phase
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -17,11 +17,11 @@ from pinnlab.callbacks import FreshPoints, ResidualAddition, ResidualResampling,
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import EnergyNaturalGradient
-from pinnlab.phases import Phase
-from pinnlab.points import PointStore
 from pinnlab.problems import AllenCahn, Dirichlet, Neumann, Poisson2D, Problem, Residual
 from pinnlab.samplers import Sobol, UniformRandom, seed_for
-from pinnlab.switching import phases_of
+from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import PointStore
+from pinnlab.training.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 

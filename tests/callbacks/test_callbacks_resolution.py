@@ -9,7 +9,7 @@ from training import quiet_trainer, small_data, small_module
 from pinnlab.callbacks import ResolutionWarning, RunSummary
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import FixedDamping, LevenbergMarquardt
-from pinnlab.phases import Phase
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

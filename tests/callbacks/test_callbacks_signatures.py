@@ -10,15 +10,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import full_run, quiet_trainer, small_data, small_module
 
+from pinnlab.analysis.signatures import Finding
 from pinnlab.callbacks import FailureSignatures, ResolutionWarning, Rollback, RunSummary
 from pinnlab.callbacks.signatures import AbstractSignatureWatch
-from pinnlab.cli import run
-from pinnlab.datamodule import PointLoader
+from pinnlab.cli.commands import run
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import LBFGS, SSBroyden
-from pinnlab.phases import Phase
 from pinnlab.problems import Burgers, Heat1D, Poisson2D
-from pinnlab.signatures import Finding
+from pinnlab.training.datamodule import PointLoader
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

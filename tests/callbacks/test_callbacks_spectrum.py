@@ -12,9 +12,9 @@ from training import ADAM, PHASES, QUASI_NEWTON, Poison, full_run, quiet_trainer
 
 from pinnlab.callbacks import FreshPoints, NTKSpectrum, RunSummary
 from pinnlab.errors import ConfigurationError
-from pinnlab.phases import Phase
-from pinnlab.points import probe_rows
 from pinnlab.problems import Poisson1D
+from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import probe_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 

@@ -8,7 +8,16 @@ import pytest
 import torch
 from training import ADAM, DECAY, QUASI_NEWTON, WEIGHT_CALLBACKS, full_run, quiet_trainer, small_data, small_module
 
-from pinnlab.balancing import (
+from pinnlab.callbacks import (
+    CausalWeights,
+    FailureSignatures,
+    FreshPoints,
+    LossBalancing,
+    ResidualAttention,
+    SelfAdaptive,
+)
+from pinnlab.errors import ConfigurationError
+from pinnlab.objective.balancing import (
     LRA,
     AbstractLossTerms,
     GradientNorm,
@@ -19,17 +28,8 @@ from pinnlab.balancing import (
     causal,
     time_chunks,
 )
-from pinnlab.callbacks import (
-    CausalWeights,
-    FailureSignatures,
-    FreshPoints,
-    LossBalancing,
-    ResidualAttention,
-    SelfAdaptive,
-)
-from pinnlab.errors import ConfigurationError
-from pinnlab.phases import Phase
 from pinnlab.problems import Poisson2D, Regression1D
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning and torch about each other
 

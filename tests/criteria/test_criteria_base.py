@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from watching import CRITERIA, FakeGradients, decided, progress, series
 
-from pinnlab.catalog import KINDS, classes
+from pinnlab.cli.catalog import KINDS, classes
 from pinnlab.criteria import All, Any, FixedSteps, LossPlateau, Progress
 from pinnlab.criteria.base import Series
 from pinnlab.errors import ConfigurationError

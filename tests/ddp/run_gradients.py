@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 
 from run_linearization import SHARES, problem_of  # noqa: E402
 
-from pinnlab.gradients import LossGradients  # noqa: E402
+from pinnlab.objective.gradients import LossGradients  # noqa: E402
 
 CHUNKS = 3
 

@@ -27,7 +27,7 @@ from training import (  # noqa: E402
 )
 
 from pinnlab.callbacks import FrequencyHistory  # noqa: E402
-from pinnlab.loggers import LogScaleTensorBoardLogger  # noqa: E402
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger  # noqa: E402
 
 
 def train(name, processes, folder):

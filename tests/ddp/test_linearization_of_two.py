@@ -7,7 +7,7 @@ import torch
 from run_linearization import SHARES, measure, problem_of, spectra
 from two_ranks import on_two_ranks
 
-from pinnlab.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 
 SCRIPT = Path(__file__).with_name("run_linearization.py")
 

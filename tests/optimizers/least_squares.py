@@ -8,7 +8,7 @@ from torch.func import hessian, jacrev
 
 
 class DenseLinearization:
-    """What `pinnlab.linearization.Linearization` offers, from a residual function of the flat parameters."""
+    """What `pinnlab.objective.linearization.Linearization` offers, from a residual function of the flat parameters."""
 
     def __init__(self, residual, point: Tensor) -> None:
         self._residual, self._point, self.evaluations = residual, point.clone(), 0

@@ -20,8 +20,8 @@ from pinnlab.optimizers import (
     needs_linearization,
     objective_changed,
 )
-from pinnlab.phases import Phase
-from pinnlab.switching import phases_of
+from pinnlab.training.phases import Phase
+from pinnlab.training.switching import phases_of
 
 
 class Recorded(DenseLinearization):

@@ -14,7 +14,7 @@ from torch import nn
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import LBFGS, SchwarzLBFGS, evaluations_per_step
 from pinnlab.optimizers.schwarz import blocks_of_layers
-from pinnlab.phases import Phase
+from pinnlab.training.phases import Phase
 
 MODES = ["multiplicative", "additive"]
 

@@ -7,6 +7,7 @@ import torch
 
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
+from pinnlab.objective.residuals import ResidualSystem, Trial
 from pinnlab.problems import (
     Coefficient,
     Dirichlet,
@@ -17,7 +18,6 @@ from pinnlab.problems import (
     Residual,
     Robin,
 )
-from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 DISK = Disk(("x", "y"), radius=2.0)

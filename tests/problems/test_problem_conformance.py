@@ -12,8 +12,8 @@ from pinnlab import problems
 from pinnlab.derivatives import partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PeriodicEmbedding, ScaledInput
+from pinnlab.objective.residuals import ResidualSystem, Trial
 from pinnlab.problems import Exact, Problem
-from pinnlab.residuals import ResidualSystem, Trial
 from pinnlab.samplers import Sobol
 
 

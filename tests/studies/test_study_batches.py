@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from pinnlab.studies import batches
-from pinnlab.studies.batches_report import savings
+from pinnlab.studies.batches import runs as batches
+from pinnlab.studies.batches.report import savings
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.recording import numbers, recording
-from pinnlab.studies.runner import KEY, append_row, merged, read_rows, run_study
+from pinnlab.studies.engine.recording import numbers, recording
+from pinnlab.studies.engine.runner import KEY, append_row, merged, read_rows, run_study
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
-from pinnlab.studies import derivative_order
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.derivative_order import COLUMNS, ORDERS, POINTS, STUDY, WAVE_NUMBERS, quotients, waves
-from pinnlab.studies.derivative_order_report import growth
-from pinnlab.studies.recording import cell, numbers
-from pinnlab.studies.runner import KEY, append_row, merged, train
+from pinnlab.studies.derivative_order import runs as derivative_order
+from pinnlab.studies.derivative_order.report import growth
+from pinnlab.studies.derivative_order.runs import COLUMNS, ORDERS, POINTS, STUDY, WAVE_NUMBERS, quotients, waves
+from pinnlab.studies.engine.recording import cell, numbers
+from pinnlab.studies.engine.runner import KEY, append_row, merged, train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

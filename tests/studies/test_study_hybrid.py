@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from pinnlab.studies import hybrid
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.hybrid import AT, COLUMNS, STUDY
-from pinnlab.studies.recording import cell, numbers
-from pinnlab.studies.runner import KEY, append_row, merged, train
+from pinnlab.studies.engine.recording import cell, numbers
+from pinnlab.studies.engine.runner import KEY, append_row, merged, train
+from pinnlab.studies.hybrid import runs as hybrid
+from pinnlab.studies.hybrid.runs import AT, COLUMNS, STUDY
 
 
 def row(setting, seed, error, **more):

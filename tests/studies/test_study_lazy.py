@@ -8,16 +8,16 @@ import lightning as L
 import pytest
 import torch
 
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.module import PINN
 from pinnlab.networks import MLP
-from pinnlab.phases import Phase
 from pinnlab.problems import Poisson1D
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.lazy import AT, COLUMNS, CURVES, PROBLEMS, SETTINGS, STUDY, InitialModel, laziness
-from pinnlab.studies.lazy_report import holds_until
-from pinnlab.studies.recording import Recorder, StableRate, cell
-from pinnlab.studies.runner import KEY, append_row, merged, train
+from pinnlab.studies.engine.recording import Recorder, StableRate, cell
+from pinnlab.studies.engine.runner import KEY, append_row, merged, train
+from pinnlab.studies.lazy.report import holds_until
+from pinnlab.studies.lazy.runs import AT, COLUMNS, CURVES, PROBLEMS, SETTINGS, STUDY, InitialModel, laziness
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,11 +10,11 @@ import torch
 from pinnlab import PINN, CollocationDataModule
 from pinnlab.networks import MLP, PeriodicEmbedding
 from pinnlab.problems import Layer1D
-from pinnlab.studies import orders
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.orders import GRID, modes
-from pinnlab.studies.orders_report import ENHANCED, MODES, ORDERS
-from pinnlab.studies.runner import KEY, append_row, read_rows, run_study
+from pinnlab.studies.engine.runner import KEY, append_row, read_rows, run_study
+from pinnlab.studies.orders import runs as orders
+from pinnlab.studies.orders.report import ENHANCED, MODES, ORDERS
+from pinnlab.studies.orders.runs import GRID, modes
 
 
 def module_and_store(order, network, enhance=None):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pinnlab.studies.command import STUDIES
-from pinnlab.studies.runner import read_rows
+from pinnlab.studies.engine.runner import read_rows
 
 FOLDER = Path(__file__).parents[2] / "docs" / "studies"
 

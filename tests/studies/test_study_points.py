@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pinnlab.studies import points
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.runner import KEY, append_row, read_rows, run_study
+from pinnlab.studies.engine.runner import KEY, append_row, read_rows, run_study
+from pinnlab.studies.points import runs as points
 
 SMALL = {
     "data": {"points": {"pde": 30}, "evaluation_points": 100, "held_out": 40},

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.studies.recording import (
+from pinnlab.studies.engine.recording import (
     Recorder,
     StableRate,
     cell,
@@ -18,7 +18,7 @@ from pinnlab.studies.recording import (
     settled,
     stable_rate,
 )
-from pinnlab.studies.runner import merged, train
+from pinnlab.studies.engine.runner import merged, train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

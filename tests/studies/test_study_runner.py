@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.studies import switching
 from pinnlab.studies.command import STUDIES, run_study_command
-from pinnlab.studies.runner import KEY, Study, append_row, merged, read_rows, run_study, train
+from pinnlab.studies.engine.runner import KEY, Study, append_row, merged, read_rows, run_study, train
+from pinnlab.studies.switching import runs as switching
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pinnlab.datamodule import CollocationDataModule
-from pinnlab.module import PINN
 from pinnlab.problems import Regression1D
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.recording import cell, kernel_of
-from pinnlab.studies.runner import KEY, append_row, merged, train
-from pinnlab.studies.spectral_bias import AT, COLUMNS, CURVES, FREQUENCIES, STUDY, mode_errors, mode_rates
+from pinnlab.studies.engine.recording import cell, kernel_of
+from pinnlab.studies.engine.runner import KEY, append_row, merged, train
+from pinnlab.studies.spectral_bias.runs import AT, COLUMNS, CURVES, FREQUENCIES, STUDY, mode_errors, mode_rates
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
 
 
 class Known(torch.nn.Module):

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from pinnlab.studies import switching
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.runner import KEY, append_row
-from pinnlab.studies.tables import errors_by_case, geometric_mean, markdown_table, means, regrets
+from pinnlab.studies.engine.runner import KEY, append_row
+from pinnlab.studies.engine.tables import errors_by_case, geometric_mean, markdown_table, means, regrets
+from pinnlab.studies.switching import runs as switching
 
 
 def row(problem, setting, seed, error, **more):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pinnlab.studies import weights
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.runner import KEY, append_row, merged, read_rows, run_study
+from pinnlab.studies.engine.runner import KEY, append_row, merged, read_rows, run_study
+from pinnlab.studies.weights import runs as weights
 
 SMALL = {
     "data": {"points": {"pde": 30, "start": 8, "rest": 8, "wall": 8}, "evaluation_points": 100, "held_out": 40},

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pinnlab.studies.command import run_study_command
-from pinnlab.studies.recording import cell, kernel_of
-from pinnlab.studies.runner import KEY, append_row, merged, train
-from pinnlab.studies.width import AT, COLUMNS, MODES, SETTINGS, STEPS, STUDY, UnitFirstLayer, spectrum_at_start
+from pinnlab.studies.engine.recording import cell, kernel_of
+from pinnlab.studies.engine.runner import KEY, append_row, merged, train
+from pinnlab.studies.width.runs import AT, COLUMNS, MODES, SETTINGS, STEPS, STUDY, UnitFirstLayer, spectrum_at_start
 
 
 @pytest.mark.filterwarnings("ignore")

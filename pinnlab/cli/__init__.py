@@ -1,0 +1,1 @@
+"""The `pinnlab` command: what it takes, what bad input gets, and the names that it knows."""

@@ -1,0 +1,117 @@
+"""What the command says when the user's input was wrong: one line that names the key and says what to do.
+
+jsonargparse reports every alternative of a type that a value does not fit, at length. The functions here look for the
+one reason in it that a user can act on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+
+from pinnlab.cli.catalog import class_paths
+from pinnlab.errors import PinnlabError, suggest, unknown
+
+COMMANDS = ("fit", "validate", "test", "predict", "diagnose", "list", "study")
+
+
+def bad_input(error: BaseException) -> str | None:
+    """The one line to show for an error that the user's input caused; None for a fault of the program."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, PinnlabError):
+            return str(cause)
+    if type(error).__name__ not in ("ArgumentError", "MisconfigurationException"):
+        return None
+    message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    found = (explain(message) for explain in _EXPLANATIONS)
+    return next((line for line in found if line is not None), message)
+
+
+def _missing_package(message: str) -> str | None:
+    """A class path leads into a module that is not there."""
+    found = re.search(r"No module named '([\w.]+)'", message)
+    if found is None:
+        return None
+    module = found[1].partition(".")[0]
+    return (
+        f"{_key(message)}: there is no module {found[1]}; install the package that brings it "
+        f"(such as pip install {module}), or start where your {module}.py is"
+    )
+
+
+def _unknown_class(message: str) -> str | None:
+    """A class name without dots that nobody knows."""
+    found = re.search(r"Expected a dot import path string: (\w+)", message)
+    if found is None:
+        return None
+    names = class_paths()
+    hint = suggest(found[1], names) or "; `pinnlab list` shows what there is"
+    return f"{_key(message)}: there is no class {found[1]!r}{hint}"
+
+
+def _unknown_option(message: str) -> str | None:
+    """A class has no such argument."""
+    found = re.search(r"Option '([\w.]+)' is not accepted", message)
+    path = re.search(r"class_path[ =]'([\w.]+)'", message)
+    if found is None or path is None:
+        return None
+    module, _, name = path[1].rpartition(".")
+    options = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    return str(unknown(f"option of {name} in {_key(message)}", found[1], options))
+
+
+def _wrong_type(message: str) -> str | None:
+    """A class's argument has a value of another type."""
+    found = re.search(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (\S+?)(?=[.,]? |$)', message)
+    if found is None or found[1] == _key(message):
+        return None
+    wanted = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", found[2])
+    return f"{_key(message)}.{found[1]}: must be {wanted}, got {found[3]}"
+
+
+def _no_class(message: str) -> str | None:
+    """An option of a class that was not named."""
+    found = re.search(r"Expected an instantiatable class, but ([\w.]+) is abstract", message)
+    if found is None:
+        return None
+    return f"{_key(message)}: name the class before its options (class_path); `pinnlab list` shows what there is"
+
+
+def _unknown_command(message: str) -> str | None:
+    found = re.search(r"subcommand: invalid choice: '([\w-]+)'", message)
+    return None if found is None else str(unknown("command", found[1], COMMANDS))
+
+
+def _no_problem(message: str) -> str | None:
+    if not re.search(r"arguments are required: \w+\.problem$", message):
+        return None
+    return "problem: there is none; name a recipe (-c poisson1d) or a problem (--problem Burgers), see `pinnlab list`"
+
+
+_EXPLANATIONS: tuple[Callable[[str], str | None], ...] = (
+    _missing_package,
+    _unknown_option,
+    _wrong_type,
+    _unknown_class,
+    _no_class,
+    _unknown_command,
+    _no_problem,
+)
+
+
+def _key(message: str) -> str:
+    """The key that jsonargparse names first: the outermost one."""
+    found = re.search(r'[Kk]ey "([\w.]+)"', message)
+    return found[1] if found else "class_path"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        yield current
+        seen.append(current)
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,128 @@
+"""What can be named in recipes and on the command line: classes by their short names, and shipped recipes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pinnlab.errors import unknown
+
+KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "problems": ("pinnlab.problems", "pinnlab.problems.base.Problem"),
+        "networks": ("pinnlab.networks", "torch.nn.Module"),
+        "samplers": ("pinnlab.samplers", "pinnlab.samplers.base.Sampler"),
+        "optimizers": ("pinnlab.optimizers", "torch.optim.Optimizer"),
+        "dampings": ("pinnlab.optimizers", "pinnlab.optimizers.damping.Damping"),
+        "criteria": ("pinnlab.criteria", "pinnlab.criteria.Criterion"),
+        "weight rules": ("pinnlab.objective.balancing", "pinnlab.objective.balancing.WeightRule"),
+        "growth rules": ("pinnlab.training.batch_growth", "pinnlab.training.batch_growth.GrowthRule"),
+        "callbacks": ("pinnlab.callbacks", "lightning.pytorch.Callback"),
+    }
+)
+"""Each kind's package and base class."""
+
+_FOREIGN = {
+    "optimizers": ("torch.optim", "torch.optim.Optimizer"),
+    "schedulers": ("torch.optim.lr_scheduler", "torch.optim.lr_scheduler.LRScheduler"),
+    "lightning callbacks": ("lightning.pytorch.callbacks", "lightning.pytorch.Callback"),
+    "loggers": ("lightning.pytorch.loggers", "lightning.pytorch.loggers.Logger"),
+    "own loggers": ("pinnlab.reporting.loggers", "lightning.pytorch.loggers.Logger"),
+}
+
+
+def classes(package: str, base: str) -> dict[str, type]:
+    """The concrete public classes of a package that derive from a base, by name."""
+    module_name, _, base_name = base.rpartition(".")
+    base_class = getattr(importlib.import_module(module_name), base_name)
+    found = inspect.getmembers(importlib.import_module(package), inspect.isclass)
+    return {
+        name: cls
+        for name, cls in found
+        if issubclass(cls, base_class) and cls is not base_class and not inspect.isabstract(cls) and name[0] != "_"
+    }
+
+
+def class_paths() -> dict[str, str]:
+    """Full import paths by short names; pinnlab's own classes win over torch's and Lightning's of the same name."""
+    paths: dict[str, str] = {}
+    for package, base in [*_FOREIGN.values(), *KINDS.values()]:
+        paths.update({name: f"{cls.__module__}.{cls.__name__}" for name, cls in classes(package, base).items()})
+    return paths
+
+
+_CLASS_KEYS = (
+    "class_path",
+    "problem",
+    "network",
+    "optimizer",
+    "scheduler",
+    "until",
+    "propose",
+    "embedding",
+    "sampler",
+    "logger",
+    "damping",
+    "rule",
+)
+
+
+def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
+    """Replaces short class names in a configuration by import paths.
+
+    Args:
+        config: what was read from YAML.
+        paths: import paths by short names; default: all that pinnlab knows.
+
+    Raises:
+        ConfigurationError: a class name without dots that nobody knows; the closest one is suggested.
+    """
+    known = class_paths() if paths is None else paths
+    if isinstance(config, list):
+        return [resolve_names(item, known) for item in config]
+    if not isinstance(config, dict):
+        return config
+    resolved = {}
+    for key, value in config.items():
+        if key in _CLASS_KEYS and isinstance(value, str) and "." not in value:
+            if value not in known:
+                raise unknown(f"class for {key}", value, known)
+            resolved[key] = known[value]
+        else:
+            resolved[key] = resolve_names(value, known)
+    return resolved
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes are: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """The shipped recipes, by name."""
+    return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe: an existing file, or a shipped recipe by its name.
+
+    Raises:
+        ConfigurationError: there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if name in recipe_names():
+        return recipes_folder() / f"{name}.yaml"
+    raise unknown("recipe (and no such file)", name, recipe_names())
+
+
+def first_sentence(thing: Any) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]

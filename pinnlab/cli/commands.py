@@ -1,0 +1,290 @@
+"""The `pinnlab` command: LightningCLI with recipes by name, short class names and one-line errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import ActionConfigFile, Namespace, lazy_instance
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from rich.console import Console
+from rich.table import Table
+
+from pinnlab import callbacks as own
+from pinnlab.cli.bad_input import bad_input
+from pinnlab.cli.catalog import (
+    KINDS,
+    classes,
+    find_recipe,
+    first_sentence,
+    recipe_names,
+    recipes_folder,
+    resolve_names,
+)
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems import Problem
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+
+EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": -1,  # the phases end the run
+    "log_every_n_steps": 50,
+    "val_check_interval": 100,
+    "check_val_every_n_epoch": None,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "inference_mode": False,
+    "devices": 1,
+    "logger": lazy_instance(LogScaleTensorBoardLogger, save_dir="runs", default_hp_metric=False),
+}
+
+
+class RecipeFile(ActionConfigFile):
+    """The option `-c`: a file, or the name of a shipped recipe."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Reads the recipe, resolves its short class names and hands it to the parser."""
+        path = find_recipe(str(values))
+        try:
+            content = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"{path}: a recipe is a mapping with the keys problem, model, data, trainer")
+        super().__call__(parser, cfg, yaml.safe_dump(resolve_names(content)), option_string)
+        if not content.get("name"):
+            cfg["name"] = path.stem
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration beside the logs and into every checkpoint."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Writes `config.yaml`; without a logger there is no folder for it."""
+        if trainer.loggers and stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds the configuration, as YAML."""
+        checkpoint["pinnlab_config"] = self.parser.dump(self.config, skip_none=False)
+
+
+class Trainer(L.Trainer):
+    """Lightning's Trainer under the name that `pinnlab --help` shows, and what it cannot do by itself."""
+
+    def diagnose(
+        self, model: PINN, datamodule: CollocationDataModule, ckpt_path: str | None = None, folder: str | None = None
+    ) -> None:
+        """Shows what helps or hinders training, of a set-up or of a run: tables, a figure and JSON.
+
+        Args:
+            model: the module.
+            datamodule: its points.
+            ckpt_path: of a run; default: the set-up before the first step.
+            folder: where the files go; default: the run's folder.
+        """
+        self.callbacks.append(own.DiagnosisWriter(folder))  # type: ignore[attr-defined]
+        self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
+
+
+class PinnlabCLI(LightningCLI):
+    """Builds problem, module, data and trainer from a recipe and the command line."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser whose `-c` knows the shipped recipes."""
+        kwargs.setdefault("exit_on_error", False)
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=RecipeFile, help="A recipe: a YAML file or a shipped name.")
+        return parser
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's commands, and `diagnose`."""
+        return {**LightningCLI.subcommands(), "diagnose": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the problem and the run's name; module and data share the problem and the seed."""
+        parser.add_subclass_arguments(Problem, "problem", required=True)
+        parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
+        for key in ("model.problem", "data.problem"):
+            parser.link_arguments("problem", key, apply_on="instantiate")
+        for key in ("model.seed", "data.seed"):
+            parser.link_arguments("seed_everything", key, compute_fn=int)
+
+    def before_instantiate_classes(self) -> None:
+        """Names the run's folder after the recipe."""
+        config = self.config[self.subcommand]
+        _check_strategy(config.trainer.get("strategy"))
+        config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
+        logger = config.trainer.get("logger")
+        is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
+        if is_board and logger.init_args.get("name") == "lightning_logs":
+            logger.init_args.name = config.name
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
+        trainer_config = self.config_init[self.subcommand].trainer
+        if trainer_config.get("logger") is False and trainer_config.get("enable_checkpointing") is None:
+            trainer_config["enable_checkpointing"] = False  # without a logger there is no folder for them
+        given = trainer_config.get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
+        trainer_config["callbacks"] = [*given, *extra]
+        return super().instantiate_trainer(**kwargs)
+
+    def _standard_callbacks(self, trainer_config: Any) -> list[L.Callback]:
+        """What every run has: signatures of failure, going back after a blow-up, figures, summary and so on."""
+        self.graceful = own.GracefulStop()
+        standard: list[L.Callback] = [
+            own.FailureSignatures(),
+            own.Rollback(),
+            self.graceful,
+            own.SolutionFigures(),
+            own.FrequencyHistory(),
+            own.SolutionWriter(),
+        ]
+        if self.subcommand == "fit":
+            config = self.config[self.subcommand]
+            recipe = self._parser(self.subcommand).dump(config, skip_default=True)
+            standard += [own.RunSummary(config.name), own.Dashboard(config.name, recipe)]
+        if trainer_config.get("enable_progress_bar") is not False:
+            standard.insert(0, own.PhaseProgressBar())  # it closes its bar before the summary is printed
+        if trainer_config.get("enable_checkpointing") is not False:
+            standard.append(
+                ModelCheckpoint(
+                    save_last=True,
+                    every_n_train_steps=501,
+                    save_on_exception=True,
+                    enable_version_counter=True,
+                )
+            )
+        return standard
+
+    def after_instantiate_classes(self) -> None:
+        """Refuses a checkpoint that is not there before anything starts."""
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path and path not in ("last", "best", "hpc", "registry") and not Path(path).is_file():
+            raise ConfigurationError(f"ckpt_path: there is no file {path}")
+
+    def after_fit(self) -> None:
+        """Writes the last state: what `--ckpt_path` continues from, and `predict` shows."""
+        for checkpoint in self.trainer.checkpoint_callbacks:
+            if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
+                self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"), weights_only=False)
+
+
+def _check_strategy(strategy: Any) -> None:
+    """Refuses what cannot differentiate twice, before Lightning builds it."""
+    name = strategy if isinstance(strategy, str) else str(getattr(strategy, "class_path", "auto"))
+    if any(word in name.lower() for word in ("fsdp", "parallelstrategy", "deepspeed", "spawn", "fork", "notebook")):
+        raise ConfigurationError(f"trainer.strategy: {name} cannot train a PINN; use auto or ddp")
+
+
+def list_everything() -> None:
+    """Prints what can be named, one line each."""
+    console = Console()
+    for kind, (package, base) in KINDS.items():
+        table = Table("name", "what it is", title=kind, title_justify="left", box=None)
+        for name, cls in classes(package, base).items():
+            table.add_row(name, first_sentence(cls))
+        console.print(table)
+    table = Table("name", "what it is", title="recipes", title_justify="left", box=None)
+    for name in recipe_names():
+        first = (recipes_folder() / f"{name}.yaml").read_text().partition("\n")[0]
+        table.add_row(name, first.lstrip("# "))
+    console.print(table)
+
+
+def quieten() -> None:
+    """Hides remarks of Lightning and torch that a user of the command cannot act on."""
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r".*callbacks returned in.*will override.*")
+    warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
+    warnings.filterwarnings("ignore", message=r".*predict returned None.*")
+    warnings.filterwarnings("ignore", message=r".*dirpath has changed.*")
+    warnings.filterwarnings("ignore", message=r"Be aware that when using .ckpt_path.*: \['Dashboard'\]")
+    warnings.filterwarnings("ignore", message=r".*LightningCLI's args parameter is intended.*")
+    warnings.showwarning = _one_line_warning
+
+
+def _one_line_warning(
+    message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
+
+
+def command(arguments: list[str] | None = None) -> PinnlabCLI:
+    """Parses and carries out one command of LightningCLI: fit, validate, test, predict or diagnose.
+
+    Args:
+        arguments: as on the command line, without the program's name; default: `sys.argv`.
+
+    Returns:
+        What was built for it: module, data, trainer.
+    """
+    return PinnlabCLI(
+        PINN,
+        CollocationDataModule,
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"overwrite": False},
+        trainer_class=Trainer,
+        trainer_defaults=TRAINER_DEFAULTS,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+        args=arguments,
+    )
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs one command and answers for its errors.
+
+    Args:
+        arguments: as on the command line, without the program's name; default: `sys.argv`.
+
+    Returns:
+        The exit code: 0 done, 2 bad input, 130 interrupted, 143 terminated, 1 otherwise.
+    """
+    if (sys.argv[1:] if arguments is None else arguments) == ["list"]:
+        list_everything()
+        return EXIT_DONE
+    quieten()
+    try:
+        cli = command(arguments)
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except KeyboardInterrupt:
+        return EXIT_SIGINT
+    except Exception as error:
+        message = bad_input(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return EXIT_SIGINT if cli.graceful.interrupted else EXIT_DONE
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if type(stop).__name__ == "SIGTERMException":
+        return EXIT_SIGTERM
+    if isinstance(stop.__context__, KeyboardInterrupt):
+        return EXIT_SIGINT
+    return stop.code if isinstance(stop.code, int) else EXIT_DONE if stop.code is None else EXIT_FAILED

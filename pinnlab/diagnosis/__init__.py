@@ -1,0 +1,1 @@
+"""A look at a run that changes nothing, and the whole picture of it."""

@@ -1,0 +1,263 @@
+"""Looks at a run: measures what failure signatures rest on, and changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.analysis.frequencies import LaplaceModes, laplace_modes
+from pinnlab.analysis.ntk import kernel_spectrum
+from pinnlab.analysis.signatures import Bands, CoefficientLook, Look, resolution_ratio
+from pinnlab.errors import StopReason
+from pinnlab.numerics import distributed
+from pinnlab.objective.gradients import row_counts
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.optimizers import is_multi_eval
+from pinnlab.problems.base import Coefficient, Problem
+from pinnlab.problems.conditions import Dirichlet
+from pinnlab.training.phases import point_store
+
+PROBES = 100
+"""Points of each condition at which the Jacobian is taken: they give its norm to some percent."""
+GRID = 4000
+"""About how many points the grid has on which an error or a residual is told apart by frequency."""
+
+
+PARTS = ("held_out", "gradients", "jacobian", "round_off", "bands")
+"""What a look consists of; each is a method of `Observer`."""
+
+
+class Observer:
+    """Measures a `PINN` in mid-run or at its start, on its present points.
+
+    Every method is a collective with the same result on every rank, and leaves what training uses as it is. Evaluations
+    are not counted among the run's, because others go by those.
+
+    Args:
+        module: the `PINN`, with a trainer.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._grid: _Grid | None = None
+
+    @torch.no_grad()
+    def look(self, step: int, parts: Sequence[str] = PARTS) -> Look | None:
+        """What signatures rest on; None where there is nothing to see: before the first step, and after a blow-up.
+
+        Args:
+            step: optimizer steps made so far.
+            parts: which of `PARTS` to measure. In evaluations of the loss with its gradient, `gradients` costs one for
+                each condition, the others two together.
+        """
+        module, loss = self._module, self._module.current_loss()
+        if not module.loss_gradients().batch or not math.isfinite(loss):
+            return None
+        optimizer = module.current_optimizer()
+        measured: dict[str, Any] = {}
+        for part in parts:
+            measured |= getattr(self, part)()
+        return Look(
+            step=step,
+            evaluations=module.evaluations,
+            phase=module.phase + 1,
+            optimizer=type(optimizer).__name__,
+            version=module.loss_version,
+            loss=loss,
+            epsilon=torch.finfo(module.dtype).eps,
+            stalled=getattr(optimizer, "status", None) is StopReason.STALLED,
+            **measured,
+        )
+
+    def held_out(self) -> dict[str, Any]:
+        """Mean squares on points that are never trained, and what they are relative to."""
+        module, problem, store = self._module, self._module.problem, point_store(self._module)
+        if store is None or not (rows := module.trainer.datamodule.held_out_rows()):
+            return {}
+        own = module.system.unweighted({name: distributed.shard(store.rows[name]) for name in rows})
+        held_out, training = ({k: float(v) for k, v in module.mean_squares(r).items()} for r in (rows, own))
+        equations = problem.differential_equations()
+        drawn = [name for name in rows if problem.conditions[name].region.unit_dim]
+        return {
+            "equations": {name: value for name, value in held_out.items() if name in equations},
+            "sides": {name: value for name, value in held_out.items() if name not in equations},
+            "sizes": self._sizes(held_out, rows),
+            "ratios": {name: resolution_ratio(training[name], held_out[name], module.dtype) for name in drawn},
+            "points": {name: len(store.rows[name]) for name in drawn},
+        }
+
+    def gradients(self) -> dict[str, Any]:
+        """How strongly each term pulls, and where to."""
+        module = self._module
+        found = module.loss_gradients().by_condition().double()
+        names = module.problem.conditions
+        norms = zip(names, found.norm(dim=1).tolist(), module.loss_weights.tolist(), strict=True)
+        return {
+            "gradients": {name: norm for name, norm, weight in norms if weight > 0},
+            "gradient": float(found.sum(0).norm()),
+        }
+
+    def _sizes(self, held_out: Mapping[str, float], rows: Mapping[str, Tensor]) -> dict[str, float]:
+        """Violations of prescribed values, relative to the solution in the whole domain."""
+        problem = self._module.problem
+        inside = next((rows[name] for name in problem.differential_equations() if name in rows), None)
+        if inside is None:
+            return {}
+        values = self._module.trial(inside[:, : len(problem.coordinates)]).double()
+        count = distributed.all_sum(values.new_tensor([len(values)]))
+        squares = dict(zip(problem.unknowns, distributed.all_sum(values.square().sum(0)) / count, strict=True))
+        sizes = {}
+        for name, value in held_out.items():
+            condition = problem.conditions[name]
+            if isinstance(condition, Dirichlet):
+                size = sum(float(squares[unknown]) for unknown in condition.names())
+                sizes[name] = math.sqrt(value / size) if size > 0 else math.inf
+        return sizes
+
+    def jacobian(self) -> dict[str, Any]:
+        """What the Jacobian on a few points says of the coefficients, and of what a gradient step can do."""
+        module = self._module
+        coefficients = module.problem.coefficients
+        if not coefficients and not is_multi_eval(module.current_optimizer()):
+            return {}
+        around = linearization(module, probed(module))
+        whole = kernel_spectrum(around)
+        columns, looks = around.shape[1], {}
+        values = module.system.coefficient_values()
+        for name, coefficient in coefficients.items():
+            direction = torch.zeros_like(around.point)
+            direction[_place(module, f"coefficients.{name}")] = 1.0
+            influence = float(around.times(direction).norm()) / math.sqrt(whole.trace / columns)
+            looks[name] = CoefficientLook(float(values[name]), _room(coefficient, values[name]), influence)
+        return {"top": whole.top, "coefficients": looks}
+
+    def round_off(self) -> dict[str, Any]:
+        """Rounding error of the residuals in float32, relative to them: as float64 shows it."""
+        module, system = self._module, self._module.system
+        if module.dtype != torch.float32:
+            return {}
+        rows = probed(module)
+        coarse = system.residuals(rows)
+        fine = system.residuals(doubled(rows), doubled(module.trial.tensors()))
+        pairs = [(fine[name], coarse[name].double() - fine[name]) for name in rows]
+        sums = [
+            torch.stack([p.square().sum() for p in pair] + [p.new_tensor(len(p)) for p in pair[:1]]) for pair in pairs
+        ]
+        squares, errors, counts = distributed.all_sum(torch.stack(sums)).unbind(1)
+        factors = module.loss_weights.double() / counts
+        square, error = float(factors @ squares), float(factors @ errors)
+        return {"round_off": math.sqrt(error / square)} if square > 0 else {}
+
+    def bands(self) -> dict[str, Any]:
+        """By frequency: the error of each unknown, or without a reference the residual of each equation.
+
+        Empty where the evaluation points are no regular grid: in three coordinates and more.
+        """
+        if self._grid is None:
+            self._grid = _Grid.of(self._module.problem)
+        grid, module = self._grid, self._module
+        if not grid.modes:
+            return {}
+        if grid.reference is None:
+            return {"bands": {name: grid.bands(name, self._residual(name, grid.points)) for name in grid.modes}}
+        errors = self._gathered(module.trial, grid.points) - grid.reference
+        pairs = zip(grid.modes, errors.split(1, -1), grid.reference.split(1, -1), strict=True)
+        return {"bands": {name: grid.bands(name, error, reference) for name, error, reference in pairs}}
+
+    def _residual(self, name: str, points: Tensor) -> Tensor:
+        system, rows = self._module.system, self._module.problem.conditions[name].rows
+        return self._gathered(lambda share: system.residuals({name: rows(share)})[name], points)
+
+    def _gathered(self, function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+        """A function's values at points, each rank computing its share; in float64 on the CPU."""
+        share = distributed.shard(points).to(self._module.device, self._module.dtype)
+        return distributed.unshard(function(share), len(points)).to("cpu", torch.float64)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where errors are told apart by frequency.
+
+    Attributes:
+        points: `(n, d)`.
+        reference: `(n, m)` the solution there, if it is known.
+        modes: of each unknown, or of the residual of each equation; none if the points are no regular grid.
+    """
+
+    points: Tensor
+    reference: Tensor | None
+    modes: dict[str, LaplaceModes]
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Grid:
+        """A grid with the ends in it; in three coordinates and more there is none."""
+        points = problem.evaluation_points(GRID)
+        if points.shape[1] > 2:
+            return cls(points, None, {})
+        reference = problem.reference_values(points)
+        if reference is None:
+            # Nothing is known of a residual at the boundary: cosines, as for what differs at the ends.
+            columns = dict.fromkeys(problem.differential_equations(), points)
+        else:
+            columns = dict(zip(problem.unknowns, reference.split(1, -1), strict=True))
+        modes = {
+            name: laplace_modes(points, problem.coordinates, column, linear=False) for name, column in columns.items()
+        }
+        return cls(points, reference, {name: found for name, found in modes.items() if found is not None})
+
+    def bands(self, name: str, error: Tensor, reference: Tensor | None = None) -> Bands:
+        """Mean squares of an error, or of a residual of several equations, `(n, k)`."""
+        modes = self.modes[name]
+        energies = torch.stack([modes.energies(column) for column in error.unbind(-1)]).sum(0)
+        return Bands.of(modes.wave_numbers, energies, None if reference is None else modes.energies(reference[:, 0]))
+
+
+def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
+    """This rank's share of at most so many of each condition's points in the present batch, evenly chosen."""
+    return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
+
+
+def linearization(
+    module: Any, rows: Mapping[str, Tensor], functions: LinearizedFunctions | None = None
+) -> Linearization:
+    """The loss of a `PINN` on this rank's share of some rows around the present parameters; a collective.
+
+    In float64 whatever the phase's precision, with the weights of the conditions as they stand.
+
+    Args:
+        module: the `PINN`.
+        rows: of each condition, in any precision.
+        functions: how to evaluate; default: new ones that are not compiled. Compiled ones of the run would keep the
+            sizes of blocks, and those must stay as they are.
+    """
+    functions = functions or LinearizedFunctions(module.system, compiled=False)
+    exact, weights = doubled(rows), module.loss_weights.double()
+    return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
+
+
+def doubled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Detached tensors, those of numbers that are not whole in float64."""
+    return {name: t.detach().double() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _place(module: Any, name: str) -> int:
+    """Where a trained scalar stands in the flat vector."""
+    place = 0
+    for other, shape in module.system.trained().items():
+        if other == name:
+            return place
+        place += shape.numel()
+    raise KeyError(name)
+
+
+def _room(coefficient: Coefficient, value: Tensor) -> float:
+    if coefficient.bounds is None:
+        return 1.0
+    low, high = coefficient.bounds
+    share = (float(value) - low) / (high - low)
+    return 4 * share * (1 - share)

@@ -1,0 +1,1 @@
+"""Linear algebra, Lanczos, compilation, and the only caller of `torch.distributed`."""

@@ -1,0 +1,1 @@
+"""(problem, network, points) -> residuals, loss, gradient, linearization; scores of points, and weights."""

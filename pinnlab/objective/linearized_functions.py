@@ -1,0 +1,160 @@
+"""The pure functions behind a `Linearization`, compiled or not, and how its rows are cut into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pinnlab.numerics.compilation import CompiledFunction, outer_products
+from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
+
+POINT = "point"
+"""The flat vector of the trained parameters among the tensors that the functions depend on."""
+
+_BLOCK_BYTES = 24 << 20
+"""Rows computed at a time. On a CPU below 32 MB, over which glibc's allocator maps fresh pages at every request."""
+_GPU_BLOCK_BYTES = 256 << 20
+_FEWEST = 64
+"""Points in a block at least, whatever they take: starting a block costs the same for one point as for many."""
+
+Evaluate = Callable[..., Any]
+
+
+class LinearizedFunctions:
+    """The pure functions that a `Linearization` needs, compiled when first used, or not at all.
+
+    Functions of a flat vector of the trained parameters, of the trial function's other tensors, and of points.
+
+    Args:
+        system: the residuals.
+        compiled: whether to compile; each function costs 5-20 s at its first use.
+    """
+
+    def __init__(self, system: ResidualSystem, compiled: bool) -> None:
+        self.system = system
+        self._compiled = compiled
+        self._made: dict[str, Evaluate] = {}
+        self._equations: dict[str, int] = {}
+        self._block_lengths: dict[str, int] = {}
+
+    def equations(self, batch: Batch) -> dict[str, int]:
+        """The number of residuals that each condition has at a point."""
+        if self._equations.keys() != batch.keys():
+            # Counted with the trial function's own parameters, which may be coarser than the rows.
+            dtype = next(self.system.trial.parameters()).dtype
+            self._equations = self.system.equations({name: rows[:1].to(dtype) for name, rows in batch.items()})
+        return self._equations
+
+    def loss(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
+        """The sum over conditions of factor times squared sum, without a gradient."""
+
+        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
+            return self.system.weighted_loss(self._parameters(t), b, t["factors"])
+
+        if "loss" not in self._made:
+            pure: Evaluate = CompiledValue(evaluate) if self._compiled else evaluate
+
+            def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
+                return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
+
+            on_cpu = tensors[POINT].device.type == "cpu"
+            self._made["loss"] = BlockedLoss(weighted, self.system.floats_per_point()) if on_cpu else weighted
+        return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
+
+    def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
+        """See `ResidualSystem.gradient`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.gradient(self._parameters(t), b, t["factors"])
+
+        return self._function("gradient", evaluate)({**tensors, "factors": factors}, batch)
+
+    def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """See `ResidualSystem.jacobian_rows`."""
+
+        def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
+            return self.system.jacobian_rows(self._parameters(t), b, t["scales"])
+
+        return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
+
+    def blocks(self, name: str, points: Tensor, width: int) -> list[tuple[Tensor, int]]:
+        """A condition's rows in the blocks whose Jacobians are computed at a time.
+
+        Compiled code for a Jacobian serves one number of points only, so its blocks all have the same, and the last is
+        filled up by repeating a point. That number is kept while it neither wastes nor splits up too much.
+
+        Args:
+            name: the condition.
+            points: its rows, at least one.
+            width: how many numbers the Jacobian has for each point.
+
+        Returns:
+            Blocks of points, and how many points of each count.
+        """
+        memory = _BLOCK_BYTES if points.device.type == "cpu" else _GPU_BLOCK_BYTES
+        most = max(_FEWEST, memory // (width * points.element_size()))
+        length = -(-len(points) // -(-len(points) // most))
+        if not self._compiled:
+            return [(part, len(part)) for part in points.split(length)]
+        kept = self._block_lengths.get(name, 0)
+        if not length / 4 <= kept <= 2 * length:
+            kept = self._block_lengths[name] = length
+        parts = list(points.split(kept))
+        counts = [len(part) for part in parts]
+        parts[-1] = torch.cat([parts[-1], points[-1:].expand(kept - counts[-1], -1)])
+        return list(zip(parts, counts, strict=True))
+
+    def jvp(self, tensors: Parameters, batch: Batch, vector: Tensor) -> Tensor:
+        """See `ResidualSystem.jvp`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.jvp(self._parameters(t), b, t["vector"])
+
+        return self._function("jvp", evaluate)({**tensors, "vector": vector}, batch)
+
+    def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
+        """See `ResidualSystem.vjp`; for one condition, and with the dual as `(points, equations)`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            key, both = next(iter(b.items()))
+            width = both.shape[1] - self._equations[key]
+            return self.system.vjp(self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1))
+
+        # Beside the points, because tensors that must have the same length can only be one input.
+        return self._function("vjp", evaluate)(tensors, {name: torch.cat([points, dual], 1)})
+
+    def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
+        """See `ResidualSystem.hessian_product`."""
+
+        def evaluate(t: Parameters, b: Batch) -> Tensor:
+            return self.system.hessian_product(self._parameters(t), b, t["factors"], t["vector"])
+
+        product = self._function("hessian_product", evaluate)
+        given = {**tensors, "factors": factors}
+        if vector.ndim == 1 or not self._compiled:
+            return product({**given, "vector": vector}, batch)
+        # One compilation for any number of columns; and one column at a time stays in the cache.
+        return torch.stack([product({**given, "vector": v}, batch) for v in vector.T], 1)
+
+    def tensors(self, point: Tensor, parameters: Parameters) -> dict[str, Tensor]:
+        """What the functions depend on besides points: a flat vector in place of the trained parameters."""
+        trained = self.system.trained()
+        return {POINT: point, **{name: t.detach() for name, t in parameters.items() if name not in trained}}
+
+    def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
+        return {**tensors, **self.system.unflatten(tensors[POINT])}
+
+    def _function(self, name: str, function: Evaluate) -> Evaluate:
+        if name not in self._made:
+            self._made[name] = function
+            if self._compiled and name == "jacobian_rows":
+                decompositions = {torch.ops.aten.bmm.default: outer_products}
+                self._made[name] = CompiledFunction(function, decompositions, any_length=False)
+            elif self._compiled:
+                self._made[name] = CompiledFunction(function)
+        return self._made[name]

@@ -1,0 +1,393 @@
+"""Arrays to matplotlib figures: a solution beside its reference, and clouds of collocation points.
+
+Figures are built on the Agg canvas without pyplot, so there is no global state and nothing to close. Colours
+are perceptually uniform (viridis, magma) or from the colour-blind safe palette of Okabe and Ito (2008).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.tri import LinearTriInterpolator, Triangulation
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import QhullError, cKDTree
+
+from pinnlab.analysis.metrics import relative_l2
+from pinnlab.errors import ConfigurationError
+
+Array = NDArray[np.float64]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+REFERENCE: Mapping[str, Any] = {"color": "0.25", "linewidth": 3.5, "alpha": 0.45, "solid_capstyle": "round"}
+PREDICTION: Mapping[str, Any] = {"color": "#D55E00", "linewidth": 1.4, "linestyle": (0, (5, 2))}
+FRACTIONS = (0.1, 0.4, 0.7, 1.0)
+INNERMOST = 0.95
+"""Irregular points hardly ever lie at the very end of the time span: the last profile stays inside."""
+DECADES = 5
+"""Errors are shown over at most so many powers of ten below the largest one; less is round-off to the eye."""
+
+
+def solution_figure(
+    points: ArrayLike,
+    prediction: ArrayLike,
+    reference: ArrayLike | None,
+    coordinates: Sequence[str],
+    unknown: str,
+    slices: Sequence[float] | None = None,
+) -> Figure:
+    """Shows a solution, its reference and the error; the title states the relative L2 error.
+
+    One coordinate: lines, the error below. Two: heat maps (a grid as a mesh; any other points, in a disk say,
+    triangulated, holes left open), with profiles at some times below them when the last coordinate is `t`.
+    Three or more: prediction against reference and the distribution of the error. Points with a value that
+    is not finite are left out, but the error in the title counts them.
+
+    Args:
+        points: `(n, d)`, in the order of `coordinates`, n >= 1.
+        prediction: `(n,)`.
+        reference: `(n,)`, or None when there is none.
+        coordinates: the d names for the axes.
+        unknown: the name of the quantity.
+        slices: times of the profiles, `(x, t)` only. Default: at 10, 40, 70 and 100 (irregular points: 95)
+            per cent of the time span. On a grid the nearest time of the grid is taken, between other points
+            values are interpolated.
+
+    Raises:
+        ConfigurationError: shapes or the number of names do not fit together.
+    """
+    places = _points(points, coordinates, "points")
+    u = _values(prediction, len(places), "prediction")
+    exact = None if reference is None else _values(reference, len(places), "reference")
+    title = unknown if exact is None else f"{unknown}: {_error_text(u, exact)}"
+    finite = np.isfinite(u) & np.isfinite(places).all(axis=1)
+    if exact is not None:
+        finite &= np.isfinite(exact)
+        exact = exact[finite]
+    places, u = places[finite], u[finite]
+    if not len(places):
+        return _empty_figure(f"{title}\nno finite values to show")
+    if len(coordinates) == 1:
+        figure = _lines(places[:, 0], u, exact, coordinates[0], unknown)
+    elif len(coordinates) == 2:
+        figure = _maps(places, u, exact, coordinates, unknown, slices)
+    else:
+        figure = _agreement(u, exact, unknown)
+    figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -> Figure:
+    """Shows where collocation points lie, one colour and marker for each named set.
+
+    One coordinate: a histogram over a rug. Two: the points. Three or more: the first two coordinates, and the
+    title says so.
+
+    Args:
+        points: for each name points `(n, d)`; n may be 0.
+        coordinates: the d names for the axes.
+
+    Raises:
+        ConfigurationError: a shape does not fit the number of names.
+    """
+    sets = {name: _points(values, coordinates, f"points[{name!r}]") for name, values in points.items()}
+    flat = len(coordinates) == 1
+    figure = _figure(7.0, 4.2 if flat else 5.0)
+    if flat:
+        histogram, cloud = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        histogram.set_ylabel("points per bin")
+    else:
+        cloud = figure.subplots()
+    everything = np.concatenate([np.empty((0, len(coordinates))), *sets.values()])
+    for k, (name, values) in enumerate(sets.items()):
+        color, marker = PALETTE[k % len(PALETTE)], MARKERS[(k + k // len(PALETTE)) % len(MARKERS)]
+        height = np.full(len(values), -float(k)) if flat else values[:, 1]
+        label = f"{name} ({len(values):,})"
+        size = float(np.clip(4000 / max(len(values), 1), 2, 25))
+        style: dict[str, Any] = {"marker": "|", "s": 60, "linewidths": 1.2}
+        if not flat:
+            style = {"marker": marker, "s": size, "linewidths": 0}
+        cloud.scatter(values[:, 0], height, color=color, alpha=0.75, label=label, **style)
+        if flat and len(values):
+            bins = np.histogram_bin_edges(everything[:, 0], bins=40)
+            histogram.hist(values[:, 0], bins=bins, histtype="step", color=color, linewidth=1.6)
+    cloud.set_xlabel(coordinates[0])
+    if flat:
+        cloud.set_yticks([-float(k) for k in range(len(sets))], list(sets))
+        cloud.margins(y=0.3)
+    else:
+        cloud.set_ylabel(coordinates[1])
+        _equal_scales(cloud, everything, coordinates)
+    if sets:
+        legend = figure.legend(loc="outside right upper", frameon=False)
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([36])
+    projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
+    figure.suptitle(f"{len(everything):,} points{projected}", fontsize=13)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
+    """Writes a PNG under a temporary name and renames it, so that no reader meets half a file.
+
+    Missing folders are made. Returns the path.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png", dpi=dpi)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _lines(x: Array, u: Array, exact: Array | None, coordinate: str, unknown: str) -> Figure:
+    order = np.argsort(x, kind="stable")
+    if exact is None:
+        figure = _figure(7.0, 3.6)
+        top = bottom = figure.subplots()
+    else:
+        figure = _figure(7.0, 5.2)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        top.plot(x[order], exact[order], label="reference", **REFERENCE)
+        _log_error(bottom, x[order], np.abs(u - exact)[order])
+        bottom.set_ylabel("|error|")
+    top.plot(x[order], u[order], label="prediction", **_prediction_style(exact))
+    top.set_ylabel(unknown)
+    top.legend(frameon=False)
+    bottom.set_xlabel(coordinate)
+    return figure
+
+
+def _maps(
+    places: Array,
+    u: Array,
+    exact: Array | None,
+    coordinates: Sequence[str],
+    unknown: str,
+    slices: Sequence[float] | None,
+) -> Figure:
+    """Heat maps of two coordinates and, over time, profiles below them."""
+    panels: dict[str, tuple[Array, Normalize, str]] = {}
+    both = u if exact is None else np.concatenate([u, exact])
+    # One scale for both, or equal colours would not mean equal values.
+    scale = Normalize(both.min(), both.max())
+    panels["prediction"] = (u, scale, "viridis")
+    if exact is not None:
+        panels["reference"] = (exact, scale, "viridis")
+        error = np.abs(u - exact)
+        panels["|error|"] = (error, _error_scale(error), "magma")
+    surface = _Surface(places)
+    times = _slice_times(places[:, 1], slices, surface.grid is not None) if coordinates[-1] == "t" else []
+    figure = _figure(max(4.2 * len(panels), 2.6 * len(times), 5.5), 6.2 if times else 3.9)
+    upper: FigureBase = figure
+    lower: FigureBase | None = None
+    if times:
+        upper, lower = np.ravel(figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 2)))
+    row = upper.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (name, (values, norm, cmap)) in zip(row, panels.items(), strict=True):
+        artist = surface.draw(axes, values, cmap=cmap, norm=norm, rasterized=True)
+        figure.colorbar(artist, ax=axes, extend="min" if isinstance(norm, LogNorm) else "neither")
+        axes.set_title(name if name == "|error|" else f"{name} {unknown}", fontsize=11)
+        axes.set(xlabel=coordinates[0], ylabel=coordinates[1])
+        axes.label_outer()
+        _equal_scales(axes, places, coordinates)
+    if lower is not None:
+        _profiles(lower.subplots(1, len(times), sharey=True, squeeze=False)[0], surface, u, exact, times)
+        lower.supylabel(unknown, fontsize=10)
+        lower.supxlabel(coordinates[0], fontsize=10)
+    return figure
+
+
+def _profiles(row: Sequence[Axes], surface: _Surface, u: Array, exact: Array | None, times: Sequence[float]) -> None:
+    for axes, time in zip(row, times, strict=True):
+        if exact is not None:
+            axes.plot(*surface.profile(exact, time), label="reference", **REFERENCE)
+        axes.plot(*surface.profile(u, time), label="prediction", **_prediction_style(exact))
+        axes.set_title(f"t = {time:.3g}", fontsize=11)
+    row[0].legend(frameon=False, fontsize=9)
+
+
+def _prediction_style(exact: Array | None) -> Mapping[str, Any]:
+    """Dashed over a reference, so that both are seen; solid when alone."""
+    return PREDICTION if exact is not None else {**PREDICTION, "linestyle": "-"}
+
+
+def _agreement(u: Array, exact: Array | None, unknown: str) -> Figure:
+    """For three and more coordinates: prediction against reference, and the distribution of the error."""
+    if exact is None:
+        figure = _figure(6.0, 4.0)
+        axes = figure.subplots()
+        axes.hist(u, bins=60, color=PALETTE[0])
+        axes.set(xlabel=f"prediction {unknown}", ylabel="points")
+        return figure
+    figure = _figure(9.0, 4.2)
+    left, right = figure.subplots(1, 2)
+    left.axline((float(exact[0]), float(exact[0])), slope=1, color="0.25", linewidth=1, label="equal")
+    size = float(np.clip(8000 / len(u), 2, 25))
+    left.scatter(exact, u, s=size, linewidths=0, alpha=0.5, color=PALETTE[1], rasterized=True)
+    left.set(xlabel=f"reference {unknown}", ylabel=f"prediction {unknown}")
+    low, high = min(u.min(), exact.min()), max(u.max(), exact.max())
+    margin = 0.05 * (high - low) or 1.0
+    left.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), box_aspect=1)
+    left.legend(frameon=False)
+    error = np.abs(u - exact)
+    scale = _error_scale(error)
+    logarithmic = isinstance(scale, LogNorm)
+    low, high = float(scale.vmin or 0), float(scale.vmax or 1)
+    bins = np.geomspace(low, high, 51) if logarithmic else np.linspace(low, high, 51)
+    # Errors below the scale belong to the first bin: the bars must add up to all points.
+    right.hist(np.clip(error, low, high), bins=bins, color=PALETTE[0])
+    right.set(xlabel="|error|", ylabel="points", xscale="log" if logarithmic else "linear")
+    return figure
+
+
+class _Surface:
+    """Values over two coordinates: a mesh where the points are a full grid, else a triangulation.
+
+    Args:
+        places: `(n, 2)`.
+    """
+
+    def __init__(self, places: Array) -> None:
+        self.places = places
+        self.grid = _grid_order(places)
+        self.triangles = None if self.grid is not None else _triangulate(places)
+
+    def draw(self, axes: Axes, values: Array, **style: Any) -> Any:
+        """Draws values `(n,)` and returns the artist for a colour bar."""
+        if self.grid is not None:
+            x, y = (np.unique(column) for column in self.places.T)
+            return axes.pcolormesh(x, y, values[self.grid].T, shading="nearest", **style)
+        if self.triangles is not None:
+            return axes.tripcolor(self.triangles, values, shading="gouraud", **style)
+        return axes.scatter(self.places[:, 0], self.places[:, 1], c=values, s=12, **style)
+
+    def profile(self, values: Array, time: float) -> tuple[Array, Array]:
+        """Returns the positions and the values `(k,)` at one value of the second coordinate."""
+        x, t = self.places.T
+        if self.grid is not None:
+            times = np.unique(t)
+            return np.unique(x), values[self.grid][:, np.abs(times - time).argmin()]
+        line = np.linspace(x.min(), x.max(), 201)
+        if self.triangles is None:
+            return line, np.full_like(line, np.nan)
+        interpolated = LinearTriInterpolator(self.triangles, values)(line, np.full_like(line, time))
+        return line, interpolated.filled(np.nan)
+
+
+def _grid_order(places: Array) -> NDArray[np.intp] | None:
+    """Row numbers `(nx, ny)` of a full grid in rising order, or None when the points are no such grid."""
+    (x, row), (y, column) = (np.unique(values, return_inverse=True) for values in places.T)
+    if min(len(x), len(y)) < 2 or len(x) * len(y) != len(places):
+        return None
+    order = np.full((len(x), len(y)), -1, dtype=np.intp)
+    order[row, column] = np.arange(len(places))
+    return order if (order >= 0).all() else None
+
+
+def _triangulate(places: Array) -> Triangulation | None:
+    """Delaunay triangles without those that bridge a hole or a notch; None when all points lie on a line.
+
+    A triangle bridges when an edge is far longer than the way from both its ends to their sixth neighbours.
+    """
+    span = np.ptp(places, axis=0)
+    if len(places) < 3 or not span.all():
+        return None
+    try:
+        triangles = Triangulation(*places.T)
+    except (RuntimeError, ValueError, QhullError):
+        return None
+    scaled = places / span
+    near = cKDTree(scaled).query(scaled, k=min(7, len(places)))[0][:, -1]
+    corners = triangles.triangles
+    ends = np.roll(corners, 1, axis=1)
+    length = np.linalg.norm(scaled[corners] - scaled[ends], axis=2)
+    bridges = (length > 5 * np.maximum(near[corners], near[ends])).any(axis=1)
+    if not bridges.all():
+        triangles.set_mask(bridges)
+    return triangles
+
+
+def _slice_times(t: Array, wanted: Sequence[float] | None, on_grid: bool) -> list[float]:
+    fractions = np.array(FRACTIONS) if on_grid else np.minimum(FRACTIONS, INNERMOST)
+    chosen = t.min() + np.ptp(t) * fractions if wanted is None else np.asarray(wanted, dtype=np.float64)
+    if on_grid:
+        times = np.unique(t)
+        chosen = times[np.abs(times - chosen[:, None]).argmin(axis=1)]
+    return [float(time) for time in np.unique(chosen)]
+
+
+def _error_scale(error: Array) -> Normalize:
+    """A logarithmic colour scale of at most five decades; a linear one if the error is zero everywhere."""
+    largest = float(error.max())
+    if largest == 0:
+        return Normalize(0, 1)
+    smallest = float(np.quantile(error, 0.01))
+    low = min(max(smallest, largest * 10.0**-DECADES), largest / 10)
+    return LogNorm(low, largest, clip=True)
+
+
+def _log_error(axes: Axes, x: Array, error: Array) -> None:
+    positive = error > 0
+    axes.plot(x, np.where(positive, error, np.nan), color=PALETTE[0], linewidth=1.2)
+    if positive.any():
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=max(error[positive].min(), error.max() * 10.0**-DECADES) / 2)
+
+
+def _equal_scales(axes: Axes, places: Array, coordinates: Sequence[str]) -> None:
+    """Lets a disk look round: lengths share a scale, but time and a very long domain do not."""
+    if "t" in coordinates[:2] or not len(places):
+        return
+    span = np.ptp(places[:, :2], axis=0)
+    if span.min() > 0 and span.max() / span.min() <= 4:
+        axes.set_aspect("equal", adjustable="box")
+
+
+def _error_text(u: Array, exact: Array) -> str:
+    error = float(relative_l2(torch.from_numpy(u), torch.from_numpy(exact)))
+    if exact.any():
+        return f"relative L2 error {error:.2e}"
+    return f"L2 error {error:.2e} (the reference is zero)"
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _empty_figure(title: str) -> Figure:
+    figure = _figure(6.0, 2.0)
+    figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def _points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
+    array = np.array(points, dtype=np.float64)
+    if not coordinates or array.ndim != 2 or array.shape[1] != len(coordinates):
+        raise ConfigurationError(
+            f"{key}: expected shape (n, {len(coordinates)}) for coordinates {', '.join(coordinates)}; got {array.shape}"
+        )
+    return array
+
+
+def _values(values: ArrayLike, count: int, key: str) -> Array:
+    array = np.array(values, dtype=np.float64)
+    if array.shape != (count,):
+        raise ConfigurationError(f"{key}: expected ({count},), one value for each point, got {array.shape}")
+    return array

@@ -1,0 +1,210 @@
+"""A study: the same problems under different settings and seeds, one line of a CSV file per training run."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pinnlab.cli.catalog import find_recipe
+from pinnlab.errors import ConfigurationError, unknown
+
+Config = Mapping[str, Any]
+Row = dict[str, Any]
+Measure = Callable[[Mapping[str, Any]], Row]
+Probe = Callable[[Any], Row]
+
+KEY = ("problem", "setting", "seed")
+DONE = "done"
+
+# What a study does not need: folders, figures, and validations before the end.
+QUIET: Config = {
+    "trainer": {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "limit_val_batches": 0}
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which runs to make and what to keep of each.
+
+    Attributes:
+        name: of the study and of its files.
+        problems: by name, a shipped recipe and what differs from it.
+        settings: by name, what differs from the problem's recipe: keys as in a recipe; mappings are merged, lists
+            and values replaced. Only callbacks of the trainer are added to the problem's; the two together replace
+            those of the recipe.
+        columns: what is kept of each run.
+        measure: takes a run's summary (as in `summary.json`) to these columns.
+        seeds: of points and weights; each makes a run.
+        probe: takes the trained command (its `model`, `datamodule` and `trainer`) to more columns: what no summary
+            has, such as the spectrum of the kernel.
+    """
+
+    name: str
+    problems: Mapping[str, tuple[str, Config]]
+    settings: Mapping[str, Config]
+    columns: Sequence[str]
+    measure: Measure
+    seeds: Sequence[int] = field(default=(0, 1, 2))
+    probe: Probe | None = None
+
+    def cases(self) -> Iterator[tuple[str, str, int]]:
+        """All runs, seed by seed, so that a study that is cut off has whole comparisons."""
+        for seed, problem, setting in itertools.product(self.seeds, self.problems, self.settings):
+            yield problem, setting, seed
+
+    def config(self, problem: str, setting: str, seed: int) -> dict[str, Any]:
+        """The recipe of one run."""
+        recipe, changes = self.problems[problem]
+        base, chosen = yaml.safe_load(find_recipe(recipe).read_text()), self.settings[setting]
+        given = (part.get("trainer", {}).get("callbacks", []) for part in (changes, chosen))
+        callbacks = list(itertools.chain.from_iterable(given))
+        own = {"trainer": {"callbacks": callbacks}} if callbacks else {}
+        return merged(base, changes, chosen, own, QUIET, {"seed_everything": seed, "name": problem})
+
+    def restricted(self, problems: Sequence[str], settings: Sequence[str], seeds: Sequence[int]) -> Study:
+        """The same study on fewer problems, settings or seeds; an empty list keeps all.
+
+        Raises:
+            ConfigurationError: a name is not of this study.
+        """
+        chosen: dict[str, Any] = {}
+        for key, names in (("problems", problems), ("settings", settings)):
+            known = getattr(self, key)
+            for name in names:
+                if name not in known:
+                    raise unknown(f"name in --{key}", name, known)
+            chosen[key] = {name: known[name] for name in names or known}
+        return replace(self, seeds=tuple(seeds) or self.seeds, **chosen)
+
+
+def merged(*configs: Config) -> dict[str, Any]:
+    """One configuration from several: mappings are merged, of everything else the last one wins."""
+    result: dict[str, Any] = {}
+    for config in configs:
+        for key, value in config.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merged(result[key], value) if both else deepcopy(value)
+    return result
+
+
+def train(config: Config) -> tuple[dict[str, Any], Any]:
+    """Makes one run with the command line's own means.
+
+    Args:
+        config: a recipe.
+
+    Returns:
+        The run's summary, as in `summary.json`, and the command that made it: module, data, trainer.
+    """
+    from pinnlab.callbacks import RunSummary
+    from pinnlab.cli import commands  # this imports Lightning; a report does not need it
+
+    commands.quieten()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.yaml"
+        path.write_text(yaml.safe_dump(dict(config)))
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            trained = commands.command(["fit", "-c", str(path)])
+    callbacks = trained.trainer.callbacks  # type: ignore[attr-defined]
+    return next(c for c in callbacks if isinstance(c, RunSummary)).result, trained
+
+
+def outcome(summary: Mapping[str, Any]) -> Row:
+    """What nearly every study keeps of a run's summary: the error of the worst unknown, and what it cost."""
+    return {
+        "relative_l2": max(summary["relative_l2"].values()),
+        "loss": summary["loss"],
+        "evaluations": summary["evaluations"],
+        "seconds": round(summary["seconds"], 1),
+    }
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The lines of a study so far; none when there is no file. Values are text."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run_study(study: Study, path: Path, workers: int = 1, report: Callable[[str], None] = print) -> None:
+    """Makes the runs that the file does not have yet; each one's line is written as soon as it ends.
+
+    Args:
+        study: what to run.
+        path: the CSV file. A run that failed is kept with its error as status and not tried again; delete its
+            line to do so.
+        workers: processes side by side; each takes its share of the processor's cores.
+        report: is given one line per run.
+
+    Raises:
+        ConfigurationError: the file belongs to another kind of study.
+    """
+    known = {tuple(row.get(key, "") for key in KEY) for row in read_rows(path)}
+    waiting = [case for case in study.cases() if tuple(map(str, case)) not in known]
+    report(f"{study.name}: {len(waiting)} of {len(list(study.cases()))} runs to make")
+    for number, row in enumerate(_rows(study, waiting, workers), 1):
+        append_row(path, (*KEY, "status", *study.columns), row)
+        values = ", ".join(f"{k} {_short(v)}" for k, v in row.items() if k not in KEY)
+        report(f"{number}/{len(waiting)} {row['problem']} {row['setting']} seed {row['seed']}: {values}")
+
+
+def append_row(path: Path, columns: Sequence[str], row: Row) -> None:
+    """Adds a line, with a heading to a new file.
+
+    Raises:
+        ConfigurationError: the file has other columns.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a+", newline="") as file:
+        file.seek(0)
+        if not new and next(csv.reader(file), None) != list(columns):
+            raise ConfigurationError(f"{path}: has other columns than {', '.join(columns)}; move the file away")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> Iterator[Row]:
+    tasks = [(case, study.config(*case), study.measure, study.probe) for case in cases]
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    # Spawned, so that every process starts its threads afresh.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_use_threads, initargs=(threads,)) as pool:
+        for future in as_completed([pool.submit(_run, *task) for task in tasks]):
+            yield future.result()
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(min(threads, torch.get_num_threads()))  # the environment may allow fewer
+
+
+def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Probe | None) -> Row:
+    """One run; a failure is a result, too."""
+    row: Row = dict(zip(KEY, case, strict=True))
+    try:
+        summary, trained = train(config)
+        return {**row, "status": DONE, **measure(summary), **({} if probe is None else probe(trained))}
+    except Exception as error:
+        return {**row, "status": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,5 @@
+"""What the order of an equation does: to the kernel's spectrum, and to what adaptive points are worth."""
+
+from pinnlab.studies.orders.runs import STUDY, write_report
+
+__all__ = ["STUDY", "write_report"]

@@ -1,0 +1,5 @@
+"""Where to put the points: fixed designs, fresh points and every adaptive method, on a steep front and on a shock."""
+
+from pinnlab.studies.points.runs import STUDY, write_report
+
+__all__ = ["STUDY", "write_report"]

@@ -1,0 +1,5 @@
+"""When to leave Adam for L-BFGS: every criterion on eight problems, against the best fixed step with hindsight."""
+
+from pinnlab.studies.switching.runs import STUDY, write_report
+
+__all__ = ["STUDY", "write_report"]

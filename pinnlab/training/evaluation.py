@@ -1,0 +1,116 @@
+"""A solution measured against its reference at validation: in norm, at worst, and by frequency."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
+from pinnlab.analysis.metrics import MaxError, RelativeL2
+from pinnlab.numerics import distributed
+
+
+class SolutionErrors(nn.Module):
+    """The metrics of all unknowns; they hold nothing that belongs into a checkpoint.
+
+    Args:
+        unknowns: their names.
+
+    Attributes:
+        spectra: of the last evaluation, by unknown; empty without a reference on a regular grid.
+    """
+
+    def __init__(self, unknowns: Sequence[str]) -> None:
+        super().__init__()
+        self.unknowns = tuple(unknowns)
+        self.relative_l2 = nn.ModuleDict({name: RelativeL2() for name in unknowns})
+        self.max_error = nn.ModuleDict({name: MaxError() for name in unknowns})
+        self.frequency_error = nn.ModuleDict()
+        self.spectra: dict[str, ErrorByFrequency] = {}
+        self._measured: Tensor | None = None
+
+    def prepare(self, data: Any, coordinates: Sequence[str], device: torch.device) -> None:
+        """Finds the modes of the data module's evaluation points; they stay as long as the points do."""
+        points, reference = data.evaluation_set() if hasattr(data, "evaluation_set") else (None, None)
+        if points is self._measured:
+            return
+        self._measured = points
+        self.frequency_error.clear()
+        if points is None or reference is None:
+            return
+        for column, name in enumerate(self.unknowns):
+            modes = laplace_modes(points, coordinates, reference[:, column])
+            if modes is not None:
+                self.frequency_error[name] = ErrorSpectrum(modes, reference[:, column]).to(device)
+
+    def update(self, prediction: Tensor, batch: Mapping[str, Any]) -> dict[str, Metric]:
+        """Adds the batch's points to all metrics.
+
+        Args:
+            prediction: `(n, m)` at the batch's points.
+            batch: the reference there, `(n, m)`, and the numbers of the points, `(n,)`.
+
+        Returns:
+            Those metrics that are a single number, by tag.
+        """
+        scalars = {}
+        for column, name in enumerate(self.unknowns):
+            pair = prediction[:, column], batch["reference"][:, column]
+            for tag, metrics in (("relative_l2", self.relative_l2), ("max_error", self.max_error)):
+                scalars[f"{tag}/{name}"] = metric = cast("Metric", metrics[name])
+                metric.update(*pair)
+            if name in self.frequency_error:
+                cast("ErrorSpectrum", self.frequency_error[name]).update(*pair, batch["rows"])
+        return scalars
+
+    def by_frequency(self) -> dict[str, Tensor]:
+        """The relative error in each band, by tag; keeps the spectra, and starts over. A collective."""
+        self.spectra = {}
+        for name, metric in self.frequency_error.items():
+            self.spectra[name] = cast("ErrorSpectrum", metric).spectrum()
+            cast("ErrorSpectrum", metric).reset()
+        return {
+            f"frequency_error/{name}/{band}": error
+            for name, spectrum in self.spectra.items()
+            for band, error in spectrum.by_band().items()
+        }
+
+
+def measure_errors(module: Any, data: Any) -> dict[str, float]:
+    """The relative L2 error of each unknown of a `PINN` with its present weights; empty without a reference.
+
+    A collective: all ranks call it.
+    """
+    points, reference = data.evaluation_set()
+    if reference is None:
+        return {}
+    with torch.no_grad():
+        prediction = module(distributed.shard(points).to(module.loss_weights))
+    errors = {}
+    for column, name in enumerate(module.problem.unknowns):
+        metric = RelativeL2().to(module.device)
+        metric.update(prediction[:, column], distributed.shard(reference)[:, column].to(module.device))
+        errors[name] = float(metric.compute())
+    return errors
+
+
+def outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a step of a module compute derivatives in `Trainer.test` and `predict`, which run in inference mode."""
+
+    @functools.wraps(step)
+    def wrapped(module: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+        with torch.inference_mode(False), torch.no_grad():
+            return step(module, _normal_tensors(batch), batch_idx)
+
+    return wrapped
+
+
+def _normal_tensors(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return {key: _normal_tensors(value) for key, value in batch.items()}
+    return batch.clone() if isinstance(batch, Tensor) and batch.is_inference() else batch

@@ -1,0 +1,303 @@
+"""Phases of training: what a run consists of, and what it means to enter one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch.optim import Optimizer
+
+from pinnlab.criteria import Criterion, recommended
+from pinnlab.errors import ConfigurationError, StopReason, unknown
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.training.point_store import PointStore, sampled_conditions
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+@dataclass
+class Phase:
+    """A stretch of training with one optimizer.
+
+    Args:
+        optimizer: builds the optimizer from the parameters; a class path in YAML, in Python for example
+            `functools.partial(torch.optim.Adam, lr=1e-3)`.
+        steps: optimizer steps at most; an L-BFGS step is ten iterations.
+        until: a criterion that may end the phase earlier. Default: with `steps`, none; without, where another
+            phase follows, `recommended()`, the winner of the comparison in docs/studies/switching.md.
+        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
+        width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
+            that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
+            from the same function: new neurons begin with their random incoming weights. Widths must not shrink
+            from phase to phase. Default: all neurons.
+        points: how many points each condition has from this phase on, drawn anew when it begins: one number for
+            all, or one for each by name; the others keep theirs. First-order steps make do with few points, and
+            a method that solves the equations at its points to many digits needs more. Default: the points stay.
+        dtype: the precision of weights and points in this phase, `float64` or `float32`: a first-order method
+            loses nothing in float32, and GPUs are much faster in it. Weights go on as they are, to the last bit
+            when the precision rises. Default: the module's own.
+
+    Raises:
+        ConfigurationError: `steps`, `width` or a number of points is not positive, or there is no such `dtype`.
+    """
+
+    optimizer: OptimizerCallable
+    steps: int | None = None
+    until: Criterion | None = None
+    scheduler: LRSchedulerCallable | None = None
+    width: int | None = None
+    points: int | dict[str, int] | None = None
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width}
+        if isinstance(self.points, dict):
+            numbers |= {f"points.{name}": count for name, count in self.points.items()}
+        else:
+            numbers["points"] = self.points
+        for key, value in numbers.items():
+            if value is not None and value < 1:
+                raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise unknown("model.phases.dtype", self.dtype, DTYPES)
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
+        """The phase's optimizer on some parameters.
+
+        Raises:
+            ConfigurationError: it refuses its options or these parameters.
+        """
+        try:
+            return self.optimizer(parameters)
+        except ConfigurationError:
+            raise
+        except ValueError as error:  # what torch and the packages around it raise
+            raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
+
+    def sample_optimizer(self) -> Optimizer:
+        """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
+        return self.build([torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))])
+
+    def planned_evaluations(self, parameters: Iterable[torch.nn.Parameter] | None = None) -> int:
+        """How often the loss will be evaluated, about; a phase without a number of steps counts 10,000.
+
+        Args:
+            parameters: what is trained; without it the count is that of the optimizer on one small parameter.
+        """
+        if self.steps is None:
+            return 10_000
+        optimizer = self.sample_optimizer() if parameters is None else self.build(parameters)
+        return self.steps * evaluations_per_step(optimizer)
+
+
+@dataclass
+class PhaseRecord:
+    """What a phase did, for the summary.
+
+    Attributes:
+        optimizer: the optimizer's class name.
+        steps: optimizer steps made.
+        evaluations: loss and gradient evaluations made.
+        seconds: wall time, of all sessions of a resumed run.
+        loss: the loss at its end.
+        stopped: why it ended, in words.
+        phase: its number, from 1; a phase that the run went back to has another record.
+    """
+
+    optimizer: str
+    steps: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
+    stopped: str = StopReason.RUNNING.value
+    phase: int = 1
+
+
+@dataclass
+class Decision:
+    """A decision about the course of a run.
+
+    Attributes:
+        step: optimizer steps that the trainer has counted by then; those of trials are not among them.
+        evaluations: of the loss, made by then, those of trials included.
+        phase: the number of the phase in which it was taken, from 1.
+        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before) or `stop`.
+        reason: why, in words.
+        value: the number that it rests on, if any.
+    """
+
+    step: int
+    evaluations: int
+    phase: int
+    event: str
+    reason: str
+    value: float | None = None
+
+
+def default_phases() -> list[Phase]:
+    """Adam to get near, L-BFGS to get close: while the first descent is fast, then 300 steps of ten iterations."""
+    return [
+        Phase(functools.partial(torch.optim.Adam, lr=5e-3)),
+        Phase(LBFGS, steps=300),
+    ]
+
+
+def with_ends(phases: Sequence[Phase]) -> list[Phase]:
+    """The phases, with the recommended criterion where one says neither how long it is nor what ends it.
+
+    The last phase keeps what it has: there is nothing to switch to.
+    """
+    endless = [phase.steps is None and phase.until is None for phase in phases[:-1]]
+    ended = [replace(p, until=recommended()) if e else p for p, e in zip(phases, endless, strict=False)]
+    return [*ended, *phases[-1:]]
+
+
+def new_record(module: Any) -> PhaseRecord:
+    """The record of the module's phase, which begins."""
+    phase: Phase = module.phases[module.phase]
+    return PhaseRecord(type(phase.sample_optimizer()).__name__, phase=module.phase + 1)
+
+
+def enter(module: Any, phase: int) -> None:
+    """The one place where a module comes into a phase, with its precision and width.
+
+    To enter a phase again does nothing to the weights. Points are another matter, see `draw_points`: a run that is
+    resumed in a phase enters it with the points it has.
+    """
+    module.phase = phase
+    use_dtype(module, phase_dtype(module, module.phases[phase]))
+    use_width(module, module.phases[phase].width)
+
+
+def draw_points(module: Any) -> None:
+    """Gives the conditions the numbers of points that the module's phase asks for, when it begins."""
+    points, store = module.phases[module.phase].points, point_store(module)
+    if points is not None and store is not None:
+        store.redraw(points)
+
+
+def phase_dtype(module: Any, phase: Phase) -> torch.dtype:
+    """The precision of a phase: its own, or else the module's."""
+    own: torch.dtype = module.own_dtype
+    return own if phase.dtype is None else DTYPES[phase.dtype]
+
+
+def use_dtype(module: Any, dtype: torch.dtype) -> None:
+    """Casts a module and the points it is trained on; the loss is built anew where that changes it."""
+    store = point_store(module)
+    if store is not None and store.dtype != dtype:
+        store.to(dtype)
+    if module.dtype != dtype:
+        # Not `to`, which would cast the metrics' sums as well: those are float64 always.
+        module.double() if dtype == torch.float64 else module.float()
+        module.build_evaluation()
+
+
+def point_store(module: Any) -> PointStore | None:
+    """The points that a module is trained on; None without a trainer or without a data module that has them."""
+    trainer = module._trainer  # `module.trainer` is an error where there is none
+    return getattr(getattr(trainer, "datamodule", None), "store", None)
+
+
+def needed_store(module: Any, owner: str) -> PointStore:
+    """The points that a module is trained on.
+
+    Args:
+        module: the `PINN`.
+        owner: who needs them, for the message.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    store = point_store(module)
+    if store is None:
+        raise ConfigurationError(f"{owner}: there is no point store; train with CollocationDataModule")
+    return store
+
+
+def use_width(module: Any, width: int | None) -> None:
+    """Narrows the network, or widens it again with None; the loss is built anew where that changes it."""
+    if module.system.set_width(width):
+        module.build_evaluation()
+
+
+def check_phases(trainer: L.Trainer, module: Any) -> None:
+    """Refuses what cannot work, before the first step."""
+    strategy = type(trainer.strategy).__name__
+    if strategy not in ("SingleDeviceStrategy", "DDPStrategy") or "spawn" in str(trainer.strategy.launcher):
+        raise ConfigurationError(
+            f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
+        )
+    last = module.phases[-1]
+    if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
+        raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
+    _check_widths(module)
+    _check_points(module)
+    _check_dtypes(trainer, module)
+    several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
+    if not several:
+        return
+    name = type(several[0]).__name__
+    if trainer.accumulate_grad_batches != 1:
+        raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {name}, which calls the loss itself")
+    if any(map(wants_overlap, several)) and getattr(getattr(trainer, "datamodule", None), "batch_size", None) == 1:
+        raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
+    if "mixed" in str(trainer.precision) or str(trainer.precision).startswith(("16", "bf16")):
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
+        )
+
+
+def _check_widths(module: Any) -> None:
+    """Refuses a width that is below an earlier phase's, or that the network cannot have."""
+    whole = module.trial.tensors()
+    for before, phase in zip([None, *module.phases], module.phases, strict=False):
+        width = phase.width
+        if width is None:
+            continue
+        if before is not None and (before.width is None or width < before.width):
+            raise ConfigurationError(
+                f"model.phases.width: {width} comes after {before.width or 'all neurons'}; widths must not shrink"
+            )
+        try:
+            narrow = module.trial.narrowed(whole, width)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"model.phases.width: {error}; leave width out, or use an MLP") from error
+        if all(narrow[name].shape == tensor.shape for name, tensor in whole.items()):
+            raise ConfigurationError(
+                f"model.phases.width: {width} leaves out no neuron of the network; make it smaller or leave it out"
+            )
+
+
+def _check_points(module: Any) -> None:
+    """Refuses numbers of points for what is no condition with points to draw."""
+    known = sampled_conditions(module.problem)
+    for phase in module.phases:
+        for name in phase.points if isinstance(phase.points, dict) else ():
+            if name not in known:
+                raise unknown("condition in model.phases.points", name, known)
+        if phase.points is not None:
+            needed_store(module, "model.phases.points")
+
+
+def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
+    """Refuses a dtype of a phase where somebody else casts, or where nobody casts the points."""
+    if all(phase.dtype is None for phase in module.phases):
+        return
+    if str(trainer.precision) != "32-true":  # Lightning's name for leaving everything as it is
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} casts weights or points itself; leave it out with "
+            "model.phases.dtype"
+        )
+    needed_store(module, "model.phases.dtype")
+
+
+def _trained(module: Any, phase: Phase) -> list[torch.nn.Parameter]:
+    """The parameters that a phase trains, in its dtype: what shows before the first step that a matrix does not fit."""
+    dtype = phase_dtype(module, phase)
+    return [torch.nn.Parameter(p.detach().to(dtype)) for p in module.trial.parameters() if p.requires_grad]

@@ -1,0 +1,386 @@
+"""The point store: which collocation points every condition has at the moment, the same on all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics import distributed
+from pinnlab.problems.base import Problem
+from pinnlab.samplers import Sampler, Sobol, seed_for
+
+
+class PointStore:
+    """The GLOBAL set of points of each condition; every rank keeps all of it and trains on its share.
+
+    Points change only between optimizer steps, by `replace`; every change counts `version` up, which tells
+    optimizers that they face another objective. Random draws are numbered by `counter`, so that a resumed run
+    draws what the uninterrupted one would have drawn, and all ranks draw alike.
+
+    Args:
+        problem: gives conditions and regions.
+        counts: how many points each condition gets; conditions that bring their own need none.
+        samplers: the design for each condition.
+        seed: of all draws.
+        batch_size: points of a condition per step, or None for all of them; a smaller set is taken whole.
+        dtype: of the rows that are handed out; the module's.
+        device: where they live.
+        overlap: the share of a mini-batch's rows that the next one has too, while `overlapping` is set.
+
+    Attributes:
+        rows: `(n, d + k)` points and extras of each condition, in `dtype` on `device`; with one more column, the
+            points' weights, for the conditions in `weighed`.
+        weighed: the conditions whose points have weights; see `weigh`.
+        reweighed: counts changes of the points' weights. They change the objective, but not the passes over the points.
+        batch_size: as above; `resize_batches` changes it.
+        full_batch: every step takes all points, whatever `batch_size` says.
+        overlapping: successive mini-batches share rows, as multi-batch quasi-Newton methods need.
+
+    Raises:
+        ConfigurationError: a name is not a condition, a condition has no count, a count is below 1, or `overlap`
+            is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        counts: Mapping[str, int],
+        samplers: Mapping[str, Sampler],
+        seed: int,
+        batch_size: int | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+        overlap: float = 0.25,
+    ) -> None:
+        _check(problem, counts, samplers, batch_size)
+        if not 0 < overlap < 1:
+            raise ConfigurationError(f"data.overlap: must be above 0 and below 1, got {overlap}")
+        self.problem, self.samplers, self.seed = problem, dict(samplers), seed
+        self.batch_size, self.dtype, self.device = batch_size, dtype, torch.device(device)
+        self.overlap, self.overlapping, self.full_batch = overlap, False, False
+        self.version, self.counter, self.cursor = 0, 0, 0
+        self._origin = 0  # where the passes over the points begin; see `resize_batches`
+        self.weighed: set[str] = set()
+        self._first_weights: dict[str, Callable[[Tensor], Tensor]] = {}
+        self.reweighed = 0
+        self.rows: dict[str, Tensor] = {}
+        self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
+        self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
+        self._permutations: dict[str, dict[tuple[int, int], Tensor]] = {}  # by seed and length, see `_permutation`
+        for name, condition in problem.conditions.items():
+            own = condition.fixed_points()
+            self._put(name, self._exact_rows(name, own if own is not None else self.draw(name, counts[name])))
+
+    def draw(self, name: str, count: int, sampler: Sampler | None = None) -> Tensor:
+        """Fresh points `(count, d)` in a condition's region, in float64 on the CPU; the same on all ranks.
+
+        Args:
+            name: the condition.
+            count: how many.
+            sampler: the design; default: the condition's own.
+        """
+        region = self.problem.conditions[name].region
+        if region is None:
+            raise ConfigurationError(f"condition {name!r} brings its own points; nothing can be drawn for it")
+        self.counter += 1
+        return (sampler or self.samplers[name]).sample(region, count, seed_for(self.seed, name, self.counter))
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A generator for one random decision, the same on all ranks and after a resume."""
+        self.counter += 1
+        return torch.Generator().manual_seed(seed_for(self.seed, purpose, self.counter))
+
+    def points(self, name: str) -> Tensor:
+        """The points `(n, d)` of a condition, of all ranks."""
+        return self.rows[name][:, : len(self.problem.coordinates)]
+
+    def replace(self, points: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None) -> None:
+        """Gives conditions new points `(n, d)`: a change of the objective.
+
+        Args:
+            points: the new points.
+            kept: for a condition the numbers of those of its rows that stay, before the new ones, just as they are;
+                default: none.
+        """
+        for name, new in points.items():
+            before, rows = self._exact[name], self._exact_rows(name, new)
+            stay = (kept or {}).get(name, torch.empty(0, dtype=torch.long))
+            if name in self.weighed:
+                first = self._first_weights.get(name)
+                weights = self._mean_weight(before, stay).expand(len(rows)) if first is None else first(new).to(rows)
+                rows = torch.cat([rows, weights[:, None]], 1)
+            self._put(name, torch.cat([before[stay], rows]))
+        self.version += 1
+
+    def weigh(self, name: str, first: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Gives the points of a condition weights, at first all 1; those that have weights already keep them.
+
+        A weight is a column of its point's row, so it goes where the point goes: to a rank, into a shuffled mini-batch,
+        into a checkpoint. Points that stay when others are replaced keep theirs.
+
+        Args:
+            name: the condition.
+            first: the weights `(n,)` with which new points `(n, d)`, in float64 on the CPU, begin when they replace
+                others. Default: the mean weight of those that they replace, which keeps the scale of the loss (of all
+                where none goes). It is not saved: say it again after a resume.
+        """
+        if first is not None:
+            self._first_weights[name] = first
+        if name not in self.weighed:
+            self.weighed.add(name)
+            rows = self._exact[name]
+            self._put(name, torch.cat([rows, rows.new_ones(len(rows), 1)], 1))
+
+    def start_over(self, batch_size: int | None) -> None:
+        """A new run begins with the points as they are, without weights, in batches of this size."""
+        for name in self.weighed:
+            self._put(name, self._exact[name][:, :-1])
+        self.weighed, self._first_weights = set(), {}
+        if batch_size != self.batch_size:
+            self.resize_batches(batch_size)
+
+    def point_weights(self, name: str) -> Tensor:
+        """The weights `(n,)` of a condition's points, of all ranks, in float64 on the CPU; 1 where it has none."""
+        rows = self._exact[name]
+        return rows[:, -1].clone() if name in self.weighed else rows.new_ones(len(rows))
+
+    def set_point_weights(self, name: str, weights: Tensor) -> None:
+        """Changes the weights of a condition's points: a change of the objective.
+
+        Args:
+            name: the condition, one with weights.
+            weights: `(n,)`, in the order of the rows.
+
+        Raises:
+            ConfigurationError: the condition's points have no weights.
+        """
+        if name not in self.weighed:
+            raise ConfigurationError(f"condition {name!r}: its points have no weights; call weigh first")
+        rows = self._exact[name].clone()
+        rows[:, -1] = weights
+        if not torch.equal(rows, self._exact[name]):
+            self._put(name, rows)
+            self.reweighed += 1
+
+    def redraw(self, counts: int | Mapping[str, int]) -> None:
+        """Gives conditions other numbers of points, drawn anew from their designs: a change of the objective.
+
+        Args:
+            counts: how many each condition gets; one number is for all that do not bring their own.
+        """
+        wanted = dict.fromkeys(sampled_conditions(self.problem), counts) if isinstance(counts, int) else counts
+        self.replace({name: self.draw(name, count) for name, count in wanted.items()})
+
+    def resize_batches(self, size: int | None) -> None:
+        """Gives batches another size from the next step on, which begins a new pass; no change of the objective.
+
+        Args:
+            size: points of a condition per step; None, or as many as the largest condition has, for all of them.
+
+        Raises:
+            ConfigurationError: it is below 1.
+        """
+        _check_size(size)
+        self.batch_size = None if size is None or size >= max(map(len, self.rows.values())) else size
+        # One number is left out: the next batch shares no rows with the last one, and must not be taken for its
+        # neighbour. Passes are numbered from here on, which no pass before was: there are no more of them than batches.
+        self.cursor += 1
+        self._origin = self.cursor
+
+    def batch_sizes(self) -> dict[str, int]:
+        """How many rows of each condition the batches have at the moment, of all ranks."""
+        return {name: self._size(rows) for name, rows in self.rows.items()}
+
+    def to(self, dtype: torch.dtype) -> None:
+        """Hands out the same points in another precision: rounded to float32, and exactly as drawn in float64."""
+        self.dtype = dtype
+        self.rows = {name: rows.to(self.device, dtype) for name, rows in self._exact.items()}
+        self._cache = (None, {})
+
+    def batch(self) -> dict[str, Tensor]:
+        """This rank's share of the next step's rows, by condition."""
+        if self.batch_size is None or self.full_batch:
+            if self._cache[0] != self.version:
+                shares = {name: distributed.shard(rows).contiguous() for name, rows in self.rows.items()}
+                self._cache = (self.version, shares)
+            return dict(self._cache[1])
+        self.cursor += 1
+        return {name: distributed.shard(self._mini_batch(name, rows)) for name, rows in self.rows.items()}
+
+    def shared(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
+        """The rows of the present batch that its neighbours have too.
+
+        Args:
+            batch: what the last call of `batch` returned: this rank's share.
+
+        Returns:
+            This rank's share of the rows shared with the batch before, and of those shared with the batch after;
+            None when all batches are alike, because none of the conditions has more rows than `batch_size`.
+        """
+        sizes = self.batch_sizes()
+        if not self.overlapping or all(size == len(self.rows[name]) for name, size in sizes.items()):
+            return None
+        before, after = {}, {}
+        for name, part in batch.items():
+            size = sizes[name]
+            common = size if size == len(self.rows[name]) else self._common(size)
+            before[name] = part[: distributed.shard_size(common)]
+            after[name] = part[distributed.shard_size(size - common) :]
+        return before, after
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on; tensors and primitives."""
+        return {
+            "problem": self.problem.name,
+            "rows": {name: rows.clone() for name, rows in self._exact.items()},
+            "weighed": sorted(self.weighed),
+            "version": self.version,
+            "reweighed": self.reweighed,
+            "counter": self.counter,
+            "cursor": self.cursor,
+            "origin": self._origin,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from `state_dict`, with its size of batches.
+
+        Raises:
+            ConfigurationError: the points belong to another problem.
+        """
+        weighed = set(state.get("weighed", ()))
+        shapes = {name: rows.shape[-1] - (name in weighed) for name, rows in state["rows"].items()}
+        own = {name: rows.shape[-1] - (name in self.weighed) for name, rows in self.rows.items()}
+        if state["problem"] != self.problem.name or shapes != own:
+            raise ConfigurationError(
+                f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
+                f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
+            )
+        self._exact = {name: rows.to("cpu", torch.float64, copy=True) for name, rows in state["rows"].items()}
+        self.to(self.dtype)
+        self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
+        self.weighed, self.reweighed = weighed, state.get("reweighed", 0)
+        self.seed, self._origin = state["seed"], state.get("origin", 0)
+        self.batch_size = state.get("batch_size", self.batch_size)
+
+    def as_rows(self, name: str, points: Tensor) -> Tensor:
+        """Points `(n, d)` with a condition's extras, in the store's dtype on its device."""
+        return self._exact_rows(name, points).to(self.device, self.dtype)
+
+    def _exact_rows(self, name: str, points: Tensor) -> Tensor:
+        return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
+
+    @staticmethod
+    def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:
+        """The mean weight of the rows that do not stay; of all when all stay."""
+        goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, stay, False)
+        return (rows[goes] if goes.any() else rows)[:, -1].mean()
+
+    def _put(self, name: str, rows: Tensor) -> None:
+        """Other rows of a condition, in float64 on the CPU."""
+        self._exact[name] = rows
+        self.rows[name] = rows.to(self.device, self.dtype)
+        self._cache = (None, {})
+
+    def _size(self, rows: Tensor) -> int:
+        """How many rows of a condition a batch takes."""
+        return len(rows) if self.batch_size is None or self.full_batch else min(self.batch_size, len(rows))
+
+    def _common(self, size: int) -> int:
+        """How many of a mini-batch's rows the next one has too: at least one, and not all."""
+        return min(max(round(self.overlap * size), 1), size - 1)
+
+    def _mini_batch(self, name: str, rows: Tensor) -> Tensor:
+        """The next slice of a pass over shuffled rows; every pass has its own permutation."""
+        size = self._size(rows)
+        if size == len(rows):
+            return rows
+        if self.overlapping:
+            return rows[self._window(name, len(rows), size).to(rows.device)]
+        number, slot = divmod(self.cursor - 1 - self._origin, len(rows) // size)
+        return rows[self._permutation(name, self._origin + number)[slot * size : (slot + 1) * size].to(rows.device)]
+
+    def _window(self, name: str, total: int, size: int) -> Tensor:
+        """The next window over the endless stream of one permutation of all rows after the other.
+
+        Every window begins with the last rows of the one before, also where a pass ends and the next one begins:
+        there is no step without an overlap. A window across that border may have a row twice.
+        """
+        start = (self.cursor - 1 - self._origin) * (size - self._common(size))
+        passes = range(start // total, (start + size - 1) // total + 1)
+        stream = torch.cat([self._permutation(name, self._origin + number) for number in passes])
+        return stream[start % total :][:size]
+
+    def _permutation(self, name: str, number: int) -> Tensor:
+        """That of a pass. The last two are kept: drawing one takes longer than a step on a small batch."""
+        key = seed_for(self.seed, "pass", name, self.version, number), len(self.rows[name])
+        known = self._permutations.get(name, {})
+        if key not in known:
+            new = torch.randperm(key[1], generator=torch.Generator().manual_seed(key[0]))
+            known = self._permutations[name] = {**dict([*known.items()][-1:]), key: new}
+        return known[key]
+
+
+def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:
+    """How many rows each condition of a batch has over all ranks; no collective.
+
+    Args:
+        batch: this rank's rows.
+        store: what the batch is from; without one, all ranks are taken to have as many rows as this one.
+    """
+    if store is not None:
+        return store.batch_sizes()
+    return {name: distributed.world_size() * len(rows) for name, rows in batch.items()}
+
+
+def sampled_conditions(problem: Problem) -> list[str]:
+    """The names of the conditions whose points are drawn; the others bring their own."""
+    return [name for name, condition in problem.conditions.items() if condition.fixed_points() is None]
+
+
+def probe_rows(problem: Problem, most: int, seed: int) -> dict[str, Tensor]:
+    """Rows of every condition to measure on, beside the points that are trained: they depend on nothing but the seed.
+
+    Args:
+        problem: the conditions.
+        most: rows of each condition: so many of a Sobol' design, or of the points that a condition brings.
+        seed: of the designs.
+
+    Returns:
+        `(n, d + k)` for each condition, in float64 on the CPU; see `Condition.rows`.
+    """
+    found = {}
+    for name, condition in problem.conditions.items():
+        own = condition.fixed_points()
+        if own is None:
+            assert condition.region is not None  # the problem saw to it
+            found[name] = condition.rows(Sobol().sample(condition.region, most, seed_for(seed, "probe", name)))
+        else:
+            rows = condition.rows(own)
+            found[name] = rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]
+    return found
+
+
+def _check(
+    problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, Sampler], batch_size: int | None
+) -> None:
+    for key, names in (("data.points", counts), ("data.samplers", samplers)):
+        for name in names:
+            if name not in problem.conditions:
+                raise unknown(f"condition in {key}", name, problem.conditions)
+    for name in sampled_conditions(problem):
+        if counts.get(name, 0) < 1:
+            raise ConfigurationError(
+                f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
+            )
+    _check_size(batch_size)
+
+
+def _check_size(batch_size: int | None) -> None:
+    if batch_size is not None and batch_size < 1:
+        raise ConfigurationError(f"data.batch_size: must be at least 1, got {batch_size}; leave it out for all points")

@@ -1,0 +1,47 @@
+"""What can be named: classes, recipes, suggestions."""
+
+import pytest
+
+from pinnlab.cli.catalog import KINDS, class_paths, classes, find_recipe, first_sentence, recipe_names, resolve_names
+from pinnlab.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_members_with_a_description(kind):
+    members = classes(*KINDS[kind])
+    assert members
+    for name, cls in members.items():
+        assert len(first_sentence(cls)) > 10, name
+
+
+def test_own_classes_win_over_foreign_ones():
+    assert class_paths()["LBFGS"] == "pinnlab.optimizers.lbfgs.LBFGS"
+    assert class_paths()["Adam"].startswith("torch.optim")
+
+
+def test_names_are_resolved_deep_down_and_paths_are_left_alone():
+    config = {
+        "model": {"phases": [{"optimizer": {"class_path": "LBFGS"}, "until": "LossPlateau"}]},
+        "problem": {"class_path": "my.module.Problem", "init_args": {"class_path_like": "Adam"}},
+    }
+    resolved = resolve_names(config)
+    phase = resolved["model"]["phases"][0]
+    assert phase["optimizer"]["class_path"] == "pinnlab.optimizers.lbfgs.LBFGS"
+    assert phase["until"] == "pinnlab.criteria.loss.LossPlateau"
+    assert resolved["problem"] == config["problem"]
+
+
+def test_unknown_class_gets_a_suggestion():
+    with pytest.raises(ConfigurationError, match=r"class_path 'PirateNett' \(did you mean 'PirateNet'\?\)"):
+        resolve_names({"network": {"class_path": "PirateNett"}})
+
+
+def test_recipes_are_found_by_name_and_by_file(tmp_path):
+    assert find_recipe("burgers").name == "burgers.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text("problem: {class_path: Burgers}")
+    assert find_recipe(str(own)) == own
+    with pytest.raises(ConfigurationError, match="did you mean 'burgers'"):
+        find_recipe("burger")
+    expected = {"regression_gd", "regression_adam", "poisson1d", "poisson2d", "burgers", "allen_cahn", "convection"}
+    assert expected | {"heat1d", "biharmonic1d"} <= set(recipe_names())

@@ -1,0 +1,136 @@
+"""Residuals as pure functions, in blocks and in pieces."""
+
+import pytest
+import torch
+from cases import PROBLEMS
+from compiling import needs_compiler
+from linearized import CASES, Case, close, draw
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pinnlab.networks import MLP
+from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.samplers import Sobol
+
+
+def system(name):
+    problem = PROBLEMS[name]()
+    torch.manual_seed(0)
+    return ResidualSystem(problem, Trial(problem, MLP(len(problem.coordinates), 1, hidden=[8]).double()))
+
+
+def rows(s, count):
+    return {n: c.rows(Sobol().sample(c.region, count, 1)) for n, c in s.problem.conditions.items()}
+
+
+def gradient(loss, s):
+    grads = torch.autograd.grad(loss, list(s.trial.parameters()), allow_unused=True)
+    return torch.cat([g.reshape(-1) for g in grads if g is not None])
+
+
+@pytest.mark.parametrize("budget", [100, 2_000, 10**9])
+@pytest.mark.parametrize("name", ["burgers_soft", "wave", "poisson5d"])
+def test_blocks_give_the_same_loss_and_gradient(name, budget):
+    s = system(name)
+    batch, tensors = rows(s, 97), s.trial.tensors()
+    factors = torch.linspace(0.5, 2, len(batch), dtype=torch.float64)
+    sums = s.squared_sums(tensors, batch)
+    calls = []
+
+    def evaluate(*arguments):
+        calls.append(arguments)
+        return s.weighted_loss(*arguments)
+
+    loss, blocked = BlockedLoss(evaluate, s.floats_per_point(), budget)(tensors, batch, factors)
+    assert (len(calls) > 1) == (budget < 10**6)
+    assert torch.allclose(blocked, sums, rtol=1e-13)
+    assert not blocked.requires_grad
+    assert torch.allclose(loss, factors @ sums, rtol=1e-13)
+    assert torch.allclose(gradient(loss, s), gradient(factors @ sums, s), rtol=1e-10)
+
+
+def test_floats_per_point_count_channels_times_width():
+    assert system("burgers_soft").floats_per_point() == {"pde": 8 * 4, "wall": 8, "start": 8}
+    assert system("poisson5d").floats_per_point() == {"pde": 8 * 6, "boundary": 8}
+
+
+@pytest.mark.parametrize("name", ["burgers", "wave", "convection_soft"])
+def test_given_parameters_replace_the_own_ones(name):
+    s = system(name)
+    batch = rows(s, 20)
+    doubled = {k: 2 * v for k, v in s.trial.tensors().items()}
+    given = s.residuals(batch, doubled)
+    with torch.no_grad():
+        for parameter in s.trial.parameters():
+            parameter.mul_(2)
+    for condition, expected in s.residuals(batch).items():
+        assert torch.allclose(given[condition], expected)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_score_is_the_size_of_the_residual_in_any_blocks(compiled):
+    s = system("convection_soft")
+    for width in (None, 4):
+        s.set_width(width)
+        s.compile_scores(compiled)
+        whole = rows(s, 40_000)["periodic"]
+        expected = s.residuals({"periodic": whole})["periodic"].norm(dim=-1)
+        for count in (0, 1, 50, len(whole)):  # the last in several blocks
+            found = s.score("periodic", whole[:count])
+            assert found.shape == (count,)
+            assert torch.allclose(found, expected[:count], rtol=1e-10, atol=1e-13)
+
+
+def test_engines_agree():
+    for name in ("wave", "biharmonic1d"):
+        s = system(name)
+        batch = rows(s, 20)
+        other = ResidualSystem(s.problem, s.trial, "reverse")
+        for condition, r in s.residuals(batch).items():
+            assert torch.allclose(r, other.residuals(batch)[condition], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+@pytest.mark.parametrize("name", CASES)
+def test_products_with_jacobian_and_hessian_against_dense_ones(name, engine):
+    case = Case(name, engine)
+    system, tensors, point = case.system, case.system.trial.tensors(), case.flat()
+    expected = case.jacobian(unscaled=True)
+    values, rows = system.jacobian_rows(tensors, case.batch)
+    assert close(values, case.residual(point, unscaled=True))
+    assert close(rows, expected)
+    v, u = draw(len(point)), draw(len(values))
+    assert close(system.jvp(tensors, case.batch, v), expected @ v)
+    assert close(system.vjp(tensors, case.batch, u), expected.T @ u)
+    full = case.hessian()
+    assert close(system.gradient(tensors, case.batch, case.factors), 2 * case.jacobian().T @ case.residual(point))
+    assert close(system.hessian_product(tensors, case.batch, case.factors, v), full @ v)
+    block = draw(len(point), 19)  # more columns than are taken at a time
+    assert close(system.hessian_product(tensors, case.batch, case.factors, block), full @ block)
+
+
+@pytest.mark.parametrize("name", ["burgers", "oscillator"])
+def test_one_trace_of_the_products_serves_every_number_of_points(name):
+    """What compilation rests on: no number of points becomes a constant of the graph."""
+    case = Case(name)
+    system, (key, points), v = case.system, next(iter(case.batch.items())), draw(len(case.flat()))
+    width, factors = points.shape[1], case.factors[:1]
+    others = case.functions.tensors(case.flat(), system.trial.tensors())
+    duals = draw(len(points), case.functions.equations(case.batch)[key])
+
+    def products(tensors, both):
+        parameters, batch = {**tensors, **system.unflatten(tensors["point"])}, {key: both[:, :width]}
+        return (
+            system.squared_sums(parameters, batch),
+            system.gradient(parameters, batch, factors),
+            system.jvp(parameters, batch, v),
+            system.vjp(parameters, batch, both[:, width:].reshape(-1)),
+            system.hessian_product(parameters, batch, factors, v),
+        )
+
+    both = torch.cat([points, duals], 1)
+    example = both.new_ones(1009, both.shape[1])
+    traced = make_fx(products, tracing_mode="symbolic", _allow_non_fake_inputs=True)(others, example)
+    for part in (both, both[:2]):
+        for found, expected in zip(traced(others, part), products(others, part), strict=True):
+            assert close(found, expected)

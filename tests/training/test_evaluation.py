@@ -1,0 +1,63 @@
+"""What validation logs about the error, by frequency too."""
+
+import pytest
+import torch
+from training import quiet_trainer, small_data, small_module
+
+from pinnlab.analysis.frequencies import error_spectrum
+from pinnlab.domains import Disk
+from pinnlab.problems import Burgers, Dirichlet, Exact, Poisson, Problem, Residual
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def fitted(problem, **options):
+    module = small_module(problem)
+    data = small_data(problem, **options)
+    trainer = quiet_trainer(max_steps=3, val_check_interval=1, inference_mode=True)
+    trainer.fit(module, data)
+    return trainer, module, data
+
+
+def spectrum_of(module, data):
+    points, reference = data.evaluation_set()
+    with torch.no_grad():
+        return error_spectrum(module(points)[:, 0], reference[:, 0], points, module.problem.coordinates)
+
+
+@pytest.mark.parametrize("step", ["validate", "test"])
+def test_bands_of_the_error_are_logged(step):
+    trainer, module, data = fitted(Burgers(viscosity=0.1, exact_conditions=False))
+    assert {f"frequency_error/u/{band}" for band in ("low", "middle", "high")} <= trainer.callback_metrics.keys()
+    results = getattr(trainer, step)(module, data, verbose=False)[0]
+    expected = spectrum_of(module, data)
+    for band, value in expected.by_band().items():
+        assert results[f"frequency_error/u/{band}"] == pytest.approx(float(value), rel=1e-12)
+    torch.testing.assert_close(module.errors.spectra["u"].error, expected.error)
+
+
+def test_other_evaluation_points_have_other_modes():
+    trainer, module, data = fitted(Burgers(viscosity=0.1))
+    finer = small_data(module.problem, evaluation_points=2000)
+    found = trainer.validate(module, finer, verbose=False)[0]["frequency_error/u/high"]
+    assert found == pytest.approx(float(spectrum_of(module, finer).by_band()["high"]), rel=1e-12)
+    assert found != pytest.approx(float(spectrum_of(module, data).by_band()["high"]), rel=1e-6)
+
+
+def test_a_disk_has_bands_too():
+    disk = Disk()
+    conditions = {"pde": Residual(disk, lambda u: u.laplacian() + 4), "rim": Dirichlet(disk.boundary(), u=0.0)}
+    problem = type("Drum", (Problem,), {"reference": lambda self: Exact(lambda x, y: 1 - x**2 - y**2)})(
+        disk, ["u"], conditions
+    )
+    trainer, module, data = fitted(problem, evaluation_points=2000)
+    low, high = (float(trainer.callback_metrics[f"frequency_error/u/{band}"]) for band in ("low", "high"))
+    assert low == pytest.approx(float(spectrum_of(module, data).by_band()["low"]), rel=1e-9)
+    assert 0 < high < low
+
+
+def test_points_that_are_no_grid_have_no_bands():
+    trainer, module, _ = fitted(Poisson(dim=3))
+    assert "relative_l2/u" in trainer.callback_metrics
+    assert not any(key.startswith("frequency_error") for key in trainer.callback_metrics)
+    assert module.errors.spectra == {}

@@ -1,0 +1,96 @@
+"""A run that was killed and resumed is bitwise the run that was not killed."""
+
+import pytest
+import torch
+from training import BATCH_SIZES, PHASES, WATCHING_CALLBACKS, assert_alike, full_run
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems import Heat1D
+from pinnlab.training.switching import phases_of
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("batch_size", [None, 8], ids=["full batch", "mini-batch"])
+def test_resume_is_bitwise_at_every_checkpoint(tmp_path, batch_size):
+    whole, _, module, data = full_run(tmp_path / "whole", batch_size=batch_size, every=1)
+    assert set(whole.optimizers.values()) == {"Adam", "LBFGS"}
+    assert data.store.version >= 2  # points changed on the way
+    checkpoints = sorted((tmp_path / "whole").glob("*.ckpt"))
+    assert len(checkpoints) >= 19
+    for path in checkpoints:
+        again, _, resumed, _ = full_run(tmp_path / "again", ckpt_path=path, batch_size=batch_size, every=100)
+        assert resumed.evaluations == module.evaluations, path.name
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+EVENTS = {"trials": {"trial undone", "trial kept"}, "going_back": {"back"}}
+"""What has to happen in some of `PHASES`."""
+
+
+@pytest.mark.parametrize("phases", PHASES)
+def test_resume_of_other_optimizers_is_bitwise(tmp_path, phases):
+    batch_size = BATCH_SIZES.get(phases)
+    whole, trainer, module, _ = full_run(tmp_path / "whole", every=1, phases=PHASES[phases](), batch_size=batch_size)
+    assert EVENTS.get(phases, set()) <= {decision.event for decision in phases_of(trainer).decisions}
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, trainer_again, resumed, _ = full_run(
+            tmp_path / "again", ckpt_path=path, every=100, phases=PHASES[phases](), batch_size=batch_size
+        )
+        assert resumed.evaluations == module.evaluations, path.name
+        assert phases_of(trainer_again).decisions == phases_of(trainer).decisions
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+@pytest.mark.parametrize("name", WATCHING_CALLBACKS)
+def test_who_only_looks_on_changes_no_bit_and_resumes(tmp_path, name):
+    def run(folder, **options):
+        found = full_run(folder, callbacks=WATCHING_CALLBACKS[name](), **options)
+        return *found, found[1].callbacks[0].state_dict()
+
+    without, _, plain, _ = full_run(tmp_path / "without", every=100)
+    whole, _, module, _, seen = run(tmp_path / "whole", every=1)
+    assert module.evaluations == plain.evaluations
+    for step, parameters in whole.parameters.items():
+        assert torch.equal(parameters, without.parameters[step]), f"step {step} differs"
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, resumed, _, seen_again = run(tmp_path / "again", ckpt_path=path, every=100)
+        assert resumed.evaluations == module.evaluations, path.name
+        if again.parameters:  # a run that is over has no batch to look at
+            assert_alike(seen_again, seen)
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+def test_checkpoint_holds_tensors_and_primitives_only(tmp_path):
+    full_run(tmp_path, every=7)
+    for path in tmp_path.glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        assert content["pinnlab"]["problem"] == "Burgers"
+        assert not [p.name for p in tmp_path.iterdir() if p.suffix != ".ckpt"]  # no temporary file is left
+
+
+def test_checkpoint_of_another_problem_is_refused(tmp_path):
+    full_run(tmp_path, every=7)
+    path = next(tmp_path.glob("*.ckpt"))
+    with pytest.raises(ConfigurationError, match=r"ckpt_path.*Burgers.*Heat1D"):
+        full_run(tmp_path / "other", ckpt_path=path, problem=Heat1D())
+
+
+def test_resume_after_the_end_changes_nothing(tmp_path):
+    _, trainer, _, _ = full_run(tmp_path, every=1)
+    last = tmp_path / f"step={trainer.global_step}.ckpt"
+    again, resumed, _, _ = full_run(tmp_path / "again", ckpt_path=last)
+    assert resumed.global_step == trainer.global_step
+    assert not again.parameters
+
+
+@pytest.mark.slow
+def test_resume_is_bitwise_when_compiled(tmp_path):
+    whole, _, _, _ = full_run(tmp_path / "whole", every=5, compile=True)
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, compile=True)
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step])
