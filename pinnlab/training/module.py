@@ -19,7 +19,8 @@ from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement

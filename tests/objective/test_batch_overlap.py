@@ -5,7 +5,8 @@ import torch
 
 from pinnlab.networks import MLP
 from pinnlab.objective.batch_overlap import BatchOverlap
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.samplers import Sobol
 from pinnlab.training.point_store import PointStore

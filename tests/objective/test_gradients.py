@@ -9,7 +9,8 @@ from training import ADAM, quiet_trainer, small_data, small_module
 from pinnlab.criteria import GradientAlignment, GradientNormStabilisation, LossPlateau, SignalToNoise
 from pinnlab.networks import MLP
 from pinnlab.objective.gradients import LossGradients
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.samplers import Sobol
 from pinnlab.training.phases import Phase

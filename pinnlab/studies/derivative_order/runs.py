@@ -13,6 +13,7 @@ from torch import Tensor
 from pinnlab.analysis.ntk import spectrum_of
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.problems import Problem, Residual
 from pinnlab.studies.derivative_order import report as derivative_order_report
 from pinnlab.studies.engine.recording import cell
@@ -94,7 +95,7 @@ def probe(trained: Any) -> Row:
 
 
 def _jacobian(system: Any, tensors: Mapping[str, Tensor], order: int, points: Tensor) -> Tensor:
-    rows: Tensor = system.jacobian_rows(tensors, {f"order_{order}": points[:, None]})[1].detach()
+    rows: Tensor = jacobian_rows(system, tensors, {f"order_{order}": points[:, None]})[1].detach()
     return rows
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pinnlab.analysis.ntk import KernelSpectrum
 from pinnlab.networks import MLP
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.studies.engine.recording import recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study
 from pinnlab.studies.spectral_bias.runs import mode_errors
@@ -29,7 +30,7 @@ def spectrum_at_start(trainer: Any, module: Any) -> dict[str, float]:
 
     They are squares of the Jacobian's singular values: so even ratios of 10^25 are not yet round-off.
     """
-    rows = module.system.jacobian_rows(module.trial.tensors(), trainer.datamodule.store.batch())[1].detach()
+    rows = jacobian_rows(module.system, module.trial.tensors(), trainer.datamodule.store.batch())[1].detach()
     values = torch.linalg.svdvals(rows).square() / len(rows)
     spectrum = KernelSpectrum(values, float(values.sum()), len(rows))
     ratios = {f"ratio_{k}": float(values[0] / values[k - 1]) for k in PLACES}
