@@ -226,7 +226,7 @@ class PINN(L.LightningModule):
         store = point_store(self)
         if store is None or (shared := store.shared(batch)) is None:
             return None
-        return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.cursor)
+        return BatchOverlap(self._weighted_loss, self._tensors, self.loss_weights, shared, store.batches.cursor)
 
     def loss_gradients(self, weights: Tensor | None = None) -> LossGradients:
         """The gradients of the loss on the present batch, in parts, computed when asked for; or with other weights."""

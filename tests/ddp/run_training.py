@@ -52,7 +52,7 @@ def train(name, processes, folder):
                 "validation": {k: float(v) for k, v in trainer.callback_metrics.items()},
                 "evaluations": module.evaluations,
                 "points_seen": module.points_seen,
-                "batch_size": data.store.batch_size,
+                "batch_size": data.store.batches.size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
                 "history": history,
