@@ -157,7 +157,7 @@ def findings_of(look: Look, record: Record, said: Sequence[Finding] = ()) -> lis
 def _evaluate(module: Any, store: PointStore) -> None:
     """Has the loss evaluated on all points, as in a training step, but not counted."""
     module.system.resolve_engine()
-    module.build_evaluation()
+    module.objective.build(module.device)
     evaluations, store.batches.full = module.evaluations, True
     batch = store.batch()
     module.on_train_batch_start(batch, 0)

@@ -51,6 +51,10 @@ class Trial(nn.Module):
         """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that training moves: what optimizers are given."""
+        return [p for p in self.parameters() if p.requires_grad]
+
     def narrowed(self, tensors: Parameters, width: int) -> dict[str, Tensor]:
         """The tensors of the trial function with the first `width` neurons of every hidden layer, as slices.
 

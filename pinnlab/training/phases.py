@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,6 +78,16 @@ class Phase:
             raise
         except ValueError as error:  # what torch and the packages around it raise
             raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
+
+    def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
+        """The phase's optimizer on some parameters, with its scheduler, as Lightning wants them."""
+        optimizer = self.optimizer(parameters)
+        if self.scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
+        }
 
     def sample_optimizer(self) -> Optimizer:
         """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
@@ -157,6 +167,18 @@ def with_ends(phases: Sequence[Phase]) -> list[Phase]:
     return [*ended, *phases[-1:]]
 
 
+def planned_evaluations(phases: Sequence[Phase], parameters: Sequence[torch.nn.Parameter], max_steps: int) -> int:
+    """How often a run will evaluate its loss, about.
+
+    Args:
+        phases: of the run.
+        parameters: what is trained.
+        max_steps: the trainer's limit, of 20 evaluations each; negative for none.
+    """
+    planned = sum(phase.planned_evaluations(parameters) for phase in phases)
+    return planned if max_steps < 0 else min(planned, 20 * max_steps)
+
+
 def new_record(module: Any) -> PhaseRecord:
     """The record of the module's phase, which begins."""
     phase: Phase = module.phases[module.phase]
@@ -195,7 +217,21 @@ def use_dtype(module: Any, dtype: torch.dtype) -> None:
     if module.dtype != dtype:
         # Not `to`, which would cast the metrics' sums as well: those are float64 always.
         module.double() if dtype == torch.float64 else module.float()
-        module.build_evaluation()
+        module.objective.build(module.device)
+
+
+def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor]) -> None:
+    """Casts a module for the parameters of a checkpoint.
+
+    Training goes on in the dtype of the phase, and takes the parameters in it; to look at them the own one will do.
+
+    Args:
+        module: the `PINN`.
+        state: the checkpoint's `state_dict`.
+    """
+    resumes = module._trainer is not None and module._trainer.training
+    parameter = next(name for name, _ in module.named_parameters())
+    use_dtype(module, state[parameter].dtype if resumes else module.own_dtype)
 
 
 def point_store(module: Any) -> PointStore | None:
@@ -223,7 +259,7 @@ def needed_store(module: Any, owner: str) -> PointStore:
 def use_width(module: Any, width: int | None) -> None:
     """Narrows the network, or widens it again with None; the loss is built anew where that changes it."""
     if module.system.set_width(width):
-        module.build_evaluation()
+        module.objective.build(module.device)
 
 
 def check_phases(trainer: L.Trainer, module: Any) -> None:

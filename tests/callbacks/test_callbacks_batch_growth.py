@@ -32,8 +32,8 @@ class Watch(L.Callback):
         self.batches, self.rows, self.written = [], 0, []
 
     def on_train_start(self, trainer, pl_module):
-        self._original = pl_module._weighted_loss
-        pl_module._weighted_loss = self._counted
+        self._original = pl_module.objective.evaluate
+        pl_module.objective.evaluate = self._counted
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.batches.append(batch)

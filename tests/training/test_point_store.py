@@ -303,7 +303,9 @@ def test_the_first_batch_of_another_size_is_no_neighbour_of_the_last():
     number = s.batches.cursor
     s.resize_batches(12)
     before = s.batch()
-    assert s.batches.cursor == number + 2  # an optimizer that waits for the next number finds that its neighbour is missing
+    assert (
+        s.batches.cursor == number + 2
+    )  # an optimizer that waits for the next number finds that its neighbour is missing
     _, kept = s.shared(before)
     now, _ = s.shared(s.batch())
     assert len(now["pde"]) == 3
