@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
-from pinnlab.errors import ConfigurationError, StopReason, unknown
+from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
@@ -105,50 +105,6 @@ class Phase:
         return self.steps * evaluations_per_step(optimizer)
 
 
-@dataclass
-class PhaseRecord:
-    """What a phase did, for the summary.
-
-    Attributes:
-        optimizer: the optimizer's class name.
-        steps: optimizer steps made.
-        evaluations: loss and gradient evaluations made.
-        seconds: wall time, of all sessions of a resumed run.
-        loss: the loss at its end.
-        stopped: why it ended, in words.
-        phase: its number, from 1; a phase that the run went back to has another record.
-    """
-
-    optimizer: str
-    steps: int = 0
-    evaluations: int = 0
-    seconds: float = 0.0
-    loss: float = float("nan")
-    stopped: str = StopReason.RUNNING.value
-    phase: int = 1
-
-
-@dataclass
-class Decision:
-    """A decision about the course of a run.
-
-    Attributes:
-        step: optimizer steps that the trainer has counted by then; those of trials are not among them.
-        evaluations: of the loss, made by then, those of trials included.
-        phase: the number of the phase in which it was taken, from 1.
-        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before) or `stop`.
-        reason: why, in words.
-        value: the number that it rests on, if any.
-    """
-
-    step: int
-    evaluations: int
-    phase: int
-    event: str
-    reason: str
-    value: float | None = None
-
-
 def default_phases() -> list[Phase]:
     """Adam to get near, L-BFGS to get close: while the first descent is fast, then 300 steps of ten iterations."""
     return [
@@ -177,12 +133,6 @@ def planned_evaluations(phases: Sequence[Phase], parameters: Sequence[torch.nn.P
     """
     planned = sum(phase.planned_evaluations(parameters) for phase in phases)
     return planned if max_steps < 0 else min(planned, 20 * max_steps)
-
-
-def new_record(module: Any) -> PhaseRecord:
-    """The record of the module's phase, which begins."""
-    phase: Phase = module.phases[module.phase]
-    return PhaseRecord(type(phase.sample_optimizer()).__name__, phase=module.phase + 1)
 
 
 def enter(module: Any, phase: int) -> None:
