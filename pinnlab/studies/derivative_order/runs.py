@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from pinnlab.analysis.ntk import spectrum_of
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
 from pinnlab.problems import Problem, Residual
-from pinnlab.studies.derivative_order import report as derivative_order_report
 from pinnlab.studies.engine.recording import cell
 from pinnlab.studies.engine.runner import Config, Row, Study
 
@@ -135,8 +133,3 @@ STUDY = Study(
     "derivative_order", {"derivatives": ("regression_gd", UNTRAINED)}, SETTINGS, COLUMNS, measure,
     seeds=range(10), probe=probe,
 )  # fmt: skip
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `derivative_order.md` and its figure."""
-    return derivative_order_report.write_report(rows, folder, WAVE_NUMBERS, ORDERS)
