@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.studies.engine.recording import recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study
 from pinnlab.studies.spectral_bias.runs import mode_errors
-from pinnlab.studies.width import report as width_report
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
 POINTS = 128
@@ -94,8 +92,3 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 
 STUDY = Study("width", PROBLEMS, SETTINGS, COLUMNS, measure, seeds=range(5), probe=recorded)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `width.md` and its figure."""
-    return width_report.write_report(rows, folder, AT)
