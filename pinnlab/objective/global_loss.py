@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, ResidualSystem
+
+MOST_BUILDS = 4
+"""How often changes of a problem have its functions compiled anew; more would cost more than compiling saves."""
 
 
 class Evaluated(NamedTuple):
@@ -45,6 +49,7 @@ class GlobalLoss:
     def __init__(self, system: ResidualSystem) -> None:
         self._system = system
         self.compiled = False
+        self._rebuilt = 0
         self.last: Evaluated | None = None
         self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
         self._functions = LinearizedFunctions(system, compiled=False)
@@ -59,11 +64,33 @@ class GlobalLoss:
             compiled: whether to compile, each function when it is first used; default: as before.
         """
         self.compiled = compiled = self.compiled if compiled is None else compiled
+        self._system.readings.settle()
         self._tensors, self._counts = self._system.trial.tensors(), {}
         evaluate = CompiledLoss(self._system.squared_sums) if compiled else self._system.weighted_loss
         self.evaluate = BlockedLoss(evaluate, self._system.floats_per_point()) if device.type == "cpu" else evaluate
         self._functions = LinearizedFunctions(self._system, compiled)
         self._system.compile_scores(compiled)
+
+    def follow(self, device: torch.device) -> list[str]:
+        """Looks whether what the problem's functions read has changed since the last look, and goes with it.
+
+        A number becomes an argument of the compiled functions, which are compiled once more for it. What cannot be one
+        has them compiled each time that it changes, and no more after `MOST_BUILDS` times.
+
+        Args:
+            device: as in `build`.
+
+        Returns:
+            The names of what changed.
+        """
+        changed = self._system.readings.look()
+        if changed and not self._system.readings.make_arguments(changed) and self.compiled:
+            self._rebuilt += 1
+            if self._rebuilt > MOST_BUILDS:
+                names = ", ".join(changed)
+                warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
+            self.build(device, compiled=self._rebuilt <= MOST_BUILDS)
+        return changed
 
     def __call__(self, batch: Batch, weights: Tensor) -> Tensor:
         """The loss: its value is that of all ranks' rows, its gradient this rank's part.

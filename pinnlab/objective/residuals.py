@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, downward_closure, partials, resolve_engine
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition, Evaluation
@@ -31,6 +32,7 @@ class ResidualSystem:
 
     Attributes:
         width: the neurons of every hidden layer that evaluations use, see `set_width`.
+        readings: what the problem's functions read beside their arguments.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ResidualSystem:
         self.trial = trial
         self.engine = engine
         self.width: int | None = None
+        self.readings = Readings(problem, trial)
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
         self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
@@ -189,9 +192,10 @@ class ResidualSystem:
             return condition.residual(evaluation(points, computed))
 
         points = rows[:, :d]
-        computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
-        more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
-        parts = [*equations(points, computed), *more]
+        with self.readings.substituted(parameters):
+            computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
+            more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
+            parts = [*equations(points, computed), *more]
         return parts if rows.shape[1] == own else [rows[:, own].sqrt() * part for part in parts]
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ class Trial(nn.Module):
                 for name, c in problem.coefficients.items()
             }
         )
+        self.varying = nn.Module()  # buffers for the numbers that change in a run, see `Readings`
         self._problem = problem
 
     def forward(self, points: Any) -> Any:

@@ -15,6 +15,7 @@ def described(module: Any) -> dict[str, Any]:
         "evaluations": module.evaluations,
         "points_seen": module.points_seen,
         "loss_version": module.loss_version,
+        "readings": module.system.readings.version,
     }
 
 

@@ -36,8 +36,12 @@ class EvaluatedModule(L.LightningModule):
         return self.trial(points)
 
     def on_validation_epoch_start(self) -> None:
-        """Finds the frequencies that the evaluation points tell apart."""
+        """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart."""
+        self.follow_problem()
         self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+
+    def follow_problem(self) -> None:
+        """Goes with what was changed of the problem."""
 
     @outside_inference_mode
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

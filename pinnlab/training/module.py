@@ -148,6 +148,7 @@ class PINN(EvaluatedModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
         self.batch = batch
+        self.follow_problem()
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
         if version != self.loss_version:
@@ -233,9 +234,20 @@ class PINN(EvaluatedModule):
         return _unwrapped(running[0]) if running else self.phases[self.phase].sample_optimizer()
 
     def objective_version(self) -> int:
-        """Counts changes of points and weights; the loss before and after one cannot be compared."""
+        """Counts changes of points, weights and the problem; the loss before and after one cannot be compared."""
         store = point_store(self)
-        return self.weights.version + (0 if store is None else int(store.version + store.reweighed))
+        own = self.weights.version + self.system.readings.version
+        return own + (0 if store is None else int(store.version + store.reweighed))
+
+    def follow_problem(self) -> None:
+        """Goes with what the user has changed of the problem since the last step, such as a viscosity."""
+        changed = self.objective.follow(self.device)
+        for name in self.problem.conditions:
+            if (key := f"conditions.{name}.weight") in changed:
+                raise ConfigurationError(f"{key}: is read when the module is built only; use weights.set_factors")
+        data = getattr(self._trainer, "datamodule", None)
+        if data is not None and not set(changed) <= self.system.readings.announced:
+            data.forget_reference()
 
     def loss_terms(self) -> dict[str, float]:
         """The last evaluation's loss and the mean square of each condition, weighted and enhanced as in the loss."""
@@ -255,6 +267,7 @@ class PINN(EvaluatedModule):
         """Refuses a checkpoint of another problem or network, and restores the counters."""
         saved = checked(checkpoint, self)
         self.evaluations, self.loss_version = saved["evaluations"], saved["loss_version"]
+        self.system.readings.version = saved.get("readings", 0)
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         use_saved_dtype(self, checkpoint["state_dict"])
 
