@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from pinnlab.cli.catalog import class_paths
+from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.errors import PinnlabError, suggest, unknown
-
-COMMANDS = ("fit", "validate", "test", "predict", "diagnose", "list", "study")
 
 
 def bad_input(error: BaseException) -> str | None:

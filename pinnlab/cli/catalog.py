@@ -121,8 +121,3 @@ def find_recipe(name: str) -> Path:
     if name in recipe_names():
         return recipes_folder() / f"{name}.yaml"
     raise unknown("recipe (and no such file)", name, recipe_names())
-
-
-def first_sentence(thing: Any) -> str:
-    """The first line of a docstring."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]

@@ -1,8 +1,10 @@
 """What can be named: classes, recipes, suggestions."""
 
+import inspect
+
 import pytest
 
-from pinnlab.cli.catalog import KINDS, class_paths, classes, find_recipe, first_sentence, recipe_names, resolve_names
+from pinnlab.cli.catalog import KINDS, class_paths, classes, find_recipe, recipe_names, resolve_names
 from pinnlab.errors import ConfigurationError
 
 
@@ -11,7 +13,7 @@ def test_every_kind_has_members_with_a_description(kind):
     members = classes(*KINDS[kind])
     assert members
     for name, cls in members.items():
-        assert len(first_sentence(cls)) > 10, name
+        assert len(inspect.getdoc(cls).partition("\n")[0]) > 10, name
 
 
 def test_own_classes_win_over_foreign_ones():
