@@ -41,6 +41,16 @@ def _missing_package(message: str) -> str | None:
     )
 
 
+def _missing_name(message: str) -> str | None:
+    """A class path leads into a module that has no such name, or, of ours, no longer has it."""
+    found = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message)
+    if found is None:
+        return None
+    hint = suggest(found[2], dir(importlib.import_module(found[1])))
+    hint = hint or "; a class that `pinnlab list` shows needs no path, only its name"
+    return f"{_key(message)}: there is no {found[2]} in {found[1]}{hint}"
+
+
 def _unknown_class(message: str) -> str | None:
     """A class name without dots that nobody knows."""
     found = re.search(r"Expected a dot import path string: (\w+)", message)
@@ -92,6 +102,7 @@ def _no_problem(message: str) -> str | None:
 
 _EXPLANATIONS: tuple[Callable[[str], str | None], ...] = (
     _missing_package,
+    _missing_name,
     _unknown_option,
     _wrong_type,
     _unknown_class,
