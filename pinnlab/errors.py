@@ -15,6 +15,10 @@ class ConfigurationError(PinnlabError, ValueError):
     """The user's input is wrong: one line that names the offending key and says what to do."""
 
 
+class SavingError(PinnlabError, OSError):
+    """What a run came to could not be written: one line that names the file."""
+
+
 class UnsupportedOperationError(PinnlabError, TypeError):
     """The Taylor-mode engine met an operation it has no rule for; the message names it."""
 

@@ -3,6 +3,7 @@
 from pinnlab.callbacks.balancing import LossBalancing
 from pinnlab.callbacks.batch_growth import BatchGrowth
 from pinnlab.callbacks.budget import EvaluationBudget
+from pinnlab.callbacks.checkpoint import RunCheckpoint
 from pinnlab.callbacks.continuation import Continuation
 from pinnlab.callbacks.dashboard import Dashboard
 from pinnlab.callbacks.diagnosis import DiagnosisWriter
@@ -42,6 +43,7 @@ __all__ = [
     "ResolutionWarning",
     "RetainResample",
     "Rollback",
+    "RunCheckpoint",
     "RunSummary",
     "SelfAdaptive",
     "SolutionFigures",

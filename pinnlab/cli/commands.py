@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -12,13 +11,22 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import ActionConfigFile, Namespace, lazy_instance
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input
 from pinnlab.cli.catalog import find_recipe, resolve_names
-from pinnlab.errors import ConfigurationError
+from pinnlab.cli.runs import (
+    LOOKING,
+    NEED_A_RUN,
+    WORDS,
+    checkpoint_of,
+    folder_of,
+    found,
+    recipe_in,
+    with_run,
+)
+from pinnlab.errors import ConfigurationError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.datamodule import CollocationDataModule
@@ -45,10 +53,13 @@ class RecipeFile(ActionConfigFile):
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Reads the recipe, resolves its short class names and hands it to the parser."""
         path = find_recipe(str(values))
-        try:
-            content = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if path.suffix == ".ckpt":
+            content: Any = recipe_in(path)
+        else:
+            try:
+                content = yaml.safe_load(path.read_text())
+            except yaml.YAMLError as error:
+                raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
             raise ConfigurationError(f"{path}: a recipe is a mapping with the keys problem, model, data, trainer")
         super().__call__(parser, cfg, yaml.safe_dump(resolve_names(content)), option_string)
@@ -120,6 +131,24 @@ class PinnlabCLI(LightningCLI):
         is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
         if is_board and logger.init_args.get("name") == "lightning_logs":
             logger.init_args.name = config.name
+        self._find_checkpoint(config, logger.init_args if is_board else None)
+
+    def _find_checkpoint(self, config: Any, logger: Any) -> None:
+        """Turns words for a checkpoint into its path; who looks at a run writes into its folder."""
+        given = config.get("ckpt_path")
+        if given is None:
+            if self.subcommand in NEED_A_RUN:
+                run = f"pinnlab {self.subcommand} runs/{config.name}/version_0"
+                raise ConfigurationError(f"ckpt_path: {self.subcommand} needs a trained run; name one, as in `{run}`")
+            return
+        runs = Path(logger.save_dir if logger is not None else "runs") / config.name
+        if given not in WORDS and not Path(given).exists():
+            raise ConfigurationError(f"ckpt_path: there is no file {given}")
+        path = found(given, runs) if given in WORDS else checkpoint_of(Path(given))
+        config.ckpt_path = str(path)
+        folder = folder_of(path)
+        if self.subcommand in LOOKING and logger is not None and folder is not None:
+            logger.save_dir, logger.name, logger.version = str(folder.parent), "", folder.name
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
@@ -150,27 +179,14 @@ class PinnlabCLI(LightningCLI):
         if trainer_config.get("enable_progress_bar") is not False:
             standard.insert(0, own.PhaseProgressBar())  # it closes its bar before the summary is printed
         if trainer_config.get("enable_checkpointing") is not False:
-            standard.append(
-                ModelCheckpoint(
-                    save_last=True,
-                    every_n_train_steps=501,
-                    save_on_exception=True,
-                    enable_version_counter=True,
-                )
-            )
+            standard.append(own.RunCheckpoint())
         return standard
 
-    def after_instantiate_classes(self) -> None:
-        """Refuses a checkpoint that is not there before anything starts."""
-        path = self.config[self.subcommand].get("ckpt_path")
-        if path and path not in ("last", "best", "hpc", "registry") and not Path(path).is_file():
-            raise ConfigurationError(f"ckpt_path: there is no file {path}")
-
     def after_fit(self) -> None:
-        """Writes the last state: what `--ckpt_path` continues from, and `predict` shows."""
-        for checkpoint in self.trainer.checkpoint_callbacks:
-            if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
-                self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"), weights_only=False)
+        """Says so where the end of the run could not be saved."""
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, own.RunCheckpoint) and callback.failed:
+                raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
 
 
 def _check_strategy(strategy: Any) -> None:
@@ -240,7 +256,9 @@ def run(arguments: list[str] | None = None) -> int:
     """
     quieten()
     try:
-        cli = command(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        named = with_run(given)
+        cli = command(named if named != given else arguments)
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:
@@ -250,7 +268,7 @@ def run(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return EXIT_FAILED if isinstance(error, SavingError) else EXIT_BAD_INPUT
     return EXIT_SIGINT if cli.graceful.interrupted else EXIT_DONE
 
 

@@ -85,6 +85,11 @@ class Readings:
             self.settle()
         return [place.name for place in changed]
 
+    def numbers(self) -> dict[str, Any]:
+        """The numbers, flags and words that the functions read, by name."""
+        places = ((place.name, place.get()) for place in self._places)
+        return {name: value for name, value in places if isinstance(value, (bool, int, float, str))}
+
     def vary(self, name: str) -> None:
         """Announces that a number will change: it is an argument of compiled functions from the start.
 

@@ -6,6 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.training.made_with import differences, made_with
+
+FORMAT = 1
+"""Of what checkpoints hold; a larger number is written by a later version, which this one cannot read."""
+
+EVALUATED = ("problem", "model.network")
+"""The keys that have to be those of a checkpoint to look at its solution."""
+
+TRAINED = (*EVALUATED, "model.weights", "data.")
+"""The keys that have to be those of a checkpoint to go on training; and the present phase's optimizer."""
 
 
 def described(module: Any) -> dict[str, Any]:
@@ -16,6 +26,8 @@ def described(module: Any) -> dict[str, Any]:
         "points_seen": module.points_seen,
         "loss_version": module.loss_version,
         "readings": module.system.readings.version,
+        "format": FORMAT,
+        "made_with": made_with(module, _data_of(module)),
     }
 
 
@@ -32,6 +44,10 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
     saved: dict[str, Any] | None = checkpoint.get("pinnlab")
     if saved is None:
         raise ConfigurationError("ckpt_path: this is not a checkpoint of pinnlab")
+    if saved.get("format", 0) > FORMAT:
+        raise ConfigurationError(
+            "ckpt_path: the checkpoint was written by a later version of pinnlab; install that one"
+        )
     if saved["problem"] != module.problem.name:
         raise ConfigurationError(
             f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {module.problem.name}"
@@ -44,6 +60,43 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
                 f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"
             )
     return saved
+
+
+def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
+    """Compares what a checkpoint's run was made with to this run.
+
+    Args:
+        checkpoint: as Lightning hands it over; `checked` before.
+        module: the `PINN` that is to go on from it, or to be looked at.
+
+    Returns:
+        One line for each difference that is none of an exact continuation and yet makes sense: phases to come, and
+        when the present one ends.
+
+    Raises:
+        ConfigurationError: the run would be another one; one line for each difference.
+    """
+    saved = checkpoint["pinnlab"].get("made_with")
+    if saved is None:
+        return []  # of an earlier version
+    own = made_with(module, _data_of(module))
+    trains = module._trainer is not None and module._trainer.training
+    found = differences(saved, own, TRAINED if trains else EVALUATED)
+    told: list[str] = []
+    if trains:
+        phase = f"model.phases.{checkpoint['pinnlab_phase']['number']}."
+        found += differences(saved, own, tuple(phase + key for key in ("optimizer", "scheduler")))
+        later = differences(saved, own, ("model.phases.",))
+        told = [line for line in later if line not in found and not line.startswith((f"{phase}width", f"{phase}dtype"))]
+    if found:
+        lines = "\n  ".join(found)
+        raise ConfigurationError(f"ckpt_path: the checkpoint was made with something else\n  {lines}")
+    return told
+
+
+def _data_of(module: Any) -> Any:
+    """The data module that a module is trained with; None for none."""
+    return getattr(module._trainer, "datamodule", None)
 
 
 def described_phase(module: Any) -> dict[str, Any]:
@@ -69,9 +122,9 @@ def checked_phase(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         ConfigurationError: the module has other phases.
     """
     saved: dict[str, Any] = checkpoint["pinnlab_phase"]
-    if saved["count"] != len(module.phases):
+    if saved["number"] >= len(module.phases):
         raise ConfigurationError(
-            f"ckpt_path: the checkpoint's run has {saved['count']} phases, this run {len(module.phases)}"
+            f"ckpt_path: the checkpoint is in phase {saved['number'] + 1}, this run has {len(module.phases)} phases"
         )
     phase = module.phases[saved["number"]]
     for key in ("width", "dtype"):

@@ -24,7 +24,7 @@ from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_cha
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.reporting.loggers import log_scalars
-from pinnlab.training.checkpoints import checked, described
+from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
@@ -266,6 +266,8 @@ class PINN(EvaluatedModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""
         saved = checked(checkpoint, self)
+        for line in check_made_with(checkpoint, self):
+            self.print(f"goes on with {line}")
         self.evaluations, self.loss_version = saved["evaluations"], saved["loss_version"]
         self.system.readings.version = saved.get("readings", 0)
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))

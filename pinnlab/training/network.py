@@ -20,7 +20,11 @@ def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
-    return ScaledInput(network, problem.domain.low, problem.domain.high) if scale_inputs else network
+    if not scale_inputs or isinstance(
+        network, ScaledInput
+    ):  # one that scales already, from a run before, is left alone
+        return network
+    return ScaledInput(network, problem.domain.low, problem.domain.high)
 
 
 def check_periodicity(problem: Problem, trial: Trial) -> None:

@@ -222,6 +222,9 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     last = module.phases[-1]
     if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
+    data = getattr(trainer, "datamodule", None)
+    if getattr(data, "problem", module.problem) is not module.problem:
+        raise ConfigurationError("data.problem: is another object than the module's; give both the same problem")
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)

@@ -71,7 +71,21 @@ class OptimizerPhases(L.Callback):
         """Starts the clock; a run that was resumed after its end stops at once."""
         self.history.start_watch(trainer.global_step)
         fit_points(trainer, pl_module)
+        if self.finished:
+            self._reopen(trainer, pl_module)
         trainer.should_stop = trainer.should_stop or self.finished
+
+    def _reopen(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """A run that was over goes on where it is asked for more: steps, a phase, or a larger budget."""
+        phase, reason = pl_module.phases[pl_module.phase], self.history.present.stopped
+        steps = phase.steps is None or phase.steps > self.history.steps_made()
+        outside = reason in (StopReason.BUDGET.value, StopReason.POINTS.value, StopReason.TRAINER.value)
+        if outside or (reason == StopReason.STEPS.value and steps):
+            self.finished = False
+            self.history.present.stopped = StopReason.RUNNING.value
+        elif pl_module.phase + 1 < len(pl_module.phases):
+            self.finished = False
+            self._leave(trainer, pl_module, reason, None)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, and moves on when the phase is over."""

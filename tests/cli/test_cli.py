@@ -85,7 +85,7 @@ def test_diagnose_writes_into_the_runs_folder_or_another(command, tmp_path):
     assert "Poisson1D, step 3, phase 1 (Adam): relative L2 error u" in out
     assert "Be aware" not in err  # nobody can act on that: the command itself leaves out the dashboard
     assert "no signature of failure" in out
-    folder = tmp_path / "runs" / "poisson1d" / "version_1"
+    folder = tmp_path / "runs" / "poisson1d" / "version_0"
     assert f"wrote {folder.relative_to(tmp_path)}/diagnosis.json and diagnosis.png" in out
     assert (folder / "diagnosis.png").stat().st_size > 20_000
     found = json.loads((folder / "diagnosis.json").read_text())

@@ -1,0 +1,115 @@
+"""Runs that were made before: their folders, their checkpoints, and the recipes in these."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+
+NEED_A_RUN = ("validate", "test", "predict")
+"""Commands that make no sense before training."""
+
+LOOKING = (*NEED_A_RUN, "diagnose")
+"""Commands that look at a run, and write into its folder."""
+
+WORDS = ("last", "best")
+"""What can stand for a checkpoint of the recipe's runs: the newest one, or that with the smallest error."""
+
+_OF_ONE_CALL = ("ckpt_path", "weights_only", "config")
+
+
+def with_run(arguments: Sequence[str]) -> list[str]:
+    """A command line in which a run is named by its folder or checkpoint, as `predict runs/burgers/version_0`.
+
+    Returns:
+        The same with options: the checkpoint's own recipe, unless another one is given, and the checkpoint.
+
+    Raises:
+        ConfigurationError: there is no such run.
+    """
+    if len(arguments) < 2 or arguments[0] not in (*LOOKING, "fit") or arguments[1].startswith("-"):
+        return list(arguments)
+    command, place, *rest = arguments
+    checkpoint = str(checkpoint_of(Path(place)))
+    recipe = [] if any(a in ("-c", "--config") or a.startswith("--config=") for a in rest) else ["-c", checkpoint]
+    return [command, *recipe, "--ckpt_path", checkpoint, *rest]
+
+
+def checkpoint_of(place: Path) -> Path:
+    """The checkpoint of a run.
+
+    Args:
+        place: a checkpoint, or the folder of a run.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if place.is_file():
+        return place
+    for name in ("last", "previous"):
+        for path in (place / "checkpoints" / f"{name}.ckpt", place / f"{name}.ckpt"):
+            if path.is_file():
+                return path
+    raise ConfigurationError(f"there is no run in {str(place)!r}: name a folder such as runs/burgers/version_0")
+
+
+def folder_of(checkpoint: Path) -> Path | None:
+    """The folder of the run that a checkpoint is of, seen from here; None where it is in no such place."""
+    if checkpoint.parent.name != "checkpoints":
+        return None
+    folder, here = checkpoint.parent.parent.resolve(), Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+def recipe_in(checkpoint: Path) -> dict[str, Any]:
+    """The configuration that a checkpoint's run was made with, without what was for one call.
+
+    Raises:
+        ConfigurationError: it holds none: the run was not made by the command.
+    """
+    saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    text = saved.get("pinnlab_config")
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{checkpoint}: holds no recipe; give the one it was made with (-c)")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return {key: value for key, value in content.items() if key not in _OF_ONE_CALL}
+
+
+def found(word: str, runs: Path) -> Path:
+    """The newest or the best checkpoint of the runs in a folder.
+
+    Args:
+        word: `last` or `best`: by the largest error of an unknown in its summary, or by the loss without a reference.
+        runs: such as `runs/burgers`.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    checkpoints = [path for path in runs.glob("*/checkpoints/last.ckpt") if path.is_file()]
+    if word == "best":
+        judged = {path: _error(path) for path in checkpoints}
+        checkpoints = [path for path in checkpoints if math.isfinite(judged[path])]
+        chosen = min(checkpoints, key=judged.__getitem__, default=None)
+    else:
+        chosen = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
+    if chosen is None:
+        raise ConfigurationError(f"ckpt_path: there is no {'finished ' if word == 'best' else ''}run in {runs}")
+    return chosen
+
+
+def _error(checkpoint: Path) -> float:
+    """What a run reached, by its newest summary."""
+    folder = folder_of(checkpoint)
+    summaries = sorted(folder.glob("summary*.json"), key=lambda p: p.stat().st_mtime) if folder else []
+    if not summaries:
+        return math.inf
+    summary = json.loads(summaries[-1].read_text())
+    errors = summary["relative_l2"].values()
+    return float(max(errors) if errors else summary["loss"])

@@ -1,0 +1,108 @@
+"""Checkpoints on their way to a disk and back: whole or not at all, and one line where a file is no checkpoint."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from pinnlab.errors import ConfigurationError
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file in the same folder, waits for the disk, and renames: a reader sees old or new.
+
+    Lightning writes to the system's folder for temporary files and moves from there, which is a copy where that is
+    another file system, and leaves half a file where the process is killed meanwhile.
+
+    Attributes:
+        tolerant: a file that cannot be written, on a full disk, is a warning instead of an error. For saves in the
+            middle of a run, which goes on with the checkpoint that it has; and only the first rank writes, so an error
+            there would leave the others waiting.
+        failed: why the last file could not be written; None if it could.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tolerant = False
+        self.failed: OSError | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            OSError: it cannot be written, and `tolerant` is not set.
+        """
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)  # object stores write whole files by themselves
+            return
+        try:
+            write_whole(Path(path), lambda file: torch.save(checkpoint, file))
+            self.failed = None
+        except OSError as error:
+            self.failed = error
+            if not self.tolerant:
+                raise
+            warnings.warn(f"no checkpoint was written: {reason_of(error)}", stacklevel=2)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a checkpoint.
+
+        Raises:
+            ConfigurationError: there is none, or it is damaged, or something else.
+        """
+        try:
+            found = super().load_checkpoint(path, map_location, weights_only)
+        except FileNotFoundError as error:
+            raise ConfigurationError(f"ckpt_path: there is no file {path}") from error
+        except Exception as error:  # what unpickling half a file comes to differs from file to file
+            raise ConfigurationError(f"ckpt_path: {path} is damaged or no checkpoint ({reason_of(error)})") from error
+        if not isinstance(found, dict):
+            raise ConfigurationError(f"ckpt_path: {path} is no checkpoint, but holds a {type(found).__name__}")
+        return found
+
+
+def write_whole(path: Path, write: Callable[[Any], None]) -> None:
+    """Writes a file whole or not at all; the last version stays beside it as `previous.<name>` until the next.
+
+    Args:
+        path: of the file; its folder is made.
+        write: is given the open file.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
+
+
+def use_atomic_writes(trainer: Any) -> None:
+    """Has a trainer write its checkpoints whole or not at all, unless it was given an own way to write them."""
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error, short enough for a message."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]

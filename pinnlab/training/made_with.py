@@ -1,0 +1,111 @@
+"""What a run is made with, in words: what a checkpoint keeps, so that going on with something else is told."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from pinnlab.domains import Region
+from pinnlab.objective.readings import Readings
+from pinnlab.problems.base import Problem
+
+_DEPTH = 4  # of objects within objects; a criterion in a criterion in a criterion is seen
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def made_with(module: Any, data: Any) -> dict[str, str]:
+    """Problem with its arguments, network, weights, phases and points of a run, by the keys that a recipe has.
+
+    Args:
+        module: the `PINN`.
+        data: its data module; None for none.
+    """
+    problem: Problem = module.problem
+    found = dict(_problem(problem, module.system.readings))
+    for name, part in module.trial.network.named_modules():
+        found[".".join(filter(None, ["model.network", name]))] = in_words(part, 1)
+    for name, weight in zip(problem.conditions, module.weights.own.tolist(), strict=True):
+        found[f"model.weights.{name}"] = in_words(weight)
+    for number, phase in enumerate(module.phases):
+        for key in ("optimizer", "steps", "until", "scheduler", "width", "dtype", "points"):
+            value = phase.sample_optimizer() if key == "optimizer" else getattr(phase, key)
+            found[f"model.phases.{number}.{key}"] = in_words(value)
+    for name in getattr(data, "counts", {}):
+        found[f"data.points.{name}"] = in_words(data.counts[name])
+        found[f"data.samplers.{name}"] = in_words(data.samplers[name])
+    for key in ("batch_size", "overlap", "seed"):
+        if hasattr(data, key):
+            found[f"data.{key}"] = in_words(getattr(data, key))
+    return found
+
+
+def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tuple[str, ...]) -> list[str]:
+    """One line for each key on which a checkpoint's run and this one differ.
+
+    Args:
+        saved: `made_with` of the checkpoint's run.
+        own: that of this run.
+        prefixes: of the keys to look at.
+    """
+    keys = [key for key in {**saved, **own} if key.startswith(prefixes)]
+    none = "nothing"
+    return [
+        f"{key}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
+        for key in keys
+        if saved.get(key) != own.get(key)
+    ]
+
+
+def _problem(problem: Problem, readings: Readings) -> Iterator[tuple[str, str]]:
+    """Its class and domain, and the numbers that its functions read, but for those that change by themselves."""
+    yield "problem", type(problem).__name__
+    for name, value in readings.numbers().items():
+        if name not in readings.announced and not name.startswith("conditions."):
+            yield f"problem.{name}", in_words(value)
+    yield "problem.domain", repr(problem.domain)
+    for name, condition in problem.conditions.items():
+        yield f"problem.conditions.{name}", f"{type(condition).__name__} on {condition.region!r}"
+
+
+def in_words(value: Any, depth: int = _DEPTH) -> str:
+    """A value so that equal ones look alike: numbers to the last digit, objects by class and public attributes."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(in_words(item, depth) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {in_words(item, depth)}' for key, item in value.items())}}}"
+    if isinstance(value, functools.partial):
+        return _named(in_words(value.func, depth), value.keywords, depth)
+    if isinstance(value, Region):
+        return repr(value)
+    name = getattr(value, "__qualname__", None)
+    if name is not None:  # a class or function
+        return str(name)
+    if depth == 0:
+        return type(value).__name__
+    return _named(type(value).__name__, _attributes(value), depth - 1)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """What tells an object from another one of its class; of an optimizer what it was given."""
+    if hasattr(value, "param_groups"):
+        group = value.param_groups[0]
+        own = {k: v for k, v in vars(value).items() if k not in ("defaults", "param_groups", "state", "status", "loss")}
+        given = {**_public(own), **{k: v for k, v in group.items() if k != "params"}}
+        known = (*_PLAIN, tuple)
+        return {k: v for k, v in given.items() if isinstance(v, known) or type(v).__module__.startswith("pinnlab")}
+    if isinstance(value, nn.Module):
+        return {k: v for k, v in _public(vars(value)).items() if k != "training" and not isinstance(v, nn.Module)}
+    return _public(getattr(value, "__dict__", {}))
+
+
+def _public(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if not name.startswith("_")}
+
+
+def _named(name: str, attributes: Mapping[str, Any], depth: int) -> str:
+    return f"{name}({', '.join(f'{key}={in_words(item, depth)}' for key, item in sorted(attributes.items()))})"
