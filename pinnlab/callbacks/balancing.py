@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,10 @@ class LossBalancing(L.Callback):
             raise ConfigurationError(
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
+            )
+        if len(names := self._names(pl_module)) < 2:
+            warnings.warn(
+                f"LossBalancing: {', '.join(names) or 'nothing'} alone has no balance; leave it out", stacklevel=2
             )
         self.occasions.last = self.occasions.start
         self.rule.reset()

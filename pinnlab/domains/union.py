@@ -17,7 +17,7 @@ from pinnlab.domains.rules import Rule, sobol
 from pinnlab.errors import ConfigurationError
 
 TRIALS = 4096
-"""Points by which regions that are no boxes are tried for a common part; one of less than a thousandth may be missed."""
+"""Points by which regions other than boxes are tried for a common part; less than a thousandth may be missed."""
 SLACK = 1e-9
 """What counts as equal, relative to a side; far above rounding errors, far below any useful length."""
 
