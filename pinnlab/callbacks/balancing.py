@@ -71,9 +71,8 @@ class LossBalancing(L.Callback):
                 "use GradientNorm"
             )
         if len(names := self._names(pl_module)) < 2:
-            warnings.warn(
-                f"LossBalancing: {', '.join(names) or 'nothing'} alone has no balance; leave it out", stacklevel=2
-            )
+            alone = ", ".join(names) or "no condition"
+            warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
         self.occasions.last = self.occasions.start
         self.rule.reset()
 
