@@ -157,7 +157,7 @@ class BoxFaces(Region):
         return [BoxFaces(self.box, [face]) for face in self.faces]
 
     def _quadrature(self, count: int) -> Rule:
-        if len(self.faces) > 1 and rules.per_side(self.unit_dim, count // len(self.faces)) >= rules.FEWEST:
+        if len(self.faces) > 1 and rules.pays(self.unit_dim, count // len(self.faces)):
             shares = [(face, face.measure / self.measure) for face in self.singles()]
             return rules.joined([face.quadrature(max(round(share * count), 1)) for face, share in shares])
         rule = rules.gauss(self.unit_dim, count) if len(self.faces) == 1 else None

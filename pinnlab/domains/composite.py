@@ -156,7 +156,7 @@ class Columns:
     def quadrature(self, count: int) -> Rule | None:
         """The product of the parts' rules, about `count` nodes; None where a part would have too few."""
         dimension = sum(part.dimension for part in self.parts)
-        if rules.per_side(max(dimension, 1), count) < rules.FEWEST and dimension > 1:
+        if not rules.pays(dimension, count):
             return None
         share = count / math.prod(part.count or 1 for part in self.parts)
         counts = [max(round(share ** (part.dimension / max(dimension, 1))), 1) for part in self.parts]

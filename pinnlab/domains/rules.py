@@ -17,10 +17,7 @@ FEWEST = 4
 
 def gauss(dim: int, count: int) -> Rule | None:
     """The product of Gauss-Legendre rules with about `count` nodes; None where a side would have too few."""
-    side = per_side(dim, count)
-    if side < FEWEST and dim > 1:
-        return None
-    return product([gauss_line(side)] * dim)
+    return product([gauss_line(per_side(dim, count))] * dim) if pays(dim, count) else None
 
 
 def gauss_line(count: int) -> Rule:
@@ -54,6 +51,11 @@ def product(parts: Sequence[Rule]) -> Rule:
 def joined(parts: Sequence[Rule]) -> Rule:
     """The rule for a union of regions that meet in no area of their own."""
     return torch.cat([nodes for nodes, _ in parts]), torch.cat([weights for _, weights in parts])
+
+
+def pays(dim: int, count: int) -> bool:
+    """Whether a product of rules has enough nodes along each side; always in up to three dimensions."""
+    return dim <= 3 or per_side(dim, count) >= FEWEST
 
 
 def per_side(dim: int, count: int) -> int:

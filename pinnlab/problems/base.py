@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -207,17 +207,23 @@ class Problem:
                 f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
             )
         rows = condition.rows(points)[:2]
+        fields: list[RecordingField] = []
+
+        def evaluation(points: Tensor) -> Evaluation:
+            value = torch.ones(len(points), dtype=points.dtype)
+            own = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
+            fields.extend(own.values())
+            return Evaluation(
+                fields=own,
+                coordinates=self.coordinates,
+                points=points,
+                extras=rows[:, d:],
+                coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
+                elsewhere=evaluation,
+            )
+
         points = rows[:, :d]
-        value = torch.ones(len(points), dtype=points.dtype)
-        fields = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-        at: Evaluation = Evaluation(
-            fields=fields,
-            coordinates=self.coordinates,
-            points=points,
-            extras=rows[:, d:],
-            coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
-            elsewhere=lambda moved: replace(at, points=moved),
-        )
+        at = evaluation(points)
         for part in condition.residual(at):
             if not isinstance(part, Tensor) or part.shape != (len(points),):
                 shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
@@ -225,7 +231,7 @@ class Problem:
                     f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
                 )
         wanted = Wanted()
-        for field in fields.values():
+        for field in fields:
             wanted |= field.wanted
         return _without_needless_laplacians(wanted)
 

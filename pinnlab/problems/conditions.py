@@ -98,6 +98,11 @@ class Condition(ABC):
         self.weight = float(weight)
         self.name = type(self).__name__
 
+    @property
+    def where(self) -> str:
+        """Where it holds, in words."""
+        return "given points" if self.region is None else f"`{self.region!r}`"
+
     @abstractmethod
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The residuals, each `(n,)`; all vanish for the solution."""
