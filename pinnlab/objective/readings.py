@@ -63,7 +63,7 @@ class Readings:
     """
 
     def __init__(self, problem: Problem, trial: Trial) -> None:
-        self._problem, self._buffers = problem, trial.varying
+        self._problem, self._trial = problem, trial
         self._varying: dict[str, Reading] = {}
         self.version = 0
         self.announced: set[str] = set()
@@ -144,9 +144,9 @@ class Readings:
 
     def _make_argument(self, place: Reading) -> None:
         if place.name not in self._varying:
-            like = next(iter(self._buffers.buffers()), torch.empty((), dtype=torch.float64))
+            like = next(iter(self._trial.varying.buffers()), torch.empty((), dtype=torch.float64))
             value = _tensor(place.get()).clone().to(like.device)
-            self._buffers.register_buffer(str(len(self._varying)), value, persistent=False)
+            self._trial.varying.register_buffer(str(len(self._varying)), value, persistent=False)
             self._varying[place.name] = place
 
     def _fill(self) -> None:
@@ -155,7 +155,7 @@ class Readings:
         for number, name in enumerate(self._varying):
             if name in places and _is_number(value := places[name].get()):
                 self._varying[name] = places[name]
-                _put(self._buffers, str(number), _tensor(value))
+                _put(self._trial.varying, str(number), _tensor(value))
 
 
 def _tensor(value: float | Tensor) -> Tensor:
