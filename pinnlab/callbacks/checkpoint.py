@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO, use_atomic_writes
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 SHARE = 0.01
 """Of a run's time that may go into its checkpoints."""
@@ -59,7 +59,6 @@ class RunCheckpoint(Checkpoint):
         """Finds the folder, which is a collective."""
         if stage != "fit":
             return
-        use_atomic_writes(trainer)
         folder = self.folder or os.path.join(trainer.log_dir or ".", "checkpoints")
         self.path = Path(trainer.strategy.broadcast(folder)) / "last.ckpt"
 

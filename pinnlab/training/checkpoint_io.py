@@ -62,8 +62,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ConfigurationError(f"ckpt_path: there is no file {path}") from error
         except Exception as error:  # what unpickling half a file comes to differs from file to file
             raise ConfigurationError(f"ckpt_path: {path} is damaged or no checkpoint ({reason_of(error)})") from error
-        if not isinstance(found, dict):
-            raise ConfigurationError(f"ckpt_path: {path} is no checkpoint, but holds a {type(found).__name__}")
+        if not isinstance(found, dict) or "pinnlab" not in found:
+            raise ConfigurationError(f"ckpt_path: {path} is not a checkpoint of pinnlab")
         return found
 
 

@@ -54,7 +54,7 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         )
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
     for name, tensor in checkpoint["state_dict"].items():
-        if own.get(name) != tensor.shape:
+        if name.startswith("trial.") and own.get(name) != tensor.shape:
             raise ConfigurationError(
                 f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
                 f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"

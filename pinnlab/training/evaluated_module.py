@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
+from pinnlab.training.checkpoint_io import use_atomic_writes
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 
 Batch = dict[str, Any]
@@ -30,6 +31,10 @@ class EvaluatedModule(L.LightningModule):
     trial: Trial
     objective: GlobalLoss
     errors: SolutionErrors
+
+    def setup(self, stage: str) -> None:
+        """Has the trainer write checkpoints whole or not at all."""
+        use_atomic_writes(self.trainer)
 
     def forward(self, points: Tensor) -> Tensor:
         """The unknowns at `(n, d)` points, `(n, m)`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -262,6 +262,13 @@ class PINN(EvaluatedModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what is neither a parameter nor a callback's: counters, and whose checkpoint it is."""
         checkpoint["pinnlab"] = described(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads parameters; outside of a run the weights of the loss stay those that this module was built with."""
+        if self._trainer is None:
+            own = {name: value for name, value in self.state_dict().items() if name.startswith("weights.")}
+            state_dict = {**state_dict, **own}
+        return super().load_state_dict(state_dict, strict, assign)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""

@@ -1,0 +1,104 @@
+"""Checkpoints are written whole or not at all, and read in one line where they are none."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO, write_whole
+
+STATE = {"pinnlab": {}, "weights": torch.arange(1000.0), "step": 3}
+
+
+def test_what_is_written_is_read(tmp_path):
+    AtomicCheckpointIO().save_checkpoint(STATE, tmp_path / "new" / "last.ckpt")
+    found = AtomicCheckpointIO().load_checkpoint(tmp_path / "new" / "last.ckpt", weights_only=True)
+    assert torch.equal(found["weights"], STATE["weights"])
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["last.ckpt"]
+
+
+def full_disk(file):
+    file.write(b"half of")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, full_disk)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_in_the_middle_of_a_run_a_full_disk_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "save", lambda checkpoint, file: full_disk(file))
+    writer = AtomicCheckpointIO()
+    with pytest.raises(OSError, match="No space left"):
+        writer.save_checkpoint(STATE, tmp_path / "last.ckpt")
+    writer.tolerant = True
+    with pytest.warns(UserWarning, match="no checkpoint was written: .*No space left"):
+        writer.save_checkpoint(STATE, tmp_path / "last.ckpt")
+    assert writer.failed.errno == errno.ENOSPC
+    monkeypatch.undo()
+    writer.save_checkpoint(STATE, tmp_path / "last.ckpt")
+    assert writer.failed is None
+
+
+LOOP = """
+import sys, torch
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+writer, step = AtomicCheckpointIO(), 0
+while True:
+    step += 1
+    writer.save_checkpoint({"pinnlab": {}, "step": step, "weights": torch.full((300_000,), float(step))}, sys.argv[1])
+    print(step, flush=True)
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "last.ckpt"
+    for pause in (0.0, 0.013, 0.029):
+        process = subprocess.Popen([sys.executable, "-c", LOOP, str(path)], stdout=subprocess.PIPE, text=True)
+        assert int(process.stdout.readline()) == 1
+        time.sleep(pause)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        found = AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
+        assert (found["weights"] == found["step"]).all()
+    AtomicCheckpointIO().save_checkpoint(STATE, path)  # cleans up what the killed ones left
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def truncated(path):
+    AtomicCheckpointIO().save_checkpoint(STATE, path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+BROKEN = {
+    "truncated": truncated,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("problem: burgers"),
+    "a tensor": lambda path: torch.save(torch.zeros(3), path),
+    "missing": lambda path: None,
+    "foreign": lambda path: torch.save({"state_dict": {}}, path),
+    "a folder": lambda path: path.mkdir(),
+    "objects": lambda path: torch.save({"a": object()}, path),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, kind):
+    path = tmp_path / "x.ckpt"
+    BROKEN[kind](path)
+    with pytest.raises(ConfigurationError) as caught:
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
+    assert "ckpt_path" in str(caught.value)
+    assert "x.ckpt" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,192 @@
+"""Going on from a checkpoint with something else is told, line by line."""
+
+import functools
+
+import pytest
+import torch
+from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
+
+from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.callbacks import Continuation
+from pinnlab.criteria import LossPlateau
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import MLP, ScaledInput
+from pinnlab.optimizers import LBFGS, SSBroyden
+from pinnlab.problems import Burgers, Poisson1D
+from pinnlab.training.made_with import differences, in_words, made_with
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+BROYDEN = functools.partial(SSBroyden, iterations=2)
+
+
+def phases(first=5, second=9, rate=5e-3, optimizer=BROYDEN):
+    return [Phase(functools.partial(torch.optim.Adam, lr=rate), steps=first), Phase(optimizer, steps=second)]
+
+
+def burgers(viscosity=0.1):
+    return Burgers(viscosity=viscosity, exact_conditions=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Of a run that was stopped in its second phase, after seven steps."""
+    full_run(tmp_path, every=7, problem=burgers(), phases=phases())
+    return tmp_path / "step=7.ckpt"
+
+
+def go_on(checkpoint, problem=None, steps=None, **options):
+    options = {"phases": phases(), **options}
+    module = small_module(problem or burgers(), **options)
+    trainer = quiet_trainer()
+    trainer.fit(module, small_data(module.problem), ckpt_path=checkpoint, weights_only=True)
+    return trainer
+
+
+REFUSED = {
+    "problem.viscosity: 0.1 in the checkpoint, 0.2 in this run": {"problem": lambda: burgers(0.2)},
+    "problem.conditions": {"problem": Burgers},
+    "model.network.network: MLP(activation=_VariableFunctionsClass.tanh) in the checkpoint": {"activation": "sin"},
+    "model.weights.wall: 1.0 in the checkpoint, 3.0 in this run": {"weights": {"wall": 3.0}},
+    "model.phases.1.optimizer: SSBroyden(": {
+        "phases": lambda: phases(optimizer=functools.partial(LBFGS, iterations=2))
+    },
+    "iterations=2, line_search": {"phases": lambda: phases(optimizer=functools.partial(SSBroyden, iterations=4))},
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_another_run_is_refused(checkpoint, line):
+    options = {key: value() if callable(value) else value for key, value in REFUSED[line].items()}
+    activation = options.pop("activation", "tanh")
+    problem = options.pop("problem", None) or burgers()
+    module = PINN(
+        problem, functools.partial(MLP, hidden=[6, 6], activation=activation), compile=False,
+        **{"phases": phases(), **options},
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        quiet_trainer().fit(module, small_data(problem), ckpt_path=checkpoint, weights_only=True)
+    assert str(caught.value).startswith("ckpt_path: the checkpoint")
+    assert line in str(caught.value)
+
+
+def test_other_points_are_refused(checkpoint):
+    module = small_module(burgers(), phases())
+    data = small_data(module.problem, points={"pde": 22, "wall": 21, "start": 21}, seed=4)
+    with pytest.raises(ConfigurationError) as caught:
+        quiet_trainer().fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == ["data.points.pde", "data.seed"]
+
+
+def test_more_steps_and_other_phases_to_come_go_on_and_are_told(checkpoint, capsys):
+    trainer = go_on(checkpoint, phases=[*phases(first=50, second=11), Phase(ADAM, steps=2)])
+    assert trainer.global_step == 5 + 11 + 2
+    told = capsys.readouterr().out
+    assert "goes on with model.phases.1.steps: 9 in the checkpoint, 11 in this run" in told
+    assert "model.phases.2.optimizer: nothing in the checkpoint, Adam(" in told
+
+
+def test_a_finished_run_goes_on_when_it_is_asked_for_more(tmp_path):
+    full_run(tmp_path, every=14, problem=burgers(), phases=phases())
+    end = tmp_path / "step=14.ckpt"
+    assert go_on(end).global_step == 14
+    assert go_on(end, phases=phases(second=12)).global_step == 17
+    assert go_on(end, phases=[*phases(), Phase(QUASI_NEWTON, steps=2)]).global_step == 16
+
+
+def test_going_on_with_more_steps_is_the_longer_run(tmp_path):
+    whole, *_ = full_run(tmp_path / "whole", every=100, problem=burgers(), phases=phases(second=12))
+    full_run(tmp_path / "short", every=14, problem=burgers(), phases=phases())
+    again, *_ = full_run(
+        tmp_path / "again", ckpt_path=tmp_path / "short" / "step=14.ckpt", problem=burgers(), phases=phases(second=12)
+    )
+    assert sorted(again.parameters) == [15, 16, 17]
+    for step, parameters in again.parameters.items():
+        assert torch.equal(parameters, whole.parameters[step]), step
+
+
+def test_a_solution_is_looked_at_whatever_it_was_trained_with(checkpoint):
+    module = small_module(burgers(), [Phase(ADAM, steps=1)], weights={"wall": 9.0})
+    quiet_trainer().validate(module, small_data(module.problem), ckpt_path=checkpoint, verbose=False, weights_only=True)
+    other = small_module(burgers(0.3), [Phase(ADAM, steps=1)])
+    with pytest.raises(ConfigurationError, match=r"problem\.viscosity: 0\.1 in the checkpoint, 0\.3"):
+        quiet_trainer().validate(
+            other, small_data(other.problem), ckpt_path=checkpoint, verbose=False, weights_only=True
+        )
+
+
+def test_a_number_that_changes_by_itself_is_no_difference(tmp_path):
+    callbacks = [Continuation("viscosity", 1.0, steps=8)]
+    full_run(tmp_path, every=7, problem=burgers(), phases=phases(), callbacks=callbacks)
+    full_run(
+        tmp_path / "again", ckpt_path=tmp_path / "step=7.ckpt", problem=burgers(), phases=phases(), callbacks=callbacks
+    )
+
+
+def test_checkpoints_of_later_versions_are_refused(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    content["pinnlab"]["format"] = 99
+    torch.save(content, checkpoint)
+    with pytest.raises(ConfigurationError, match="later version of pinnlab"):
+        go_on(checkpoint)
+
+
+def test_checkpoints_of_earlier_versions_load(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    for key in ("format", "made_with", "readings"):
+        del content["pinnlab"][key]
+    torch.save(content, checkpoint)
+    assert go_on(checkpoint).global_step == 14
+
+
+def test_words_tell_apart_and_do_not_depend_on_the_order():
+    assert in_words(0.1 + 0.2) != in_words(0.3)
+    assert in_words(LossPlateau(window=40)) != in_words(LossPlateau(window=41))
+    assert in_words({"b": [1, (2.0, None)]}) == "{b: [1, [2.0, None]]}"
+    assert in_words(functools.partial(torch.optim.SGD, lr=0.1)) == "SGD(lr=0.1)"
+    one, two = ({"a": "1", "b": "2"}, {"b": "3", "c": "4"})
+    assert differences(one, two, ("",)) == [
+        "a: 1 in the checkpoint, nothing in this run",
+        "b: 2 in the checkpoint, 3 in this run",
+        "c: nothing in the checkpoint, 4 in this run",
+    ]
+    assert differences(one, two, ("b",)) == ["b: 2 in the checkpoint, 3 in this run"]
+
+
+def test_equal_modules_are_made_with_the_same_and_training_changes_nothing():
+    def built():
+        problem = Poisson1D(frequency=3)
+        return PINN(problem, functools.partial(MLP, hidden=[5]), phases()), CollocationDataModule(problem, points=9)
+
+    (one, data), (two, _) = built(), built()
+    before = made_with(one, data)
+    assert before["problem.frequency"] == "3"
+    quiet_trainer(max_steps=7).fit(one, data)
+    assert made_with(one, data) == before == made_with(two, data)
+
+
+# ------------------------------------------------------------------------------------ transfer
+
+
+def test_a_network_from_an_earlier_run_is_not_scaled_again():
+    first = small_module(Burgers())
+    second = PINN(Burgers(viscosity=0.08), first.trial.network, compile=False)
+    points = torch.rand(5, 2, dtype=torch.float64)
+    assert isinstance(second.trial.network, ScaledInput)
+    assert torch.equal(second.trial.network(points), first.trial.network(points))
+
+
+def test_loading_parameters_brings_no_weights_of_the_loss():
+    first, second = (small_module(burgers(), weights={"wall": weight}) for weight in (0.5, 7.0))
+    first.weights.set_factors(torch.full((3,), 2.0))
+    second.load_state_dict(first.state_dict())
+    assert second.loss_weights.tolist() == [1.0, 7.0, 1.0]
+    for p, q in zip(first.trial.parameters(), second.trial.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_module_and_data_have_one_problem():
+    module = small_module(burgers())
+    with pytest.raises(ConfigurationError, match=r"data\.problem: is another object"):
+        quiet_trainer().fit(module, small_data(burgers()))
