@@ -29,6 +29,7 @@ from pinnlab.cli.runs import (
 from pinnlab.errors import ConfigurationError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
 
@@ -145,6 +146,7 @@ class PinnlabCLI(LightningCLI):
         if given not in WORDS and not Path(given).exists():
             raise ConfigurationError(f"ckpt_path: there is no file {given}")
         path = found(given, runs) if given in WORDS else checkpoint_of(Path(given))
+        AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)  # before a file is written
         config.ckpt_path = str(path)
         folder = folder_of(path)
         if self.subcommand in LOOKING and logger is not None and folder is not None:
