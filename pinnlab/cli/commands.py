@@ -109,6 +109,9 @@ class PinnlabCLI(LightningCLI):
         parser.add_argument("-c", "--config", action=RecipeFile, help="A recipe: a YAML file or a shipped name.")
         return parser
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing in a checkpoint changes the configuration, which is compared to it later; Lightning's would."""
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Lightning's commands, and `diagnose`."""
