@@ -36,12 +36,12 @@ class AttentionNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = torch.tanh(self.embed(x)).unflatten(-1, (4, 4))
-        return self.read(self.attend(tokens).flatten(1))
+        return self.read(self.attend(tokens).flatten(-2))
 
 
 def _of_layers(inputs: int, outputs: int) -> nn.Module:
     """One after the other, smooth activations and norms that torch has."""
-    layers = [nn.ELU(), nn.GroupNorm(2, 6), nn.Mish(), nn.LayerNorm(6), nn.CELU(1.5), nn.Softplus(2.0), nn.Tanhshrink()]
+    layers = [nn.ELU(), nn.RMSNorm(6), nn.Mish(), nn.LayerNorm(6), nn.CELU(1.5), nn.Softplus(2.0), nn.Tanhshrink()]
     hidden = [nn.Linear(inputs, 6), nn.Linear(6, 6), nn.Linear(6, 6)]
     return nn.Sequential(hidden[0], *layers[:2], hidden[1], *layers[2:4], hidden[2], *layers[4:], nn.Linear(6, outputs))
 
