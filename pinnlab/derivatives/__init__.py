@@ -18,6 +18,7 @@ from pinnlab.derivatives.fields import AbstractField, Field, Partials, Recording
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
+from pinnlab.numerics.compilation import first_line
 
 __all__ = [
     "ENGINES",
@@ -87,7 +88,7 @@ def resolve_engine(function: Function, points: Tensor, wanted: Wanted) -> str:
         partials(function, points, wanted, "reverse")
     except Exception as error:
         raise ConfigurationError(
-            f"model.network: its derivatives cannot be computed: {_first_line(error)}; write it in torch operations on "
+            f"model.network: its derivatives cannot be computed: {_in_words(error)}; write it in torch operations on "
             "tensors that depend on the points"
         ) from error
     warnings.warn(f"derivatives by nested reverse mode instead of Taylor mode: {reason}", stacklevel=2)
@@ -103,7 +104,7 @@ def _taylor(function: Function, points: Tensor, wanted: Wanted) -> Jet | Tensor:
     except Exception as error:
         function(points)  # raises what is wrong with the function itself
         raise UnsupportedOperationError(
-            f"the Taylor engine cannot follow this network ({_first_line(error)}): set model.engine to 'reverse' "
+            f"the Taylor engine cannot follow this network ({_in_words(error)}): set model.engine to 'reverse' "
             "(slower), or write the network in torch operations"
         ) from error
 
@@ -114,8 +115,8 @@ def _agree(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0.0, atol=accuracy * float(b.abs().max()), equal_nan=True)
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}".rstrip(".")
 
 
 def _unpack(jet: Jet | Tensor, wanted: Wanted, points: Tensor) -> Partials:

@@ -90,6 +90,8 @@ class Condition(ABC):
     name: str
     enhancement: Enhancement = Enhancement()
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
+    pointwise: bool = True
+    """Whether the residual at a point depends on that point alone; one that does not must say so."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if not isinstance(weight, Real) or not 0 <= weight < math.inf:

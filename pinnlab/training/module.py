@@ -27,6 +27,7 @@ from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.network import build_network, check_periodicity
+from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
 from pinnlab.training.phases import DTYPES, Phase, default_phases, point_store, use_dtype, with_ends
 from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
@@ -86,6 +87,7 @@ class PINN(L.LightningModule):
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
+        check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns)
@@ -145,6 +147,7 @@ class PINN(L.LightningModule):
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
+        warn_of_flat_derivatives(self.system)
         trained = [p for p in self.trial.parameters() if p.requires_grad]
         planned = sum(phase.planned_evaluations(trained) for phase in self.phases)
         if self.trainer.max_steps >= 0:
