@@ -14,7 +14,7 @@ from pinnlab.derivatives import MultiIndex, Wanted, partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.compilation import first_line
 from pinnlab.objective.residuals import ResidualSystem, Trial
-from pinnlab.optimizers import is_multi_eval, needs_linearization
+from pinnlab.optimizers import NystromNewtonCG, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
@@ -38,7 +38,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
         _check_output(problem, trial.network, points)
         _check_gradient(trial, points)
         if _is_random(trial, points):
-            pass  # nothing can be said about its rows; `check_repeatable` knows the optimizers
+            pass  # nothing can be said about its rows; `check_optimizers` knows the optimizers
         elif couples_rows(_without_traces(trial.network), points, _accuracy(points)):
             raise ConfigurationError(
                 "model.network: its value at a point depends on the other points (BatchNorm, a mean over the batch); "
@@ -51,29 +51,35 @@ def check_setup(problem: Problem, trial: Trial) -> None:
     check_pointwise(problem)
 
 
-def check_repeatable(module: Any) -> None:
-    """Refuses a loss that is random where the optimizer compares its values or computes with its Jacobian.
+def check_optimizers(module: Any) -> None:
+    """Refuses optimizers that this network, or a residual, is not made for.
+
+    A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point
+    by point with `torch.func.vmap`, which cannot follow every operation.
 
     Args:
         module: the `PINN`.
 
     Raises:
-        ConfigurationError: network or residual are random, and such an optimizer is among the phases.
+        ConfigurationError: one of the phases has such an optimizer.
     """
     optimizers = [phase.sample_optimizer() for phase in module.phases]
-    names = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
-    if not names:
+    comparing = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
+    by_rows = [type(o).__name__ for o in optimizers if needs_linearization(o) and not isinstance(o, NystromNewtonCG)]
+    if not comparing:
         return
     points = _points(module.problem, module.trial)
     with torch.no_grad(), _untouched_generators(points):
         random = [f"condition {name!r}: its residual" for name in random_conditions(module.problem)]
         if _is_random(module.trial, points):
             random = ["model.network: its value", *random]
-    if random:
-        raise ConfigurationError(
-            f"{random[0]} is random (Dropout, noise), and {names[0]} compares values of the loss; leave that out, or "
-            "train with first-order optimizers only"
-        )
+        if random:
+            raise ConfigurationError(
+                f"{random[0]} is random (Dropout, noise), and {comparing[0]} compares values of the loss; leave that "
+                "out, or train with first-order optimizers only"
+            )
+        if by_rows:
+            _check_vmap(module.trial, points, by_rows[0])
 
 
 def warn_of_flat_derivatives(system: ResidualSystem) -> None:
@@ -145,6 +151,18 @@ def _check_gradient(trial: Trial, points: Tensor) -> None:
     except RuntimeError as error:
         raise ConfigurationError(
             f"model.network: has no gradient with respect to its parameters: {first_line(error)}"
+        ) from error
+
+
+def _check_vmap(trial: Trial, points: Tensor, optimizer: str) -> None:
+    """Refuses what cannot be evaluated point by point: numbers taken out of tensors, masks that pick entries."""
+    evaluate = _without_traces(trial)
+    try:
+        torch.func.vmap(lambda point: evaluate(point[None])[0])(points)
+    except Exception as error:
+        raise ConfigurationError(
+            f"model.network: {optimizer} needs its Jacobian point by point, which torch.func.vmap cannot compute: "
+            f"{first_line(error).rstrip('.')}; use torch.where for masks, or another optimizer"
         ) from error
 
 

@@ -181,6 +181,31 @@ def test_a_random_residual_is_refused_where_values_are_compared():
         quiet_trainer().fit(module, small_data(noisy))
 
 
+def masked(y):
+    y = y * 1.0
+    y[y > 0.1] = 0.1
+    return y
+
+
+NOT_POINT_BY_POINT = {
+    "mask": lambda: After(masked),
+    "numbers": lambda: After(lambda y: torch.stack([row * row[0].item() for row in y])),
+}
+
+
+@pytest.mark.parametrize("name", NOT_POINT_BY_POINT)
+@pytest.mark.filterwarnings("ignore")
+def test_what_has_no_jacobian_by_points_is_refused_where_one_is_needed(name):
+    for optimizer, refused in ((LevenbergMarquardt, True), (QUASI_NEWTON, False)):
+        module = PINN(Burgers(), NOT_POINT_BY_POINT[name](), phases=[Phase(optimizer, steps=1)])
+        if refused:
+            with pytest.raises(ConfigurationError, match=r"^model.network: LevenbergMarquardt needs .*vmap cannot"):
+                quiet_trainer().fit(module, small_data(module.problem))
+        else:
+            quiet_trainer().fit(module, small_data(module.problem))
+            assert module.evaluations > 0
+
+
 # --------------------------------------------------------------------------------- flat derivatives
 
 PIECEWISE = [nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Hardtanh, nn.ReLU6, nn.Identity]
