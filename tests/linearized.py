@@ -7,7 +7,8 @@ from torch.autograd.functional import hessian, jacobian
 from pinnlab.domains import Interval
 from pinnlab.networks import MLP
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Coefficient, Dirichlet, Observations, Problem, Residual
 from pinnlab.samplers import Sobol
 

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
+    Continuation,
     Dashboard,
     FailureSignatures,
     FrequencyHistory,
@@ -177,6 +178,15 @@ GROWTH_CALLBACKS = {
     "growth_by_test": lambda: [BatchGrowth(NormTest(first=4, theta=1.0), every=2, until=12)],
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
+
+PROBLEM_CALLBACKS = {
+    "continuation": lambda: [
+        Continuation("viscosity", 1.0, steps=14, stages=8),
+        ResidualResampling(every=11, pool=101),
+    ],
+    "continuation_by_loss": lambda: [Continuation("viscosity", 0.2, below=0.8, stages=3, schedule="linear")],
+}
+"""Callbacks that change the problem, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
 BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""

@@ -13,6 +13,7 @@ from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
@@ -148,7 +149,7 @@ class _Terms(AbstractLossTerms):
         found = self._own.new_tensor([0.0, len(own)])
         if len(own):
             system = self._module.system
-            found[0] = system.jacobian_rows(system.trial.tensors(), {name: own})[1].double().square().sum()
+            found[0] = jacobian_rows(system, system.trial.tensors(), {name: own})[1].double().square().sum()
         squares, count = distributed.all_sum(found)
         return squares / count
 

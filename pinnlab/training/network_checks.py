@@ -13,7 +13,8 @@ from torch.func import functional_call
 from pinnlab.derivatives import MultiIndex, Wanted, partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.compilation import first_line
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import NystromNewtonCG, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions

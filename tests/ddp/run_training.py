@@ -21,6 +21,7 @@ from training import (  # noqa: E402
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
+    PROBLEM_CALLBACKS,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     full_run,
@@ -33,7 +34,8 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger  # noqa: E402
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-    callbacks = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS, **BOARD_CALLBACKS}
+    callbacks = {**POINT_CALLBACKS, **PROBLEM_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
+    callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
     if name in BOARD_CALLBACKS:
@@ -52,7 +54,7 @@ def train(name, processes, folder):
                 "validation": {k: float(v) for k, v in trainer.callback_metrics.items()},
                 "evaluations": module.evaluations,
                 "points_seen": module.points_seen,
-                "batch_size": data.store.batch_size,
+                "batch_size": data.store.batches.size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
                 "history": history,

@@ -12,6 +12,7 @@ from training import (
     BOARD_CALLBACKS,
     GROWTH_CALLBACKS,
     PHASES,
+    PROBLEM_CALLBACKS,
     TOLERANCES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
@@ -26,6 +27,7 @@ NAMES = [
     "plain",
     *PHASES,
     "several",
+    *PROBLEM_CALLBACKS,
     *WEIGHT_CALLBACKS,
     *GROWTH_CALLBACKS,
     *WATCHING_CALLBACKS,
@@ -108,6 +110,13 @@ def test_changing_points_agree(results):
     assert len(one["points"]["pde"]) > 21
     for name, rows in one["points"].items():
         assert torch.equal(rows, two["points"][name]), name
+    assert_same_path(one, two)
+
+
+@pytest.mark.parametrize("name", PROBLEM_CALLBACKS)
+def test_changing_problems_agree(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"]
     assert_same_path(one, two)
 
 

@@ -149,5 +149,5 @@ def test_nothing_is_seen_of_a_loss_that_is_not_finite(trained):
     module, _, _ = trained(Poisson2D())
     with torch.no_grad():
         next(module.trial.parameters()).fill_(float("nan"))
-    module._last = (torch.tensor(float("nan")), *module._last[1:])
+    module.objective.last = module.objective.last._replace(loss=torch.tensor(float("nan")))
     assert Observer(module).look(4) is None

@@ -12,7 +12,8 @@ from pinnlab import problems
 from pinnlab.derivatives import partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PeriodicEmbedding, ScaledInput
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Exact, Problem
 from pinnlab.samplers import Sobol
 
