@@ -39,6 +39,7 @@ CASES = {
     "burgers": (PROBLEMS["burgers_soft"], {"pde": 13, "wall": 4, "start": 1}),
     "allen_cahn": (PROBLEMS["allen_cahn_periodic"], {"pde": 7, "start": 5, "periodic": 3}),
     "inverse": (inverse_problem, {"growth": 9, "start": 1, "data": 3}),
+    "neumann": (PROBLEMS["poisson2d_neumann"], {"pde": 7, "boundary": 5}),
     "oscillator": (oscillator, {"motion": 6, "start": 1}),
     "heat": (PROBLEMS["heat"], {"pde": 9, "wall": 4, "start": 3}),
 }

@@ -41,7 +41,7 @@ from pinnlab.optimizers import (
     SchwarzLBFGS,
     SSBroyden,
 )
-from pinnlab.problems import Burgers
+from pinnlab.problems import Burgers, NeumannPoisson2D
 from pinnlab.training.batch_growth import Geometric, NormTest
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -196,6 +196,9 @@ WATCHING_CALLBACKS = {
     "signatures": lambda: [FailureSignatures(every=3), ResidualResampling(every=11, pool=101)],
 }
 """Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
+
+CONDITION_PROBLEMS = {"integral": lambda: NeumannPoisson2D(mean=0.5)}
+"""Problems by name, for `full_run`, with a condition that has one row only: one of two processes has none of it."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

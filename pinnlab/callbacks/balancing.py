@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +71,9 @@ class LossBalancing(L.Callback):
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
             )
+        if len(names := self._names(pl_module)) < 2:
+            alone = ", ".join(names) or "no condition"
+            warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
         self.occasions.last = self.occasions.start
         self.rule.reset()
 

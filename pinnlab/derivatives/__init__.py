@@ -110,11 +110,14 @@ def _taylor(function: Function, points: Tensor, wanted: Wanted) -> Jet | Tensor:
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:
-    """Whether two values are the same but for round-off."""
+    """Whether two values are the same but for round-off; taken for granted where values cannot be read (`vmap`)."""
     if a.shape != b.shape or b.numel() == 0:
         return a.shape == b.shape
-    tolerance = math.sqrt(torch.finfo(b.dtype).eps) * float(b.abs().max())
-    return torch.allclose(a, b, rtol=0.0, atol=tolerance, equal_nan=True)
+    try:
+        tolerance = math.sqrt(torch.finfo(b.dtype).eps) * float(b.abs().nan_to_num(0.0, 0.0).max())
+        return torch.allclose(a, b, rtol=0.0, atol=tolerance, equal_nan=True)
+    except RuntimeError:
+        return True
 
 
 def _in_words(error: Exception) -> str:

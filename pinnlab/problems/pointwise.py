@@ -2,6 +2,7 @@
 
 Points come in batches, in blocks of a batch and one by one (for Jacobian rows), so that such a residual would be
 another one on every path. It is found before training, with stand-ins for the unknowns: smooth functions of the point.
+An `Integral` has one row that brings all of its points, and so couples none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def check_pointwise(problem: Problem) -> None:
     """
     for name, condition in problem.conditions.items():
         residual, rows = _residual(problem, condition)
-        if condition.pointwise and len(rows) > 1 and not _is_random(residual, rows) and couples_rows(residual, rows):
+        if len(rows) > 1 and not _is_random(residual, rows) and couples_rows(residual, rows):
             raise ConfigurationError(
                 f"condition {name!r}: its residual at a point depends on the other points; a residual must be "
                 "pointwise; use the condition Integral for means and integrals"

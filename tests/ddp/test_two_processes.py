@@ -10,6 +10,7 @@ import torch
 from board import read_board
 from training import (
     BOARD_CALLBACKS,
+    CONDITION_PROBLEMS,
     GROWTH_CALLBACKS,
     PHASES,
     PROBLEM_CALLBACKS,
@@ -32,6 +33,7 @@ NAMES = [
     *GROWTH_CALLBACKS,
     *WATCHING_CALLBACKS,
     *BOARD_CALLBACKS,
+    *CONDITION_PROBLEMS,
 ]
 
 
@@ -96,6 +98,14 @@ def test_a_checkpoint_of_two_processes_resumes_in_one(results, folders, tmp_path
     again, _, _, _ = full_run(tmp_path, ckpt_path=path)
     for step, parameters in again.parameters.items():
         assert (parameters - two["parameters"][step]).abs().max() < 1e-10, f"step {step}"
+
+
+@pytest.mark.parametrize("name", CONDITION_PROBLEMS)
+def test_a_condition_of_one_row_agrees(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"]
+    assert_same_path(one, two)
+    assert_alike(two["validation"], one["validation"], rtol=1e-8)
 
 
 @pytest.mark.parametrize("phases", PHASES)

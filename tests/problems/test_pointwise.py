@@ -6,8 +6,7 @@ from cases import PROBLEMS
 
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Coefficient, Neumann, Observations, Periodic, Problem, Residual
-from pinnlab.problems.conditions import Condition
+from pinnlab.problems import Coefficient, Integral, Mean, Neumann, Observations, Periodic, Problem, Residual
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 2)
@@ -80,14 +79,12 @@ def test_conditions_with_points_normals_and_coefficients_of_their_own():
     check_pointwise(Problem(X * T, ("u",), conditions, {"k": Coefficient(1.0, (0.0, 2.0))}))
 
 
-def test_a_condition_may_say_that_it_is_not_pointwise():
-    class Mean(Condition):
-        pointwise = False
-
-        def residual(self, at):
-            return [at.fields["u"].value - at.fields["u"].value.mean()]
-
-    check_pointwise(Problem(X, ("u",), {"mean": Mean(X)}))
+def test_integrals_are_the_conditions_that_may():
+    conditions = {
+        "mean": Mean(X * T, lambda u: u, value=1.0),
+        "flux": Integral((X * T).boundary("x"), lambda u, normal: (u.gradient() * normal).sum(-1)),
+    }
+    check_pointwise(Problem(X * T, ("u",), conditions))
 
 
 def test_noise_is_not_taken_for_coupling():
