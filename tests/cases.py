@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pinnlab import problems
 from pinnlab.networks import (
@@ -22,6 +23,27 @@ from pinnlab.problems import Problem
 
 def _scaled(inputs: int, outputs: int) -> nn.Module:
     return ScaledInput(MLP(inputs, outputs, hidden=[7]), [-1.5] * inputs, [2.5] * inputs)
+
+
+class AttentionNetwork(nn.Module):
+    """Each point attends to what it was made of: four tokens, a transformer's layer, and one value from all of them."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.embed = nn.Linear(inputs, 16)
+        self.attend = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True, activation="gelu")
+        self.read = nn.Linear(16, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = torch.tanh(self.embed(x)).unflatten(-1, (4, 4))
+        return self.read(self.attend(tokens).flatten(-2))
+
+
+def _of_layers(inputs: int, outputs: int) -> nn.Module:
+    """One after the other, smooth activations and norms that torch has."""
+    layers = [nn.ELU(), nn.RMSNorm(6), nn.Mish(), nn.LayerNorm(6), nn.CELU(1.5), nn.Softplus(2.0), nn.Tanhshrink()]
+    hidden = [nn.Linear(inputs, 6), nn.Linear(6, 6), nn.Linear(6, 6)]
+    return nn.Sequential(hidden[0], *layers[:2], hidden[1], *layers[2:4], hidden[2], *layers[4:], nn.Linear(6, outputs))
 
 
 _fourier = partial(FourierFeatures, features=5)
@@ -44,6 +66,8 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
         PirateNet, width=6, blocks=1, activation="sigmoid", embedding=_periodic, factorised=True
     ),
     "scaled": _scaled,
+    "attention": AttentionNetwork,
+    "layers-of-torch": _of_layers,
 }
 """Small networks by name, as functions of (inputs, outputs): every class and every option at least once."""
 

@@ -1,21 +1,24 @@
 """Derivatives of networks with respect to their inputs: `partials` is the one entry point.
 
-The engine `"taylor"` (jet.py, rules.py) carries derivatives forward through the network; `"reverse"`
-(reverse.py) nests reverse-mode differentiation and serves as oracle and fallback.
+The engine `"taylor"` (jet.py; rules in rules.py, functions.py, layers.py, writing.py) carries derivatives forward
+through the network; `"reverse"` (reverse.py) nests reverse-mode differentiation and serves as oracle and fallback.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import reverse, rules
+from pinnlab.derivatives import functions, layers, reverse, rules, writing
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField, divergence
-from pinnlab.derivatives.jet import Channel, Jet, Laplacian, MultiIndex, Wanted, downward_closure, lift
-from pinnlab.errors import UnsupportedOperationError, unknown
+from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
+from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
+from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
+from pinnlab.numerics.compilation import first_line
 
 __all__ = [
     "ENGINES",
@@ -28,9 +31,12 @@ __all__ = [
     "Wanted",
     "divergence",
     "downward_closure",
+    "functions",
+    "layers",
     "partials",
     "resolve_engine",
     "rules",
+    "writing",
 ]
 
 ENGINES = ("auto", "taylor", "reverse")
@@ -55,24 +61,67 @@ def partials(function: Function, points: Tensor, wanted: Wanted, engine: str = "
     if engine not in ENGINES:
         raise unknown("derivative engine", engine, ENGINES)
     if not wanted:
-        return Partials(function(points), {}, {})
+        with reverse.ByFormula():
+            return Partials(function(points), {}, {})
     if engine == "auto":
         engine = resolve_engine(function, points[:2], wanted)
     if engine == "reverse":
         return Partials(*reverse.differentiate(function, points, wanted))
-    jet = function(lift(points, wanted))  # type: ignore[arg-type]
-    return _unpack(jet, wanted, points)
+    return _unpack(_taylor(function, points, wanted), wanted, points)
 
 
 def resolve_engine(function: Function, points: Tensor, wanted: Wanted) -> str:
-    """`"taylor"` when every operation of the function has a rule, else `"reverse"`, with one line of warning."""
+    """`"taylor"` when every operation of the function has a rule, else `"reverse"`, with one line of warning.
+
+    Raises:
+        ConfigurationError: the function cannot be differentiated by either.
+    """
     try:
         with torch.no_grad():
-            partials(function, points, wanted, "taylor")
+            followed = partials(function, points, wanted, "taylor").value
+            if _agree(followed, function(points)) or not torch.equal(function(points), function(points)):
+                return "taylor"
+        reason = "the network gives other values in Taylor mode; does it ask for the type of its argument?"
     except UnsupportedOperationError as error:
-        warnings.warn(f"derivatives by nested reverse mode instead of Taylor mode: {error}", stacklevel=2)
-        return "reverse"
-    return "taylor"
+        reason = str(error)
+    try:
+        partials(function, points, wanted, "reverse")
+    except Exception as error:
+        raise ConfigurationError(
+            f"model.network: its derivatives cannot be computed: {_in_words(error)}; write it in torch operations on "
+            "tensors that depend on the points"
+        ) from error
+    warnings.warn(f"derivatives by nested reverse mode instead of Taylor mode: {reason}", stacklevel=2)
+    return "reverse"
+
+
+def _taylor(function: Function, points: Tensor, wanted: Wanted) -> Jet | Tensor:
+    """The function's jet; an error that the function does not make on plain tensors is one of the engine."""
+    try:
+        return function(lift(points, wanted))  # type: ignore[arg-type]
+    except UnsupportedOperationError:
+        raise
+    except Exception as error:
+        function(points)  # raises what is wrong with the function itself
+        raise UnsupportedOperationError(
+            f"the Taylor engine cannot follow this network ({_in_words(error)}): set model.engine to 'reverse' "
+            "(slower), or write the network in torch operations"
+        ) from error
+
+
+def _agree(a: Tensor, b: Tensor) -> bool:
+    """Whether two values are the same but for round-off; taken for granted where values cannot be read (`vmap`)."""
+    if a.shape != b.shape or b.numel() == 0:
+        return a.shape == b.shape
+    try:
+        tolerance = math.sqrt(torch.finfo(b.dtype).eps) * float(b.abs().nan_to_num(0.0, 0.0).max())
+        return torch.allclose(a, b, rtol=0.0, atol=tolerance, equal_nan=True)
+    except RuntimeError:
+        return True
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}".rstrip(".")
 
 
 def _unpack(jet: Jet | Tensor, wanted: Wanted, points: Tensor) -> Partials:

@@ -145,13 +145,38 @@ def relu(z: Tensor, order: int) -> list[Tensor]:
 
 
 def softplus(beta: float, threshold: float) -> Derivatives:
-    """log(1 + exp(beta z)) / beta; its derivative is the sigmoid of beta z."""
+    """log(1 + exp(beta z)) / beta, its derivative the sigmoid of beta z; where beta z is above the threshold, z."""
 
     def derivatives(z: Tensor, order: int) -> list[Tensor]:
+        linear = beta * z > threshold
         slopes = sigmoid(beta * z, max(order - 1, 0))
-        return [F.softplus(z, beta, threshold), *(beta**k * slopes[k] for k in range(order))]
+        tail = (torch.where(linear, 1.0 if k == 0 else 0.0, beta**k * slopes[k]) for k in range(order))
+        return [F.softplus(z, beta, threshold), *tail]
 
     return derivatives
+
+
+def logsigmoid(z: Tensor, order: int) -> list[Tensor]:
+    """log(sigmoid(z)); its derivative is sigmoid(-z)."""
+    slopes = sigmoid(-z, max(order - 1, 0))
+    return [F.logsigmoid(z), *((-1) ** k * slopes[k] for k in range(order))]
+
+
+def elu(scale: float, rate: float, slope: float = 1.0) -> Derivatives:
+    """Slope z where z > 0, else scale (exp(rate z) - 1): ELU, and with other numbers CELU and SELU."""
+
+    def derivatives(z: Tensor, order: int) -> list[Tensor]:
+        positive, below = z > 0, rate * z.clamp(max=0)  # clamped: an overflow in the other branch would make NaN
+        e = scale * torch.exp(below)
+        tail = (torch.where(positive, slope if k == 1 else 0.0, rate**k * e) for k in range(1, order + 1))
+        return [torch.where(positive, slope * z, scale * torch.expm1(below)), *tail]
+
+    return derivatives
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+SELU = elu(_SELU_SCALE * _SELU_ALPHA, 1.0, _SELU_SCALE)
+"""The self-normalising ELU (Klambauer et al., arXiv 1706.02515)."""
 
 
 def silu(z: Tensor, order: int) -> list[Tensor]:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives.jet import MultiIndex, Wanted
+from pinnlab.derivatives.jet import Wanted
+from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.errors import UnknownDerivativeError
 
 TIME = "t"

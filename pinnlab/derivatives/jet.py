@@ -10,19 +10,16 @@ as ONE channel, so their cost grows with the dimension d, not with d^2 (Li et al
 from __future__ import annotations
 
 import functools
-import itertools
-from collections import Counter
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import UnsupportedOperationError
-
-MultiIndex = tuple[int, ...]
-"""Sorted columns of the coordinates differentiated by: `(0, 0, 1)` is u_xxt when the columns are x, t."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,10 @@ class Jet:
             the trailing shape may have ones where the derivative does not vary (it broadcasts to the value).
         higher: the other channels, likewise broadcastable; None is an exact zero.
         scales: `(d,)` where the value is the coordinates, shifted and scaled: their derivatives. Else None.
+        source: where torch's tensor would be a view `base[index]`: base and index. Else None.
     """
 
-    __slots__ = ("axes", "first", "higher", "scales", "value")
+    __slots__ = ("__weakref__", "_family", "axes", "first", "higher", "scales", "source", "value")
 
     def __init__(
         self,
@@ -81,6 +79,21 @@ class Jet:
         self.first = first
         self.higher = higher
         self.scales = scales
+        self.source: tuple[Jet, Any] | None = None
+        self._family: list[weakref.ref[Jet]] | None = None
+
+    def as_view_of(self, base: Jet, index: Any = None) -> Jet:
+        """This jet, known to stand for a tensor that may share its memory with `base`: what writes must know."""
+        if base._family is None:
+            base._family = [weakref.ref(base)]
+        base._family.append(weakref.ref(self))
+        self._family, self.source = base._family, None if index is None else (base, index)
+        return self
+
+    def relatives(self) -> list[Jet]:
+        """The other jets, still in use, whose tensors may share memory with this one's."""
+        known = (reference() for reference in self._family or ())
+        return [jet for jet in known if jet is not None and jet is not self]
 
     @property
     def order(self) -> int:
@@ -129,6 +142,16 @@ class Jet:
         """Whether the value takes part in reverse-mode differentiation."""
         return self.value.requires_grad
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether the value is a list of tensors of several lengths, as torch's attention asks: never."""
+        return False
+
+    @property
+    def data(self) -> Tensor:
+        """The value as a constant."""
+        return self.value.detach()
+
     def size(self, dim: int | None = None) -> torch.Size | int:
         """The shape of the value, or one entry of it."""
         return self.value.size() if dim is None else self.value.size(dim)
@@ -147,10 +170,12 @@ class Jet:
         """Sends a torch operation on jets to its rule."""
         return apply_rule(func.__name__, *args, **(kwargs or {}))
 
-    def __getattr__(self, name: str) -> Callable:
+    def __getattr__(self, name: str) -> Any:
         """A method of tensors (`jet.sin()`, `jet.reshape(...)`): the rule of that name."""
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in ("T", "mT"):
+            return apply_rule("transpose", self, -2, -1)
         find_rule(name)
         return functools.partial(apply_rule, name, self)
 
@@ -193,6 +218,21 @@ class Jet:
     def __abs__(self) -> Any:
         return apply_rule("abs", self)
 
+    def __iadd__(self, other: Any) -> Any:
+        return apply_rule("add_", self, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return apply_rule("sub_", self, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return apply_rule("mul_", self, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return apply_rule("div_", self, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return apply_rule("pow_", self, other)
+
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
@@ -222,8 +262,16 @@ class Jet:
     def __getitem__(self, index: Any) -> Any:
         return apply_rule("getitem", self, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        apply_rule("setitem", self, index, value)
+
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
+
+    def _plain_number(self, *unused: Any) -> NoReturn:
+        raise UnsupportedOperationError(_no_rule("the number of a tensor (float, int, bool, a numpy array)"))
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = __contains__ = _plain_number
 
 
 Rule = Callable[..., Any]
@@ -250,12 +298,11 @@ def find_rule(name: str) -> Rule:
     """
     plain = name[2:-2] if name.startswith("__") and name.endswith("__") else name
     plain = _ALIASES.get(plain, plain)
-    if plain not in RULES:
-        raise UnsupportedOperationError(
-            f"the Taylor engine has no rule for torch's {plain!r}: set model.engine to 'reverse' (slower), or "
-            "write the network without it"
-        )
-    return RULES[plain]
+    if plain in RULES:
+        return RULES[plain]
+    if plain.endswith("_") and plain[:-1] in RULES:
+        return functools.partial(_write, RULES[plain[:-1]])
+    raise UnsupportedOperationError(_no_rule(f"torch's {plain!r}"))
 
 
 def apply_rule(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -266,15 +313,27 @@ def apply_rule(name: str, *args: Any, **kwargs: Any) -> Any:
     """
     leading = [kwargs.pop("input")] if "input" in kwargs else []
     trailing = [kwargs.pop("other")] if "other" in kwargs else []
+    operation = find_rule(name)
+    if kwargs.pop("inplace", False):
+        operation = functools.partial(_write, operation)
     try:
-        return find_rule(name)(*leading, *args, *trailing, **kwargs)
+        return operation(*leading, *args, *trailing, **kwargs)
     except UnsupportedOperationError:
         raise
     except TypeError as error:
-        raise UnsupportedOperationError(
-            f"the Taylor engine has no rule for torch's {name!r} called in this way ({error}): set model.engine to "
-            "'reverse' (slower), or write the network without it"
-        ) from error
+        raise UnsupportedOperationError(_no_rule(f"torch's {name!r} called in this way ({error})")) from error
+
+
+def _write(operation: Rule, jet: Any, *args: Any, **kwargs: Any) -> Any:
+    """An operation in place: its result is written over its first argument."""
+    return RULES["copy_"](jet, operation(jet, *args, **kwargs))
+
+
+def _no_rule(what: str) -> str:
+    return (
+        f"the Taylor engine has no rule for {what}: set model.engine to 'reverse' (slower), or write the network "
+        "without it"
+    )
 
 
 def lift(points: Tensor, wanted: Wanted) -> Jet:
@@ -294,44 +353,3 @@ def lift(points: Tensor, wanted: Wanted) -> Jet:
     higher: dict[Channel, Tensor | None] = {key: None for key in partials if len(key) > 1}
     higher.update({Laplacian(sum_axes): None for sum_axes in sorted(wanted.laplacians)})
     return Jet(points, axes, first, higher, torch.ones_like(unit[0]))
-
-
-def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
-    """Every derivative that the given ones depend on by the chain rule, themselves included, low orders first."""
-    closed = {
-        tuple(sorted(part))
-        for index in indices
-        for size in range(1, len(index) + 1)
-        for part in itertools.combinations(index, size)
-    }
-    return tuple(sorted(closed, key=lambda index: (len(index), index)))
-
-
-@functools.cache
-def chain_rule_terms(index: MultiIndex) -> tuple[tuple[int, tuple[MultiIndex, ...]], ...]:
-    """Faa di Bruno's formula: `(multiplicity, blocks)` for every set partition of a multi-index."""
-    count = Counter(tuple(sorted(blocks, key=lambda b: (len(b), b))) for blocks in _set_partitions(index))
-    return tuple((multiplicity, blocks) for blocks, multiplicity in count.items())
-
-
-@functools.cache
-def product_rule_terms(index: MultiIndex) -> tuple[tuple[int, MultiIndex, MultiIndex], ...]:
-    """Leibniz' formula: `(multiplicity, left, right)` for every way to split a multi-index in two."""
-    positions = range(len(index))
-    count = Counter(
-        (tuple(index[i] for i in chosen), tuple(index[i] for i in positions if i not in chosen))
-        for size in range(len(index) + 1)
-        for chosen in itertools.combinations(positions, size)
-    )
-    return tuple((multiplicity, left, right) for (left, right), multiplicity in count.items())
-
-
-def _set_partitions(items: MultiIndex) -> Iterator[list[MultiIndex]]:
-    if not items:
-        yield []
-        return
-    head, tail = items[0], items[1:]
-    for blocks in _set_partitions(tail):
-        yield [(head,), *blocks]
-        for i, block in enumerate(blocks):
-            yield [*blocks[:i], tuple(sorted((head, *block))), *blocks[i + 1 :]]

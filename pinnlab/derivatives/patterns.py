@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import elementwise
-from pinnlab.derivatives.jet import Channel, Jet, Laplacian, chain_rule_terms, product_rule_terms
+from pinnlab.derivatives.jet import Channel, Jet, Laplacian
+from pinnlab.derivatives.multi_index import chain_rule_terms, product_rule_terms
 
 Operation = Callable[[Tensor], Tensor]
 

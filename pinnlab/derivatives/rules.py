@@ -72,7 +72,7 @@ def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Jet:
         raise UnsupportedOperationError(f"the Taylor engine has no rule for div with rounding_mode={rounding_mode!r}")
     if not isinstance(b, Jet):
         return bilinear(torch.div, a, b)
-    return _mul(_reciprocal(b), a)
+    return _mul(apply_elementwise(elementwise.power(-1), b), a)
 
 
 @rule("pow")
@@ -110,11 +110,22 @@ def _matmul(a: Any, b: Any) -> Jet:
 def _einsum(equation: str, *operands: Any) -> Jet:
     factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
     jets = [factor for factor in factors if isinstance(factor, Jet)]
-    if len(jets) != 1:
-        raise UnsupportedOperationError("the Taylor engine has no rule for einsum with two factors that vary")
-    return linear_map(
-        lambda t: torch.einsum(equation, *(t if isinstance(factor, Jet) else factor for factor in factors)), jets[0]
-    )
+    if len(jets) > 2:
+        raise UnsupportedOperationError("the Taylor engine has no rule for einsum with three factors that vary")
+
+    def product(*varying: Tensor) -> Tensor:
+        given = iter(varying)
+        return torch.einsum(equation, *(next(given) if isinstance(factor, Jet) else factor for factor in factors))
+
+    if len(jets) == 1:
+        return linear_map(product, jets[0])
+    a, b = (linear_map(lambda t: t, jet) for jet in jets)  # with all of their entries
+
+    def each(left: Tensor, right: Tensor) -> Tensor:
+        dims = tuple(0 if t.ndim > jet.ndim else None for t, jet in ((left, a), (right, b)))
+        return product(left, right) if dims == (None, None) else torch.vmap(product, dims)(left, right)
+
+    return bilinear(each, a, b)
 
 
 @rule("addmm", "baddbmm")
@@ -140,101 +151,32 @@ def _first_layer(x: Jet, scales: Tensor, weight: Tensor, bias: Tensor | None) ->
     return Jet(F.linear(x.value, weight, bias), x.axes, first, x.higher)
 
 
-# ------------------------------------------------------------------------------ elementary functions
-
-
-def _register_elementwise() -> None:
-    table: dict[str, elementwise.Derivatives] = {
-        "tanh": elementwise.tanh,
-        "sigmoid": elementwise.sigmoid,
-        "tan": elementwise.tan,
-        "sin": elementwise.sin,
-        "cos": elementwise.cos,
-        "sinh": elementwise.sinh,
-        "cosh": elementwise.cosh,
-        "exp": elementwise.exp,
-        "expm1": elementwise.expm1,
-        "log": elementwise.log,
-        "log1p": elementwise.log1p,
-        "erf": elementwise.erf,
-        "sqrt": elementwise.power(0.5),
-        "rsqrt": elementwise.power(-0.5),
-        "square": elementwise.power(2),
-        "abs": elementwise.absolute,
-        "absolute": elementwise.absolute,
-    }
-    for name, derivatives in table.items():
-        rule(name)(lambda x, _derivatives=derivatives: apply_elementwise(_derivatives, x))
-
-
-_register_elementwise()
-
-
-@rule("reciprocal")
-def _reciprocal(x: Jet) -> Jet:
-    return apply_elementwise(elementwise.power(-1), x)
-
-
-@rule("silu")
-def _silu(x: Jet, inplace: bool = False) -> Jet:
-    return apply_elementwise(elementwise.silu, x)
-
-
-@rule("relu")
-def _relu(x: Jet, inplace: bool = False) -> Jet:
-    return apply_elementwise(elementwise.relu, x)
-
-
-@rule("softplus")
-def _softplus(x: Jet, beta: float = 1, threshold: float = 20) -> Jet:
-    return apply_elementwise(elementwise.softplus(beta, threshold), x)
-
-
-@rule("gelu")
-def _gelu(x: Jet, approximate: str = "none") -> Jet:
-    if approximate == "none":
-        return apply_elementwise(elementwise.gelu, x)
-    inner = (2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)
-    return 0.5 * x * (1 + apply_elementwise(elementwise.tanh, inner))
-
-
-@rule("softmax")
-def _softmax(x: Jet, dim: int, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Jet:
-    x = x if dtype is None else x.to(dtype)
-    shifted = (x - x.value.detach().amax(dim, keepdim=True)).exp()
-    return shifted / shifted.sum(dim, keepdim=True)
-
-
-@rule("layer_norm")
-def _layer_norm(
-    x: Jet, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Jet:
-    dims = tuple(range(-len(normalized_shape), 0))
-    centred = x - x.mean(dims, keepdim=True)
-    scaled = centred * ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
-    scaled = scaled if weight is None else scaled * weight
-    return scaled if bias is None else scaled + bias
-
-
 # --------------------------------------------------------------------------------------- shapes
 
 
 @rule("getitem")
 def _getitem(x: Jet, index: Any) -> Jet:
-    return linear_map(lambda t: t[index], x)
+    picked = linear_map(lambda t: t[index], x)
+    parts = index if isinstance(index, tuple) else (index,)
+    basic = all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+    return picked.as_view_of(x, index) if basic else picked
 
 
 def _register_linear() -> None:
-    for name in (
-        "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "movedim", "flatten", "expand",
-        "sum", "mean", "select", "narrow", "t", "contiguous", "clone", "roll", "flip", "cumsum",
-        "to", "double", "float",
-    ):  # fmt: skip
+    views = (
+        "reshape", "view", "squeeze", "unsqueeze", "transpose", "swapaxes", "permute", "movedim", "flatten",
+        "unflatten", "expand", "expand_as", "select", "narrow", "t", "contiguous", "to", "double", "float", "type_as",
+        "adjoint", "diagonal", "view_as", "reshape_as",
+    )  # fmt: skip
+    copies = ("sum", "mean", "clone", "roll", "flip", "cumsum", "repeat", "repeat_interleave", "index_select")
+    for name in views + copies:
         # A channel that does not vary is expanded, and no view of such memory need exist.
-        method = "reshape" if name == "view" else name
+        method = name.replace("view", "reshape")
 
-        def act(x: Jet, *args: Any, _name: str = method, **kwargs: Any) -> Jet:
-            return linear_map(lambda t: getattr(t, _name)(*args, **kwargs), x)
+        def act(x: Jet, *args: Any, _name: str = method, _is_view: bool = name in views, **kwargs: Any) -> Jet:
+            given = [a.value if isinstance(a, Jet) else a for a in args]  # jets of which shape or type counts
+            result = linear_map(lambda t: getattr(t, _name)(*given, **kwargs), x)
+            return result.as_view_of(x) if _is_view else result
 
         rule(name)(act)
 
@@ -250,7 +192,7 @@ def _register_splitting() -> None:
                 return lambda t: getattr(t, _name)(*args, **kwargs)[k]
 
             count = len(getattr(x.value, _name)(*args, **kwargs))
-            return tuple(linear_map(piece(k), x) for k in range(count))
+            return tuple(linear_map(piece(k), x).as_view_of(x) for k in range(count))
 
         rule(name)(pieces)
 
@@ -307,6 +249,21 @@ def _column_stack(tensors: Sequence[Any]) -> Jet:
     return _cat([part.unsqueeze(-1) if part.ndim == 1 else part for part in tensors], 1)
 
 
+@rule("maximum")
+def _maximum(a: Any, b: Any) -> Any:
+    return _where(a >= b, a, b)
+
+
+@rule("minimum")
+def _minimum(a: Any, b: Any) -> Any:
+    return _where(a <= b, a, b)
+
+
+@rule("masked_fill")
+def _masked_fill(x: Jet, mask: Tensor, value: Any) -> Any:
+    return _where(mask, value, x)
+
+
 @rule("where")
 def _where(condition: Any, a: Any, b: Any) -> Jet:
     if isinstance(condition, Jet) or condition.dtype != torch.bool:  # called as a method: x.where(condition, y)
@@ -340,12 +297,19 @@ def _detach(x: Jet) -> Tensor:
 
 
 def _register_constants() -> None:
-    for name in ("zeros_like", "ones_like", "full_like"):
+    for name in ("zeros_like", "ones_like", "full_like", "rand_like", "randn_like"):
 
         def make(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Tensor:
             return getattr(torch, _name)(x.value, *args, **kwargs)
 
         rule(name)(make)
+    queries = ("numel", "is_floating_point", "is_complex", "new_zeros", "new_ones", "new_full", "new_tensor")
+    for name in (*queries, "sign", "floor", "ceil", "round", "trunc"):
+
+        def ask(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Any:
+            return getattr(x.value, _name)(*args, **kwargs)
+
+        rule(name)(ask)
     for name in ("gt", "ge", "lt", "le", "eq", "ne", "isnan", "isfinite"):
 
         def compare(x: Jet, *args: Any, _name: str = name) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from pinnlab.derivatives import Field, Partials, downward_closure, partials, resolve_engine
+from pinnlab.derivatives import Field, Partials, Wanted, downward_closure, partials, resolve_engine
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
@@ -63,6 +63,11 @@ class ResidualSystem:
         asked = (wanted for wanted in self._wanted.values() if wanted)
         falls_back = any(resolve_engine(self.trial, points, wanted) == "reverse" for wanted in asked)
         self.engine = "reverse" if falls_back else "taylor"
+
+    @property
+    def wanted(self) -> Mapping[str, Wanted]:
+        """The derivatives that each condition needs, those of its enhancement included."""
+        return self._wanted
 
     def set_width(self, width: int | None) -> bool:
         """Evaluates with the first `width` neurons of every hidden layer from now on; `None` means all.

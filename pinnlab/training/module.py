@@ -29,6 +29,7 @@ from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.network import build_network, check_periodicity
+from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
 from pinnlab.training.phases import (
     DTYPES,
     Phase,
@@ -95,6 +96,7 @@ class PINN(EvaluatedModule):
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
+        check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns)
@@ -139,6 +141,7 @@ class PINN(EvaluatedModule):
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
+        warn_of_flat_derivatives(self.system)
         planned = planned_evaluations(self.phases, self.trial.trained(), self.trainer.max_steps)
         compiled = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         self.objective.build(self.device, compiled)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -228,6 +229,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
+    check_optimizers(module)
     several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
     if not several:
         return

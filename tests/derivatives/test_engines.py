@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pinnlab.derivatives import Jet, Wanted, partials, resolve_engine
 from pinnlab.derivatives.jet import RULES, lift
+from pinnlab.derivatives.reverse import ByFormula
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError
 
 ORDERS = Wanted(
@@ -66,8 +67,9 @@ def test_networks_agree_with_plain_autograd(name):
     torch.manual_seed(1)
     network, x = NETWORKS[name](2, 1).double(), points(4) - 0.5
     computed = partials(network, x, ORDERS)
-    for index in [(0,), (0, 1), (0, 0, 1)]:
-        assert close(computed.partials[index], plain_autograd(network, x, index)), index
+    with ByFormula():  # torch's own kernels of attention and of layer norm have no right third derivative
+        for index in [(0,), (0, 1), (0, 0, 1)]:
+            assert close(computed.partials[index], plain_autograd(network, x, index)), index
 
 
 @pytest.mark.parametrize("name", ["mlp", "siren", "piratenet"])
@@ -271,7 +273,7 @@ def test_nothing_wanted_is_a_plain_call():
 
 def test_rules_are_named_after_torch_operations():
     for name in RULES:
-        known = hasattr(torch, name) or hasattr(torch.Tensor, name) or hasattr(F, name) or name in ("getitem", "linear")
-        assert known, name
+        places = (torch, torch.Tensor, F, torch._C._nn)
+        assert any(hasattr(place, name) for place in places) or name in ("getitem", "setitem"), name
     assert isinstance(lift(points(), LOW), Jet)
     assert math.isclose(lift(points(), LOW).first.sum(), 2.0)

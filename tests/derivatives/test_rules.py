@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pinnlab.derivatives import Wanted, partials, resolve_engine
-from pinnlab.errors import UnsupportedOperationError
+from pinnlab.errors import ConfigurationError, UnsupportedOperationError
 
 WANTED = Wanted(frozenset({(0,), (0, 1), (1, 1), (0, 0, 1), (0, 0, 1, 1)}), frozenset({(0, 1)}))
 GENERATOR = torch.Generator().manual_seed(3)
@@ -45,7 +45,12 @@ def test_elementary_functions(name, form):
 @pytest.mark.parametrize(
     "activation",
     [nn.Tanh(), nn.Sigmoid(), nn.Softplus(beta=3.0), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.ReLU(), nn.Softmax(-1),
-     F.tanh, F.sigmoid, F.softplus, F.silu, F.gelu, F.relu],
+     F.tanh, F.sigmoid, F.softplus, F.silu, F.gelu, F.relu,
+     nn.ELU(), nn.ELU(0.7), nn.CELU(), nn.CELU(1.7), nn.SELU(), nn.Mish(), nn.Softsign(), nn.PReLU().double(),
+     nn.PReLU(3, init=0.4).double(), nn.Hardtanh(-0.5, 0.3), nn.ReLU6(), nn.LeakyReLU(0.2), nn.Hardswish(),
+     nn.Hardsigmoid(), nn.LogSigmoid(), nn.Softplus(2.0, threshold=0.5), nn.Tanhshrink(), nn.Softshrink(0.1),
+     nn.Hardshrink(0.1), nn.Threshold(0.1, 0.3), nn.Softmin(-1), nn.LogSoftmax(-1), nn.RMSNorm(3).double(),
+     nn.Dropout(0.0), nn.Dropout(0.5).eval(), nn.ReLU(inplace=True), nn.ELU(inplace=True)],
     ids=lambda activation: getattr(activation, "__name__", str(activation)),
 )  # fmt: skip
 def test_activations(activation):
@@ -71,6 +76,14 @@ BETWEEN = {
     "where as a method": lambda x: (x**3).where(MASK, x),
     "to": lambda x: x.to(torch.float64).double() ** 2,
     "einsum": lambda x: torch.einsum("ni,ij->nj", x * x, TO_THREE),
+    "einsum of jets": lambda x: torch.einsum("ni,ij,nk->nk", x[:, :1] ** 2 + ROW, FROM_THREE, x.sin()),
+    "steps": lambda x: (10 * x).floor() * x + (10 * x).round() * x + x.ceil() + torch.sign(x - 0.7) * x**2,
+    "transposed": lambda x: (x.T**2).mT,
+    "clamp": lambda x: (x**2).clamp(0.3, 0.9) + torch.clamp(x, max=0.8) + x.clamp_min(0.5),
+    "maximum": lambda x: torch.maximum(x, x**3 + 0.1) + torch.minimum(x**2, SAME),
+    "glu": lambda x: F.glu(torch.cat([x**2, x], -1)),
+    "repeat": lambda x: (x**2).repeat(1, 2) * x.repeat_interleave(2, -1),
+    "logsumexp": lambda x: torch.logsumexp(x**2, -1)[:, None] + x.logsumexp(-1, keepdim=True),
     "baddbmm": lambda x: torch.baddbmm(ROW, (x * x)[:, None, :], TO_THREE.expand(7, 2, 3)).squeeze(1),
     "column_stack": lambda x: torch.column_stack([x[:, 0] ** 2, x[:, 1], x]),
     "hstack": lambda x: torch.hstack([x[:, 0] ** 2, x[:, 1]]).reshape(2, -1).transpose(0, 1),
@@ -174,11 +187,45 @@ def test_forward_mode_agrees():
     assert relative(computed.partials[(0, 0, 1)], along(along(along(function, e0), e0), e1)(X)) < 1e-12
 
 
+def test_a_slope_that_is_trained_gets_gradients():
+    prelu, wanted = nn.PReLU(3, init=0.3).double(), Wanted(frozenset({(0, 1)}))
+    gradients = [
+        torch.autograd.grad(
+            partials(lambda x: prelu(x @ TO_THREE - 1.0) ** 2, X, wanted, engine).partials[(0, 1)].sum(), prelu.weight
+        )[0]
+        for engine in ("taylor", "reverse")
+    ]
+    assert torch.allclose(*gradients, rtol=1e-12)
+    assert gradients[0].abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
+def test_large_arguments_do_not_overflow(name):
+    """The exponential of the branch that is not taken would be infinite, and infinity times zero is no number."""
+    computed = partials(lambda x: getattr(F, name)(1e4 * (x - 0.7)), X, WANTED)
+    assert all(t.isfinite().all() for t in computed.partials.values())
+
+
+def test_dropout_draws_one_mask_for_a_value_and_its_derivatives():
+    torch.manual_seed(0)
+    computed = partials(lambda x: F.dropout(x**2, 0.5), X, Wanted(frozenset({(0,), (0, 0)})))
+    kept = computed.value != 0
+    assert 0 < kept[:, 0].sum() < 7
+    assert torch.equal(computed.partials[(0,)][:, 0], torch.where(kept, 4 * X, 0.0)[:, 0])
+    assert torch.equal(computed.partials[(0, 0)][:, 0], torch.where(kept[:, 0], 4.0, 0.0).double())
+
+
+def test_data_is_a_constant_for_both_engines():
+    assert_taylor_is_reverse(lambda x: x * x.data, lambda x: x * x.detach())
+    for engine in ("taylor", "reverse"):
+        computed = partials(lambda x: x**2 * x.data, X, Wanted(frozenset({(0, 0)})), engine)
+        assert torch.equal(computed.partials[(0, 0)][:, 0], 2 * X[:, 0])
+
+
 UNSUPPORTED = {
     "cumprod": lambda x: torch.cumprod(x, -1),
-    "floor_divide": lambda x: x // 0.3,
     "rounding_mode": lambda x: torch.div(x, 0.3, rounding_mode="floor"),
-    "einsum": lambda x: torch.einsum("ni,ni->n", x, x),
+    "einsum": lambda x: torch.einsum("ni,ni,ni->n", x, x, x),
     "mm": lambda x: torch.mm(x, mat2=TO_THREE),
     "special_bessel_j0": torch.special.bessel_j0,
 }
@@ -191,3 +238,43 @@ def test_what_has_no_rule_is_named_and_falls_back(name):
     with pytest.warns(UserWarning, match=name) as caught:
         assert resolve_engine(UNSUPPORTED[name], X, WANTED) == "reverse"
     assert len(caught) == 1
+
+
+NOT_A_TENSOR = {
+    "float": lambda x: torch.stack([row * float(row[0]) for row in x]),
+    "truth": lambda x: x * x if x[0, 0] else x,
+    "item": lambda x: torch.stack([row * row[0].item() for row in x]),
+    "tolist": lambda x: x * torch.tensor(x.tolist(), dtype=x.dtype),
+    "attribute": lambda x: x if hasattr(x, "special") else x * x,
+    "type": lambda x: x * x if isinstance(x, torch.Tensor) else x,
+    "vmap": lambda x: torch.func.vmap(lambda point: point**2)(x),
+    "masked_select": lambda x: x.masked_select(x > 0).reshape(x.shape) ** 2,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor")
+@pytest.mark.parametrize("name", NOT_A_TENSOR)
+def test_what_takes_a_jet_for_a_tensor_falls_back_to_right_values(name):
+    function = NOT_A_TENSOR[name]
+    with pytest.warns(UserWarning, match="nested reverse mode instead of Taylor mode") as caught:
+        assert resolve_engine(function, X, WANTED) == "reverse"
+    assert len([w for w in caught if "reverse mode" in str(w.message)]) == 1
+    assert torch.equal(partials(function, X, WANTED, "reverse").value, function(X))
+
+
+def test_what_no_engine_can_differentiate_is_one_line():
+    with pytest.raises(UnsupportedOperationError, match="floor_divide"):
+        partials(lambda x: x // 0.3, X, WANTED)
+    with pytest.raises(
+        ConfigurationError, match=r"^model.network: .*floor_divide is not implemented; write it in torch"
+    ):
+        resolve_engine(lambda x: x // 0.3, X, WANTED)
+    with pytest.raises(
+        ConfigurationError, match=r"^model.network: its derivatives cannot be computed: RuntimeError: c"
+    ):
+        resolve_engine(lambda x: torch.cat([x, x * x], -1, out=x.new_empty(len(x), 4)), X, WANTED)
+
+
+def test_an_error_of_the_function_itself_is_not_blamed_on_an_engine():
+    with pytest.raises(ZeroDivisionError):
+        resolve_engine(lambda x: x / (1 // 0), X, WANTED)

@@ -1,0 +1,110 @@
+"""Finds residuals that couple points: a mean over the batch, a running sum, a division by the largest value.
+
+Points come in batches, in blocks of a batch and one by one (for Jacobian rows), so that such a residual would be
+another one on every path. It is found before training, with stand-ins for the unknowns: smooth functions of the point.
+An `Integral` has one row that brings all of its points, and so couples none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import Field, Partials
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.base import Problem
+from pinnlab.problems.conditions import Condition, Evaluation
+from pinnlab.samplers import Sobol
+
+_COUNT = 5  # rows: enough that a mean, a sum and the largest of them all differ from the row itself
+_SAME = 1e-6  # of the largest residual: far above round-off, far below what a mean of five changes
+
+
+def check_pointwise(problem: Problem) -> None:
+    """Refuses a condition whose residual at a point depends on the other points.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    for name, condition in problem.conditions.items():
+        residual, rows = _residual(problem, condition)
+        if len(rows) > 1 and not _is_random(residual, rows) and couples_rows(residual, rows):
+            raise ConfigurationError(
+                f"condition {name!r}: its residual at a point depends on the other points; a residual must be "
+                "pointwise; use the condition Integral for means and integrals"
+            )
+
+
+def random_conditions(problem: Problem) -> list[str]:
+    """The names of the conditions whose residual is another one at every evaluation."""
+    return [name for name, c in problem.conditions.items() if _is_random(*_residual(problem, c))]
+
+
+def couples_rows(function: Callable[[Tensor], Tensor], rows: Tensor, accuracy: float = _SAME) -> bool:
+    """Whether some row of a function's result depends on other rows, or on their order or number.
+
+    Args:
+        function: `(n, d) -> (n, m)`, the same at every call.
+        rows: `(n, d)`; the function must work for all of them together.
+        accuracy: relative differences up to this are round-off.
+    """
+    together = function(rows)
+    order = torch.arange(len(rows), device=rows.device).flip(0).roll(1)
+    finite = together[together.isfinite()].abs()
+    tolerance = accuracy * max(float(finite.max()) if len(finite) else 0.0, 1e-6)
+    try:
+        others = [function(rows[order])[order.argsort()], torch.cat([function(row[None]) for row in rows])]
+    except Exception:  # what fails for one row, or for rows in another order, needs the others
+        return True
+    return not all(
+        other.shape == together.shape and torch.allclose(other, together, rtol=0.0, atol=tolerance, equal_nan=True)
+        for other in others
+    )
+
+
+def _is_random(function: Callable[[Tensor], Tensor], rows: Tensor) -> bool:
+    return not torch.equal(function(rows).nan_to_num(), function(rows).nan_to_num())
+
+
+def _residual(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The residual as a function of rows `(n, d + k) -> (n, equations)`, and a few rows."""
+    points = condition.fixed_points()
+    if points is None:
+        assert condition.region is not None  # the problem saw to it
+        points = Sobol().sample(condition.region, _COUNT, seed=1)
+    rows, d = condition.rows(points)[:_COUNT], len(problem.coordinates)
+
+    def at(points: Tensor, extras: Tensor) -> Evaluation:
+        computed = _stand_ins(problem, condition, points)
+        return Evaluation(
+            fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
+            coordinates=problem.coordinates,
+            points=points,
+            extras=extras,
+            coefficients={k: c.value(points.new_tensor(c.raw_initial())) for k, c in problem.coefficients.items()},
+            elsewhere=lambda moved: at(moved, extras),
+        )
+
+    def residual(rows: Tensor) -> Tensor:
+        return torch.stack(list(condition.residual(at(rows[:, :d], rows[:, d:]))), -1)
+
+    return residual, rows
+
+
+def _stand_ins(problem: Problem, condition: Condition, points: Tensor) -> Partials:
+    """Positive, smooth functions of the point in place of the unknowns and of each of their derivatives."""
+    low, high = points.new_tensor(problem.domain.low), points.new_tensor(problem.domain.high)
+    place = (points - low) / (high - low)
+    rates = torch.arange(1, len(problem.coordinates) + 1, dtype=points.dtype).sqrt()
+    angle = (place * rates).sum(-1, keepdim=True)
+    unknowns = torch.arange(len(problem.unknowns), dtype=points.dtype)
+    wanted = problem.wanted[condition.name]
+
+    def one(number: int) -> Tensor:
+        return 1 + 0.5 * torch.sin((1 + 0.3 * number) * angle + unknowns + number)
+
+    partials = {index: one(k) for k, index in enumerate(sorted(wanted.partials), start=1)}
+    laplacians = {axes: one(-k) for k, axes in enumerate(sorted(wanted.laplacians), start=1)}
+    return Partials(one(0), partials, laplacians)

@@ -1,0 +1,239 @@
+"""Does this network fit this problem? Found before the first step, where it would show late, or never."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pinnlab.derivatives import MultiIndex, Wanted, partials
+from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.compilation import first_line
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.optimizers import NystromNewtonCG, is_multi_eval, needs_linearization
+from pinnlab.problems.base import Problem
+from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
+from pinnlab.samplers import Sobol
+
+_ROWS = 5
+_MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
+_ORDERS = {2: "second", 3: "third", 4: "fourth"}
+
+
+def check_setup(problem: Problem, trial: Trial) -> None:
+    """Refuses a network that does not fit the problem, and a residual that couples points.
+
+    The network must give one column for each unknown, in the dtype of its points, and row i from row i alone: a run
+    evaluates points in batches, in blocks, and one by one.
+
+    Raises:
+        ConfigurationError: something does not fit; the message says what.
+    """
+    points = _points(problem, trial)
+    with torch.no_grad(), _untouched_generators(points):
+        _check_output(problem, trial.network, points)
+        _check_gradient(trial, points)
+        if _is_random(trial, points):
+            pass  # nothing can be said about its rows; `check_optimizers` knows the optimizers
+        elif couples_rows(_without_traces(trial.network), points, _accuracy(points)):
+            raise ConfigurationError(
+                "model.network: its value at a point depends on the other points (BatchNorm, a mean over the batch); "
+                "use a network whose row i depends on row i only, with LayerNorm in place of BatchNorm"
+            )
+        elif problem.ansatz is not None and couples_rows(_without_traces(trial), points, _accuracy(points)):
+            raise ConfigurationError(
+                f"problem {problem.name}: its ansatz at a point depends on the other points; build row i from row i"
+            )
+    check_pointwise(problem)
+
+
+def check_optimizers(module: Any) -> None:
+    """Refuses optimizers that this network, or a residual, is not made for.
+
+    A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point
+    by point with `torch.func.vmap`, which cannot follow every operation.
+
+    Args:
+        module: the `PINN`.
+
+    Raises:
+        ConfigurationError: one of the phases has such an optimizer.
+    """
+    optimizers = [phase.sample_optimizer() for phase in module.phases]
+    comparing = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
+    by_rows = [type(o).__name__ for o in optimizers if needs_linearization(o) and not isinstance(o, NystromNewtonCG)]
+    if not comparing:
+        return
+    points = _points(module.problem, module.trial)
+    with torch.no_grad(), _untouched_generators(points):
+        random = [f"condition {name!r}: its residual" for name in random_conditions(module.problem)]
+        if _is_random(module.trial, points):
+            random = ["model.network: its value", *random]
+        if random:
+            raise ConfigurationError(
+                f"{random[0]} is random (Dropout, noise), and {comparing[0]} compares values of the loss; leave that "
+                "out, or train with first-order optimizers only"
+            )
+        if by_rows:
+            _check_vmap(module.trial, points, by_rows[0])
+
+
+def warn_of_flat_derivatives(system: ResidualSystem) -> None:
+    """Warns of derivatives that a residual needs and that the network has not: those of piecewise linear networks.
+
+    Such a derivative, of order two or more, is exactly zero at every point that is tried while those one order lower
+    are not. A network that does not depend on a coordinate at all is thus left alone, and one that is linear as a whole
+    is not: it cannot have curvature either. Tried are weights close to the initial ones, because these may be special
+    (a PirateNet begins as a linear map of its embedding), and the network without the ansatz, whose own curvature it
+    would hide behind.
+    """
+    for name, wanted in system.wanted.items():
+        flat = _flat(system, name, wanted)
+        if flat:
+            shape = "linear, as with ReLU" if len(flat[0]) == 2 else "polynomial"
+            warnings.warn(
+                f"condition {name!r}: {_described(flat, system.problem.coordinates)} zero almost everywhere (it is "
+                f"piecewise {shape}); choose a smooth activation such as tanh",
+                stacklevel=2,
+            )
+
+
+# --------------------------------------------------------------------------------------- network
+
+
+def _check_output(problem: Problem, network: nn.Module, points: Tensor) -> None:
+    """One evaluation: that it works, and what comes out."""
+    n, m, unknowns = len(points), len(problem.unknowns), ", ".join(problem.unknowns)
+    given = points.clone()
+    try:
+        outputs = _without_traces(network)(given)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        couples = "; BatchNorm needs other points" if "per channel when training" in str(error) else ""
+        raise ConfigurationError(
+            f"model.network: fails on points of shape {tuple(points.shape)}, a column for each coordinate "
+            f"({', '.join(problem.coordinates)}): {first_line(error)}{couples}"
+        ) from error
+    needed = f"problem {problem.name} has {m} unknown{'s' if m > 1 else ''} ({unknowns})"
+    if not isinstance(outputs, Tensor):
+        raise ConfigurationError(f"model.network: gives a {type(outputs).__name__}, not a tensor; {needed}")
+    if outputs.ndim == 2 and len(outputs) == n and outputs.shape[1] != m:
+        columns = outputs.shape[1]
+        raise ConfigurationError(f"model.network: gives {columns} column{'s' if columns > 1 else ''}, {needed}")
+    if outputs.shape != (n, m):
+        raise ConfigurationError(
+            f"model.network: gives shape {tuple(outputs.shape)} for {n} points, not {(n, m)}; {needed}"
+        )
+    if outputs.dtype != points.dtype:
+        raise ConfigurationError(
+            f"model.network: gives {outputs.dtype} for points of {points.dtype}; leave casts out of it, model.dtype "
+            "decides"
+        )
+    if not torch.equal(given, points):
+        raise ConfigurationError("model.network: changes the points that it is given; let it write into a clone()")
+
+
+def _check_gradient(trial: Trial, points: Tensor) -> None:
+    """Refuses a network that training could not change."""
+    trained = [p for p in trial.parameters() if p.requires_grad]
+    if not trained:
+        raise ConfigurationError("model.network: has no parameters to train")
+    try:
+        with torch.enable_grad():
+            total = _without_traces(trial.network)(points.clone()).sum()
+            if total.requires_grad:
+                torch.autograd.grad(total, trained, allow_unused=True)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"model.network: has no gradient with respect to its parameters: {first_line(error)}"
+        ) from error
+
+
+def _check_vmap(trial: Trial, points: Tensor, optimizer: str) -> None:
+    """Refuses what cannot be evaluated point by point: numbers taken out of tensors, masks that pick entries."""
+    evaluate = _without_traces(trial)
+    try:
+        torch.func.vmap(lambda point: evaluate(point[None])[0])(points)
+    except Exception as error:
+        raise ConfigurationError(
+            f"model.network: {optimizer} needs its Jacobian point by point, which torch.func.vmap cannot compute: "
+            f"{first_line(error).rstrip('.')}; use torch.where for masks, or another optimizer"
+        ) from error
+
+
+def _is_random(network: nn.Module, points: Tensor) -> bool:
+    """Whether two evaluations differ; random numbers of layers are drawn anew in each."""
+    evaluate = _without_traces(network)
+    return not torch.equal(evaluate(points).nan_to_num(), evaluate(points).nan_to_num())
+
+
+def _without_traces(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network as a function that leaves no trace: running statistics are written into copies."""
+
+    def evaluate(points: Tensor) -> Tensor:
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        result: Tensor = functional_call(network, buffers, (points,))
+        return result
+
+    return evaluate
+
+
+def _points(problem: Problem, trial: Trial) -> Tensor:
+    """A few points of the domain, on the device and in the dtype of the parameters."""
+    parameter = next(trial.parameters(), torch.zeros((), dtype=torch.float64))
+    return Sobol().sample(problem.domain, _ROWS, seed=0).to(parameter)
+
+
+def _accuracy(points: Tensor) -> float:
+    """Relative differences that are taken for round-off, which deep networks of high frequencies enlarge."""
+    return float(torch.finfo(points.dtype).eps ** 0.5)
+
+
+def _untouched_generators(points: Tensor) -> Any:
+    """A context that gives torch's global generators back as they were."""
+    return torch.random.fork_rng(devices=[points.device] if points.device.type == "cuda" else [])
+
+
+# ----------------------------------------------------------------------------------- derivatives
+
+
+def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
+    """The wanted derivatives of order two or more that vanish while those one order lower do not, low orders first."""
+    high = {index for index in wanted.partials if len(index) > 1} | {(i, i) for axes in wanted.laplacians for i in axes}
+    if not high:
+        return []
+    condition = system.problem.conditions[name]
+    points = condition.fixed_points()
+    if points is None:
+        assert condition.region is not None  # the problem saw to it
+        points = Sobol().sample(condition.region, _MANY, seed=0)
+    points = points[:_MANY].to(next(system.trial.parameters()))
+    lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
+    asked = Wanted(frozenset(high.union(*lower.values())))
+    network, generator = system.trial.network, torch.Generator().manual_seed(0)
+    weights = {
+        key: p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
+        for key, p in network.named_parameters()
+    } | {key: buffer.clone() for key, buffer in network.named_buffers()}
+    for few in (points[:4], points):
+        with torch.no_grad(), _untouched_generators(points):
+            found = partials(lambda x: functional_call(network, weights, (x,)), few, asked, system.engine).partials
+        high = {i for i in high if not found[i].any() and all(bool(found[j].any()) for j in lower[i])}
+        if not high:
+            return []
+    return sorted(high, key=lambda index: (len(index), index))
+
+
+def _described(indices: list[MultiIndex], coordinates: tuple[str, ...]) -> str:
+    """In words, with a verb: those of the lowest order among the given ones."""
+    order = len(indices[0])
+    names = [" and ".join(coordinates[i] for i in sorted(set(index))) for index in indices if len(index) == order]
+    shown, word = ", ".join(names[:3]) + (", ..." if len(names) > 3 else ""), _ORDERS.get(order, f"{order}th")
+    several = len(names) > 1
+    return f"the {word} derivative{'s' * several} of this network by {shown} {'are' if several else 'is'}"

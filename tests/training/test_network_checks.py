@@ -1,0 +1,299 @@
+"""A network that does not fit its problem is told so, in one line, before the first step."""
+
+import functools
+import warnings
+
+import pytest
+import torch
+from cases import NETWORKS, PROBLEMS, AttentionNetwork
+from torch import nn
+from training import NEWTON_CG, QUASI_NEWTON, quiet_trainer, small_data
+
+from pinnlab.derivatives import Wanted
+from pinnlab.domains import Interval
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import MLP, PirateNet
+from pinnlab.optimizers import BFGS, LBFGS, LevenbergMarquardt, NystromNewtonCG
+from pinnlab.problems import AllenCahn, Burgers, Poisson1D, Problem, Residual
+from pinnlab.training.module import PINN
+from pinnlab.training.network_checks import warn_of_flat_derivatives
+from pinnlab.training.phases import Phase
+
+ADAM = functools.partial(torch.optim.Adam, lr=1e-3)
+
+
+def mlp(inputs=2, outputs=1, activation=nn.Tanh):
+    return nn.Sequential(nn.Linear(inputs, 6), activation(), nn.Linear(6, outputs))
+
+
+class After(nn.Module):
+    """A network whose output is changed."""
+
+    def __init__(self, change, inputs=2):
+        super().__init__()
+        self.network, self.change = mlp(inputs), change
+
+    def forward(self, x):
+        return self.change(self.network(x))
+
+
+class Before(After):
+    """A network whose input is changed."""
+
+    def forward(self, x):
+        return self.network(self.change(x))
+
+
+def in_place(h):
+    e = torch.exp(h)
+    e[:, 0] = e[:, 0] ** 2
+    return e
+
+
+MISFITS = {
+    "too many columns": (lambda: mlp(outputs=3), r"gives 3 columns, problem Burgers has 1 unknown \(u\)$"),
+    "too few inputs": (
+        lambda: mlp(1),
+        r"fails on points of shape \(5, 2\), a column for each coordinate \(x, t\): mat1",
+    ),
+    "flat": (lambda: After(lambda y: y[:, 0]), r"gives shape \(5,\) for 5 points, not \(5, 1\); problem Burgers"),
+    "a dimension more": (lambda: After(lambda y: y[..., None]), r"gives shape \(5, 1, 1\) for 5 points"),
+    "one row": (lambda: After(lambda y: y.sum(0, keepdim=True)), r"gives shape \(1, 1\) for 5 points"),
+    "tuple": (lambda: After(lambda y: (y, y)), "gives a tuple, not a tensor; problem Burgers has 1 unknown"),
+    "single": (lambda: After(lambda y: y.float()), r"gives torch.float32 for points of torch.float64; leave casts"),
+    "mean of rows": (lambda: Before(lambda x: x - x.mean(0)), "depends on the other points .*row i only.*LayerNorm"),
+    "weak mean": (lambda: After(lambda y: y + 1e-5 * y.mean(0)), "depends on the other points"),
+    "order of rows": (lambda: After(lambda y: y.cumsum(0)), "depends on the other points"),
+    "batch norm": (
+        lambda: nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 1)),
+        "depends on the other points .BatchNorm",
+    ),
+    "attention between points": (
+        lambda: nn.Sequential(nn.Linear(2, 4), nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0), nn.Linear(4, 1)),
+        "depends on the other points",
+    ),
+    "writes into its points": (lambda: Before(lambda x: x.mul_(2)), r"changes the points .* clone\(\)"),
+    "no gradient": (lambda: After(in_place), "has no gradient with respect to its parameters: one of the variables"),
+    "nothing to train": (lambda: mlp().requires_grad_(False), "has no parameters to train"),
+    "no parameters": (lambda: After(lambda y: y).network[1], "has no parameters to train|gives 2 columns"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_misfits_are_refused_in_one_line(name):
+    make, message = MISFITS[name]
+    scale = name != "writes into its points"
+    with pytest.raises(ConfigurationError, match=f"^model.network: .*{message}") as caught:
+        PINN(Burgers(), make(), scale_inputs=scale)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_column_for_two_unknowns():
+    x = Interval("x", 0, 1)
+    two = Problem(x, ("u", "v"), {"pde": Residual(x, lambda u, v: u.x - v)})
+    with pytest.raises(ConfigurationError, match=r"gives 1 column, problem Problem has 2 unknowns \(u, v\)"):
+        PINN(two, mlp(1, 1))
+
+
+def test_an_ansatz_that_couples_points():
+    class Centred(Poisson1D):
+        def ansatz(self, u, x):
+            return u - u.mean()
+
+    with pytest.raises(
+        ConfigurationError, match=r"^problem Centred: its ansatz at a point depends on the other points"
+    ):
+        PINN(Centred(), mlp(1))
+
+
+def test_a_residual_that_couples_points():
+    x = Interval("x", 0, 1)
+    coupled = Problem(x, ("u",), {"mean": Residual(x, lambda u: u.value - u.value.mean())})
+    with pytest.raises(ConfigurationError, match=r"^condition 'mean': .*use the condition Integral"):
+        PINN(coupled, mlp(1))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_network_of_ours_is_refused_or_warned_of(name, dtype):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for problem in (PROBLEMS["burgers_soft"](), PROBLEMS["poisson2d_exact"](), PROBLEMS["biharmonic2d"]()):
+            warn_of_flat_derivatives(PINN(problem, NETWORKS[name], dtype=dtype, engine="taylor").system)
+
+
+def test_the_check_leaves_no_trace():
+    norm = nn.BatchNorm1d(6)
+    network = nn.Sequential(nn.Linear(2, 6), norm, nn.Dropout(0.5), nn.Tanh(), nn.Linear(6, 1))
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    PINN(Burgers(), network, phases=[Phase(ADAM, steps=1)])  # random, so that nothing is said about its rows
+    assert torch.equal(torch.rand(3), expected)
+    assert norm.num_batches_tracked == 0
+    assert torch.equal(norm.running_mean, torch.zeros(6))
+
+
+def test_batch_norm_in_use_is_a_fixed_function():
+    network = nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6).eval(), nn.Tanh(), nn.Linear(6, 1))
+    PINN(Burgers(), network)
+
+
+# ----------------------------------------------------------------------------------------- random
+
+RANDOM = {
+    "dropout": lambda: nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Dropout(0.3), nn.Linear(6, 1)),
+    "noise": lambda: After(lambda y: y + 0.01 * torch.randn_like(y)),
+}
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS, BFGS, torch.optim.LBFGS, LevenbergMarquardt, NystromNewtonCG])
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_random_network_is_refused_where_values_are_compared(name, optimizer):
+    module = PINN(Burgers(), RANDOM[name](), phases=[Phase(ADAM, steps=1), Phase(optimizer, steps=1)])
+    with pytest.raises(
+        ConfigurationError, match=rf"^model.network: its value is random .*{optimizer.__name__} compares"
+    ):
+        quiet_trainer().fit(module, small_data(module.problem))
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.filterwarnings("ignore")
+def test_a_random_network_trains_with_first_order_optimizers(name):
+    module = PINN(Burgers(), RANDOM[name](), phases=[Phase(ADAM, steps=3)])
+    quiet_trainer().fit(module, small_data(module.problem))
+    assert module.evaluations == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dropout_that_is_switched_off_is_not_random():
+    network = RANDOM["dropout"]()
+    network[2].eval()
+    module = PINN(Burgers(), network, phases=[Phase(LBFGS, steps=1)])
+    quiet_trainer().fit(module, small_data(module.problem))
+
+
+def test_a_random_residual_is_refused_where_values_are_compared():
+    x = Interval("x", 0, 1)
+    noisy = Problem(x, ("u",), {"pde": Residual(x, lambda u: u.x + torch.rand(len(u)))})
+    module = PINN(noisy, mlp(1), phases=[Phase(LBFGS, steps=1)])
+    with pytest.raises(ConfigurationError, match=r"^condition 'pde': its residual is random"):
+        quiet_trainer().fit(module, small_data(noisy))
+
+
+def masked(y):
+    y = y * 1.0
+    y[y > 0.1] = 0.1
+    return y
+
+
+NOT_POINT_BY_POINT = {
+    "mask": lambda: After(masked),
+    "numbers": lambda: After(lambda y: torch.stack([row * row[0].item() for row in y])),
+}
+
+
+@pytest.mark.parametrize("name", NOT_POINT_BY_POINT)
+@pytest.mark.filterwarnings("ignore")
+def test_what_has_no_jacobian_by_points_is_refused_where_one_is_needed(name):
+    for optimizer, refused in ((LevenbergMarquardt, True), (QUASI_NEWTON, False)):
+        module = PINN(Burgers(), NOT_POINT_BY_POINT[name](), phases=[Phase(optimizer, steps=1)])
+        if refused:
+            with pytest.raises(ConfigurationError, match=r"^model.network: LevenbergMarquardt needs .*vmap cannot"):
+                quiet_trainer().fit(module, small_data(module.problem))
+        else:
+            quiet_trainer().fit(module, small_data(module.problem))
+            assert module.evaluations > 0
+
+
+# --------------------------------------------------------------------------------- flat derivatives
+
+PIECEWISE = [nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Hardtanh, nn.ReLU6, nn.Identity]
+
+
+def flat_warnings(problem, network, engine="taylor", **options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_flat_derivatives(PINN(problem, network, engine=engine, **options).system)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+@pytest.mark.parametrize("activation", PIECEWISE)
+def test_piecewise_linear_networks_are_warned_of(activation, engine):
+    (message,) = flat_warnings(Burgers(exact_conditions=False), mlp(activation=activation), engine)
+    assert message.startswith("condition 'pde': the second derivative of this network by x is zero almost everywhere")
+    assert "piecewise linear" in message
+    assert "tanh" in message
+    assert flat_warnings(Burgers(), mlp(activation=activation), engine) == [message]  # whatever the ansatz adds
+
+
+def test_laplacians_and_fourth_orders():
+    (message,) = flat_warnings(PROBLEMS["poisson5d"](), partial_mlp("relu"))
+    assert "the second derivatives of this network by x1, x2, x3, ... are zero" in message
+    plate = flat_warnings(PROBLEMS["biharmonic2d"](), partial_mlp("relu"))
+    assert [m.split(":")[0] for m in plate] == ["condition 'moments'"]  # of fourth order third ones are zero, too
+
+
+def partial_mlp(activation):
+    return functools.partial(MLP, hidden=[6], activation=activation)
+
+
+def test_a_piecewise_quadratic_network_has_no_third_derivative():
+    x = Interval("x", 0, 1)
+    third = Problem(x, ("u",), {"pde": Residual(x, lambda u: u.xxx - u)})
+    squared = nn.Sequential(nn.Linear(1, 6), nn.ReLU(), Square(), nn.Linear(6, 1))
+    (message,) = flat_warnings(third, squared)
+    assert "the third derivative of this network by x is zero almost everywhere (it is piecewise polynomial)" in message
+
+
+class Square(nn.Module):
+    def forward(self, x):
+        return x * x
+
+
+NOT_FLAT = {
+    "smooth": lambda: mlp(),
+    "begins as a linear map": lambda: PirateNet(2, 1, width=6, blocks=1),
+    "one kink among smooth ones": lambda: nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.ReLU(), nn.Linear(6, 1)),
+    "does not depend on x": lambda: Before(lambda x: x * torch.tensor([0.0, 1.0], dtype=x.dtype)),
+    "zero at the start": lambda: nn.Sequential(nn.Linear(2, 6), nn.Tanh(), zeroed(nn.Linear(6, 1))),
+}
+
+
+def zeroed(layer):
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+@pytest.mark.parametrize("name", NOT_FLAT)
+def test_no_false_alarms(name):
+    assert flat_warnings(Burgers(), NOT_FLAT[name]()) == []
+
+
+def test_first_order_equations_may_have_kinks():
+    assert flat_warnings(PROBLEMS["layer_first_order"](), partial_mlp("relu")) == []
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # Lightning's own
+def test_fit_warns_once():
+    module = PINN(Burgers(), partial_mlp("relu"), phases=[Phase(ADAM, steps=3)])
+    with pytest.warns(UserWarning, match="zero almost everywhere") as caught:
+        quiet_trainer().fit(module, small_data(module.problem))
+    assert len([w for w in caught if "almost everywhere" in str(w.message)]) == 1
+
+
+# --------------------------------------------------------------------------------------- attention
+
+
+@pytest.mark.parametrize("engine", ["auto", "reverse"])
+@pytest.mark.parametrize("optimizer", [ADAM, QUASI_NEWTON, LevenbergMarquardt, NEWTON_CG])
+@pytest.mark.filterwarnings("ignore")
+def test_attention_trains_with_every_kind_of_optimizer(optimizer, engine):
+    problem = AllenCahn(periodic="loss")
+    module = PINN(problem, AttentionNetwork, phases=[Phase(optimizer, steps=2)], engine=engine)
+    before = module.trial.network(torch.zeros(1, 2, dtype=torch.float64)).item()
+    quiet_trainer().fit(module, small_data(problem))
+    assert module.system.engine == ("taylor" if engine == "auto" else "reverse")
+    assert module.trial.network(torch.zeros(1, 2, dtype=torch.float64)).item() != before
+    assert module.system.wanted["pde"] == Wanted(frozenset({(1,), (0, 0)}))
