@@ -18,7 +18,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.gradients import row_counts
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.problems.base import Coefficient, Problem
+from pinnlab.problems.base import Coefficient, Problem, known_solution
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.training.phases import point_store
 
@@ -199,7 +199,7 @@ class _Grid:
         points = problem.evaluation_points(GRID)
         if points.shape[1] > 2:
             return cls(points, None, {})
-        reference = problem.reference_values(points)
+        points, reference = known_solution(problem, points)
         if reference is None:
             # Nothing is known of a residual at the boundary: cosines, as for what differs at the ends.
             columns = dict.fromkeys(problem.differential_equations(), points)

@@ -222,6 +222,11 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     last = module.phases[-1]
     if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
+    if str(trainer.precision) in ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16"):
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} rounds points and derivatives to three digits; leave it out "
+            "(model.dtype: float32 is the coarsest)"
+        )
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
