@@ -84,7 +84,7 @@ def find_fault(system: ResidualSystem, batch: Batch, weights: Tensor) -> Fault |
 def find_bad_target(system: ResidualSystem, batch: Batch) -> Fault | None:
     """The first row or prescribed value that is not finite; what can be known before the first step."""
     with torch.no_grad():
-        found = (_given(system, name, rows) for name, rows in batch.items())
+        found = (_given(system, name, part) for name, rows in batch.items() for part in rows.split(_ROWS))
         return next((fault for fault in found if fault is not None), None)
 
 
@@ -98,8 +98,9 @@ def _parameters(system: ResidualSystem) -> Iterator[Fault]:
 def _given(system: ResidualSystem, name: str, rows: Tensor) -> Fault | None:
     """Points and targets of a condition."""
     fault = _first(system, "point", name, rows, rows)
-    for values in () if fault is not None else system.targets(name, rows).values():
-        fault = fault or _first(system, "target", name, rows, values[:, None])
+    if fault is None and system.problem.conditions[name].names():
+        targets = torch.stack(list(system.targets(name, rows).values()), -1)
+        fault = _first(system, "target", name, rows, targets)
     return fault
 
 

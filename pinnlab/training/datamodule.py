@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
+from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -179,6 +180,9 @@ class CollocationDataModule(L.LightningDataModule):
             ConfigurationError: it is known at none of them, or is not finite at one.
         """
         if self._evaluation is None:
+            numbers = 4 * (len(self.problem.coordinates) + len(self.problem.unknowns))  # twice, and errors of both
+            key = f"data.evaluation_points: a grid of {self.evaluation_points} points"
+            check_fits(key, 8 * numbers * self.evaluation_points, "cpu", "use fewer")
             self._evaluation = known_solution(self.problem, self.problem.evaluation_points(self.evaluation_points))
         return self._evaluation
 

@@ -29,6 +29,7 @@ from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
+from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_periodicity
 from pinnlab.training.phases import (
     DTYPES,
@@ -144,6 +145,7 @@ class PINN(EvaluatedModule):
         planned = planned_evaluations(self.phases, self.trial.trained(), self.trainer.max_steps)
         compiled = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         self.objective.build(self.device, compiled)
+        check_batch(self, point_store(self), self.device)
 
     # ---------------------------------------------------------------------------- training
 

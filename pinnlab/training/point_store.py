@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
+from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.training.mini_batches import MiniBatches
@@ -81,6 +82,9 @@ class PointStore:
         region = self.problem.conditions[name].region
         if region is None:
             raise ConfigurationError(f"condition {name!r} brings its own points; nothing can be drawn for it")
+        # The design, the points, the rows with their extras, and those that are handed out.
+        needed = 4 * 8 * (len(self.problem.coordinates) + 1) * count
+        check_fits(f"data.points.{name}: {count} points", needed, "cpu", "use fewer")
         self.counter += 1
         return (sampler or self.samplers[name]).sample(region, count, seed_for(self.seed, name, self.counter))
 
