@@ -9,9 +9,10 @@ import lightning as L
 from torch.optim import Optimizer
 
 from pinnlab.criteria import Progress, TrialRule
-from pinnlab.errors import StopReason
+from pinnlab.errors import NotFiniteError, StopReason
 from pinnlab.numerics import distributed
 from pinnlab.training.checkpoints import checked_phase, described_phase
+from pinnlab.training.faults import check_parameters, check_targets, keep_checkpoints, raise_unless_recovered
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
@@ -58,6 +59,7 @@ class OptimizerPhases(L.Callback):
             return
         check_phases(trainer, pl_module)
         check_trials(trainer, pl_module)
+        check_targets(pl_module)
         pl_module.start_over()
         enter(pl_module, 0)
         draw_points(pl_module)
@@ -78,6 +80,7 @@ class OptimizerPhases(L.Callback):
         if self.finished:
             return
         self.history.count(trainer, pl_module)
+        raise_unless_recovered(pl_module)
         if self.history.present.steps == 0:
             return  # the run came back to this phase a moment ago
         phase = pl_module.phases[pl_module.phase]
@@ -124,13 +127,19 @@ class OptimizerPhases(L.Callback):
         made = self.history.steps_made()
         self.hold_until = made + max(made, least)
 
-    def stop(self, trainer: L.Trainer, reason: StopReason) -> None:
-        """Ends the training for a reason that is not a phase's own."""
-        self._finish(trainer, trainer.lightning_module, reason.value)
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Sees to it that the run leaves parameters that are finite."""
+        check_parameters(pl_module)
 
-    def _finish(self, trainer: L.Trainer, pl_module: Any, reason: str, value: float | None = None) -> None:
+    def stop(self, trainer: L.Trainer, reason: StopReason, evidence: str = "") -> None:
+        """Ends the training for a reason that is not a phase's own; the evidence for it goes into the decision."""
+        self._finish(trainer, trainer.lightning_module, reason.value, evidence=evidence)
+
+    def _finish(
+        self, trainer: L.Trainer, pl_module: Any, reason: str, value: float | None = None, evidence: str = ""
+    ) -> None:
         self.history.present.stopped = reason
-        self.decide(trainer, pl_module, "stop", reason, value)
+        self.decide(trainer, pl_module, "stop", f"{reason}: {evidence}" if evidence else reason, value)
         self.finished = True
         trainer.should_stop = True
 
@@ -141,8 +150,10 @@ class OptimizerPhases(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Notes that the run did not end by itself."""
         self.teardown(trainer, pl_module, "fit")
+        keep_checkpoints(trainer, pl_module, exception)
         if self.records and not self.finished:
-            self.history.present.stopped = StopReason.INTERRUPTED.value
+            lost = isinstance(exception, NotFiniteError)
+            self.history.present.stopped = (StopReason.NOT_FINITE if lost else StopReason.INTERRUPTED).value
 
     def summary(self) -> list[dict[str, Any]]:
         """The records as primitives, when training is over; says so where not a phase's own rule ended it."""
