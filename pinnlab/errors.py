@@ -19,6 +19,10 @@ class SavingError(PinnlabError, OSError):
     """What a run came to could not be written: one line that names the file."""
 
 
+class NotFiniteError(PinnlabError, ArithmeticError):
+    """A loss, a gradient or a parameter is not finite: one line that names the value, its condition and its point."""
+
+
 class UnsupportedOperationError(PinnlabError, TypeError):
     """The Taylor-mode engine met an operation it has no rule for; the message names it."""
 
@@ -36,6 +40,7 @@ class StopReason(str, Enum):
     STALLED = "the line search found no further decrease"
     ROLLED_BACK = "the run went back to the phase before"
     DIVERGED = "the loss blew up again after the allowed number of rollbacks"
+    NOT_FINITE = "a value was not finite"
     BUDGET = "the budget of evaluations was spent"
     POINTS = "the budget of points was spent"
     TRAINER = "the trainer's limit was reached"

@@ -54,7 +54,14 @@ class SolutionWriter(L.Callback):
             arrays[name] = prediction[:, column].numpy()
             if exact is not None:
                 arrays[f"reference_{name}"] = exact.numpy()
-            figure = solution_figure(points, prediction[:, column], exact, problem.coordinates, name)
+            shown = slice(None) if exact is None else problem.reference_known(points)
+            figure = solution_figure(
+                points[shown],
+                prediction[shown, column],
+                None if exact is None else exact[shown],
+                problem.coordinates,
+                name,
+            )
             save(figure, path.with_name(f"{path.stem}_{name}.png"))
         temporary = path.with_suffix(".partial.npz")
         np.savez(temporary, **arrays)  # type: ignore[arg-type]

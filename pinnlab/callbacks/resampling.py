@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, drawable, shared_scores
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import Score, ScoreName, find_score
 from pinnlab.problems.base import Problem
@@ -86,6 +87,8 @@ class _FromPool(AbstractRedraw):
             raise ConfigurationError(
                 f"{type(self).__name__}.pool: {self.pool} candidates for {count} points of {name!r}"
             )
+        columns = 2 * store.rows[name].shape[1] + 4  # drawn, as rows, and scores with what is computed of them
+        check_fits(f"{type(self).__name__}.pool: {self.pool} candidates", 8 * columns * self.pool, "cpu", "lower it")
         candidates = store.draw(name, self.pool, UniformRandom())
         scores = shared_scores(system, name, store.as_rows(name, candidates), self._score)
         generator = store.generator("resampling")

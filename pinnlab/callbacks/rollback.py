@@ -9,9 +9,10 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import objective_changed
+from pinnlab.training.faults import fault_line
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import OptimizerPhases, phases_of
 
@@ -27,6 +28,9 @@ class Rollback(L.Callback):
     optimizer that stalls before it has moved the weights at all has failed, too, unless the one before it had stalled
     itself.
 
+    A first step that fails because the problem does, with a target that is no number or a logarithm of a negative one,
+    would fail again: the run ends at once, with a line that names the condition and the point.
+
     Args:
         every: optimizer steps between two snapshots.
         factor: the loss has blown up when it exceeds the best one on these points by this factor. 1,000 is far
@@ -39,6 +43,9 @@ class Rollback(L.Callback):
     Raises:
         ConfigurationError: a value is out of its range.
     """
+
+    recovers = True
+    """Marks callbacks that answer for a step that was not finite: without one such a step ends the run."""
 
     def __init__(self, every: int = 100, factor: float = 1e3, attempts: int = 5, backoff: float = 0.5) -> None:
         for key, value in (("every", every), ("attempts", attempts)):
@@ -56,6 +63,7 @@ class Rollback(L.Callback):
         self._unproven: dict[str, Any] | None = None
         self._best, self._version = math.inf, 0
         self._failures, self._refusals, self.returns = 0, 0, 0
+        self._begun = False  # whether a step was good
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Starts with nothing."""
@@ -73,13 +81,15 @@ class Rollback(L.Callback):
         loss, version = pl_module.current_loss(), pl_module.loss_version
         if version != self._version:
             self._version, self._best = version, math.inf
-        blown_up = not math.isfinite(loss) or loss > self.factor * self._best
+        fault = pl_module.fault
+        blown_up = fault is not None or not math.isfinite(loss) or loss > self.factor * self._best
         if distributed.any_rank(blown_up, pl_module.device):
-            self._return(trainer, pl_module, f"the loss was {loss:.3g}", loss)
+            self._check_start(pl_module)
+            self._return(trainer, pl_module, f"the loss was {loss:.3g}" + (f" ({fault})" if fault else ""), loss)
         elif self._stuck(trainer, pl_module):
             self._return(trainer, pl_module, StopReason.STALLED.value, loss)
         else:
-            self._best = min(self._best, loss)
+            self._best, self._begun = min(self._best, loss), True
             self._remember(trainer, pl_module)
 
     def before_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -98,6 +108,7 @@ class Rollback(L.Callback):
             "failures": self._failures,
             "refusals": self._refusals,
             "returns": self.returns,
+            "begun": self._begun,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -105,7 +116,7 @@ class Rollback(L.Callback):
         self._snapshot, self._unproven = (copy.deepcopy(state_dict[key]) for key in ("snapshot", "unproven"))
         self._best, self._version = state_dict["best"], state_dict["version"]
         self._failures, self._refusals = state_dict["failures"], state_dict["refusals"]
-        self.returns = state_dict["returns"]
+        self.returns, self._begun = state_dict["returns"], state_dict.get("begun", True)
 
     def _remember(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Takes a snapshot when it is time; it counts once the loss at its weights is known to be good."""
@@ -144,6 +155,15 @@ class Rollback(L.Callback):
         before = self._snapshot["module"]
         return all(torch.equal(p, before[name].to(p)) for name, p in pl_module.named_parameters())
 
+    def _check_start(self, pl_module: Any) -> None:
+        """Ends a run that cannot begin: going back does not help where the problem itself is not finite."""
+        if self._begun:
+            return
+        pl_module.load_state_dict(self._snapshot["module"])
+        fault = fault_line(pl_module, "before the first step")
+        if fault is not None:
+            raise NotFiniteError(fault)
+
     def _return(self, trainer: L.Trainer, pl_module: Any, reason: str, loss: float) -> None:
         self.returns, self._unproven = self.returns + 1, None
         snapshot, phases = copy.deepcopy(self._snapshot), phases_of(trainer)
@@ -155,7 +175,8 @@ class Rollback(L.Callback):
         if max(self._refusals, self._failures) > self.attempts:
             pl_module.load_state_dict(snapshot["module"])
             pl_module.zero_grad(set_to_none=True)
-            phases.stop(trainer, StopReason.DIVERGED)
+            trainer.optimizers[0].state.clear()  # what it knows may be what is not finite
+            phases.stop(trainer, StopReason.DIVERGED, reason)
         elif back:
             self._go_back(trainer, pl_module, phases, snapshot, reason, loss)
         else:

@@ -16,8 +16,6 @@ from pinnlab.analysis.signatures import SIGNATURES, Finding, Record, Rule, Switc
 from pinnlab.callbacks.point_weights import CausalWeights
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.diagnosis.observation import PARTS, Observer
-from pinnlab.errors import StopReason
-from pinnlab.numerics import distributed
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.reporting.loggers import board_of, log_scalars
@@ -31,7 +29,9 @@ WATCHED = 100
 class AbstractSignatureWatch(L.Callback):
     """Looks at a run from time to time, and says once what is wrong with it.
 
-    It looks after the first step, every so many evaluations, when a line search stalls, and at the end. A finding is a
+    It looks after the first step, every so many evaluations, when a phase ends, and when the run does. Training points
+    are those that were trained: where others have taken their place in the same step, those of the step, unless points
+    change after every step, when the new ones stand for them. A finding is a
     warning of one line on the screen, a text in TensorBoard, and a line in `summary.json`; the numbers that it rests on
     are logged at each look. Nothing that training uses is touched: weights, gradients, points, random numbers, and the
     number of evaluations, which others go by. All ranks look together and conclude the same.
@@ -66,6 +66,7 @@ class AbstractSignatureWatch(L.Callback):
         self.occasions.last = -every  # the first look is after the first step: much is relative to the beginning
         self._switch: dict[str, Any] | None = None
         self._decisions = 0
+        self._version, self._steps = 0, 0  # of the objective, and how many steps were made on it
 
     @property
     def warnings(self) -> list[str]:
@@ -82,14 +83,15 @@ class AbstractSignatureWatch(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Watches the beginning of a phase, and looks when enough evaluations have passed."""
+        self._steps = self._steps + 1 if self._version == pl_module.loss_version else 1
+        self._version = pl_module.loss_version
         self._watch_switch(trainer, pl_module)
         if self.occasions.due(pl_module.evaluations):
             self._look(trainer, pl_module)
 
     def before_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Looks at a phase whose line search has stalled."""
-        stalled = getattr(pl_module.current_optimizer(), "status", None) is StopReason.STALLED
-        if distributed.any_rank(stalled, pl_module.device):
+        """Looks at what the phase has come to."""
+        if not self._looked(trainer):
             self._look(trainer, pl_module)
         self._switch = {"best": pl_module.current_loss(), "version": pl_module.loss_version}
 
@@ -114,6 +116,8 @@ class AbstractSignatureWatch(L.Callback):
             "last": self.occasions.last,
             "switch": copy.copy(self._switch),
             "decisions": self._decisions,
+            "version": self._version,
+            "steps": self._steps,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -122,12 +126,13 @@ class AbstractSignatureWatch(L.Callback):
         self.findings = [Finding(**finding) for finding in state_dict["findings"]]
         self.occasions.last = state_dict["last"]
         self._switch, self._decisions = copy.copy(state_dict["switch"]), state_dict["decisions"]
+        self._version, self._steps = state_dict.get("version", 0), state_dict.get("steps", 0)
 
     def _look(self, trainer: L.Trainer, pl_module: Any) -> None:
         """One look, what it says, and its numbers for the loggers."""
         self.occasions.pass_to(pl_module.evaluations)
         assert self._observer is not None
-        look = self._observer.look(trainer.global_step, self.parts)
+        look = self._observer.look(trainer.global_step, self.parts, trained=self._steps > 1)
         if look is None:
             return
         self.record.add(replace(look, held_back=_held_back(trainer)))

@@ -26,12 +26,13 @@ from pinnlab.cli.runs import (
     recipe_in,
     with_run,
 )
-from pinnlab.errors import ConfigurationError, SavingError
+from pinnlab.errors import ConfigurationError, NotFiniteError, SavingError, StopReason
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
+from pinnlab.training.switching import phases_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -273,8 +274,22 @@ def run(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, SavingError) else EXIT_BAD_INPUT
-    return EXIT_SIGINT if cli.graceful.interrupted else EXIT_DONE
+        return EXIT_FAILED if isinstance(error, (NotFiniteError, SavingError)) else EXIT_BAD_INPUT
+    if cli.graceful.interrupted:
+        return EXIT_SIGINT
+    lost = _lost(cli)
+    if lost is None:
+        return EXIT_DONE
+    print(f"error: {lost}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def _lost(cli: PinnlabCLI) -> str | None:
+    """Why training failed, although it came to an end with good weights; None if it did not."""
+    if cli.subcommand != "fit":
+        return None
+    phases = phases_of(cli.trainer)
+    return phases.decisions[-1].reason if phases.records[-1].stopped == StopReason.DIVERGED.value else None
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -18,7 +18,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.gradients import row_counts
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.problems.base import Coefficient, Problem
+from pinnlab.problems.base import Coefficient, Problem, known_solution
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.training.phases import point_store
 
@@ -45,17 +45,21 @@ class Observer:
     def __init__(self, module: Any) -> None:
         self._module = module
         self._grid: _Grid | None = None
+        self._trained = False
 
     @torch.no_grad()
-    def look(self, step: int, parts: Sequence[str] = PARTS) -> Look | None:
+    def look(self, step: int, parts: Sequence[str] = PARTS, trained: bool = False) -> Look | None:
         """What signatures rest on; None where there is nothing to see: before the first step, and after a blow-up.
 
         Args:
             step: optimizer steps made so far.
             parts: which of `PARTS` to measure. In evaluations of the loss with its gradient, `gradients` costs one for
                 each condition, the others two together.
+            trained: whether held-out residuals are compared with those at the points of the last step, where others
+                have taken their place since.
         """
         module, loss = self._module, self._module.current_loss()
+        self._trained = trained
         if not module.loss_gradients().batch or not math.isfinite(loss):
             return None
         optimizer = module.current_optimizer()
@@ -79,7 +83,9 @@ class Observer:
         module, problem, store = self._module, self._module.problem, point_store(self._module)
         if store is None or not (rows := module.trainer.datamodule.held_out_rows()):
             return {}
-        own = module.system.unweighted({name: distributed.shard(there) for name, there in store.rows.items()})
+        replaced = self._trained and module.objective_version() != module.loss_version
+        there = {name: distributed.shard(part) for name, part in store.rows.items()}
+        own = module.system.unweighted(module.batch if replaced else there)
         held_out, training = ({k: float(v) for k, v in module.mean_squares(r).items()} for r in (rows, own))
         equations = problem.differential_equations()
         drawn = [name for name in rows if problem.conditions[name].region.unit_dim]
@@ -200,7 +206,7 @@ class _Grid:
         points = problem.evaluation_points(GRID)
         if points.shape[1] > 2:
             return cls(points, None, {})
-        reference = problem.reference_values(points)
+        points, reference = known_solution(problem, points)
         if reference is None:
             # Nothing is known of a residual at the boundary: cosines, as for what differs at the ends.
             columns = dict.fromkeys(problem.differential_equations(), points)

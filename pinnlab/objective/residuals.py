@@ -179,29 +179,43 @@ class ResidualSystem:
         self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
     ) -> list[Tensor]:
         """The residual of each equation of one condition, `(n,)` each; see `residuals`."""
-        problem, condition = self.problem, self.problem.conditions[name]
-        d, own = len(problem.coordinates), self._columns[name]
-        evaluate = functools.partial(partials, self._function(parameters), engine=self.engine)
-
-        def evaluation(points: Tensor, computed: Partials) -> Evaluation:
-            return Evaluation(
-                fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
-                coordinates=problem.coordinates,
-                points=points,
-                extras=rows[:, d:own],
-                coefficients=self.coefficient_values(parameters),
-                elsewhere=lambda moved: evaluation(moved, evaluate(moved, problem.wanted[name])),
-            )
+        condition, own = self.problem.conditions[name], self._columns[name]
+        points, evaluate = rows[:, : len(self.problem.coordinates)], self._engine(parameters)
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
-            return condition.residual(evaluation(points, computed))
+            return condition.residual(self._evaluation(name, rows, points, computed, parameters))
 
-        points = rows[:, :d]
         with self.readings.substituted(parameters):
-            computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
+            computed = evaluate(points, (self._wanted if enhanced else self.problem.wanted)[name])
             more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
             parts = [*equations(points, computed), *more]
         return parts if rows.shape[1] == own else [rows[:, own].sqrt() * part for part in parts]
+
+    def targets(self, name: str, rows: Tensor) -> dict[str, Tensor]:
+        """The prescribed values `(n,)` at one condition's rows, for each unknown that has one."""
+        points = rows[:, : len(self.problem.coordinates)]
+        computed = self._engine(None)(points, self.problem.wanted[name])
+        return self.problem.conditions[name].targets_at(self._evaluation(name, rows, points, computed, None))
+
+    def _evaluation(
+        self, name: str, rows: Tensor, points: Tensor, computed: Partials, parameters: Parameters | None
+    ) -> Evaluation:
+        """What one condition's functions are given at points `(n, d)`, with the extras of its rows."""
+        problem = self.problem
+        return Evaluation(
+            fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
+            coordinates=problem.coordinates,
+            points=points,
+            extras=rows[:, len(problem.coordinates) : self._columns[name]],
+            coefficients=self.coefficient_values(parameters),
+            elsewhere=lambda moved: self._evaluation(
+                name, rows, moved, self._engine(parameters)(moved, problem.wanted[name]), parameters
+            ),
+        )
+
+    def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:
+        """Computes derivatives of the trial function, `(points, wanted)`."""
+        return functools.partial(partials, self._function(parameters), engine=self.engine)
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics import distributed
+from pinnlab.numerics.memory import SMALL, fits
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 
@@ -24,7 +25,8 @@ class RowBlocks:
         parameters: every parameter and buffer by name.
         batch: this rank's rows of every condition.
         factors: `(conditions,)` weight of each condition over its number of points on all ranks.
-        memory: bytes; rows of the Jacobian are kept if those of the rank that has most of them fit.
+        memory: bytes; rows of the Jacobian are kept if those of the rank that has most of them fit, and half of what
+            is free is enough for them.
 
     Attributes:
         functions: the same.
@@ -45,7 +47,8 @@ class RowBlocks:
         self._equations = functions.equations(batch)
         self.lengths = {name: len(points) * self._equations[name] for name, points in batch.items()}
         self.shares = self._gather_numbers([sum(self.lengths.values())])
-        self.keeps = max(self.shares) * self.columns * factors.element_size() <= memory
+        size = max(self.shares) * self.columns * factors.element_size()
+        self.keeps = size <= memory and (size <= SMALL or self._all_fit(2 * size))
         self._kept: list[Tensor] | None = None
         self._values: Tensor | None = None
         self._tensors: dict[str, Tensor] | None = None
@@ -169,6 +172,11 @@ class RowBlocks:
     def _first(self) -> int:
         """The number of this rank's first residual among those of all ranks."""
         return sum(self.shares[: distributed.rank()])
+
+    def _all_fit(self, size: int) -> bool:
+        """Whether every rank has so many bytes; a collective."""
+        device = self.factors.device
+        return not distributed.any_rank(not fits(size, device), device)
 
     def _gather_numbers(self, own: list[int]) -> list[int]:
         return distributed.gather(torch.tensor([own], device=self.factors.device)).flatten().tolist()

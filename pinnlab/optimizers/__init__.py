@@ -13,6 +13,7 @@ from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWol
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
 from pinnlab.optimizers.newton_cg import NystromNewtonCG
 from pinnlab.optimizers.requirements import (
+    check_memory,
     evaluations_per_step,
     is_multi_eval,
     needs_linearization,
@@ -42,6 +43,7 @@ __all__ = [
     "SeveralValues",
     "StepLength",
     "StrongWolfe",
+    "check_memory",
     "evaluations_per_step",
     "is_multi_eval",
     "needs_linearization",

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.linalg import SquareRoot
+from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
 _TINY = 1e-12
@@ -60,7 +61,7 @@ class _Dense(QuasiNewton):
     ) -> None:
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}
         super().__init__(params, lr=lr, iterations=iterations, max_memory=max_memory, **search, **options)
-        self._check_memory(max_memory)
+        self._check_limit(max_memory)
 
     @abstractmethod
     def _scaling(self, curvature: Curvature) -> tuple[float, float]:
@@ -89,6 +90,7 @@ class _Dense(QuasiNewton):
         if not (ys > epsilon * math.sqrt(ss * yy) and 0 < yhy < math.inf):
             return
         if fresh:
+            self.check_memory()
             scale = self._initial_scale(ys, yy)
             self._memory["inverse_hessian"] = torch.eye(len(s), dtype=s.dtype, device=s.device).mul_(scale)
             hy, yhy, step = hy * scale, yhy * scale, step / scale
@@ -113,13 +115,33 @@ class _Dense(QuasiNewton):
         if torch.linalg.cholesky_ex(inverse).info.item() != 0:
             self._restart()
 
-    def _check_memory(self, limit: float) -> None:
-        parameters = self.param_groups[0]["params"]
-        n = sum(p.numel() for p in parameters)
-        needed = n * n * parameters[0].element_size() / 2**30
-        if needed > limit:
+    def check_memory(self, residuals: int = 0) -> None:
+        """Refuses a matrix that does not fit: H and, while it is looked at for new points, its Cholesky factor.
+
+        Args:
+            residuals: of no matter here.
+
+        Raises:
+            ConfigurationError: it does not.
+        """
+        parameters, n = self.param_groups[0]["params"], self._size
+        check_fits(
+            f"model.phases.optimizer: {type(self).__name__}'s {n} x {n} matrix with its factor",
+            2 * n * n * parameters[0].element_size(),
+            parameters[0].device,
+            "use LBFGS, NystromNewtonCG or a smaller network",
+        )
+
+    @property
+    def _size(self) -> int:
+        return sum(p.numel() for p in self.param_groups[0]["params"])
+
+    def _check_limit(self, limit: float) -> None:
+        n = self._size
+        needed = n * n * self.param_groups[0]["params"][0].element_size()
+        if needed > limit * 2**30:
             raise ConfigurationError(
-                f"max_memory: {type(self).__name__} keeps a {n} x {n} matrix of {needed:.1f} GiB, the limit is "
+                f"max_memory: {type(self).__name__} keeps a {n} x {n} matrix of {gibibytes(needed)}, the limit is "
                 f"{limit:g} GiB; use LBFGS, a smaller network, or raise max_memory"
             )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.linalg import solve_damped
+from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio
 from pinnlab.optimizers.linearized import LinearizedOptimizer
@@ -74,7 +75,7 @@ class GaussNewton(LinearizedOptimizer):
         lr: the first, or only, step length.
         momentum: how much of the last step the next one starts from (SPRING); 0 is none.
         max_norm: longest step in the 2-norm; 0 is no limit.
-        form: `primal` (n x n), `dual` (N x N), or `auto`: the smaller one.
+        form: `primal` (n x n), `dual` (N x N), or `auto`: the smaller one, which takes less time and memory.
         row_scaling: whether every residual is divided by the norm of its own gradient before the step is computed
             (arXiv 2604.05230), so that stiff points do not rule the kernel. Weights of conditions and points cancel in
             the direction then; they act in the line search only.
@@ -109,6 +110,34 @@ class GaussNewton(LinearizedOptimizer):
         options = {"line_search": line_search, "lr": lr, "momentum": momentum, "max_norm": max_norm, "form": form}
         super().__init__(params, {**options, "row_scaling": row_scaling, "must_decrease": must_decrease})
         self.damping = damping or FixedDamping()
+        self._fits = 0  # for how many residuals memory was looked at
+
+    def check_memory(self, residuals: int) -> None:
+        """Refuses matrices that do not fit: that of the system, once more with damping, and its factor.
+
+        Args:
+            residuals: N, of all ranks; 0 where that is not known, which is taken for many.
+
+        Raises:
+            ConfigurationError: they do not; names the form or the optimizer that does.
+        """
+        parameters, form = self.param_groups[0]["params"], self.param_groups[0]["form"]
+        columns = sum(p.numel() for p in parameters)
+        if residuals == self._fits or (residuals == 0 and form != "primal"):
+            return
+        dual = _is_dual(form, residuals, columns)
+        size, other = (residuals, columns) if dual else (columns, residuals)
+        takes = [3 * n * n * parameters[0].element_size() for n in (size, other)]
+        ways = ["LBFGS", "NystromNewtonCG", "fewer points" if dual else "a smaller network"]
+        if 0 < other < size:
+            ways.insert(0, f"form: {'primal' if dual else 'dual'} ({gibibytes(takes[1])})")
+        check_fits(
+            f"form: {'dual' if dual else 'primal'}, {type(self).__name__}'s {size} x {size} system with its factor,",
+            takes[0],
+            parameters[0].device,
+            f"use {', '.join(ways[:-1])} or {ways[-1]}",
+        )
+        self._fits = residuals
 
     # ----------------------------------------------------------------------------- details
 
@@ -125,6 +154,7 @@ class GaussNewton(LinearizedOptimizer):
     def _find(self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor) -> _Candidate | None:
         """The best step; damps more until there is one."""
         group, memory = self.param_groups[0], self._damping_memory()
+        self.check_memory(linearization.shape[0])
         model = _build(linearization, gradient, group["form"], group["row_scaling"])
         momentum = group["momentum"]
         carried = momentum * self._memory["momentum"] if momentum and "momentum" in self._memory else None
@@ -189,9 +219,13 @@ def _build(linearization: Linearization, gradient: Tensor, form: str, row_scalin
     if row_scaling:
         linearization = linearization.row_scaled()
     rows, columns = linearization.shape
-    if form == "dual" or (form == "auto" and rows < columns):
+    if _is_dual(form, rows, columns):
         return _Model(linearization, True, linearization.kernel(), linearization.residual(), gradient)
     return _Model(linearization, False, *linearization.gram(), gradient)
+
+
+def _is_dual(form: str, rows: int, columns: int) -> bool:
+    return form == "dual" or (form == "auto" and rows < columns)
 
 
 def _gain_ratio(model: _Model, found: _Candidate, loss: float) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.linalg import NystromPreconditioner, conjugate_gradient, nystrom
+from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.linearized import LinearizedOptimizer
 
@@ -89,6 +90,25 @@ class NystromNewtonCG(LinearizedOptimizer):
         rank = min(group["rank"], sum(p.numel() for p in group["params"]))
         # The evaluation with gradient, one loss, and the product that a warm start costs.
         return int(group["cg_iterations"]) + 3 + math.ceil(rank / group["refresh"])
+
+    def check_memory(self, residuals: int) -> None:
+        """Refuses a rank whose vectors do not fit: a random block, its image, and what the approximation is made of.
+
+        Args:
+            residuals: of no matter here.
+
+        Raises:
+            ConfigurationError: they do not.
+        """
+        parameters = self.param_groups[0]["params"]
+        n = sum(p.numel() for p in parameters)
+        rank = min(self.param_groups[0]["rank"], n)
+        check_fits(
+            f"rank: NystromNewtonCG's approximation of rank {rank} for {n} parameters",
+            5 * n * rank * parameters[0].element_size(),
+            parameters[0].device,
+            "lower it, or use LBFGS",
+        )
 
     def _improve(
         self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor

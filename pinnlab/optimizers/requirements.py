@@ -45,3 +45,18 @@ def objective_changed(optimizer: Optimizer) -> None:
             counted = {key: state[key] for key in ("func_evals",) if key in state}
             state.clear()
             state.update(counted)
+
+
+def check_memory(optimizer: Optimizer, residuals: int) -> None:
+    """Has an optimizer refuse what does not fit into memory, before it makes it.
+
+    Args:
+        optimizer: one with a method `check_memory(residuals)`; others keep a few vectors, which fit.
+        residuals: how many the loss has, of all ranks; 0 where that is not known.
+
+    Raises:
+        ConfigurationError: its matrices do not fit; names what does.
+    """
+    method = getattr(optimizer, "check_memory", None)
+    if method is not None:
+        method(residuals)

@@ -14,6 +14,7 @@ from torch import Tensor
 from pinnlab.derivatives import RecordingField, Wanted
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.checks import finite
 from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name
 from pinnlab.samplers import Sobol
 
@@ -60,9 +61,12 @@ class Exact:
 
     Args:
         function: takes coordinates (or `points`) by name; returns `(n,)`, or one such tensor for each unknown.
+        where: where it is known: takes coordinates (or `points`) by name, returns `(n,)` booleans; default: everywhere.
+            Errors are measured, and figures drawn, there only.
     """
 
     function: Callable[..., Any]
+    where: Callable[..., Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,11 @@ class Numerical:
 
     Args:
         function: takes `(n, d)` numpy points, returns `(n,)`, or `(n, m)` for several unknowns.
+        where: where it is known, see `Exact`.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
+    where: Callable[..., Tensor] | None = None
 
 
 Reference = Exact | Numerical
@@ -145,23 +151,38 @@ class Problem:
         return None
 
     def reference_values(self, points: Tensor) -> Tensor | None:
-        """The solution at `(n, d)` points as `(n, m)`, or None when it is not known."""
+        """The solution at `(n, d)` points as `(n, m)`, NaN where it is not known; None when it is known nowhere.
+
+        Raises:
+            ConfigurationError: it is not finite somewhere, and the reference does not say that it is not known there.
+        """
         reference = self.reference()
         if reference is None:
             return None
         if isinstance(reference, Numerical):
             values = np.asarray(reference.function(points.detach().cpu().numpy().astype(np.float64)))
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
-            return result.reshape(len(points), len(self.unknowns))
-        return self.exact_values(points)
+            result = result.reshape(len(points), len(self.unknowns))
+        else:
+            result = self.exact_values(points)
+        known = self.reference_known(points)
+        self._check_reference(points, result, known)
+        return result if bool(known.all()) else result.masked_fill(~known[:, None], torch.nan)
+
+    def reference_known(self, points: Tensor) -> Tensor:
+        """At which of `(n, d)` points the reference is known, `(n,)` booleans."""
+        where = getattr(self.reference(), "where", None)
+        if where is None:
+            return torch.ones(len(points), dtype=torch.bool, device=points.device)
+        known = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
+        return torch.as_tensor(known, device=points.device).bool().expand(len(points))
 
     def exact_values(self, points: Any) -> Tensor:
         """An exact reference as a function `(n, d) -> (n, m)` in torch operations (of tensors or jets)."""
         reference = self.reference()
         if not isinstance(reference, Exact):
             raise ConfigurationError(f"problem {self.name} has no exact reference")
-        columns = {name: points[:, i] for i, name in enumerate(self.coordinates)}
-        result = call_by_name(reference.function, {**columns, "points": points}, f"reference of {self.name}")
+        result = call_by_name(reference.function, self._columns(points), f"reference of {self.name}")
         return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
 
     def evaluation_points(self, count: int = 20_000) -> Tensor:
@@ -180,6 +201,18 @@ class Problem:
             inside = self.domain.contains(grid)
             return grid[inside]
         return Sobol().sample(self.domain, count, seed=0)
+
+    def _columns(self, points: Any) -> dict[str, Any]:
+        """What a function of the coordinates may ask for by name."""
+        return {**{name: points[:, i] for i, name in enumerate(self.coordinates)}, "points": points}
+
+    def _check_reference(self, points: Tensor, values: Tensor, known: Tensor) -> None:
+        bad = (known & ~values.isfinite().all(-1)).nonzero()
+        if len(bad):
+            place = ", ".join(f"{c} = {float(x):.6g}" for c, x in zip(self.coordinates, points[bad[0, 0]], strict=True))
+            raise ConfigurationError(
+                f"reference of {self.name}: is not finite at {place}; if it is not known there, say so with where=..."
+            )
 
     def _check_names(self) -> None:
         names = [*self.coordinates, *self.unknowns, *self.coefficients]
@@ -230,10 +263,29 @@ class Problem:
                 raise ConfigurationError(
                     f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
                 )
+        for name, values in condition.targets_at(at).items():
+            finite(f"condition {condition.name!r}: target of {name}", values)
         wanted = Wanted()
         for field in fields:
             wanted |= field.wanted
         return _without_needless_laplacians(wanted)
+
+
+def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Those of `(n, d)` points at which a problem's reference is known, and it there; all where there is none.
+
+    Raises:
+        ConfigurationError: it is known at none of them, or is not finite at one.
+    """
+    values = problem.reference_values(points)
+    if values is None:
+        return points, None
+    known = problem.reference_known(points)
+    if not bool(known.any()):
+        raise ConfigurationError(
+            f"reference of {problem.name}: where leaves out every point; it must be true somewhere"
+        )
+    return (points, values) if bool(known.all()) else (points[known], values[known])
 
 
 def _without_needless_laplacians(wanted: Wanted) -> Wanted:

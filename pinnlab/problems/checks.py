@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
+
+import torch
 
 from pinnlab.errors import ConfigurationError, unknown
 
@@ -13,6 +16,26 @@ def number(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ConfigurationError(f"problem.{key}: must be a finite number, got {value!r}")
+    return value
+
+
+def finite(key: str, value: Any) -> Any:
+    """Returns a number, or an array of numbers, unless one is not finite.
+
+    Args:
+        key: what to name in an error.
+        value: that must be finite throughout.
+
+    Raises:
+        ConfigurationError: it is not; names the first bad number and its row.
+    """
+    numbers = torch.as_tensor(value)
+    bad = (~numbers.isfinite()).nonzero()
+    if len(bad):
+        first = numbers[tuple(bad[0])].item()
+        if numbers.ndim == 0:
+            raise ConfigurationError(f"{key}: must be finite, got {first}")
+        raise ConfigurationError(f"{key} holds {first} in row {int(bad[0, 0])}; all must be finite, drop such rows")
     return value
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import Enhancement
 
 Target = float | Callable[..., Tensor]
@@ -119,6 +120,10 @@ class Condition(ABC):
         """The unknowns that the condition speaks of by name, for the problem to check."""
         return ()
 
+    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
+        """The prescribed value `(n,)` for each unknown that has one, at the points of an evaluation."""
+        return {}
+
     def _value(self, target: Target, at: Evaluation, arguments: Mapping[str, Any] | None = None) -> Any:
         if callable(target):
             return call_by_name(target, arguments or at.arguments(), f"a target of condition {self.name!r}")
@@ -168,10 +173,25 @@ class _Targets(Condition):
         if not targets:
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
         self.targets = dict(targets)
+        for name, target in self.targets.items():
+            if not callable(target):
+                finite(f"{type(self).__name__}: {name}", target)
 
     def names(self) -> Sequence[str]:
         """The unknowns with targets."""
         return tuple(self.targets)
+
+    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
+        """The prescribed values; those that are one number are repeated."""
+        found = {}
+        for name, target in self.targets.items():
+            value = self._target(target, at)
+            plain = value.value if isinstance(value, AbstractField) else value
+            found[name] = torch.as_tensor(plain).to(at.points).expand(len(at.points))
+        return found
+
+    def _target(self, target: Target, at: Evaluation) -> Any:
+        return self._value(target, at)
 
 
 class Dirichlet(_Targets):
@@ -188,7 +208,7 @@ class Dirichlet(_Targets):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """U - g for each unknown with a target."""
-        return [at.fields[name] - self._value(target, at) for name, target in self.targets.items()]
+        return [at.fields[name] - self._target(target, at) for name, target in self.targets.items()]
 
 
 class _OnBoundary(_Targets):
@@ -239,7 +259,7 @@ class Robin(_OnBoundary):
         self, region: Region, alpha: float = 1.0, beta: float = 1.0, weight: float = 1.0, **targets: Target
     ) -> None:
         super().__init__(region, weight, targets)
-        self.alpha, self.beta = alpha, beta
+        self.alpha, self.beta = finite("Robin: alpha", alpha), finite("Robin: beta", beta)
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """Alpha u + beta du/dn - g for each unknown with a target."""
@@ -312,9 +332,7 @@ class Observations(_Targets):
                 raise ConfigurationError(
                     f"Observations: {name} must have one value for each of the {len(self.points)} points"
                 )
-        for name, value in {"points": self.points, **self.targets}.items():
-            if not torch.as_tensor(value).isfinite().all():
-                raise ConfigurationError(f"Observations: {name} holds values that are not finite; drop those rows")
+        finite("Observations: points", self.points)
 
     def fixed_points(self) -> Tensor:
         """The points of the data."""
@@ -324,6 +342,10 @@ class Observations(_Targets):
         """The points and the measured values."""
         columns = [torch.as_tensor(v, dtype=points.dtype, device=points.device) for v in self.targets.values()]
         return torch.cat([points, torch.stack(columns, -1)], -1)
+
+    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
+        """The measured values."""
+        return {name: at.extras[:, i] for i, name in enumerate(self.targets)}
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """U minus the measured value."""

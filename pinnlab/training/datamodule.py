@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
-from pinnlab.problems.base import Problem
+from pinnlab.numerics.memory import check_fits
+from pinnlab.problems.base import Exact, Problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
@@ -132,7 +133,12 @@ class CollocationDataModule(L.LightningDataModule):
         return self._store
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws the points, in the module's dtype on its device; another run has those that are there."""
+        """Draws the points, in the module's dtype on its device; another run has those that are there.
+
+        A reference that is a formula is tried at once: what is wrong with it should not come out after hours.
+        """
+        if isinstance(self.problem.reference(), Exact):
+            self.evaluation_set()
         if self._store is None:
             dtype, device = self._placement()
             self._store = PointStore(
@@ -181,10 +187,18 @@ class CollocationDataModule(L.LightningDataModule):
         self._edition += 1
 
     def evaluation_set(self) -> tuple[Tensor, Tensor | None]:
-        """The evaluation points `(n, d)` and the reference there `(n, m)`, if any; all of them, on the CPU."""
+        """The evaluation points `(n, d)` and the reference there `(n, m)`, if any; all of them, on the CPU.
+
+        With a reference only those points at which it is known.
+
+        Raises:
+            ConfigurationError: it is known at none of them, or is not finite at one.
+        """
         if self._evaluation is None:
-            points = self.problem.evaluation_points(self.evaluation_points)
-            self._evaluation = (points, self.problem.reference_values(points))
+            numbers = 4 * (len(self.problem.coordinates) + len(self.problem.unknowns))  # twice, and errors of both
+            key = f"data.evaluation_points: a grid of {self.evaluation_points} points"
+            check_fits(key, 8 * numbers * self.evaluation_points, "cpu", "use fewer")
+            self._evaluation = known_solution(self.problem, self.problem.evaluation_points(self.evaluation_points))
         return self._evaluation
 
     def held_out_rows(self, placement: Placement | None = None) -> dict[str, Tensor]:

@@ -36,6 +36,13 @@ class EvaluatedModule(L.LightningModule):
         """Has the trainer write checkpoints whole or not at all."""
         use_atomic_writes(self.trainer)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads parameters; outside of a run the weights of the loss stay those that this module was built with."""
+        if self._trainer is None:
+            own = {name: value for name, value in self.state_dict().items() if name.startswith("weights.")}
+            state_dict = {**state_dict, **own}
+        return super().load_state_dict(state_dict, strict, assign)
+
     def forward(self, points: Tensor) -> Tensor:
         """The unknowns at `(n, d)` points, `(n, m)`."""
         return self.trial(points)

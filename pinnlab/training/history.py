@@ -80,6 +80,11 @@ class RunHistory:
         optimizer = module.phases[module.phase].sample_optimizer()
         self.records.append(PhaseRecord(type(optimizer).__name__, phase=module.phase + 1))
 
+    def reopen(self) -> str:
+        """The last phase goes on; returns why it had ended."""
+        reason, self.present.stopped = self.present.stopped, StopReason.RUNNING.value
+        return reason
+
     def start_watch(self, step: int) -> None:
         """Time counts from now on, steps from this one."""
         self._watch, self._counted = time.perf_counter(), step

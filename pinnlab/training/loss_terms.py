@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,8 +78,8 @@ def loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
     for name, weight in (weights or {}).items():
         if name not in values:
             raise unknown("condition in model.weights", name, values)
-        if weight < 0:
-            raise ConfigurationError(f"model.weights.{name}: {weight} is negative; use 0 to switch it off")
+        if not 0 <= weight < math.inf:
+            raise ConfigurationError(f"model.weights.{name}: {weight} is no finite number >= 0; 0 switches it off")
         values[name] = weight
     return torch.tensor(list(values.values()), dtype=torch.float64)
 

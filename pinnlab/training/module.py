@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
@@ -27,7 +27,9 @@ from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
+from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
+from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_periodicity
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
 from pinnlab.training.phases import (
@@ -106,6 +108,7 @@ class PINN(EvaluatedModule):
         self.batch: Batch = {}
         self.loss_version = 0  # of the objective that the last step was made on, see `objective_version`
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
+        self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
         self._points = PointCount()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -145,12 +148,13 @@ class PINN(EvaluatedModule):
         planned = planned_evaluations(self.phases, self.trial.trained(), self.trainer.max_steps)
         compiled = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
         self.objective.build(self.device, compiled)
+        check_batch(self, point_store(self), self.device)
 
     # ---------------------------------------------------------------------------- training
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
-        self.batch = batch
+        self.batch, self.fault = batch, None
         self.follow_problem()
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
@@ -175,6 +179,15 @@ class PINN(EvaluatedModule):
         if scaled or computed is None or not leave_gradient(computed):
             super().backward(loss, *args, **kwargs)
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Looks at the gradient while the parameters that it belongs to are there.
+
+        Raises:
+            NotFiniteError: it is not finite, and no callback goes back to an earlier state.
+        """
+        self.fault = self.fault or gradient_fault(self, _unwrapped(optimizer))
+        raise_unless_recovered(self)
+
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
@@ -186,6 +199,7 @@ class PINN(EvaluatedModule):
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra)
         self.evaluations += sum(given.evaluations for given in extra.values())
+        self.fault = self.fault or step_fault(self, _unwrapped(optimizer))
 
     def linearization(self, batch: Batch) -> Linearization:
         """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""
@@ -263,15 +277,13 @@ class PINN(EvaluatedModule):
     # ------------------------------------------------------------------------- checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what is neither a parameter nor a callback's: counters, and whose checkpoint it is."""
-        checkpoint["pinnlab"] = described(self)
+        """Adds what is neither a parameter nor a callback's: counters, and whose checkpoint it is.
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Loads parameters; outside of a run the weights of the loss stay those that this module was built with."""
-        if self._trainer is None:
-            own = {name: value for name, value in self.state_dict().items() if name.startswith("weights.")}
-            state_dict = {**state_dict, **own}
-        return super().load_state_dict(state_dict, strict, assign)
+        Raises:
+            NotFiniteError: a parameter is not finite; the checkpoints that there are stay.
+        """
+        check_parameters(self)
+        checkpoint["pinnlab"] = described(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""

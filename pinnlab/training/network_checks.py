@@ -52,7 +52,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
     check_pointwise(problem)
 
 
-def check_optimizers(module: Any) -> None:
+def check_random_network(module: Any) -> None:
     """Refuses optimizers that this network, or a residual, is not made for.
 
     A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point

@@ -11,11 +11,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.training.phases import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
-_LAST_STEP = ("batch", "loss_version")
+_LAST_STEP = ("batch", "loss_version", "fault")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,10 @@ def probe(trainer: L.Trainer, module: Any, evaluations: int) -> Outcome:
     losses: list[float] = []
     first = batch = store.batch()
     while True:
-        _step(trainer, module, batch, losses)
+        try:
+            _step(trainer, module, batch, losses)
+        except NotFiniteError:  # it ends the trial, not the run
+            return Outcome(losses[0], math.nan, steps, module.evaluations - start)
         steps += 1
         stalled = getattr(module.current_optimizer(), "status", None) is StopReason.STALLED
         spent = module.evaluations - start >= evaluations or steps >= limit

@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
-from pinnlab.training.network_checks import check_optimizers
+from pinnlab.training.memory import check_optimizers
+from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -226,11 +227,19 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     data = getattr(trainer, "datamodule", None)
     if getattr(data, "problem", module.problem) is not module.problem:
         raise ConfigurationError("data.problem: is another object than the module's; give both the same problem")
+    if str(trainer.precision) in ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16"):
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} rounds points and derivatives to three digits; leave it out "
+            "(model.dtype: float32 is the coarsest)"
+        )
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
-    check_optimizers(module)
-    several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
+    check_random_network(module)
+    device = trainer.strategy.root_device
+    optimizers = [phase.build(_trained(module, phase, device)) for phase in module.phases]
+    check_optimizers(module, optimizers, point_store(module))
+    several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
     if not several:
         return
     name = type(several[0]).__name__
@@ -288,7 +297,7 @@ def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
     needed_store(module, "model.phases.dtype")
 
 
-def _trained(module: Any, phase: Phase) -> list[torch.nn.Parameter]:
-    """The parameters that a phase trains, in its dtype: what shows before the first step that a matrix does not fit."""
+def _trained(module: Any, phase: Phase, device: torch.device) -> list[torch.nn.Parameter]:
+    """The parameters that a phase trains, as it has them: they show before the first step whether a matrix fits."""
     dtype = phase_dtype(module, phase)
-    return [torch.nn.Parameter(p.detach().to(dtype)) for p in module.trial.parameters() if p.requires_grad]
+    return [torch.nn.Parameter(p.detach().to(device, dtype)) for p in module.trial.parameters() if p.requires_grad]

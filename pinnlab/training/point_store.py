@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
+from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.training.mini_batches import MiniBatches
@@ -81,6 +82,7 @@ class PointStore:
         region = self.problem.conditions[name].region
         if region is None:
             raise ConfigurationError(f"condition {name!r} brings its own points; nothing can be drawn for it")
+        _check_size(name, count, region.dim)
         self.counter += 1
         return (sampler or self.samplers[name]).sample(region, count, seed_for(self.seed, name, self.counter))
 
@@ -263,6 +265,11 @@ class PointStore:
         self._exact[name] = rows
         self.rows[name] = rows.to(self.device, self.dtype)
         self._cache = (None, {})
+
+
+def _check_size(name: str, count: int, dim: int) -> None:
+    """Refuses more points than fit: their design, they, their rows with extras, and those that are handed out."""
+    check_fits(f"data.points.{name}: {count} points", 4 * 8 * (dim + 1) * count, "cpu", "use fewer")
 
 
 def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:

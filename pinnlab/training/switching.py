@@ -8,13 +8,15 @@ from typing import Any
 import lightning as L
 from torch.optim import Optimizer
 
-from pinnlab.criteria import Progress, TrialRule
-from pinnlab.errors import StopReason
+from pinnlab.criteria import TrialRule
+from pinnlab.errors import NotFiniteError, StopReason
 from pinnlab.numerics import distributed
 from pinnlab.training.checkpoints import checked_phase, described_phase
+from pinnlab.training.faults import check_parameters, check_targets, keep_checkpoints, raise_unless_recovered
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
+from pinnlab.training.phase_end import asked_for_more, criterion_met, phase_is_over
 from pinnlab.training.phases import Phase, check_phases, draw_points, enter, use_width
 
 
@@ -58,6 +60,7 @@ class OptimizerPhases(L.Callback):
             return
         check_phases(trainer, pl_module)
         check_trials(trainer, pl_module)
+        check_targets(pl_module)
         pl_module.start_over()
         enter(pl_module, 0)
         draw_points(pl_module)
@@ -71,31 +74,23 @@ class OptimizerPhases(L.Callback):
         """Starts the clock; a run that was resumed after its end stops at once."""
         self.history.start_watch(trainer.global_step)
         fit_points(trainer, pl_module)
-        if self.finished:
-            self._reopen(trainer, pl_module)
+        if self.finished and asked_for_more(self.history, pl_module):
+            over, self.finished = phase_is_over(self.history, pl_module), False
+            reason = self.history.reopen()
+            if over:
+                self._leave(trainer, pl_module, reason, None)
         trainer.should_stop = trainer.should_stop or self.finished
-
-    def _reopen(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """A run that was over goes on where it is asked for more: steps, a phase, or a larger budget."""
-        phase, reason = pl_module.phases[pl_module.phase], self.history.present.stopped
-        steps = phase.steps is None or phase.steps > self.history.steps_made()
-        outside = reason in (StopReason.BUDGET.value, StopReason.POINTS.value, StopReason.TRAINER.value)
-        if outside or (reason == StopReason.STEPS.value and steps):
-            self.finished = False
-            self.history.present.stopped = StopReason.RUNNING.value
-        elif pl_module.phase + 1 < len(pl_module.phases):
-            self.finished = False
-            self._leave(trainer, pl_module, reason, None)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, and moves on when the phase is over."""
         if self.finished:
             return
         self.history.count(trainer, pl_module)
+        raise_unless_recovered(pl_module)
         if self.history.present.steps == 0:
             return  # the run came back to this phase a moment ago
         phase = pl_module.phases[pl_module.phase]
-        met = self._criterion_met(phase, self.history.present, pl_module)
+        met = criterion_met(self.history.present, pl_module)
         reason = self._over(phase, met, trainer.optimizers[0])
         if distributed.any_rank(reason is not None, pl_module.device):
             value = phase.until.value if phase.until is not None and reason == phase.until.reason else None
@@ -138,13 +133,19 @@ class OptimizerPhases(L.Callback):
         made = self.history.steps_made()
         self.hold_until = made + max(made, least)
 
-    def stop(self, trainer: L.Trainer, reason: StopReason) -> None:
-        """Ends the training for a reason that is not a phase's own."""
-        self._finish(trainer, trainer.lightning_module, reason.value)
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Sees to it that the run leaves parameters that are finite."""
+        check_parameters(pl_module)
 
-    def _finish(self, trainer: L.Trainer, pl_module: Any, reason: str, value: float | None = None) -> None:
+    def stop(self, trainer: L.Trainer, reason: StopReason, evidence: str = "") -> None:
+        """Ends the training for a reason that is not a phase's own; the evidence for it goes into the decision."""
+        self._finish(trainer, trainer.lightning_module, reason.value, evidence=evidence)
+
+    def _finish(
+        self, trainer: L.Trainer, pl_module: Any, reason: str, value: float | None = None, evidence: str = ""
+    ) -> None:
         self.history.present.stopped = reason
-        self.decide(trainer, pl_module, "stop", reason, value)
+        self.decide(trainer, pl_module, "stop", f"{reason}: {evidence}" if evidence else reason, value)
         self.finished = True
         trainer.should_stop = True
 
@@ -155,8 +156,10 @@ class OptimizerPhases(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Notes that the run did not end by itself."""
         self.teardown(trainer, pl_module, "fit")
+        keep_checkpoints(trainer, pl_module, exception)
         if self.records and not self.finished:
-            self.history.present.stopped = StopReason.INTERRUPTED.value
+            lost = isinstance(exception, NotFiniteError)
+            self.history.present.stopped = (StopReason.NOT_FINITE if lost else StopReason.INTERRUPTED).value
 
     def summary(self) -> list[dict[str, Any]]:
         """The records as primitives, when training is over; says so where not a phase's own rule ended it."""
@@ -242,17 +245,6 @@ class OptimizerPhases(L.Callback):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if hasattr(callback, hook):
                 getattr(callback, hook)(trainer, pl_module)
-
-    def _criterion_met(self, phase: Phase, record: PhaseRecord, pl_module: Any) -> bool:
-        """Shows the step to the phase's criterion."""
-        if phase.until is None:
-            return False
-        gradients, spent = pl_module.loss_gradients(), record.evaluations
-        version = pl_module.loss_version  # not the present one: points may have changed after the step
-        met = phase.until.update(Progress(record.steps, spent, record.loss, record.seconds, version, gradients))
-        pl_module.evaluations += gradients.evaluations
-        record.evaluations += gradients.evaluations
-        return met
 
     def _over(self, phase: Phase, met: bool, optimizer: Optimizer) -> str | None:
         """Why the phase is over, or None."""

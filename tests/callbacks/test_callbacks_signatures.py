@@ -1,5 +1,6 @@
 """Signatures in training: each run that fails says why, healthy ones say nothing, and nothing of a run changes."""
 
+import functools
 import warnings
 
 import lightning as L
@@ -11,12 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training import full_run, quiet_trainer, small_data, small_module
 
 from pinnlab.analysis.signatures import Finding
-from pinnlab.callbacks import FailureSignatures, ResolutionWarning, Rollback, RunSummary
+from pinnlab.callbacks import FailureSignatures, FreshPoints, ResolutionWarning, Rollback, RunSummary
 from pinnlab.callbacks.signatures import AbstractSignatureWatch
 from pinnlab.cli.commands import run
-from pinnlab.errors import ConfigurationError
-from pinnlab.optimizers import LBFGS, SSBroyden
-from pinnlab.problems import Burgers, Heat1D, Poisson2D
+from pinnlab.criteria import FixedSteps
+from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.optimizers import LBFGS, FixedDamping, LevenbergMarquardt, SSBroyden
+from pinnlab.problems import Burgers, Heat1D, Poisson1D, Poisson2D
 from pinnlab.training.datamodule import PointLoader
 from pinnlab.training.phases import Phase
 
@@ -165,3 +167,67 @@ def test_other_data_than_ours_will_do():
 def test_bad_numbers_are_refused():
     with pytest.raises(ConfigurationError, match=r"FailureSignatures\.every"):
         FailureSignatures(every=0)
+
+
+class Redraw(L.Callback):
+    """Draws the points anew in the step in which a run ends: when its optimizer stalls, or after so many steps."""
+
+    def __init__(self, after=None):
+        self.after = after
+
+    def on_train_batch_end(self, trainer, module, *unused):
+        stalled = getattr(module.current_optimizer(), "status", None) is StopReason.STALLED
+        if stalled if self.after is None else trainer.global_step == self.after:
+            trainer.datamodule.store.redraw(4)
+
+
+ENDS = {
+    "stalled": (None, {"steps": 200}, {}),
+    "its steps are made": (10, {"steps": 10}, {}),
+    "its criterion is met": (10, {"until": FixedSteps(10)}, {}),
+    "the trainer stops": (10, {"steps": 50}, {"max_steps": 10}),
+}
+
+
+@pytest.mark.parametrize("every", [10, 1000], ids=["a look is due", "no look is due"])
+@pytest.mark.parametrize("first", [True, False], ids=["redraw first", "watch first"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_redraw_in_the_last_step_hides_nothing(end, first, every):
+    after, phase, options = ENDS[end]
+    optimizer = functools.partial(LevenbergMarquardt, damping=FixedDamping(1e-8))
+    module, watch = small_module(Poisson1D(frequency=2), [Phase(optimizer, **phase)]), FailureSignatures(every=every)
+    callbacks = [Redraw(after), watch] if first else [watch, Redraw(after)]
+    summary = RunSummary()
+    quiet_trainer(callbacks=[*callbacks, summary], val_check_interval=10_000, **options).fit(
+        module, small_data(module.problem, points={"pde": 4, "boundary": 2}, held_out=50)
+    )
+    assert module.current_loss() < 1e-15
+    assert [finding.signature for finding in watch.findings] == ["under-resolution"]
+    assert summary.result["warnings"] == watch.warnings
+    assert watch.record.looks[-1].final
+
+
+def test_a_phase_that_ends_before_others_is_looked_at_on_its_own_points():
+    optimizer = functools.partial(LevenbergMarquardt, damping=FixedDamping(1e-8))
+    phases = [Phase(optimizer, steps=10), Phase(ADAM, steps=2, points={"pde": 50})]
+    module, watch = small_module(Poisson1D(frequency=2), phases), FailureSignatures(every=1000)
+    data = small_data(module.problem, points={"pde": 4, "boundary": 2}, held_out=50)
+    quiet_trainer(callbacks=[Redraw(10), watch], val_check_interval=10_000).fit(module, data)
+    first, middle, last = watch.record.looks
+    assert (first.step, middle.step, last.step) == (1, 10, 12)
+    assert middle.ratios["pde"] > 1e4 > last.ratios["pde"]
+
+
+def test_points_that_change_after_every_step_stand_for_those_trained():
+    module, watch = small_module(Poisson1D(frequency=2), [Phase(ADAM, steps=9)]), FailureSignatures(every=1)
+    data = small_data(module.problem, points={"pde": 4, "boundary": 2})
+    seen = []
+
+    class Look(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *unused):
+            rows = {name: trainer.datamodule.store.rows[name] for name in ("pde",)}
+            seen.append(float(pl_module.mean_squares(rows)["pde"]))
+
+    quiet_trainer(callbacks=[FreshPoints(every=1), Look(), watch], val_check_interval=10_000).fit(module, data)
+    found = [look.equations["pde"] / look.ratios["pde"] for look in watch.record.looks]
+    assert found == pytest.approx(seen, rel=1e-12)

@@ -2,6 +2,7 @@
 
 import csv
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -11,7 +12,7 @@ from torch.autograd.functional import jacobian
 from training import ADAM, PHASES, QUASI_NEWTON, Poison, full_run, quiet_trainer, small_data, small_module, two_levels
 
 from pinnlab.callbacks import FreshPoints, NTKSpectrum, RunSummary
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, NotFiniteError
 from pinnlab.problems import Poisson1D
 from pinnlab.training.phases import Phase
 from pinnlab.training.point_store import probe_rows
@@ -189,9 +190,16 @@ def test_training_points_do_not_matter():
     assert torch.equal(first.latest["total"].eigenvalues, other.latest["total"].eigenvalues)
 
 
+class Undaunted(L.Callback):
+    """Lets a run go on that is lost."""
+
+    recovers = True
+
+
 def test_a_run_that_blows_up_is_measured_too(tmp_path):
     callback, board = NTKSpectrum(every=1, max_points=4), TensorBoardLogger(tmp_path)
-    fit(callback, [Phase(ADAM, steps=4)], others=[Poison(2)], logger=board)
+    with pytest.raises(NotFiniteError, match="after step 4"):
+        fit(callback, [Phase(ADAM, steps=4)], others=[Poison(2), Undaunted()], logger=board)
     assert callback.latest["total"].eigenvalues.isnan().all()
     assert lines_of(board)[-1]["condition_number"] == "nan"
 

@@ -12,7 +12,7 @@ from training import ADAM, QUASI_NEWTON, Recorder, quiet_trainer, small_data, sm
 from pinnlab.callbacks import ResidualResampling, Rollback, RunSummary, SolutionFigures
 from pinnlab.callbacks.resampling import density
 from pinnlab.criteria import LossPlateau
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.networks import MLP, PeriodicEmbedding
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.optimizers import MultiBatchLBFGS
@@ -290,7 +290,8 @@ def test_rollback_takes_a_larger_loss_on_new_points_for_no_failure(first):
 
 def test_without_rollback_the_run_is_lost():
     module = small_module(phases=[Phase(ADAM, steps=9)])
-    fit(module, callbacks=[Poison([5], float("nan"))])
+    with pytest.raises(NotFiniteError, match=r"parameter of network\.\S+ is nan in step 6"):
+        fit(module, callbacks=[Poison([5], float("nan"))])
     assert not math.isfinite(module.current_loss())
 
 

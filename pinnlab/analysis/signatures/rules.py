@@ -37,11 +37,12 @@ def under_resolution(record: Record, factor: float = 100.0, patience: int = 2) -
         factor: what the held-out mean square may be times that of the training points. 100, ten times in size: up to
             there, an uneven residual and a small held-out set explain it as well.
         patience: looks in a row: points that were drawn a moment ago are not yet fitted evenly. One is enough when the
-            optimizer has stalled: it will not fit them better.
+            optimizer has stalled, or the run has ended: they will not be fitted better.
     """
     looks, found = record.looks, []
     for name, ratio in looks[-1].ratios.items() if looks else ():
-        ratios = recent(1 if looks[-1].stalled else patience, (look.ratios.get(name, 0.0) for look in looks))
+        last = looks[-1].stalled or looks[-1].final
+        ratios = recent(1 if last else patience, (look.ratios.get(name, 0.0) for look in looks))
         if ratios and min(ratios) > factor:
             evidence = (
                 f"the held-out mean-square residual of condition {name!r} is {ratio:.2g} times that of its "

@@ -1,0 +1,127 @@
+"""Notices when a step makes or meets a number that is not finite, and says which.
+
+Nothing is evaluated for it as long as all is well: it goes by the loss, which is known after each step, and by one sum
+over a first-order method's gradient. Only then are the residuals looked at, uncompiled, condition by condition.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
+from pinnlab.numerics import distributed
+from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault
+from pinnlab.training.phases import point_store
+
+
+def fault_line(module: Any, when: str) -> str | None:
+    """What is not finite at a `PINN`'s parameters on its present batch, in one line; None if all is.
+
+    A collective: every rank looks at the rows of all ranks, and finds the same.
+
+    Args:
+        module: the `PINN`.
+        when: in words, for the line.
+    """
+    batch = {name: distributed.gather(rows) for name, rows in module.batch.items()}
+    fault = find_fault(module.system, batch, module.loss_weights)
+    return None if fault is None else fault.line(when)
+
+
+def gradient_fault(module: Any, optimizer: Optimizer) -> str | None:
+    """What is not finite of the gradient that a step begins with, before it gets into the parameters.
+
+    Optimizers of pinnlab that evaluate several times look themselves, and leave the parameters where they were; with
+    half precision the gradient's scaler looks. All ranks have the same gradient.
+
+    Args:
+        module: the `PINN`, after the backward pass.
+        optimizer: about to step.
+    """
+    if hasattr(optimizer, "multi_eval") or getattr(module.trainer.precision_plugin, "scaler", None) is not None:
+        return None
+    if all_finite(_gradients(optimizer)):
+        return None
+    when = _in_step(module)
+    return fault_line(module, when) or f"the gradient is not finite {when}; looked at again, every part of it is"
+
+
+def step_fault(module: Any, optimizer: Optimizer) -> str | None:
+    """What is not finite after a step.
+
+    Args:
+        module: the `PINN`.
+        optimizer: has made the step.
+    """
+    loss, known = module.current_loss(), getattr(optimizer, "loss", None) is not None
+    stalled = getattr(optimizer, "status", None) is StopReason.STALLED
+    if math.isfinite(loss) and not (stalled and not all_finite(_gradients(optimizer))):
+        return None
+    when = _in_step(module)
+    line = fault_line(module, when)
+    if line is None and known and not math.isfinite(loss):
+        line = f"the loss is {loss} {when}; looked at again, every part of it is finite"
+    return line  # torch's L-BFGS does not say which of its evaluations it kept: the last may be a trial that failed
+
+
+def check_parameters(module: Any) -> None:
+    """Refuses parameters that are not finite: what is saved must be worth going on from.
+
+    Raises:
+        NotFiniteError: one is not; names it.
+    """
+    for name, parameter in module.trial.named_parameters():
+        bad = parameter.detach()[~parameter.isfinite()]
+        if len(bad):
+            raise NotFiniteError(Fault("parameter", name, float(bad[0])).line(f"after step {module.global_step}"))
+
+
+def check_targets(module: Any) -> None:
+    """Refuses points and prescribed values that are not finite, before the first step.
+
+    Raises:
+        ConfigurationError: one is not; names the condition and the first such point.
+    """
+    store = point_store(module)
+    if store is None:
+        return
+    parameter = next(module.trial.parameters())
+    fault = find_bad_target(module.system, {name: rows.to(parameter) for name, rows in store.rows.items()})
+    if fault is not None:
+        raise ConfigurationError(f"problem: {fault.line()}")
+
+
+def raise_unless_recovered(module: Any) -> None:
+    """Ends a run whose last step met what is not finite, unless a callback, such as `Rollback`, answers for it.
+
+    Such a callback has the attribute `recovers`.
+
+    Raises:
+        NotFiniteError: with the module's `fault`.
+    """
+    if module.fault is not None and not any(getattr(c, "recovers", False) for c in module.trainer.callbacks):
+        raise NotFiniteError(module.fault)
+
+
+def keep_checkpoints(trainer: L.Trainer, module: Any, error: BaseException) -> None:
+    """Keeps a state that is not finite out of the checkpoints that are written on an exception."""
+    finite = all(bool(torch.isfinite(p).all()) for p in module.parameters())
+    if isinstance(error, NotFiniteError) or not finite:
+        for callback in trainer.checkpoint_callbacks:
+            if hasattr(callback, "save_on_exception"):
+                callback.save_on_exception = False
+
+
+def _gradients(optimizer: Optimizer) -> list[Tensor]:
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def _in_step(module: Any) -> str:
+    optimizer = type(module.current_optimizer()).__name__
+    return f"in step {module.global_step + 1} (phase {module.phase + 1}, {optimizer})"

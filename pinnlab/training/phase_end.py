@@ -1,0 +1,43 @@
+"""Whether a phase is over, and whether a run that was over is asked for more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pinnlab.criteria import Progress
+from pinnlab.errors import StopReason
+from pinnlab.training.history import PhaseRecord, RunHistory
+
+_FROM_OUTSIDE = {reason.value for reason in (StopReason.BUDGET, StopReason.POINTS, StopReason.TRAINER)}
+"""Reasons to stop that are none of the phases: who stopped the run decides again when it goes on."""
+
+
+def criterion_met(record: PhaseRecord, module: Any) -> bool:
+    """Shows a step to the present phase's criterion; what it costs is counted.
+
+    Args:
+        record: of the phase.
+        module: the `PINN`.
+    """
+    until = module.phases[module.phase].until
+    if until is None:
+        return False
+    gradients, spent = module.loss_gradients(), record.evaluations
+    version = module.loss_version  # not the present one: points may have changed after the step
+    met: bool = until.update(Progress(record.steps, spent, record.loss, record.seconds, version, gradients))
+    module.evaluations += gradients.evaluations
+    record.evaluations += gradients.evaluations
+    return met
+
+
+def asked_for_more(history: RunHistory, module: Any) -> bool:
+    """Whether a run that was over has more to do: steps, a phase behind its last one, or a larger budget."""
+    return not phase_is_over(history, module) or module.phase + 1 < len(module.phases)
+
+
+def phase_is_over(history: RunHistory, module: Any) -> bool:
+    """Whether the phase in which a run ended has nothing left to do."""
+    reason, steps = history.present.stopped, module.phases[module.phase].steps
+    if reason == StopReason.STEPS.value:
+        return steps is not None and history.steps_made() >= steps
+    return reason not in (*_FROM_OUTSIDE, StopReason.RUNNING.value)
