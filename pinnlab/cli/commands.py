@@ -32,7 +32,9 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.launching import end_together
 from pinnlab.training.module import PINN
+from pinnlab.training.ranks import exit_code
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -140,15 +142,17 @@ class PinnlabCLI(LightningCLI):
         given = given if isinstance(given, list) else [given]
         extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
         trainer_config["callbacks"] = [*given, *extra]
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        end_together(trainer)
+        self.graceful = next(c for c in trainer_config["callbacks"] if isinstance(c, own.GracefulStop))
+        return trainer
 
     def _standard_callbacks(self, trainer_config: Any) -> list[L.Callback]:
         """What every run has: signatures of failure, going back after a blow-up, figures, summary and so on."""
-        self.graceful = own.GracefulStop()
         standard: list[L.Callback] = [
             own.FailureSignatures(),
             own.Rollback(),
-            self.graceful,
+            own.GracefulStop(),
             own.SolutionFigures(),
             own.FrequencyHistory(),
             own.SolutionWriter(),
@@ -215,6 +219,7 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r".*sync_dist=True.*")  # what is logged is that of all ranks
     warnings.filterwarnings("ignore", message=r".*callbacks returned in.*will override.*")
     warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
@@ -279,7 +284,7 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: {message}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return EXIT_SIGINT if cli.graceful.interrupted else EXIT_DONE
+    return EXIT_DONE if cli.graceful.number is None else exit_code(cli.graceful.number)
 
 
 def _exit_code(stop: SystemExit) -> int:

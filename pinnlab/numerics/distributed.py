@@ -6,6 +6,8 @@ All of them are collectives: each rank must call them, in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -42,6 +44,20 @@ def any_rank(decision: bool, device: torch.device | str = "cpu") -> bool:
     flag = torch.tensor(float(decision), device=device)
     dist.all_reduce(flag)
     return bool(flag.item() > 0)
+
+
+def largest(values: Sequence[float], device: torch.device | str = "cpu") -> list[float]:
+    """The largest of each number over all ranks.
+
+    Args:
+        values: what this rank has; as many on every rank.
+        device: where the collective takes place; NCCL needs the rank's GPU.
+    """
+    if world_size() == 1:
+        return list(values)
+    found = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(found, op=dist.ReduceOp.MAX)
+    return found.tolist()
 
 
 def shard(rows: Tensor) -> Tensor:
