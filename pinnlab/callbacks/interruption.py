@@ -12,8 +12,9 @@ import torch
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
-from pinnlab.training.launching import watch_of
+from pinnlab.training.launching import launcher_of
 from pinnlab.training.ranks import SIGNALS, RankWatch
+from pinnlab.training.switching import phases_of
 
 ASK_EVERY = 0.1  # seconds: asking takes 0.1 ms, a thousandth
 MOST_STEPS = 50  # between two questions: steps may grow longer in the meantime
@@ -59,7 +60,8 @@ class GracefulStop(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Takes over the signals, unless the processes of a run do so together; only a main thread can."""
         self._start_over()
-        self._watch = watch_of(trainer)
+        launcher = launcher_of(trainer)
+        self._watch = None if launcher is None else launcher.watch
         if self._watch is not None:
             self._watch.begin(self.patience)
         elif threading.current_thread() is threading.main_thread():
@@ -75,8 +77,10 @@ class GracefulStop(L.Callback):
             self._wind_up()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Gives the signals back."""
+        """Notes why the run ends, and gives the signals back."""
         self._agree(pl_module.device)
+        if self._number is not None:
+            phases_of(trainer).history.interrupted()
         self._wind_up()
         self._restore()
 

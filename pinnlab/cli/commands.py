@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.datamodule import CollocationDataModule
-from pinnlab.training.launching import end_together
+from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
 from pinnlab.training.ranks import exit_code
 
@@ -182,9 +183,11 @@ class PinnlabCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Writes the last state: what `--ckpt_path` continues from, and `predict` shows."""
-        for checkpoint in self.trainer.checkpoint_callbacks:
-            if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
-                self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"), weights_only=False)
+        launcher = launcher_of(self.trainer)
+        with nullcontext() if launcher is None else launcher.guarded():
+            for checkpoint in self.trainer.checkpoint_callbacks:
+                if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
+                    self.trainer.save_checkpoint(os.path.join(checkpoint.dirpath, "last.ckpt"), weights_only=False)
 
 
 def _check_strategy(strategy: Any) -> None:
@@ -284,7 +287,9 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: {message}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return EXIT_DONE if cli.graceful.number is None else exit_code(cli.graceful.number)
+    code = EXIT_DONE if cli.graceful.number is None else exit_code(cli.graceful.number)
+    launcher = launcher_of(cli.trainer)
+    return code if launcher is None else launcher.watch.leave(code)
 
 
 def _exit_code(stop: SystemExit) -> int:

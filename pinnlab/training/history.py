@@ -80,6 +80,15 @@ class RunHistory:
         optimizer = module.phases[module.phase].sample_optimizer()
         self.records.append(PhaseRecord(type(optimizer).__name__, phase=module.phase + 1))
 
+    def interrupted(self) -> None:
+        """The run is ended from outside, in the middle of the present phase."""
+        if self.present.stopped == StopReason.RUNNING.value:
+            self.present.stopped = StopReason.INTERRUPTED.value
+
+    def resumed(self) -> None:
+        """The present phase goes on, whatever ended the run that a checkpoint is of."""
+        self.present.stopped = StopReason.RUNNING.value
+
     def start_watch(self, step: int) -> None:
         """Time counts from now on, steps from this one."""
         self._watch, self._counted = time.perf_counter(), step

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
 
@@ -37,11 +38,17 @@ class RankLauncher(_SubprocessScriptLauncher):
                 self._call_children_scripts()
         self.watch.start(self.cluster_environment.local_rank(), self.procs)
         _set_num_threads_if_needed(num_processes=self.num_processes)
-        try:
+        # Here, before Lightning's callbacks would save a checkpoint in the middle of a step, with collectives.
+        with self.guarded():
             return function(*args, **kwargs)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """A collective that fails in here, because a rank is gone, ends the process with the watch's one line."""
+        try:
+            yield
         except RuntimeError as error:
-            # Here, before Lightning's callbacks would save a checkpoint in the middle of a step, with collectives.
-            if _is_of_a_collective(error):
+            if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
                 self.watch.await_end(error)
             raise
 
@@ -75,12 +82,7 @@ def end_together(trainer: L.Trainer) -> None:
     trainer._signal_connector = _Signals(trainer, launcher.watch)
 
 
-def watch_of(trainer: L.Trainer) -> RankWatch | None:
-    """What watches over the processes of a trainer; None where nothing does, as in a single process."""
+def launcher_of(trainer: L.Trainer) -> RankLauncher | None:
+    """What started the processes of a trainer and watches them; None where nothing does, as in a single process."""
     launcher = trainer.strategy.launcher
-    return launcher.watch if isinstance(launcher, RankLauncher) else None
-
-
-def _is_of_a_collective(error: RuntimeError) -> bool:
-    """Whether a collective failed, as it does when a rank is gone."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
+    return launcher if isinstance(launcher, RankLauncher) else None

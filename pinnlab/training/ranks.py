@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import math
 import os
 import select
@@ -69,7 +68,6 @@ class RankWatch:
         signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         self.take_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        atexit.register(self._see_children_out)
         threading.Thread(target=self._run, daemon=True, name="rank-watch").start()
 
     def take_signals(self) -> None:
@@ -89,6 +87,24 @@ class RankWatch:
     def wind_up(self) -> None:
         """The last step is over, what is left takes its time; only a second signal ends the process hard."""
         self._patience, self._deadline = math.inf, math.inf
+
+    def leave(self, code: int) -> int:
+        """The process has done all it had to do; the main process waits for the others, which leave at once.
+
+        Args:
+            code: what to exit with.
+
+        Returns:
+            The exit code, on the main process: to take down an interpreter with torch in it takes a second.
+        """
+        if self._parent:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        give_up = time.monotonic() + OWN_WORDS
+        while any(child.poll() is None for child in self._children) and time.monotonic() < give_up:
+            time.sleep(POLL / 5)
+        return code
 
     def await_end(self, error: BaseException) -> NoReturn:
         """Waits, after a collective failed, until it is known whose fault it was, and ends the process."""
@@ -135,12 +151,6 @@ class RankWatch:
                 self._deadline = time.monotonic() + OWN_WORDS
             elif time.monotonic() > self._deadline:
                 self._end(code, f"rank {rank} (process {child.pid}) ended with exit code {code}; the run ends")
-
-    def _see_children_out(self) -> None:
-        """Waits for the ranks that this process started: the run is over when all of them have ended."""
-        give_up = time.monotonic() + OWN_WORDS
-        while any(child.poll() is None for child in self._children) and time.monotonic() < give_up:
-            time.sleep(POLL / 5)
 
     def _end(self, code: int, message: str | None = None) -> NoReturn:
         """Ends this process and those that it started, now: no handler, no buffer, no file is touched."""

@@ -71,6 +71,8 @@ class OptimizerPhases(L.Callback):
         """Starts the clock; a run that was resumed after its end stops at once."""
         self.history.start_watch(trainer.global_step)
         fit_points(trainer, pl_module)
+        if not self.finished:
+            self.history.resumed()
         trainer.should_stop = trainer.should_stop or self.finished
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
