@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any, cast
 
 import lightning as L
-import torch.distributed as dist
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+from pinnlab.numerics import distributed
 from pinnlab.training.ranks import RankWatch, signals_held
 
 TIMEOUT = timedelta(minutes=10)
@@ -48,7 +48,7 @@ class RankLauncher(_SubprocessScriptLauncher):
         try:
             yield
         except RuntimeError as error:
-            if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+            if distributed.is_lost(error):
                 self.watch.await_end(error)
             raise
 
@@ -77,7 +77,7 @@ def end_together(trainer: L.Trainer) -> None:
     given = strategy.launcher
     launcher = RankLauncher(given.cluster_environment, given.num_processes, given.num_nodes)
     strategy._launcher = launcher
-    if strategy._timeout == dist.default_pg_timeout:
+    if strategy._timeout == distributed.DEFAULT_TIMEOUT:
         strategy._timeout = TIMEOUT
     trainer._signal_connector = _Signals(trainer, launcher.watch)
 

@@ -43,7 +43,9 @@ def train(name, processes, folder):
     trainer.validate(module, data, verbose=False)
     score = module.system.score("pde", data.store.rows["pde"])
     history = next((c.state_dict() for c in trainer.callbacks if isinstance(c, FrequencyHistory)), None)
-    if trainer.is_global_zero:
+    if not trainer.is_global_zero:
+        torch.save(recorder.parameters, folder / f"{trainer.global_rank}.pt")
+    else:
         torch.save(
             {
                 "parameters": recorder.parameters,
