@@ -30,6 +30,14 @@ def alive(pid):
         return False
 
 
+def _is_rank(pid):
+    """Whether a child is a rank and not one that, say, asks for the name of a processor."""
+    try:
+        return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 @dataclass
 class Ended:
     """How a run ended."""
@@ -60,7 +68,8 @@ class TwoProcessRun:
         """The processes' numbers, rank 0 first; the other one is not there at the beginning."""
         own = self.process.pid
         children = Path(f"/proc/{own}/task/{own}/children")
-        return [own, *map(int, children.read_text().split())] if children.exists() else [own]
+        found = children.read_text().split() if children.exists() else []
+        return [own, *(int(pid) for pid in found if _is_rank(pid))]
 
     def checkpoint(self):
         """The newest `last.ckpt`, or None."""
