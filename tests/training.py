@@ -265,10 +265,12 @@ class Recorder(L.Callback):
         self.optimizers[trainer.global_step] = type(pl_module.current_optimizer()).__name__
 
 
-def full_run(folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, logger=False, **options):
+def full_run(
+    folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, logger=False, data=None, **options
+):
     """Adam, L-BFGS, Adam with new points on the way, mini-batches or not, rollback armed, all steps saved."""
     module = small_module(**options)
-    data = small_data(module.problem, batch_size=batch_size)
+    data = small_data(module.problem, batch_size=batch_size, **(data or {}))
     recorder = Recorder()
     saver = ModelCheckpoint(
         dirpath=folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_on_train_epoch_end=False

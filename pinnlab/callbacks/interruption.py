@@ -1,53 +1,128 @@
-"""Ctrl-C ends a run after the current step, with everything saved."""
+"""A signal ends a run after the current step, with everything saved."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import Any
 
 import lightning as L
+import torch
 
+from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
+from pinnlab.training.launching import launcher_of
+from pinnlab.training.ranks import SIGNALS, RankWatch
+from pinnlab.training.switching import phases_of
+
+ASK_EVERY = 0.1  # seconds: asking takes 0.1 ms, a thousandth
+MOST_STEPS = 50  # between two questions: steps may grow longer in the meantime
 
 
 class GracefulStop(L.Callback):
-    """The first SIGINT ends the training after the current step, checkpoints and summary included; the second at once.
+    """The first SIGINT or SIGTERM ends the training after the current step, checkpoints and summary included.
+
+    In a single process the second SIGINT ends it at once. Several processes agree on the step, whichever of them got
+    the signal; the second signal ends all of them hard, and so does a step that is not over in time. The last
+    checkpoint then stays as it is.
+
+    Args:
+        patience: seconds that several processes give the step in which the signal came. 8: who sends a signal often
+            kills after 10. Larger where a step takes longer, as with compilation or many iterations a step.
 
     Attributes:
-        interrupted: whether a SIGINT came; the command line turns it into exit code 130.
+        number: the signal that came; the command line turns it into the exit code. None: no signal.
+
+    Raises:
+        ConfigurationError: `patience` is not positive.
     """
 
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._previous: Any = None
+    def __init__(self, patience: float = 8.0) -> None:
+        if not patience > 0:
+            raise ConfigurationError(f"GracefulStop.patience: must be positive, got {patience}")
+        self.patience = patience
+        self._number: int | None = None
+        self._previous: dict[int, Any] = {}
+        self._watch: RankWatch | None = None
+        self._start_over()
+
+    @property
+    def number(self) -> int | None:
+        """The signal that came."""
+        return self._number or (None if self._watch is None else self._watch.number)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Takes over SIGINT; only a process's main thread can."""
-        self.interrupted = False
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._on_signal)
+        """Takes over the signals, unless the processes of a run do so together; only a main thread can."""
+        self._start_over()
+        launcher = launcher_of(trainer)
+        self._watch = None if launcher is None else launcher.watch
+        if self._watch is not None:
+            self._watch.begin(self.patience)
+        elif threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Ends the training on all ranks when one was interrupted."""
-        if distributed.any_rank(self.interrupted, pl_module.device):
-            self.interrupted = True
+        if not self._due(pl_module.phase):
+            return
+        self._agree(pl_module.device)
+        if self._number is not None:
             trainer.should_stop = True
+            self._wind_up()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Gives SIGINT back."""
+        """Notes why the run ends, and gives the signals back."""
+        self._agree(pl_module.device)
+        if self._number is not None:
+            phases_of(trainer).history.interrupted()
+        self._wind_up()
         self._restore()
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Gives SIGINT back."""
+        """Gives the signals back."""
+        self._wind_up()
         self._restore()
 
+    def _start_over(self) -> None:
+        self._number = None
+        self._phase, self._steps, self._interval, self._asked = -1, 0, 1, time.monotonic()
+
+    def _due(self, phase: int) -> bool:
+        """Whether this is a step at whose end the ranks ask each other; all of them say the same.
+
+        Depends only on what is the same on all ranks: the number of the step, of the phase, and the time of a step as
+        agreed when they last asked.
+        """
+        self._steps += 1
+        if distributed.world_size() > 1 and self._steps < self._interval and phase == self._phase:
+            return False
+        self._phase = phase
+        return True
+
+    def _agree(self, device: torch.device) -> None:
+        """All ranks take the largest signal of any; a collective. Also agrees on when to ask next."""
+        seconds = (time.monotonic() - self._asked) / max(self._steps, 1)
+        number, seconds = distributed.largest([float(self.number or 0), seconds], device)
+        self._number = int(number) or None  # INT or TERM: of two, the larger is taken
+        self._interval = min(MOST_STEPS, max(1, int(ASK_EVERY / max(seconds, 1e-9))))
+        self._steps, self._asked = 0, time.monotonic()
+
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self.interrupted:
+        if self._number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self._number = self._number or number
+
+    def _wind_up(self) -> None:
+        if self._watch is not None:
+            self._watch.wind_up()
 
     def _restore(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

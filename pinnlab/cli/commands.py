@@ -31,7 +31,9 @@ from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
+from pinnlab.training.ranks import exit_code
 from pinnlab.training.switching import phases_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
@@ -165,15 +167,17 @@ class PinnlabCLI(LightningCLI):
         given = given if isinstance(given, list) else [given]
         extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
         trainer_config["callbacks"] = [*given, *extra]
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        end_together(trainer)
+        self.graceful = next(c for c in trainer_config["callbacks"] if isinstance(c, own.GracefulStop))
+        return trainer
 
     def _standard_callbacks(self, trainer_config: Any) -> list[L.Callback]:
         """What every run has: signatures of failure, going back after a blow-up, figures, summary and so on."""
-        self.graceful = own.GracefulStop()
         standard: list[L.Callback] = [
             own.FailureSignatures(),
             own.Rollback(),
-            self.graceful,
+            own.GracefulStop(),
             own.SolutionFigures(),
             own.FrequencyHistory(),
             own.SolutionWriter(),
@@ -212,6 +216,7 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r".*sync_dist=True.*")  # what is logged is that of all ranks
     warnings.filterwarnings("ignore", message=r".*callbacks returned in.*will override.*")
     warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
@@ -275,8 +280,14 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: {message}", file=sys.stderr)
         return EXIT_FAILED if isinstance(error, (NotFiniteError, SavingError)) else EXIT_BAD_INPUT
-    if cli.graceful.interrupted:
-        return EXIT_SIGINT
+    code, launcher = _code(cli), launcher_of(cli.trainer)
+    return code if launcher is None else launcher.watch.leave(code)
+
+
+def _code(cli: PinnlabCLI) -> int:
+    """What to exit with after a command that came to its end."""
+    if cli.graceful.number is not None:
+        return exit_code(cli.graceful.number)
     lost = _lost(cli)
     if lost is None:
         return EXIT_DONE

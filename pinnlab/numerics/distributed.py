@@ -1,7 +1,7 @@
 """The only caller of `torch.distributed`: sums, gathers and decisions that are the same on all ranks.
 
 Every function is the identity in a single process, so callers never ask whether they are distributed.
-All of them are collectives: each rank must call them, in the same order.
+All but the first three are collectives: each rank must call them, in the same order.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+DEFAULT_TIMEOUT = dist.default_pg_timeout
+"""How long a collective waits by itself."""
+
 
 def rank() -> int:
     """The number of this process, from 0."""
@@ -21,6 +24,11 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that a collective failed, as it does when another rank is gone."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
 
 
 def all_sum(values: Tensor) -> Tensor:

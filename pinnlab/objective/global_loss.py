@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +33,22 @@ class Evaluated(NamedTuple):
     loss: Tensor
     sums: Tensor
     counts: Tensor
+
+
+class _Valued(torch.autograd.Function):
+    """Gives what a rank differentiates the value that all ranks have, in the same bits.
+
+    `local + (value - local).detach()` has it but for rounding, which is another one on each rank: line searches that
+    compare the last bits would branch differently, and ranks wait for each other forever.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None]:
+        return factor, None
 
 
 class GlobalLoss:
@@ -111,7 +127,7 @@ class GlobalLoss:
         else:
             local, sums = self.evaluate(tensors, batch, world * factors)
             local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
-            loss = local + (torch.dot(factors, sums) - local).detach()
+            loss = _Valued.apply(local, torch.dot(factors, sums))
         self.last = Evaluated(loss.detach(), sums, counts)
         return loss
 

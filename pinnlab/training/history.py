@@ -80,8 +80,13 @@ class RunHistory:
         optimizer = module.phases[module.phase].sample_optimizer()
         self.records.append(PhaseRecord(type(optimizer).__name__, phase=module.phase + 1))
 
+    def interrupted(self) -> None:
+        """The run is ended from outside, in the middle of the present phase."""
+        if self.present.stopped == StopReason.RUNNING.value:
+            self.present.stopped = StopReason.INTERRUPTED.value
+
     def reopen(self) -> str:
-        """The last phase goes on; returns why it had ended."""
+        """The present phase goes on, whatever ended the run that a checkpoint is of; returns what did."""
         reason, self.present.stopped = self.present.stopped, StopReason.RUNNING.value
         return reason
 

@@ -74,7 +74,9 @@ class OptimizerPhases(L.Callback):
         """Starts the clock; a run that was resumed after its end stops at once."""
         self.history.start_watch(trainer.global_step)
         fit_points(trainer, pl_module)
-        if self.finished and asked_for_more(self.history, pl_module):
+        if not self.finished:
+            self.history.reopen()
+        elif asked_for_more(self.history, pl_module):
             over, self.finished = phase_is_over(self.history, pl_module), False
             reason = self.history.reopen()
             if over:

@@ -15,9 +15,12 @@ torch.set_num_threads(1)
 
 from run_linearization import SHARES, problem_of  # noqa: E402
 
+from pinnlab.objective.global_loss import GlobalLoss  # noqa: E402
 from pinnlab.objective.gradients import LossGradients  # noqa: E402
 
 CHUNKS = 3
+MOVES = 40
+"""Places where the loss is compared."""
 
 
 def gradients_of(kind, batch):
@@ -25,6 +28,19 @@ def gradients_of(kind, batch):
     system, _, factors = problem_of(kind)
     counts = torch.tensor([sum(n) for n in SHARES[kind].values()])
     return LossGradients(system.weighted_loss, system.trial.tensors(), factors * counts, batch)
+
+
+def losses_of(kind, batch):
+    """The loss of a problem on some rows at several places, `(MOVES,)`."""
+    system = problem_of(kind)[0]
+    generator = torch.Generator().manual_seed(3)
+    loss, values = GlobalLoss(system), []
+    for _ in range(MOVES):
+        with torch.no_grad():
+            for parameter in system.trial.parameters():
+                parameter += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        values.append(loss(batch, torch.ones(len(batch), dtype=torch.float64)).detach())
+    return torch.stack(values)
 
 
 if __name__ == "__main__":
@@ -37,6 +53,7 @@ if __name__ == "__main__":
         found = gradients_of(kind, problem_of(kind)[1][rank])
         results[kind] = {
             "conditions": found.by_condition(), "chunks": found.by_chunk(CHUNKS), "many": found.by_chunk(8),
+            "losses": losses_of(kind, problem_of(kind)[1][rank]),
             "evaluations": torch.tensor(found.evaluations),
         }  # fmt: skip
     torch.save(results, folder / f"{rank}.pt")

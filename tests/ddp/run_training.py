@@ -2,7 +2,9 @@
 
 python run_training.py PROCESSES FOLDER NAME...
 
-A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`.
+A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`. After "few_" it is
+trained on one point of each condition, so that the second process has none. After "14@FOLDER/" it goes on from that
+step of a run in another folder.
 """
 
 import sys
@@ -38,6 +40,9 @@ from pinnlab.training.phases import Phase  # noqa: E402
 
 def train(name, processes, folder):
     """One run, and its result in the folder."""
+    source, _, name = name.rpartition("/")
+    few, folder = name.startswith("few_"), folder / name
+    name = name.removeprefix("few_")
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
     if name in CONDITION_PROBLEMS:
         phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), Phase(PRIMAL, steps=3)]
@@ -46,6 +51,11 @@ def train(name, processes, folder):
     callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
+    if few:
+        options["data"] = {"points": {"pde": 1, "wall": 1, "start": 1}}
+    if source:
+        step, _, source = source.partition("@")
+        options["ckpt_path"] = Path(source) / folder.name / "checkpoints" / f"step={step}.ckpt"
     if name in BOARD_CALLBACKS:
         options["logger"] = LogScaleTensorBoardLogger(folder / "board", name="", version="")
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
@@ -53,7 +63,9 @@ def train(name, processes, folder):
     trainer.validate(module, data, verbose=False)
     score = module.system.score("pde", data.store.rows["pde"])
     history = next((c.state_dict() for c in trainer.callbacks if isinstance(c, FrequencyHistory)), None)
-    if trainer.is_global_zero:
+    if not trainer.is_global_zero:
+        torch.save(recorder.parameters, folder / f"{trainer.global_rank}.pt")
+    else:
         torch.save(
             {
                 "parameters": recorder.parameters,
@@ -74,4 +86,4 @@ def train(name, processes, folder):
 
 if __name__ == "__main__":
     for name in sys.argv[3:]:
-        train(name, int(sys.argv[1]), Path(sys.argv[2]) / name)
+        train(name, int(sys.argv[1]), Path(sys.argv[2]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_gradients import CHUNKS, gradients_of
+from run_gradients import CHUNKS, gradients_of, losses_of
 from run_linearization import SHARES, problem_of
 from two_ranks import on_two_ranks
 
@@ -43,3 +43,11 @@ def test_both_processes_have_the_same_bits(results):
     first, second = (result["uneven"] for result in results)
     for name, found in first.items():
         assert torch.equal(found, second[name]), name
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_the_loss_is_that_of_one_and_the_same_bits_on_both(results, kind):
+    """Line searches compare its last bits: were they not the same, ranks would branch differently and wait forever."""
+    first, second = (result[kind]["losses"] for result in results)
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, losses_of(kind, joined(kind)[0]), rtol=1e-12, atol=0)

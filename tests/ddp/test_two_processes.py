@@ -115,6 +115,15 @@ def test_other_optimizers_agree(phases, results):
     assert_same_path(one, two, TOLERANCES.get(phases, 1e-10))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_both_processes_have_the_same_bits(name, results, folders):
+    """Otherwise their line searches branch differently sooner or later, and each waits for the other."""
+    first, second = results(name)[1]["parameters"], torch.load(folders[1] / name / "1.pt", weights_only=True)
+    assert first.keys() == second.keys()
+    for step, parameters in first.items():
+        assert torch.equal(parameters, second[step]), f"step {step}"
+
+
 def test_changing_points_agree(results):
     one, two = results("several")
     assert len(one["points"]["pde"]) > 21

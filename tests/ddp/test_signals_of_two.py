@@ -1,0 +1,50 @@
+"""Two processes end together: on a signal, in order and with a checkpoint; when one is killed, with a word about it."""
+
+import signal
+import time
+
+import pytest
+import torch
+from two_process_runs import SAVING, TwoProcessRun, resumes
+
+
+@pytest.fixture
+def run(tmp_path):
+    started = TwoProcessRun(tmp_path, SAVING, "--trainer.enable_progress_bar=false")
+    yield started
+    started.kill()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("number", "to", "code"),
+    [(signal.SIGTERM, "parent", 143), (signal.SIGTERM, "rank", 143), (signal.SIGINT, "group", 130)],
+)
+def test_a_signal_to_any_of_them_ends_both_with_a_checkpoint(run, tmp_path, number, to, code):
+    run.wait_for("*step=20.ckpt")
+    ended = run.send(number, to)
+    assert ended.code == code
+    assert ended.seconds < 30  # 2 on a machine that has nothing else to do
+    assert ended.error == ""
+    assert torch.load(run.checkpoint(), weights_only=True)["global_step"] >= 20
+
+
+@pytest.mark.timeout(120)
+def test_what_a_signal_leaves_goes_on(run, tmp_path):
+    run.wait_for("last.ckpt")
+    run.send(signal.SIGTERM, "group")
+    step, later = resumes(run.checkpoint(), tmp_path / "again")
+    assert later == step + 3
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("to", "code", "gone"), [("rank", 1, "rank 1"), ("parent", -signal.SIGKILL, "rank 0")])
+def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
+    run.wait_for("last.ckpt")
+    time.sleep(0.3)
+    ended = run.send(signal.SIGKILL, to)
+    assert ended.code == code
+    assert ended.seconds < 30
+    assert ended.error.startswith(f"error: {gone} (process ")
+    assert len(ended.error.splitlines()) == 1
+    assert run.checkpoint() is not None
