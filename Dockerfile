@@ -5,7 +5,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # g++ is what torch.compile needs on a CPU.
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/pinnlab
-RUN pip install --no-cache-dir "torch>=2.13,<2.14" --index-url ${TORCH_INDEX}
+RUN pip install --no-cache-dir "torch>=2.11,<2.14" --index-url ${TORCH_INDEX}
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY pinnlab pinnlab
 COPY recipes recipes
