@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -111,6 +112,13 @@ def test_the_extras_bring_each_other_and_nothing_of_the_same_name(metadata):
     }
     assert {"pytest", "hatchling"} <= extras["test"] < extras["dev"]
     assert {"ruff", "mypy"} <= extras["dev"] - extras["test"]
+
+
+def test_the_readme_names_all_but_torch_to_install_beside_a_newer_one(metadata):
+    (command,) = (line for line in (ROOT / "README.md").read_text().splitlines() if "--no-deps" in line)
+    named = {Requirement(word) for word in shlex.split(command.partition("&&")[2])[2:]}
+    needed = {r for r in map(Requirement, metadata.requires) if r.marker is None and r.name != "torch"}
+    assert named == needed
 
 
 def test_the_image_asks_for_the_same_torch(metadata):

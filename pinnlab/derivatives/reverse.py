@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.jet import MultiIndex, Wanted
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 
 Function = Callable[[Tensor], Tensor]
 
 
+@differentiable_in_inference_mode
 def differentiate(
     function: Function, points: Tensor, wanted: Wanted
 ) -> tuple[Tensor, dict[MultiIndex, Tensor], dict[MultiIndex, Tensor]]:

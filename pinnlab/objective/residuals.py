@@ -14,6 +14,7 @@ from torch.func import functional_call, grad, vjp, vmap
 from pinnlab.derivatives import Field, Partials, downward_closure, partials, resolve_engine
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
 from pinnlab.problems.enhancement import Enhancement
@@ -137,6 +138,7 @@ class ResidualSystem:
         changes, self.width = width != self.width, width
         return changes
 
+    @differentiable_in_inference_mode
     def residuals(
         self, batch: Batch, parameters: Parameters | None = None, enhanced: bool = False
     ) -> dict[str, Tensor]:
@@ -231,6 +233,7 @@ class ResidualSystem:
         """All residuals in one vector `(N,)`, enhanced: by condition, then point, then equation."""
         return torch.cat([r.reshape(-1) for r in self.residuals(batch, parameters, enhanced=True).values()])
 
+    @differentiable_in_inference_mode
     def jacobian_rows(
         self, parameters: Parameters, batch: Batch, scales: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -261,6 +264,7 @@ class ResidualSystem:
             rows.append(equations[0] if len(equations) == 1 else torch.stack(equations, 1).flatten(0, 1))
         return (values[0], rows[0]) if len(rows) == 1 else (torch.cat(values), torch.cat(rows))
 
+    @differentiable_in_inference_mode
     def jvp(self, parameters: Parameters, batch: Batch, vector: Tensor) -> Tensor:
         """The Jacobian of the stacked residuals times a flat vector `(n,)`, `(N,)`, without forming it.
 
@@ -272,17 +276,20 @@ class ResidualSystem:
         push_forward = vjp(lambda dual: pull_back(dual)[0], torch.zeros_like(values))[1]
         return push_forward(self.unflatten(vector))[0]
 
+    @differentiable_in_inference_mode
     def vjp(self, parameters: Parameters, batch: Batch, dual: Tensor) -> Tensor:
         """The transposed Jacobian of the stacked residuals times a vector `(N,)`, `(n,)`, without forming it."""
         trained, others = self._split(parameters)
         pull_back = vjp(lambda own: self.stacked({**others, **own}, batch), trained)[1]
         return _flatten(pull_back(dual)[0])
 
+    @differentiable_in_inference_mode
     def gradient(self, parameters: Parameters, batch: Batch, factors: Tensor) -> Tensor:
         """The gradient `(n,)` of the sum over conditions of factor times squared sum; factors `(conditions,)`."""
         trained, others = self._split(parameters)
         return _flatten(grad(self._weighted)(trained, others, batch, factors))
 
+    @differentiable_in_inference_mode
     def hessian_product(self, parameters: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
         """The Hessian of the same sum times a flat vector `(n,)`, or times each column of `(n, k)`.
 

@@ -10,6 +10,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from pinnlab.networks import MLP
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.problems.enhancement import Enhancement
 from pinnlab.samplers import Sobol
 
 
@@ -65,6 +66,40 @@ def test_given_parameters_replace_the_own_ones(name):
             parameter.mul_(2)
     for condition, expected in s.residuals(batch).items():
         assert torch.allclose(given[condition], expected)
+
+
+IN_PIECES = {
+    "jacobian_rows": lambda s, batch, point: s.jacobian_rows(s.trial.tensors(), batch)[1],
+    "jvp": lambda s, batch, point: s.jvp(s.trial.tensors(), batch, point),
+    "vjp": lambda s, batch, point: s.vjp(s.trial.tensors(), batch, torch.ones(60, dtype=point.dtype)),
+    "gradient": lambda s, batch, point: s.gradient(s.trial.tensors(), batch, torch.ones(3, dtype=point.dtype)),
+    "hessian_product": lambda s, batch, point: s.hessian_product(
+        s.trial.tensors(), batch, torch.ones(3, dtype=point.dtype), point
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_derivatives_are_the_same_in_inference_mode(name):
+    s = system("burgers_soft")
+    batch = rows(s, 20)
+    point = torch.cat([p.detach().flatten() for p in s.trial.parameters()])
+    expected = IN_PIECES[name](s, batch, point).detach()
+    assert expected.abs().max() > 1e-3
+    with torch.inference_mode():
+        found = IN_PIECES[name](s, {condition: points.clone() for condition, points in batch.items()}, point.clone())
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_enhanced_residuals_are_the_same_in_inference_mode():
+    s = system("burgers_soft")
+    own = ResidualSystem(s.problem, s.trial, enhancements={"pde": Enhancement(((0,), (1,)), 1.0)})
+    batch = rows(s, 20)
+    expected = own.residuals(batch, enhanced=True)["pde"].detach()
+    assert expected.shape == (20, 3)
+    with torch.inference_mode():
+        found = own.residuals({condition: points.clone() for condition, points in batch.items()}, enhanced=True)["pde"]
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
