@@ -8,13 +8,24 @@ import sys
 def main() -> None:
     """Runs the command and exits with its code."""
     # Imported here, so that importing this module costs nothing.
-    if sys.argv[1:2] == ["study"]:
-        from pinnlab.studies.command import run_study_command
+    from pinnlab.cli.dispatch import answer
 
-        sys.exit(run_study_command(sys.argv[2:]))
+    code = answer(sys.argv[1:])
+    if code is None:
+        code = _study() if sys.argv[1] == "study" else _train()
+    sys.exit(code)
+
+
+def _study() -> int:
+    from pinnlab.studies.command import run_study_command
+
+    return run_study_command(sys.argv[2:])
+
+
+def _train() -> int:
     from pinnlab.cli.commands import run
 
-    sys.exit(run())
+    return run()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4, exact_conditions=True),
     "poisson2d": problems.Poisson2D,
     "poisson2d_exact": lambda: problems.Poisson2D(exact_conditions=True),
+    "poisson2d_neumann": lambda: problems.NeumannPoisson2D(mean=0.5),
     "poisson5d": lambda: problems.Poisson(dim=5),
     "poisson100d": lambda: problems.Poisson(dim=100),
     "poisson10d_harmonic": lambda: problems.Poisson(dim=10, exact="harmonic"),

@@ -7,7 +7,8 @@ from torch.autograd.functional import hessian, jacobian
 from pinnlab.domains import Interval
 from pinnlab.networks import MLP
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Coefficient, Dirichlet, Observations, Problem, Residual
 from pinnlab.samplers import Sobol
 
@@ -38,6 +39,7 @@ CASES = {
     "burgers": (PROBLEMS["burgers_soft"], {"pde": 13, "wall": 4, "start": 1}),
     "allen_cahn": (PROBLEMS["allen_cahn_periodic"], {"pde": 7, "start": 5, "periodic": 3}),
     "inverse": (inverse_problem, {"growth": 9, "start": 1, "data": 3}),
+    "neumann": (PROBLEMS["poisson2d_neumann"], {"pde": 7, "boundary": 5}),
     "oscillator": (oscillator, {"motion": 6, "start": 1}),
     "heat": (PROBLEMS["heat"], {"pde": 9, "wall": 4, "start": 3}),
 }

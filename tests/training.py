@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from pinnlab.callbacks import (
     BatchGrowth,
     CausalWeights,
+    Continuation,
     Dashboard,
     FailureSignatures,
     FrequencyHistory,
@@ -40,7 +41,7 @@ from pinnlab.optimizers import (
     SchwarzLBFGS,
     SSBroyden,
 )
-from pinnlab.problems import Burgers
+from pinnlab.problems import Burgers, NeumannPoisson2D
 from pinnlab.training.batch_growth import Geometric, NormTest
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -178,6 +179,15 @@ GROWTH_CALLBACKS = {
 }
 """Callbacks that let batches grow, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
+PROBLEM_CALLBACKS = {
+    "continuation": lambda: [
+        Continuation("viscosity", 1.0, steps=14, stages=8),
+        ResidualResampling(every=11, pool=101),
+    ],
+    "continuation_by_loss": lambda: [Continuation("viscosity", 0.2, below=0.8, stages=3, schedule="linear")],
+}
+"""Callbacks that change the problem, by name, for `full_run`: they resume bitwise and agree on two processes."""
+
 BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
 
@@ -186,6 +196,9 @@ WATCHING_CALLBACKS = {
     "signatures": lambda: [FailureSignatures(every=3), ResidualResampling(every=11, pool=101)],
 }
 """Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
+
+CONDITION_PROBLEMS = {"integral": lambda: NeumannPoisson2D(mean=0.5)}
+"""Problems by name, for `full_run`, with a condition that has one row only: one of two processes has none of it."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

@@ -3,6 +3,7 @@
 from pinnlab.callbacks.balancing import LossBalancing
 from pinnlab.callbacks.batch_growth import BatchGrowth
 from pinnlab.callbacks.budget import EvaluationBudget
+from pinnlab.callbacks.continuation import Continuation
 from pinnlab.callbacks.dashboard import Dashboard
 from pinnlab.callbacks.diagnosis import DiagnosisWriter
 from pinnlab.callbacks.figures import SolutionFigures
@@ -23,6 +24,7 @@ from pinnlab.training.switching import OptimizerPhases
 __all__ = [
     "BatchGrowth",
     "CausalWeights",
+    "Continuation",
     "Dashboard",
     "DiagnosisWriter",
     "EvaluationBudget",

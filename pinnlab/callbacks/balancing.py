@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from pinnlab.callbacks.redraw import Occasions
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
@@ -69,6 +71,9 @@ class LossBalancing(L.Callback):
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
             )
+        if len(names := self._names(pl_module)) < 2:
+            alone = ", ".join(names) or "no condition"
+            warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
         self.occasions.last = self.occasions.start
         self.rule.reset()
 
@@ -148,7 +153,7 @@ class _Terms(AbstractLossTerms):
         found = self._own.new_tensor([0.0, len(own)])
         if len(own):
             system = self._module.system
-            found[0] = system.jacobian_rows(system.trial.tensors(), {name: own})[1].double().square().sum()
+            found[0] = jacobian_rows(system, system.trial.tensors(), {name: own})[1].double().square().sum()
         squares, count = distributed.all_sum(found)
         return squares / count
 

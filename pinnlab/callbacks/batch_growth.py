@@ -72,10 +72,10 @@ class BatchGrowth(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Asks the rule when enough steps on mini-batches have passed."""
         store = self._store(pl_module)
-        size = store.batch_size
+        size = store.batches.size
         if size is None or (self.until is not None and size >= self.until):
             return
-        if store.full_batch:
+        if store.batches.full:
             self._last = trainer.global_step
         if trainer.global_step - self._last < self.every:
             return

@@ -107,7 +107,9 @@ class Dashboard(L.Callback):
         return {
             "problem": problem_card(problem, points, weights),
             "recipe": recipe_card(self.name or problem.name, self.recipe, settings),
-            "system": machine_card(module.device, settings["weights_dtype"], settings["processes"], module.compiles),
+            "system": machine_card(
+                module.device, settings["weights_dtype"], settings["processes"], module.objective.compiled
+            ),
         }
 
 

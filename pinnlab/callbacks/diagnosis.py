@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -17,9 +17,10 @@ from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.summary import finite
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
-from pinnlab.reporting.figures.diagnosis import Panels, diagnosis_figure
-from pinnlab.reporting.figures.solution import save
 from pinnlab.training.phases import draw_points, enter
+
+if TYPE_CHECKING:
+    from pinnlab.reporting.figures.diagnosis import Panels
 
 
 class DiagnosisWriter(L.Callback):
@@ -67,6 +68,9 @@ class DiagnosisWriter(L.Callback):
 
     @rank_zero_only
     def _write(self, folder: Path, result: Diagnosis) -> None:
+        from pinnlab.reporting.figures.diagnosis import diagnosis_figure
+        from pinnlab.reporting.figures.solution import save
+
         console = Console()
         for table in tables(result):
             console.print(table)
@@ -84,6 +88,8 @@ class DiagnosisWriter(L.Callback):
 
 
 def _panels(result: Diagnosis) -> Panels:
+    from pinnlab.reporting.figures.diagnosis import Panels
+
     look = result.look
     where = f"step {look.step}, phase {look.phase} ({look.optimizer})" if look.step else "before the first step"
     terms = {name: (term.weight * term.mean_square, term.gradient) for name, term in result.terms.items()}

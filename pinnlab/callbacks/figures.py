@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.figures.points import residual_figure
-from pinnlab.reporting.figures.solution import points_figure, solution_figure
 from pinnlab.reporting.loggers import board_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class SolutionFigures(L.Callback):
@@ -68,6 +68,8 @@ class SolutionFigures(L.Callback):
         board, data = board_of(trainer), getattr(trainer, "datamodule", None)
         if board is None or data is None or self._drawn == trainer.global_step:
             return
+        from pinnlab.reporting.figures.solution import points_figure, solution_figure
+
         self._drawn = trainer.global_step
         problem, (points, reference) = pl_module.problem, data.evaluation_set()
         with torch.no_grad():
@@ -90,6 +92,8 @@ def _point_cloud(store: Any) -> dict[str, Any]:
 
 def _residual_cloud(system: Any, store: Any, name: str) -> Figure:
     """One condition's points and the residual there; computed by this rank alone, for nobody else draws."""
+    from pinnlab.reporting.figures.points import residual_figure
+
     points = store.points(name)
     with torch.no_grad():
         residual = system.score(name, store.as_rows(name, points))

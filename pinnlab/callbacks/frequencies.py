@@ -10,7 +10,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.figures.frequencies import frequency_figure
 from pinnlab.reporting.loggers import board_of
 from pinnlab.training.switching import phases_of
 
@@ -88,6 +87,8 @@ class FrequencyHistory(L.Callback):
         board = board_of(trainer)
         if board is None or self._drawn == trainer.global_step:
             return
+        from pinnlab.reporting.figures.frequencies import frequency_figure
+
         self._drawn = trainer.global_step
         switches = [d.step for d in phases_of(trainer).decisions if d.event in ("switch", "trial kept", "back")]
         for name, spectrum in pl_module.errors.spectra.items():

@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.reporting.figures.solution import save, solution_figure
-
 
 class SolutionWriter(L.Callback):
     """Writes predictions as `solution.npz` and one figure per unknown.
@@ -42,6 +40,9 @@ class SolutionWriter(L.Callback):
 
     @rank_zero_only
     def _write(self, folder: Path, problem: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
+        # Imported where it is drawn, as in all callbacks: matplotlib is for runs that draw.
+        from pinnlab.reporting.figures.solution import save, solution_figure
+
         folder.mkdir(parents=True, exist_ok=True)
         points = outputs["points"].cpu().to(torch.float64)
         prediction = outputs["prediction"].cpu().to(torch.float64)

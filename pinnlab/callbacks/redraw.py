@@ -116,6 +116,10 @@ class AbstractRedraw(ConditionsCallback):
     Args:
         occasions: when.
         conditions: whose points; default: the subclass's.
+
+    Raises:
+        ConfigurationError: at the start of training when a name is not a condition with points to draw, or there is
+            none to change.
     """
 
     def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
@@ -123,7 +127,7 @@ class AbstractRedraw(ConditionsCallback):
         self.occasions = occasions
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
-        """Checks that there are points and the names are right, and starts counting."""
+        """Checks that there are points to change and the names are right, and starts counting."""
         if stage != "fit":
             return
         name = type(self).__name__
@@ -133,6 +137,11 @@ class AbstractRedraw(ConditionsCallback):
         for condition in self.conditions or ():
             if condition not in known:
                 raise unknown(f"condition in {name}.conditions", condition, known)
+        if not self._names(pl_module):
+            reason = (
+                "there is no differential equation; name conditions" if known else "no condition has points to draw"
+            )
+            raise ConfigurationError(f"{name}.conditions: {reason}, or leave the callback out")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Changes points when enough evaluations have passed and they need it."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor
 
@@ -184,6 +187,19 @@ class ResidualAddition(_FromPool):
             if value < 1:
                 raise ConfigurationError(f"ResidualAddition.{key}: must be at least 1, got {value}")
         self.count, self.most, self.greedy = count, most, greedy
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Checks names and numbers of points, and starts counting."""
+        super().setup(trainer, pl_module, stage)
+        if stage != "fit":
+            return
+        for name in self._names(pl_module):
+            present = len(self._store(pl_module).rows[name])
+            if present >= self.most:
+                warnings.warn(
+                    f"ResidualAddition.most: {name!r} has {present:,} points already, so none are added; raise it",
+                    stacklevel=2,
+                )
 
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
         present = len(store.rows[name])

@@ -19,7 +19,6 @@ from pinnlab.diagnosis.observation import linearization
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
-from pinnlab.reporting.figures.spectra import spectrum_figure
 from pinnlab.reporting.loggers import board_of, log_scalars
 from pinnlab.training.point_store import probe_rows
 
@@ -166,6 +165,8 @@ class NTKSpectrum(L.Callback):
     def _draw(self, trainer: L.Trainer) -> None:
         board = board_of(trainer)
         if board is not None:
+            from pinnlab.reporting.figures.spectra import spectrum_figure
+
             figure = spectrum_figure(self._history)
             board.experiment.add_figure("spectrum/eigenvalues", figure, global_step=trainer.global_step, close=False)
 

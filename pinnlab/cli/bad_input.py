@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from pinnlab.cli.catalog import class_paths
+from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.errors import PinnlabError, suggest, unknown
-
-COMMANDS = ("fit", "validate", "test", "predict", "diagnose", "list", "study")
 
 
 def bad_input(error: BaseException) -> str | None:
@@ -40,6 +39,16 @@ def _missing_package(message: str) -> str | None:
         f"{_key(message)}: there is no module {found[1]}; install the package that brings it "
         f"(such as pip install {module}), or start where your {module}.py is"
     )
+
+
+def _missing_name(message: str) -> str | None:
+    """A class path leads into a module that has no such name, or, of ours, no longer has it."""
+    found = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message)
+    if found is None:
+        return None
+    hint = suggest(found[2], dir(importlib.import_module(found[1])))
+    hint = hint or "; a class that `pinnlab list` shows needs no path, only its name"
+    return f"{_key(message)}: there is no {found[2]} in {found[1]}{hint}"
 
 
 def _unknown_class(message: str) -> str | None:
@@ -93,6 +102,7 @@ def _no_problem(message: str) -> str | None:
 
 _EXPLANATIONS: tuple[Callable[[str], str | None], ...] = (
     _missing_package,
+    _missing_name,
     _unknown_option,
     _wrong_type,
     _unknown_class,

@@ -72,7 +72,9 @@ _CLASS_KEYS = (
 
 
 def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
-    """Replaces short class names in a configuration by import paths.
+    """Replaces short class names in a configuration by import paths, and paths of earlier versions by today's.
+
+    A configuration that was saved beside the logs or in a checkpoint names classes by their paths, as they were then.
 
     Args:
         config: what was read from YAML.
@@ -88,13 +90,28 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
         return config
     resolved = {}
     for key, value in config.items():
-        if key in _CLASS_KEYS and isinstance(value, str) and "." not in value:
-            if value not in known:
-                raise unknown(f"class for {key}", value, known)
-            resolved[key] = known[value]
-        else:
-            resolved[key] = resolve_names(value, known)
+        is_name = key in _CLASS_KEYS and isinstance(value, str)
+        resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
     return resolved
+
+
+def _resolved(key: str, name: str, known: Mapping[str, str]) -> str:
+    if "." not in name:
+        if name not in known:
+            raise unknown(f"class for {key}", name, known)
+        return known[name]
+    today = known.get(name.rpartition(".")[2], "")
+    has_moved = name.startswith("pinnlab.") and today.startswith("pinnlab.") and not _exists(name)
+    return today if has_moved else name
+
+
+def _exists(path: str) -> bool:
+    """Whether a dotted path still leads to something."""
+    module, _, name = path.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ModuleNotFoundError:
+        return False
 
 
 def recipes_folder() -> Path:
@@ -121,8 +138,3 @@ def find_recipe(name: str) -> Path:
     if name in recipe_names():
         return recipes_folder() / f"{name}.yaml"
     raise unknown("recipe (and no such file)", name, recipe_names())
-
-
-def first_sentence(thing: Any) -> str:
-    """The first line of a docstring."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]

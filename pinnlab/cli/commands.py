@@ -14,20 +14,10 @@ import yaml
 from jsonargparse import ActionConfigFile, Namespace, lazy_instance
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from rich.console import Console
-from rich.table import Table
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input
-from pinnlab.cli.catalog import (
-    KINDS,
-    classes,
-    find_recipe,
-    first_sentence,
-    recipe_names,
-    recipes_folder,
-    resolve_names,
-)
+from pinnlab.cli.catalog import find_recipe, resolve_names
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
@@ -190,21 +180,6 @@ def _check_strategy(strategy: Any) -> None:
         raise ConfigurationError(f"trainer.strategy: {name} cannot train a PINN; use auto or ddp")
 
 
-def list_everything() -> None:
-    """Prints what can be named, one line each."""
-    console = Console()
-    for kind, (package, base) in KINDS.items():
-        table = Table("name", "what it is", title=kind, title_justify="left", box=None)
-        for name, cls in classes(package, base).items():
-            table.add_row(name, first_sentence(cls))
-        console.print(table)
-    table = Table("name", "what it is", title="recipes", title_justify="left", box=None)
-    for name in recipe_names():
-        first = (recipes_folder() / f"{name}.yaml").read_text().partition("\n")[0]
-        table.add_row(name, first.lstrip("# "))
-    console.print(table)
-
-
 def quieten() -> None:
     """Hides remarks of Lightning and torch that a user of the command cannot act on."""
     for name in (
@@ -255,7 +230,7 @@ def command(arguments: list[str] | None = None) -> PinnlabCLI:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command and answers for its errors.
+    """Runs one command of LightningCLI and answers for its errors.
 
     Args:
         arguments: as on the command line, without the program's name; default: `sys.argv`.
@@ -263,9 +238,6 @@ def run(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 130 interrupted, 143 terminated, 1 otherwise.
     """
-    if (sys.argv[1:] if arguments is None else arguments) == ["list"]:
-        list_everything()
-        return EXIT_DONE
     quieten()
     try:
         cli = command(arguments)

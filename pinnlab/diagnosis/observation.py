@@ -75,17 +75,18 @@ class Observer:
         )
 
     def held_out(self) -> dict[str, Any]:
-        """Mean squares on points that are never trained, and what they are relative to."""
+        """Mean squares on points never trained (on those that a condition brings), and what they are relative to."""
         module, problem, store = self._module, self._module.problem, point_store(self._module)
         if store is None or not (rows := module.trainer.datamodule.held_out_rows()):
             return {}
-        own = module.system.unweighted({name: distributed.shard(store.rows[name]) for name in rows})
+        own = module.system.unweighted({name: distributed.shard(there) for name, there in store.rows.items()})
         held_out, training = ({k: float(v) for k, v in module.mean_squares(r).items()} for r in (rows, own))
         equations = problem.differential_equations()
         drawn = [name for name in rows if problem.conditions[name].region.unit_dim]
         return {
             "equations": {name: value for name, value in held_out.items() if name in equations},
             "sides": {name: value for name, value in held_out.items() if name not in equations},
+            "given": {name: value for name, value in training.items() if problem.conditions[name].region is None},
             "sizes": self._sizes(held_out, rows),
             "ratios": {name: resolution_ratio(training[name], held_out[name], module.dtype) for name in drawn},
             "points": {name: len(store.rows[name]) for name in drawn},

@@ -157,8 +157,8 @@ def findings_of(look: Look, record: Record, said: Sequence[Finding] = ()) -> lis
 def _evaluate(module: Any, store: PointStore) -> None:
     """Has the loss evaluated on all points, as in a training step, but not counted."""
     module.system.resolve_engine()
-    module.build_evaluation()
-    evaluations, store.full_batch = module.evaluations, True
+    module.objective.build(module.device)
+    evaluations, store.batches.full = module.evaluations, True
     batch = store.batch()
     module.on_train_batch_start(batch, 0)
     module.training_step(batch, 0)

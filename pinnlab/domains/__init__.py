@@ -1,10 +1,11 @@
-"""Where points live: intervals, boxes, disks, balls, their products with time, and their boundaries."""
+"""Where points live: intervals, boxes, disks, balls, their unions and products with time, and their boundaries."""
 
 from pinnlab.domains.ball import Ball, Disk, Sphere
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces, Interval
-from pinnlab.domains.composite import ProductFace, Union
+from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Domain, Product
+from pinnlab.domains.union import DomainUnion, Union
 
 __all__ = [
     "Ball",
@@ -12,10 +13,12 @@ __all__ = [
     "BoxFaces",
     "Disk",
     "Domain",
+    "DomainUnion",
     "Interval",
     "Product",
     "ProductFace",
     "Region",
+    "RegionUnion",
     "Sphere",
     "Union",
 ]

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pinnlab.domains import rules
+from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
 RESERVED_NAMES = frozenset({"points", "normal"})
@@ -45,6 +47,16 @@ class Region(ABC):
     def dim(self) -> int:
         """The number of coordinates."""
         return len(self.coordinates)
+
+    @property
+    def dimension(self) -> int:
+        """The region's own dimension: `dim` in a domain, one less on its boundary (0 for a finite set of points)."""
+        return self.dim - 1
+
+    @property
+    def is_full_dimensional(self) -> bool:
+        """Whether the region has an interior, so that something that holds in it holds all around a point."""
+        return self.dimension == self.dim
 
     def from_unit(self, unit: Tensor) -> Tensor:
         """Maps points of the unit cube onto the region, the uniform measure to the uniform measure.
@@ -89,9 +101,35 @@ class Region(ABC):
         rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
         return distance <= tolerance + rounding
 
+    def quadrature(self, count: int) -> Rule:
+        """A rule for integrals over the region: about `count` nodes `(q, dim)`, and their weights `(q,)`, in float64.
+
+        The weights add up to the measure. Nodes are Gauss-Legendre points along the sides of boxes, the radius of
+        disks and the factors of products, equally spaced along circles, and Sobol' points elsewhere and in more than
+        a few dimensions. A finite region is summed up.
+
+        Raises:
+            ConfigurationError: `count` is below 1.
+        """
+        if count < 1:
+            raise ConfigurationError(f"points: a quadrature needs at least one, got {count}")
+        if self.count is not None:
+            points = self.from_unit(torch.empty(1, 0, dtype=torch.float64))
+            return points, torch.ones(len(points), dtype=torch.float64)
+        return self._quadrature(count)
+
     def __mul__(self, other: Region) -> Region:
         """Only domains have products; a boundary times time is a part of the boundary of the product."""
         raise ConfigurationError(NO_PRODUCT)
+
+    def _quadrature(self, count: int) -> Rule:
+        """`quadrature` of an infinite region; by default quasi-random points, mapped from the cube."""
+        return self._mapped(rules.sobol(self.unit_dim, count))
+
+    def _mapped(self, rule: Rule) -> Rule:
+        """A rule on the unit cube carried over to the region, as any function's mean is."""
+        unit, weights = rule
+        return self.from_unit(unit), self.measure * weights
 
     def _check_columns(self, key: str, rows: Tensor, columns: int) -> None:
         if rows.ndim != 2 or rows.shape[1] != columns:

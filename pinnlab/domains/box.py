@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pinnlab.domains import rules
 from pinnlab.domains.base import (
     Region,
     checked_names,
@@ -16,6 +17,7 @@ from pinnlab.domains.base import (
     shares_to_edges,
 )
 from pinnlab.domains.domain import Domain
+from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
 
@@ -62,6 +64,10 @@ class Box(Domain):
 
     def _distance(self, points: Tensor) -> Tensor:
         return torch.linalg.vector_norm(overshoot(self, points), dim=1)
+
+    def _quadrature(self, count: int) -> Rule:
+        rule = rules.gauss(self.dim, count)
+        return super()._quadrature(count) if rule is None else self._mapped(rule)
 
     def _boundary(self, names: frozenset[str]) -> Region:
         axes = [k for k, name in enumerate(self.coordinates) if name in names]
@@ -145,6 +151,17 @@ class BoxFaces(Region):
         column = (column - (column > axis).long()).clamp(max=self.unit_dim - 1)
         points = self.box.from_unit(free.gather(1, column))
         return points.scatter(1, axis, ends[face][:, None])
+
+    def singles(self) -> list[BoxFaces]:
+        """Each face by itself."""
+        return [BoxFaces(self.box, [face]) for face in self.faces]
+
+    def _quadrature(self, count: int) -> Rule:
+        if len(self.faces) > 1 and rules.pays(self.unit_dim, count // len(self.faces)):
+            shares = [(face, face.measure / self.measure) for face in self.singles()]
+            return rules.joined([face.quadrature(max(round(share * count), 1)) for face, share in shares])
+        rule = rules.gauss(self.unit_dim, count) if len(self.faces) == 1 else None
+        return super()._quadrature(count) if rule is None else self._mapped(rule)
 
     def _distance(self, points: Tensor) -> Tensor:
         return self._squared_distances(points).amin(dim=1).sqrt()

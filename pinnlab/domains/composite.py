@@ -1,4 +1,4 @@
-"""Regions made of regions: unions, and the faces of products."""
+"""Regions made of regions: several side by side, and the faces of products."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pinnlab.domains import rules
 from pinnlab.domains.base import Region, pick_part, shares_to_edges
+from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
 
@@ -29,8 +31,17 @@ class ProductFace(Region):
         self.unit_dim = self._points.unit_dim
         self.measure = math.prod(part.measure for part in self.parts)
 
+    @property
+    def dimension(self) -> int:
+        """That of its parts together."""
+        return sum(part.dimension for part in self.parts)
+
     def _from_unit(self, unit: Tensor) -> Tensor:
         return self._points.from_unit(unit)
+
+    def _quadrature(self, count: int) -> Rule:
+        rule = self._points.quadrature(count)
+        return super()._quadrature(count) if rule is None else rule
 
     def _distance(self, points: Tensor) -> Tensor:
         return self._points.distance(points)
@@ -45,8 +56,10 @@ class ProductFace(Region):
         return " * ".join(map(repr, self.parts))
 
 
-class Union(Region):
+class RegionUnion(Region):
     """Several regions of equal dimension with the same coordinates that meet in no area of their own.
+
+    `pinnlab.domains.Union` builds it, or a domain where its parts are domains.
 
     The first unit column chooses the region in proportion to the measures and is then used again, so
     every region gets its share of a stratified design to within one point when the design is evenly
@@ -56,18 +69,20 @@ class Union(Region):
         parts: the regions; all finite or none.
 
     Raises:
-        ConfigurationError: no region, different coordinates, or finite and infinite ones mixed.
+        ConfigurationError: no region, different coordinates or dimensions, or finite and infinite ones mixed.
     """
 
     def __init__(self, parts: Sequence[Region]) -> None:
         self.parts: tuple[Region, ...] = tuple(
-            p for part in parts for p in (part.parts if isinstance(part, Union) else (part,))
+            p for part in parts for p in (part.parts if isinstance(part, RegionUnion) else (part,))
         )
         if not self.parts:
             raise ConfigurationError("parts: a union needs at least one region")
         self.coordinates = self.parts[0].coordinates
         if any(part.coordinates != self.coordinates for part in self.parts):
             raise ConfigurationError("parts: the regions of a union need the same coordinates")
+        if len({part.dimension for part in self.parts}) > 1:
+            raise ConfigurationError("parts: a union cannot mix domains with boundaries")
         counts = [part.count for part in self.parts if part.count is not None]
         if 0 < len(counts) < len(self.parts):
             raise ConfigurationError("parts: a union cannot mix finite regions with others")
@@ -75,6 +90,11 @@ class Union(Region):
         self.unit_dim = max(part.unit_dim for part in self.parts)
         self.measure = math.fsum(part.measure for part in self.parts)
         self._edges = shares_to_edges([part.measure for part in self.parts])
+
+    @property
+    def dimension(self) -> int:
+        """That of each of its parts."""
+        return self.parts[0].dimension
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         if self.count is not None:
@@ -86,6 +106,10 @@ class Union(Region):
             rows = chosen == k
             points[rows] = part.from_unit(again[rows, : part.unit_dim])
         return points
+
+    def _quadrature(self, count: int) -> Rule:
+        shares = [(part, part.measure / self.measure) for part in self.parts]
+        return rules.joined([part.quadrature(max(round(share * count), 1)) for part, share in shares])
 
     def _distance(self, points: Tensor) -> Tensor:
         return self._distances(points).amin(dim=1)
@@ -128,6 +152,15 @@ class Columns:
         rows = [part.from_unit(piece) for part, piece in zip(self.parts, pieces, strict=True)]
         columns = [row if part.count is None else row[chosen] for part, row in zip(self.parts, rows, strict=True)]
         return torch.cat(columns, dim=1)
+
+    def quadrature(self, count: int) -> Rule | None:
+        """The product of the parts' rules, about `count` nodes; None where a part would have too few."""
+        dimension = sum(part.dimension for part in self.parts)
+        if not rules.pays(dimension, count):
+            return None
+        share = count / math.prod(part.count or 1 for part in self.parts)
+        counts = [max(round(share ** (part.dimension / max(dimension, 1))), 1) for part in self.parts]
+        return rules.product([part.quadrature(number) for part, number in zip(self.parts, counts, strict=True)])
 
     def distance(self, points: Tensor) -> Tensor:
         """`(n, dim)` -> `(n,)`: the parts are orthogonal, so their distances add in squares."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from pinnlab.domains.base import NO_PRODUCT, Region, checked_names
-from pinnlab.domains.composite import Columns, ProductFace, Union
+from pinnlab.domains.composite import Columns, ProductFace, RegionUnion
+from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -23,6 +24,11 @@ class Domain(Region):
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates: a domain has an interior."""
+        return self.dim
 
     def boundary(self, *coordinates: str) -> Region:
         """The whole boundary, or the faces whose normal lies in the named coordinates.
@@ -100,12 +106,16 @@ class Product(Domain):
     def _distance(self, points: Tensor) -> Tensor:
         return self._points.distance(points)
 
+    def _quadrature(self, count: int) -> Rule:
+        rule = self._points.quadrature(count)
+        return super()._quadrature(count) if rule is None else rule
+
     def _boundary(self, names: frozenset[str]) -> Region:
         faces = []
         for factor in self.factors:
             if named := [name for name in factor.coordinates if name in names]:
                 faces.append(self._swap(factor, factor.boundary(*named)))
-        return faces[0] if len(faces) == 1 else Union(faces)
+        return faces[0] if len(faces) == 1 else RegionUnion(faces)
 
     def _face(self, name: str, value: float) -> Region:
         factor = next(f for f in self.factors if name in f.coordinates)

@@ -95,7 +95,7 @@ class CompiledFunction:
             if kind not in self._compiled:
                 self._compiled[kind] = self._build(parameters, inputs)
             return self._compiled[kind](list(parameters.values()), list(inputs.values()))
-        except _COMPILATION_ERRORS as error:
+        except _compilation_errors() as error:
             self._failed = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=2)
             return self._function(parameters, inputs)
@@ -137,8 +137,12 @@ class _NotCompiledError(RuntimeError):
     """The first compilation failed."""
 
 
-# The second kind comes from compiling again in mid-run, for a number of points that torch treats specially.
-_COMPILATION_ERRORS = (_NotCompiledError, torch._dynamo.exc.TorchDynamoException)
+def _compilation_errors() -> tuple[type[Exception], ...]:
+    """What a call raises that could not be compiled: a function, for `torch._dynamo` takes a second to import.
+
+    The second kind comes from compiling again in mid-run, for a number of points that torch treats specially.
+    """
+    return _NotCompiledError, torch._dynamo.exc.TorchDynamoException
 
 
 def outer_products(left: Tensor, right: Tensor) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.numerics.compilation import CompiledFunction, outer_products
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.objective import parameter_derivatives
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
@@ -67,18 +68,18 @@ class LinearizedFunctions:
         return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
 
     def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
-        """See `ResidualSystem.gradient`."""
+        """See `parameter_derivatives.loss_gradient`."""
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.gradient(self._parameters(t), b, t["factors"])
+            return parameter_derivatives.loss_gradient(self.system, self._parameters(t), b, t["factors"])
 
         return self._function("gradient", evaluate)({**tensors, "factors": factors}, batch)
 
     def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
-        """See `ResidualSystem.jacobian_rows`."""
+        """See `parameter_derivatives.jacobian_rows`."""
 
         def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
-            return self.system.jacobian_rows(self._parameters(t), b, t["scales"])
+            return parameter_derivatives.jacobian_rows(self.system, self._parameters(t), b, t["scales"])
 
         return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
 
@@ -110,29 +111,31 @@ class LinearizedFunctions:
         return list(zip(parts, counts, strict=True))
 
     def jvp(self, tensors: Parameters, batch: Batch, vector: Tensor) -> Tensor:
-        """See `ResidualSystem.jvp`."""
+        """See `parameter_derivatives.jacobian_product`."""
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.jvp(self._parameters(t), b, t["vector"])
+            return parameter_derivatives.jacobian_product(self.system, self._parameters(t), b, t["vector"])
 
         return self._function("jvp", evaluate)({**tensors, "vector": vector}, batch)
 
     def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
-        """See `ResidualSystem.vjp`; for one condition, and with the dual as `(points, equations)`."""
+        """See `parameter_derivatives.transposed_product`; for one condition, the dual as `(points, equations)`."""
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             key, both = next(iter(b.items()))
             width = both.shape[1] - self._equations[key]
-            return self.system.vjp(self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1))
+            return parameter_derivatives.transposed_product(
+                self.system, self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1)
+            )
 
         # Beside the points, because tensors that must have the same length can only be one input.
         return self._function("vjp", evaluate)(tensors, {name: torch.cat([points, dual], 1)})
 
     def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
-        """See `ResidualSystem.hessian_product`."""
+        """See `parameter_derivatives.hessian_product`."""
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
-            return self.system.hessian_product(self._parameters(t), b, t["factors"], t["vector"])
+            return parameter_derivatives.hessian_product(self.system, self._parameters(t), b, t["factors"], t["vector"])
 
         product = self._function("hessian_product", evaluate)
         given = {**tensors, "factors": factors}

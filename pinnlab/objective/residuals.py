@@ -5,78 +5,21 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch import Tensor
+from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, downward_closure, partials, resolve_engine
-from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
+from pinnlab.objective.readings import Readings
+from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
+from pinnlab.problems.conditions import Condition, Evaluation
 from pinnlab.problems.enhancement import Enhancement
 
-Parameters = Mapping[str, Tensor]
 Batch = Mapping[str, Tensor]
-
-
-class Trial(nn.Module):
-    """The trial function: the network inside the problem's ansatz, and the coefficients beside it.
-
-    All parameters that training moves are here, so that every optimizer sees one flat vector of them.
-
-    Args:
-        problem: gives the ansatz and the coefficients.
-        network: `(n, d) -> (n, m)`.
-    """
-
-    def __init__(self, problem: Problem, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.coefficients = nn.ParameterDict(
-            {
-                name: nn.Parameter(torch.tensor(c.raw_initial(), dtype=torch.float64))
-                for name, c in problem.coefficients.items()
-            }
-        )
-        self._problem = problem
-
-    def forward(self, points: Any) -> Any:
-        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
-        outputs = self.network(points)
-        ansatz = self._problem.ansatz
-        if ansatz is None:
-            return outputs
-        columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
-        unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
-        result = call_by_name(ansatz, {**columns, **unknowns, "points": points}, "ansatz")
-        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
-
-    def narrowed(self, tensors: Parameters, width: int) -> dict[str, Tensor]:
-        """The tensors of the trial function with the first `width` neurons of every hidden layer, as slices.
-
-        Raises:
-            ConfigurationError: the network cannot be narrowed.
-        """
-        return narrowed_inside(self.network, "network.", tensors, width)
-
-    @torch.no_grad()
-    def disconnect(self, width: int) -> None:
-        """Zeroes the weights from the neurons beyond the first `width` to those: narrow and whole are then equal.
-
-        The other neurons keep all of their incoming weights, and so have something to say once they are trained.
-        """
-        own = dict(self.named_parameters())
-        for name, kept in self.narrowed(own, width).items():
-            if kept.ndim == 2:
-                own[name][: kept.shape[0], kept.shape[1] :] = 0.0
 
 
 class ResidualSystem:
@@ -90,6 +33,7 @@ class ResidualSystem:
 
     Attributes:
         width: the neurons of every hidden layer that evaluations use, see `set_width`.
+        readings: what the problem's functions read beside their arguments.
     """
 
     def __init__(
@@ -103,6 +47,7 @@ class ResidualSystem:
         self.trial = trial
         self.engine = engine
         self.width: int | None = None
+        self.readings = Readings(problem, trial)
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
         self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
@@ -151,7 +96,7 @@ class ResidualSystem:
             enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
         return {
-            name: torch.stack(self._residual(self.problem.conditions[name], rows, parameters, enhanced), -1)
+            name: torch.stack(self.condition_residuals(name, rows, parameters, enhanced), -1)
             for name, rows in batch.items()
         }
 
@@ -181,9 +126,7 @@ class ResidualSystem:
     def equations(self, batch: Batch) -> dict[str, int]:
         """The number of residuals, enhanced, that each condition has at a point; tried on the first row of each."""
         with torch.no_grad():
-            return {
-                name: len(self._residual(self.problem.conditions[name], rows[:1], None)) for name, rows in batch.items()
-            }
+            return {name: len(self.condition_residuals(name, rows[:1], None)) for name, rows in batch.items()}
 
     def compile_scores(self, compiled: bool) -> None:
         """Whether `score` uses a graph of its own from now on, for the present width.
@@ -217,8 +160,6 @@ class ResidualSystem:
         (residuals,) = self.residuals(batch, tensors).values()
         return residuals.norm(dim=-1)
 
-    # ---------------------------------------------------------- derivatives by the parameters
-
     def trained(self) -> dict[str, torch.Size]:
         """Names and shapes of the parameters that training moves; in this order they make the flat vector `(n,)`."""
         return {name: p.shape for name, p in self.trial.named_parameters() if p.requires_grad}
@@ -229,110 +170,13 @@ class ResidualSystem:
         parts = point.split([shape.numel() for shape in shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
-    def stacked(self, parameters: Parameters, batch: Batch) -> Tensor:
-        """All residuals in one vector `(N,)`, enhanced: by condition, then point, then equation."""
-        return torch.cat([r.reshape(-1) for r in self.residuals(batch, parameters, enhanced=True).values()])
-
-    @differentiable_in_inference_mode
-    def jacobian_rows(
-        self, parameters: Parameters, batch: Batch, scales: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The stacked residuals and their gradients with respect to the trained parameters.
-
-        Each row is a gradient of one point's residual, so all rows cost about as much as one backward pass, where N
-        vector-Jacobian products of the whole batch would cost N.
-
-        Args:
-            parameters: every parameter and buffer by name, see `Trial.tensors`.
-            batch: rows of each condition, at least one of them with any; the others have no part in the result.
-            scales: `(conditions,)` factors of each condition's residuals; default ones.
-
-        Returns:
-            The residuals `(N,)`, ordered as in `stacked`, and their Jacobian `(N, n)`.
-        """
-        trained, others = self._split(parameters)
-        values, rows = [], []
-        for i, (name, points) in enumerate(batch.items()):
-            if points.shape[0] == 0:
-                continue
-            scale = None if scales is None else scales[i]
-            per_point = vmap(functools.partial(self._point_rows, name, others, scale), (None, 0))
-            value, gradients = per_point(trained, points)
-            values.append(value.flatten())
-            equations = [torch.cat([_columns(g) for g in by_name.values()], 1) for by_name in gradients]
-            # (points, equations, n) -> (points * equations, n); stacking would copy where there is one equation.
-            rows.append(equations[0] if len(equations) == 1 else torch.stack(equations, 1).flatten(0, 1))
-        return (values[0], rows[0]) if len(rows) == 1 else (torch.cat(values), torch.cat(rows))
-
-    @differentiable_in_inference_mode
-    def jvp(self, parameters: Parameters, batch: Batch, vector: Tensor) -> Tensor:
-        """The Jacobian of the stacked residuals times a flat vector `(n,)`, `(N,)`, without forming it.
-
-        J v is the gradient of v'(J'u) with respect to any u: reverse mode twice, because torch's forward mode turns
-        the number of points into a constant of the graph, which then cannot be compiled for all of them.
-        """
-        trained, others = self._split(parameters)
-        values, pull_back = vjp(lambda own: self.stacked({**others, **own}, batch), trained)[:2]
-        push_forward = vjp(lambda dual: pull_back(dual)[0], torch.zeros_like(values))[1]
-        return push_forward(self.unflatten(vector))[0]
-
-    @differentiable_in_inference_mode
-    def vjp(self, parameters: Parameters, batch: Batch, dual: Tensor) -> Tensor:
-        """The transposed Jacobian of the stacked residuals times a vector `(N,)`, `(n,)`, without forming it."""
-        trained, others = self._split(parameters)
-        pull_back = vjp(lambda own: self.stacked({**others, **own}, batch), trained)[1]
-        return _flatten(pull_back(dual)[0])
-
-    @differentiable_in_inference_mode
-    def gradient(self, parameters: Parameters, batch: Batch, factors: Tensor) -> Tensor:
-        """The gradient `(n,)` of the sum over conditions of factor times squared sum; factors `(conditions,)`."""
-        trained, others = self._split(parameters)
-        return _flatten(grad(self._weighted)(trained, others, batch, factors))
-
-    @differentiable_in_inference_mode
-    def hessian_product(self, parameters: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
-        """The Hessian of the same sum times a flat vector `(n,)`, or times each column of `(n, k)`.
-
-        Reverse over reverse, see `jvp`: about four evaluations of the sum, for each column.
-        """
-        trained, others = self._split(parameters)
-        slope = grad(self._weighted)
-        pull_back = vjp(lambda own: slope(own, others, batch, factors), trained)[1]
-
-        def product(v: Tensor) -> Tensor:
-            return _flatten(pull_back(self.unflatten(v))[0])
-
-        # Columns are taken a few at a time: the memory is that of an evaluation for each.
-        return product(vector) if vector.ndim == 1 else vmap(product, 1, 1, chunk_size=16)(vector)
-
-    def _split(self, parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        names = self.trained()
-        trained = {name: parameters[name] for name in names}
-        return trained, {name: value for name, value in parameters.items() if name not in names}
-
-    def _point_rows(
-        self, name: str, others: Parameters, scale: Tensor | None, trained: dict[str, Tensor], row: Tensor
-    ) -> tuple[Tensor, list[dict[str, Tensor]]]:
-        """One point's residuals `(equations,)` and the gradient of each."""
-
-        def equation(own: dict[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
-            parts = self._residual(self.problem.conditions[name], row[None], {**others, **own})
-            values = torch.stack([part.sum() for part in parts])
-            values = values if scale is None else scale * values
-            return values[k], values
-
-        first, values = grad(equation, has_aux=True)(trained, 0)
-        return values, [first, *(grad(equation, has_aux=True)(trained, k)[0] for k in range(1, len(values)))]
-
-    def _weighted(self, trained: Parameters, others: Parameters, batch: Batch, factors: Tensor) -> Tensor:
-        return torch.dot(factors, self.squared_sums({**others, **trained}, batch))
-
     # ----------------------------------------------------------------------------- details
 
-    def _residual(
-        self, condition: Condition, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
+    def condition_residuals(
+        self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
     ) -> list[Tensor]:
-        problem, name = self.problem, condition.name
+        """The residual of each equation of one condition, `(n,)` each; see `residuals`."""
+        problem, condition = self.problem, self.problem.conditions[name]
         d, own = len(problem.coordinates), self._columns[name]
         evaluate = functools.partial(partials, self._function(parameters), engine=self.engine)
 
@@ -350,9 +194,10 @@ class ResidualSystem:
             return condition.residual(evaluation(points, computed))
 
         points = rows[:, :d]
-        computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
-        more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
-        parts = [*equations(points, computed), *more]
+        with self.readings.substituted(parameters):
+            computed = evaluate(points, (self._wanted if enhanced else problem.wanted)[name])
+            more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
+            parts = [*equations(points, computed), *more]
         return parts if rows.shape[1] == own else [rows[:, own].sqrt() * part for part in parts]
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
@@ -383,12 +228,3 @@ def _row_width(condition: Condition) -> int:
         points = condition.region.from_unit(torch.full((1, condition.region.unit_dim), 0.5, dtype=torch.float64))
     assert points is not None  # the problem saw to it
     return condition.rows(points).shape[1]
-
-
-def _flatten(parts: Mapping[str, Tensor]) -> Tensor:
-    return torch.cat([part.reshape(-1) for part in parts.values()])
-
-
-def _columns(gradients: Tensor) -> Tensor:
-    """Gradients with respect to one parameter, `(N, ...)`, as columns; a coefficient, of shape `()`, is one."""
-    return gradients.flatten(1) if gradients.ndim > 1 else gradients.unsqueeze(1)

@@ -15,8 +15,9 @@ from pinnlab.problems.conditions import (
 )
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.heat import Heat1D
+from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
-from pinnlab.problems.poisson import Poisson, Poisson1D, Poisson2D
+from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
@@ -33,8 +34,11 @@ __all__ = [
     "Exact",
     "Front2D",
     "Heat1D",
+    "Integral",
     "Layer1D",
+    "Mean",
     "Neumann",
+    "NeumannPoisson2D",
     "Numerical",
     "Observations",
     "Periodic",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,7 @@ class Problem:
         return [
             name
             for name, condition in self.conditions.items()
-            if isinstance(condition, Residual) and isinstance(condition.region, Domain)
+            if isinstance(condition, Residual) and condition.region is not None and condition.region.is_full_dimensional
         ]
 
     def reference(self) -> Reference | None:
@@ -167,10 +167,13 @@ class Problem:
     def evaluation_points(self, count: int = 20_000) -> Tensor:
         """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
 
-        A regular grid with the ends in it for up to two coordinates of a box-shaped domain, else a Sobol' set.
+        For up to two coordinates those points of a regular grid, with the ends of the bounding box in it, that lie in
+        the domain; else a Sobol' set.
         """
         low, high = self.domain.low, self.domain.high
         if len(low) <= 2:
+            share = self.domain.measure / math.prod(b - a for a, b in zip(low, high, strict=True))
+            count = math.ceil(count * max(1.0, 0.5 / share))  # at least half as many as asked for lie inside
             sides = [count] if len(low) == 1 else [math.isqrt(2 * count) | 1, math.isqrt(count // 2) | 1]
             axes = [torch.linspace(a, b, s, dtype=torch.float64) for a, b, s in zip(low, high, sides, strict=True)]
             grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], -1)
@@ -183,6 +186,8 @@ class Problem:
         for name in names:
             if names.count(name) > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
+        if not self.domain.is_full_dimensional:
+            raise ConfigurationError(f"problem {self.name}: domain is a boundary, {self.domain!r}; give what it bounds")
         if not self.unknowns:
             raise ConfigurationError(f"problem {self.name}: unknowns is empty; name at least one")
         if len({id(condition) for condition in self.conditions.values()}) < len(self.conditions):
@@ -202,17 +207,23 @@ class Problem:
                 f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
             )
         rows = condition.rows(points)[:2]
+        fields: list[RecordingField] = []
+
+        def evaluation(points: Tensor) -> Evaluation:
+            value = torch.ones(len(points), dtype=points.dtype)
+            own = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
+            fields.extend(own.values())
+            return Evaluation(
+                fields=own,
+                coordinates=self.coordinates,
+                points=points,
+                extras=rows[:, d:],
+                coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
+                elsewhere=evaluation,
+            )
+
         points = rows[:, :d]
-        value = torch.ones(len(points), dtype=points.dtype)
-        fields = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-        at: Evaluation = Evaluation(
-            fields=fields,
-            coordinates=self.coordinates,
-            points=points,
-            extras=rows[:, d:],
-            coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
-            elsewhere=lambda moved: replace(at, points=moved),
-        )
+        at = evaluation(points)
         for part in condition.residual(at):
             if not isinstance(part, Tensor) or part.shape != (len(points),):
                 shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
@@ -220,7 +231,7 @@ class Problem:
                     f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
                 )
         wanted = Wanted()
-        for field in fields.values():
+        for field in fields:
             wanted |= field.wanted
         return _without_needless_laplacians(wanted)
 

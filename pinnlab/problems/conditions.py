@@ -98,6 +98,11 @@ class Condition(ABC):
         self.weight = float(weight)
         self.name = type(self).__name__
 
+    @property
+    def where(self) -> str:
+        """Where it holds, in words."""
+        return "given points" if self.region is None else f"`{self.region!r}`"
+
     @abstractmethod
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The residuals, each `(n,)`; all vanish for the solution."""
@@ -146,7 +151,7 @@ class Residual(Condition):
         super().__init__(region, weight)
         self.function = function
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
-        if enhance and not isinstance(region, Domain):
+        if enhance and not region.is_full_dimensional:
             raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
@@ -263,6 +268,18 @@ class Periodic(Condition):
             raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
         self.coordinate, self.order = coordinate, order
         self._column, self._width = column, domain.high[column] - domain.low[column]
+        self._check_ends(domain)
+
+    def _check_ends(self, domain: Domain) -> None:
+        low, high = domain.low[self._column], domain.high[self._column]
+        first, last = (domain.face(**{self.coordinate: end}) for end in (low, high))
+        moved, _ = first.quadrature(100)
+        moved[:, self._column] = high
+        if not math.isclose(first.measure, last.measure) or not last.contains(moved).all():
+            name = self.coordinate
+            raise ConfigurationError(
+                f"periodic: the faces {name} = {low:g} and {name} = {high:g} of {domain!r} are no copies of each other"
+            )
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The jump of each unknown and of its derivatives across the periodic boundary."""

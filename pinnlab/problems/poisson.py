@@ -13,7 +13,8 @@ from pinnlab.domains import Box, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
-from pinnlab.problems.conditions import Dirichlet, Residual
+from pinnlab.problems.conditions import Dirichlet, Neumann, Residual
+from pinnlab.problems.integrals import Mean
 
 
 class Poisson1D(Problem):
@@ -83,6 +84,43 @@ class Poisson2D(Problem):
     def solution(self, x: Tensor, y: Tensor) -> Tensor:
         """The exact solution."""
         return torch.sin(math.pi * x) * torch.sin(math.pi * y)
+
+    def reference(self) -> Exact:
+        """The exact solution."""
+        return Exact(self.solution)
+
+
+class NeumannPoisson2D(Problem):
+    """Poisson's equation  -Delta u = 2 pi^2 cos(pi x) cos(pi y)  on the unit square with no flux across its boundary.
+
+    Equation and boundary leave a constant open; the mean of u fixes it. The solution is cos(pi x) cos(pi y) + mean.
+
+    Args:
+        mean: of u over the square.
+        boundary_weight: the factor of the flux in the loss.
+        mean_weight: the factor of the mean in the loss.
+    """
+
+    def __init__(self, mean: float = 0.0, boundary_weight: float = 10.0, mean_weight: float = 10.0) -> None:
+        self.mean = checks.number("mean", mean)
+        square = Interval("x", 0, 1) * Interval("y", 0, 1)
+        super().__init__(
+            domain=square,
+            unknowns=("u",),
+            conditions={
+                "pde": Residual(square, self.balance),
+                "boundary": Neumann(square.boundary(), weight=boundary_weight, u=0.0),
+                "mean": Mean(square, lambda u: u, value=mean, weight=mean_weight),
+            },
+        )
+
+    def balance(self, u: AbstractField, x: Tensor, y: Tensor) -> Tensor:
+        """Delta u + f."""
+        return u.laplacian() + 2 * math.pi**2 * torch.cos(math.pi * x) * torch.cos(math.pi * y)
+
+    def solution(self, x: Tensor, y: Tensor) -> Tensor:
+        """The exact solution."""
+        return torch.cos(math.pi * x) * torch.cos(math.pi * y) + self.mean
 
     def reference(self) -> Exact:
         """The exact solution."""

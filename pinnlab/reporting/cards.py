@@ -37,9 +37,8 @@ def problem_card(problem: Problem, points: Mapping[str, int], weights: Mapping[s
     for name, condition in problem.conditions.items():
         function = getattr(condition, "function", None)
         what = (inspect.getdoc(function) or "").partition("\n")[0] if inspect.ismethod(function) else ""
-        where = "given points" if condition.region is None else f"`{condition.region!r}`"
-        count = points.get(name, 0)
-        rows.append([name, type(condition).__name__, what, where, f"{count:,}", f"{weights.get(name, 1.0):g}"])
+        count, weight = points.get(name, 0), weights.get(name, 1.0)
+        rows.append([name, type(condition).__name__, what, condition.where, f"{count:,}", f"{weight:g}"])
     heads = ["condition", "kind", "what", "where", "points", "weight"]
     return f"## {problem.name}\n\n{text}\n\n{_facts(facts)}\n\n{_table(heads, rows)}"
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.studies import (
-    batches,
-    derivative_order,
-    hybrid,
-    lazy,
-    orders,
-    points,
-    spectral_bias,
-    switching,
-    weights,
-    width,
-)
-from pinnlab.studies.engine.runner import read_rows, run_study
 
-MODULES = (batches, derivative_order, hybrid, lazy, orders, points, spectral_bias, switching, weights, width)
-STUDIES = {module.STUDY.name: module for module in MODULES}
+STUDIES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/runs.py")))
+"""The names of the studies: their folders, each with a `STUDY` and a `write_report`."""
 
 
 def run_study_command(arguments: Sequence[str]) -> int:
@@ -59,12 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def study_module(name: str) -> ModuleType:
+    """The study's package, imported: its `STUDY` and `write_report`."""
+    return importlib.import_module(f"pinnlab.studies.{name}")
+
+
 def _study(options: argparse.Namespace) -> None:
     if options.name not in STUDIES:
         raise unknown("study", options.name, STUDIES)
     if options.workers < 1:
         raise ConfigurationError(f"--workers: must be at least 1, got {options.workers}")
-    module = STUDIES[options.name]
+    # Imported here, so that a wrong name is told at once: torch takes seconds.
+    from pinnlab.studies.engine.runner import read_rows, run_study
+
+    module = study_module(options.name)
     path = options.folder / f"{options.name}.csv"
     if not options.report:
         run_study(module.STUDY.restricted(options.problems, options.settings, options.seeds), path, options.workers)

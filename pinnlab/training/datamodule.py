@@ -38,24 +38,30 @@ Placement = tuple[torch.dtype, torch.device]
 
 
 class _OneBatch:
-    """A loader of a single batch, built anew when the module has changed its dtype since: Lightning keeps loaders.
+    """A loader of a single batch, built anew when it would be another one: Lightning keeps loaders.
 
     Args:
         build: makes the batch in a dtype on a device.
         placement: the module's dtype and device at the moment.
+        edition: of the problem; another number means that it was changed.
     """
 
-    def __init__(self, build: Callable[[Placement], dict[str, Any]], placement: Callable[[], Placement]) -> None:
-        self._build, self._placement = build, placement
-        self._built: tuple[Placement, dict[str, Any]] | None = None
+    def __init__(
+        self,
+        build: Callable[[Placement], dict[str, Any]],
+        placement: Callable[[], Placement],
+        edition: Callable[[], int],
+    ) -> None:
+        self._build, self._placement, self._edition = build, placement, edition
+        self._built: tuple[tuple[Placement, int], dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        placement = self._placement()
-        if self._built is None or self._built[0] != placement:
-            self._built = (placement, self._build(placement))
+        key = self._placement(), self._edition()
+        if self._built is None or self._built[0] != key:
+            self._built = key, self._build(key[0])
         yield self._built[1]
 
 
@@ -112,6 +118,7 @@ class CollocationDataModule(L.LightningDataModule):
         self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
         self._store: PointStore | None = None
         self._evaluation: tuple[Tensor, Tensor | None] | None = None
+        self._edition = 0  # of the problem, see `forget_reference`
 
     @property
     def store(self) -> PointStore:
@@ -140,7 +147,7 @@ class CollocationDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> _OneBatch:
         """One batch: this rank's share of the evaluation points, the reference there, and held-out rows."""
-        return _OneBatch(self._validation_batch, self._placement)
+        return self._one_batch(self._validation_batch)
 
     def test_dataloader(self) -> _OneBatch:
         """The same as for validation."""
@@ -148,7 +155,7 @@ class CollocationDataModule(L.LightningDataModule):
 
     def predict_dataloader(self) -> _OneBatch:
         """One batch: the evaluation points, all of them on every rank."""
-        return _OneBatch(self._prediction_batch, self._placement)
+        return self._one_batch(self._prediction_batch)
 
     def state_dict(self) -> dict[str, Any]:
         """The points, for a checkpoint."""
@@ -158,12 +165,20 @@ class CollocationDataModule(L.LightningDataModule):
         """Continues with a checkpoint's points."""
         self.store.load_state_dict(state_dict)
 
+    def _one_batch(self, build: Callable[[Placement], dict[str, Any]]) -> _OneBatch:
+        return _OneBatch(build, self._placement, lambda: self._edition)
+
     def _placement(self) -> Placement:
         if self.trainer is None:
             return torch.float64, torch.device("cpu")
         module = self.trainer.lightning_module
         dtype = module.dtype if isinstance(module.dtype, torch.dtype) else torch.float64
         return dtype, self.trainer.strategy.root_device
+
+    def forget_reference(self) -> None:
+        """The problem has changed: the reference is computed anew when it is asked for next."""
+        self._evaluation = None
+        self._edition += 1
 
     def evaluation_set(self) -> tuple[Tensor, Tensor | None]:
         """The evaluation points `(n, d)` and the reference there `(n, m)`, if any; all of them, on the CPU."""

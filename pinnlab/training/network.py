@@ -9,7 +9,7 @@ from torch import nn
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, ScaledInput
-from pinnlab.objective.residuals import Trial
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sobol
 

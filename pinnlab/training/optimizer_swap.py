@@ -41,5 +41,5 @@ def fit_points(trainer: L.Trainer, module: Any) -> None:
     """An optimizer that evaluates several times per step gets all points, or mini-batches that share some."""
     store = point_store(module)
     if store is not None:
-        store.overlapping = wants_overlap(trainer.optimizers[0])
-        store.full_batch = is_multi_eval(trainer.optimizers[0]) and not store.overlapping
+        store.batches.overlapping = wants_overlap(trainer.optimizers[0])
+        store.batches.full = is_multi_eval(trainer.optimizers[0]) and not store.batches.overlapping

@@ -15,7 +15,7 @@ from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.training.phases import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
-_LAST_STEP = ("_batch", "_last", "loss_version")
+_LAST_STEP = ("batch", "loss_version")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Snapshot:
         self._tensors = {name: tensor.detach().clone() for name, tensor in _tensors(module).items()}
         self._gradients = [None if p.grad is None else p.grad.clone() for p in module.parameters()]
         self._last_step = {name: getattr(module, name) for name in _LAST_STEP}
+        self._evaluated = module.objective.last
         self._points = None if store is None else store.state_dict()
 
     def restore(self, trainer: L.Trainer, module: Any) -> None:
@@ -65,6 +66,7 @@ class Snapshot:
             parameter.grad = gradient
         for name, value in self._last_step.items():
             setattr(module, name, value)
+        module.objective.last = self._evaluated
         if store is not None and self._points is not None:
             store.load_state_dict(self._points)
 

@@ -12,6 +12,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sampler, Sobol, seed_for
+from pinnlab.training.mini_batches import MiniBatches
 
 
 class PointStore:
@@ -29,16 +30,14 @@ class PointStore:
         batch_size: points of a condition per step, or None for all of them; a smaller set is taken whole.
         dtype: of the rows that are handed out; the module's.
         device: where they live.
-        overlap: the share of a mini-batch's rows that the next one has too, while `overlapping` is set.
+        overlap: the share of a mini-batch's rows that the next one has too, see `MiniBatches`.
 
     Attributes:
         rows: `(n, d + k)` points and extras of each condition, in `dtype` on `device`; with one more column, the
             points' weights, for the conditions in `weighed`.
         weighed: the conditions whose points have weights; see `weigh`.
         reweighed: counts changes of the points' weights. They change the objective, but not the passes over the points.
-        batch_size: as above; `resize_batches` changes it.
-        full_batch: every step takes all points, whatever `batch_size` says.
-        overlapping: successive mini-batches share rows, as multi-batch quasi-Newton methods need.
+        batches: which of the rows a step takes.
 
     Raises:
         ConfigurationError: a name is not a condition, a condition has no count, a count is below 1, or `overlap`
@@ -56,21 +55,17 @@ class PointStore:
         device: torch.device | str = "cpu",
         overlap: float = 0.25,
     ) -> None:
-        _check(problem, counts, samplers, batch_size)
-        if not 0 < overlap < 1:
-            raise ConfigurationError(f"data.overlap: must be above 0 and below 1, got {overlap}")
+        _check(problem, counts, samplers)
         self.problem, self.samplers, self.seed = problem, dict(samplers), seed
-        self.batch_size, self.dtype, self.device = batch_size, dtype, torch.device(device)
-        self.overlap, self.overlapping, self.full_batch = overlap, False, False
-        self.version, self.counter, self.cursor = 0, 0, 0
-        self._origin = 0  # where the passes over the points begin; see `resize_batches`
+        self.batches = MiniBatches(seed, batch_size, overlap)
+        self.dtype, self.device = dtype, torch.device(device)
+        self.version, self.counter = 0, 0
         self.weighed: set[str] = set()
         self._first_weights: dict[str, Callable[[Tensor], Tensor]] = {}
         self.reweighed = 0
         self.rows: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}  # the rows in float64 on the CPU, whatever dtype they are handed out in
         self._cache: tuple[Any, dict[str, Tensor]] = (None, {})
-        self._permutations: dict[str, dict[tuple[int, int], Tensor]] = {}  # by seed and length, see `_permutation`
         for name, condition in problem.conditions.items():
             own = condition.fixed_points()
             self._put(name, self._exact_rows(name, own if own is not None else self.draw(name, counts[name])))
@@ -111,7 +106,7 @@ class PointStore:
             stay = (kept or {}).get(name, torch.empty(0, dtype=torch.long))
             if name in self.weighed:
                 first = self._first_weights.get(name)
-                weights = self._mean_weight(before, stay).expand(len(rows)) if first is None else first(new).to(rows)
+                weights = _mean_weight(before, stay).expand(len(rows)) if first is None else first(new).to(rows)
                 rows = torch.cat([rows, weights[:, None]], 1)
             self._put(name, torch.cat([before[stay], rows]))
         self.version += 1
@@ -140,7 +135,7 @@ class PointStore:
         for name in self.weighed:
             self._put(name, self._exact[name][:, :-1])
         self.weighed, self._first_weights = set(), {}
-        if batch_size != self.batch_size:
+        if batch_size != self.batches.size:
             self.resize_batches(batch_size)
 
     def point_weights(self, name: str) -> Tensor:
@@ -184,16 +179,11 @@ class PointStore:
         Raises:
             ConfigurationError: it is below 1.
         """
-        _check_size(size)
-        self.batch_size = None if size is None or size >= max(map(len, self.rows.values())) else size
-        # One number is left out: the next batch shares no rows with the last one, and must not be taken for its
-        # neighbour. Passes are numbered from here on, which no pass before was: there are no more of them than batches.
-        self.cursor += 1
-        self._origin = self.cursor
+        self.batches.resize(size, max(map(len, self.rows.values())))
 
     def batch_sizes(self) -> dict[str, int]:
         """How many rows of each condition the batches have at the moment, of all ranks."""
-        return {name: self._size(rows) for name, rows in self.rows.items()}
+        return {name: self.batches.size_of(len(rows)) for name, rows in self.rows.items()}
 
     def to(self, dtype: torch.dtype) -> None:
         """Hands out the same points in another precision: rounded to float32, and exactly as drawn in float64."""
@@ -203,13 +193,14 @@ class PointStore:
 
     def batch(self) -> dict[str, Tensor]:
         """This rank's share of the next step's rows, by condition."""
-        if self.batch_size is None or self.full_batch:
+        if self.batches.whole:
             if self._cache[0] != self.version:
                 shares = {name: distributed.shard(rows).contiguous() for name, rows in self.rows.items()}
                 self._cache = (self.version, shares)
             return dict(self._cache[1])
-        self.cursor += 1
-        return {name: distributed.shard(self._mini_batch(name, rows)) for name, rows in self.rows.items()}
+        self.batches.cursor += 1
+        chosen = {name: self.batches.rows(name, rows, self.version) for name, rows in self.rows.items()}
+        return {name: distributed.shard(rows) for name, rows in chosen.items()}
 
     def shared(self, batch: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
         """The rows of the present batch that its neighbours have too.
@@ -221,16 +212,7 @@ class PointStore:
             This rank's share of the rows shared with the batch before, and of those shared with the batch after;
             None when all batches are alike, because none of the conditions has more rows than `batch_size`.
         """
-        sizes = self.batch_sizes()
-        if not self.overlapping or all(size == len(self.rows[name]) for name, size in sizes.items()):
-            return None
-        before, after = {}, {}
-        for name, part in batch.items():
-            size = sizes[name]
-            common = size if size == len(self.rows[name]) else self._common(size)
-            before[name] = part[: distributed.shard_size(common)]
-            after[name] = part[distributed.shard_size(size - common) :]
-        return before, after
+        return self.batches.shared(batch, {name: len(rows) for name, rows in self.rows.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on; tensors and primitives."""
@@ -241,9 +223,9 @@ class PointStore:
             "version": self.version,
             "reweighed": self.reweighed,
             "counter": self.counter,
-            "cursor": self.cursor,
-            "origin": self._origin,
-            "batch_size": self.batch_size,
+            "cursor": self.batches.cursor,
+            "origin": self.batches.origin,
+            "batch_size": self.batches.size,
             "seed": self.seed,
         }
 
@@ -263,10 +245,11 @@ class PointStore:
             )
         self._exact = {name: rows.to("cpu", torch.float64, copy=True) for name, rows in state["rows"].items()}
         self.to(self.dtype)
-        self.version, self.counter, self.cursor = state["version"], state["counter"], state["cursor"]
+        self.version, self.counter, self.batches.cursor = state["version"], state["counter"], state["cursor"]
         self.weighed, self.reweighed = weighed, state.get("reweighed", 0)
-        self.seed, self._origin = state["seed"], state.get("origin", 0)
-        self.batch_size = state.get("batch_size", self.batch_size)
+        self.seed = self.batches.seed = state["seed"]
+        self.batches.origin = state.get("origin", 0)
+        self.batches.size = state.get("batch_size", self.batches.size)
 
     def as_rows(self, name: str, points: Tensor) -> Tensor:
         """Points `(n, d)` with a condition's extras, in the store's dtype on its device."""
@@ -275,55 +258,17 @@ class PointStore:
     def _exact_rows(self, name: str, points: Tensor) -> Tensor:
         return self.problem.conditions[name].rows(points.to("cpu", torch.float64))
 
-    @staticmethod
-    def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:
-        """The mean weight of the rows that do not stay; of all when all stay."""
-        goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, stay, False)
-        return (rows[goes] if goes.any() else rows)[:, -1].mean()
-
     def _put(self, name: str, rows: Tensor) -> None:
         """Other rows of a condition, in float64 on the CPU."""
         self._exact[name] = rows
         self.rows[name] = rows.to(self.device, self.dtype)
         self._cache = (None, {})
 
-    def _size(self, rows: Tensor) -> int:
-        """How many rows of a condition a batch takes."""
-        return len(rows) if self.batch_size is None or self.full_batch else min(self.batch_size, len(rows))
 
-    def _common(self, size: int) -> int:
-        """How many of a mini-batch's rows the next one has too: at least one, and not all."""
-        return min(max(round(self.overlap * size), 1), size - 1)
-
-    def _mini_batch(self, name: str, rows: Tensor) -> Tensor:
-        """The next slice of a pass over shuffled rows; every pass has its own permutation."""
-        size = self._size(rows)
-        if size == len(rows):
-            return rows
-        if self.overlapping:
-            return rows[self._window(name, len(rows), size).to(rows.device)]
-        number, slot = divmod(self.cursor - 1 - self._origin, len(rows) // size)
-        return rows[self._permutation(name, self._origin + number)[slot * size : (slot + 1) * size].to(rows.device)]
-
-    def _window(self, name: str, total: int, size: int) -> Tensor:
-        """The next window over the endless stream of one permutation of all rows after the other.
-
-        Every window begins with the last rows of the one before, also where a pass ends and the next one begins:
-        there is no step without an overlap. A window across that border may have a row twice.
-        """
-        start = (self.cursor - 1 - self._origin) * (size - self._common(size))
-        passes = range(start // total, (start + size - 1) // total + 1)
-        stream = torch.cat([self._permutation(name, self._origin + number) for number in passes])
-        return stream[start % total :][:size]
-
-    def _permutation(self, name: str, number: int) -> Tensor:
-        """That of a pass. The last two are kept: drawing one takes longer than a step on a small batch."""
-        key = seed_for(self.seed, "pass", name, self.version, number), len(self.rows[name])
-        known = self._permutations.get(name, {})
-        if key not in known:
-            new = torch.randperm(key[1], generator=torch.Generator().manual_seed(key[0]))
-            known = self._permutations[name] = {**dict([*known.items()][-1:]), key: new}
-        return known[key]
+def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:
+    """The mean weight of the rows that do not stay; of all when all stay."""
+    goes = torch.ones(len(rows), dtype=torch.bool).index_fill_(0, stay, False)
+    return (rows[goes] if goes.any() else rows)[:, -1].mean()
 
 
 def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:
@@ -366,9 +311,7 @@ def probe_rows(problem: Problem, most: int, seed: int) -> dict[str, Tensor]:
     return found
 
 
-def _check(
-    problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, Sampler], batch_size: int | None
-) -> None:
+def _check(problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, Sampler]) -> None:
     for key, names in (("data.points", counts), ("data.samplers", samplers)):
         for name in names:
             if name not in problem.conditions:
@@ -378,9 +321,3 @@ def _check(
             raise ConfigurationError(
                 f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
             )
-    _check_size(batch_size)
-
-
-def _check_size(batch_size: int | None) -> None:
-    if batch_size is not None and batch_size < 1:
-        raise ConfigurationError(f"data.batch_size: must be at least 1, got {batch_size}; leave it out for all points")

@@ -32,8 +32,8 @@ class Watch(L.Callback):
         self.batches, self.rows, self.written = [], 0, []
 
     def on_train_start(self, trainer, pl_module):
-        self._original = pl_module._weighted_loss
-        pl_module._weighted_loss = self._counted
+        self._original = pl_module.objective.evaluate
+        pl_module.objective.evaluate = self._counted
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.batches.append(batch)
@@ -78,7 +78,7 @@ def test_sizes_step_by_step(growth, expected):
     assert watch.sizes("wall") == [min(size, 12) for size in expected]
     assert watch.sizes("start") == [min(size, 6) for size in expected]
     assert data.store.version == module.objective_version() == 0
-    assert (data.store.batch_size is None) == (growth.until is None and max(expected) == 40)
+    assert (data.store.batches.size is None) == (growth.until is None and max(expected) == 40)
 
 
 def test_every_size_passes_over_all_points_before_it_repeats_one():
@@ -92,7 +92,7 @@ def test_a_closure_optimizer_gets_the_full_set_and_its_steps_do_not_count():
     phases = [Phase(ADAM, steps=3), Phase(QUASI_NEWTON, steps=4), Phase(ADAM, steps=5)]
     watch, _, data, _ = fit(BatchGrowth(Geometric(first=5), every=3), phases)
     assert watch.sizes() == [5, 5, 5, 40, 40, 40, 40, 10, 10, 10, 20, 20]
-    assert data.store.batch_size == 20
+    assert data.store.batches.size == 20
 
 
 def test_no_pair_of_multi_batch_lbfgs_spans_a_change_of_size():
@@ -154,11 +154,11 @@ def test_watching_the_noise_does_not_change_the_steps():
 @pytest.mark.parametrize("name", GROWTH_CALLBACKS)
 def test_resume_is_bitwise(tmp_path, name):
     whole, _, module, data = full_run(tmp_path / "whole", every=2, callbacks=GROWTH_CALLBACKS[name]())
-    assert data.store.batch_size != 4
+    assert data.store.batches.size != 4
     for path in sorted((tmp_path / "whole").glob("*.ckpt")):
         again, _, resumed, points = full_run(tmp_path / "again", path, every=100, callbacks=GROWTH_CALLBACKS[name]())
         assert resumed.points_seen == module.points_seen, path.name
-        assert points.store.batch_size == data.store.batch_size
+        assert points.store.batches.size == data.store.batches.size
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 

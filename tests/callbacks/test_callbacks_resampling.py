@@ -17,7 +17,16 @@ from pinnlab.callbacks import FreshPoints, ResidualAddition, ResidualResampling,
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.optimizers import EnergyNaturalGradient
-from pinnlab.problems import AllenCahn, Dirichlet, Neumann, Poisson2D, Problem, Residual
+from pinnlab.problems import (
+    AllenCahn,
+    Dirichlet,
+    Neumann,
+    Observations,
+    Poisson2D,
+    Problem,
+    Regression1D,
+    Residual,
+)
 from pinnlab.samplers import Sobol, UniformRandom, seed_for
 from pinnlab.training.phases import Phase
 from pinnlab.training.point_store import PointStore
@@ -308,6 +317,36 @@ def test_bad_options_are_refused_in_one_line(key):
         BAD[key]()
     assert key in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class OnlyData(Problem):
+    """A problem whose conditions bring their own points."""
+
+    def __init__(self):
+        x = Interval("x", 0, 1)
+        super().__init__(x, ("u",), {"data": Observations([[0.0], [1.0]], u=[1.0, 2.0])})
+
+
+@pytest.mark.parametrize("callback", [ResidualResampling, ResidualAddition, RetainResample])
+def test_where_there_is_no_equation_they_say_so_instead_of_doing_nothing(callback):
+    with pytest.raises(
+        ConfigurationError, match=rf"^{callback.__name__}\.conditions: there is no differential equation"
+    ):
+        PointsSeen(callback(), Regression1D())
+    with pytest.raises(ConfigurationError, match="no condition has points to draw"):
+        PointsSeen(callback(), OnlyData())
+
+
+def test_fresh_points_say_when_there_are_none_to_draw():
+    assert len(PointsSeen(FreshPoints(), Regression1D()).seen) == 4
+    with pytest.raises(ConfigurationError, match=r"^FreshPoints\.conditions: no condition has points to draw"):
+        PointsSeen(FreshPoints(), OnlyData())
+
+
+def test_addition_says_when_there_are_enough_points_already():
+    with pytest.warns(UserWarning, match=r"^ResidualAddition\.most: 'pde' has 21 points already"):
+        run = PointsSeen(ResidualAddition(every=1, most=21, pool=101))
+    assert len(run.seen[-1]["pde"]) == 21
 
 
 @pytest.mark.parametrize("name", POINT_CALLBACKS)

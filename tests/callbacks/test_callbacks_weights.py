@@ -354,3 +354,8 @@ def test_a_second_fit_starts_without_the_weights_of_the_first():
     assert module.evaluations == 4
     assert versions.weights == [module.weights.own.tolist()] * 4
     assert not data.store.weighed
+
+
+def test_balancing_says_when_there_is_one_term_only():
+    with pytest.warns(UserWarning, match="^LossBalancing: balances pde with nothing else"):
+        fit(LossBalancing(GradientNorm()), max_steps=1, weights={"wall": 0.0, "start": 0.0})

@@ -1,8 +1,11 @@
 """What can be named: classes, recipes, suggestions."""
 
-import pytest
+import inspect
 
-from pinnlab.cli.catalog import KINDS, class_paths, classes, find_recipe, first_sentence, recipe_names, resolve_names
+import pytest
+import yaml
+
+from pinnlab.cli.catalog import KINDS, class_paths, classes, find_recipe, recipe_names, resolve_names
 from pinnlab.errors import ConfigurationError
 
 
@@ -11,7 +14,7 @@ def test_every_kind_has_members_with_a_description(kind):
     members = classes(*KINDS[kind])
     assert members
     for name, cls in members.items():
-        assert len(first_sentence(cls)) > 10, name
+        assert len(inspect.getdoc(cls).partition("\n")[0]) > 10, name
 
 
 def test_own_classes_win_over_foreign_ones():
@@ -29,6 +32,52 @@ def test_names_are_resolved_deep_down_and_paths_are_left_alone():
     assert phase["optimizer"]["class_path"] == "pinnlab.optimizers.lbfgs.LBFGS"
     assert phase["until"] == "pinnlab.criteria.loss.LossPlateau"
     assert resolved["problem"] == config["problem"]
+
+
+SAVED = """
+problem: {class_path: pinnlab.problems.wave.Wave1D}
+model:
+  network: {class_path: pinnlab.networks.MLP, init_args: {hidden: [20]}}
+  phases: [{optimizer: {class_path: torch.optim.Adam}, until: pinnlab.criteria.LossPlateau}]
+trainer:
+  logger: {class_path: pinnlab.loggers.LogScaleTensorBoardLogger, init_args: {save_dir: runs}}
+  callbacks:
+  - class_path: pinnlab.callbacks.balancing.LossBalancing
+    init_args: {rule: {class_path: pinnlab.balancing.NTKTrace, init_args: {memory: 0.9}}}
+  - class_path: pinnlab.callbacks.batch_growth.BatchGrowth
+    init_args: {rule: {class_path: pinnlab.batch_growth.Geometric}}
+  - class_path: pinnlab.diagnosis.GracefulStop
+"""
+"""In the way of a `config.yaml` from the time when the package was flat; `diagnosis` is still there, but a folder."""
+
+
+def test_classes_that_have_moved_since_a_file_was_saved_are_found_by_their_names():
+    config = yaml.safe_load(SAVED)
+    resolved = resolve_names(config)
+    assert resolved["problem"] == config["problem"]
+    assert resolved["model"] == config["model"]
+    trainer = resolved["trainer"]
+    assert trainer["logger"]["class_path"] == "pinnlab.reporting.loggers.LogScaleTensorBoardLogger"
+    assert trainer["logger"]["init_args"] == {"save_dir": "runs"}
+    balancing, growth, stop = trainer["callbacks"]
+    assert balancing["class_path"] == "pinnlab.callbacks.balancing.LossBalancing"
+    weights = {"class_path": "pinnlab.objective.balancing.NTKTrace", "init_args": {"memory": 0.9}}
+    assert balancing["init_args"]["rule"] == weights
+    assert growth["init_args"]["rule"]["class_path"] == "pinnlab.training.batch_growth.Geometric"
+    assert stop["class_path"] == "pinnlab.callbacks.interruption.GracefulStop"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pinnlab.gone.NoSuchClass",  # nothing is known of that name
+        "pinnlab.gone.Adam",  # that is torch's
+        "elsewhere.LBFGS",  # not ours
+        "torch.optim.LBFGS",
+    ],
+)
+def test_other_paths_are_left_alone(path):
+    assert resolve_names({"optimizer": path}) == {"optimizer": path}
 
 
 def test_unknown_class_gets_a_suggestion():

@@ -15,12 +15,13 @@ torch.set_num_threads(1)
 
 from cases import PROBLEMS  # noqa: E402
 
-from pinnlab import distributed  # noqa: E402
 from pinnlab.analysis.curvature import MATRICES, curvature  # noqa: E402
 from pinnlab.analysis.ntk import kernel_spectra, mode_decay  # noqa: E402
 from pinnlab.networks import MLP  # noqa: E402
+from pinnlab.numerics import distributed  # noqa: E402
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions  # noqa: E402
-from pinnlab.objective.residuals import ResidualSystem, Trial  # noqa: E402
+from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
+from pinnlab.objective.trial_function import Trial  # noqa: E402
 from pinnlab.samplers import Sobol  # noqa: E402
 
 SHARES = {

@@ -16,11 +16,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
 from training import (  # noqa: E402
+    ADAM,
     BATCH_SIZES,
     BOARD_CALLBACKS,
+    CONDITION_PROBLEMS,
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
+    PRIMAL,
+    PROBLEM_CALLBACKS,
+    QUASI_NEWTON,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     full_run,
@@ -28,12 +33,17 @@ from training import (  # noqa: E402
 
 from pinnlab.callbacks import FrequencyHistory  # noqa: E402
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger  # noqa: E402
+from pinnlab.training.phases import Phase  # noqa: E402
 
 
 def train(name, processes, folder):
     """One run, and its result in the folder."""
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
-    callbacks = {**POINT_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS, **WATCHING_CALLBACKS, **BOARD_CALLBACKS}
+    if name in CONDITION_PROBLEMS:
+        phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), Phase(PRIMAL, steps=3)]
+        options = {"problem": CONDITION_PROBLEMS[name](), "phases": phases}
+    callbacks = {**POINT_CALLBACKS, **PROBLEM_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
+    callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
     if name in BOARD_CALLBACKS:
@@ -52,7 +62,7 @@ def train(name, processes, folder):
                 "validation": {k: float(v) for k, v in trainer.callback_metrics.items()},
                 "evaluations": module.evaluations,
                 "points_seen": module.points_seen,
-                "batch_size": data.store.batch_size,
+                "batch_size": data.store.batches.size,
                 "factors": module.weights.factors,
                 "score": score.detach(),
                 "history": history,

@@ -10,8 +10,10 @@ import torch
 from board import read_board
 from training import (
     BOARD_CALLBACKS,
+    CONDITION_PROBLEMS,
     GROWTH_CALLBACKS,
     PHASES,
+    PROBLEM_CALLBACKS,
     TOLERANCES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
@@ -26,10 +28,12 @@ NAMES = [
     "plain",
     *PHASES,
     "several",
+    *PROBLEM_CALLBACKS,
     *WEIGHT_CALLBACKS,
     *GROWTH_CALLBACKS,
     *WATCHING_CALLBACKS,
     *BOARD_CALLBACKS,
+    *CONDITION_PROBLEMS,
 ]
 
 
@@ -96,6 +100,14 @@ def test_a_checkpoint_of_two_processes_resumes_in_one(results, folders, tmp_path
         assert (parameters - two["parameters"][step]).abs().max() < 1e-10, f"step {step}"
 
 
+@pytest.mark.parametrize("name", CONDITION_PROBLEMS)
+def test_a_condition_of_one_row_agrees(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"]
+    assert_same_path(one, two)
+    assert_alike(two["validation"], one["validation"], rtol=1e-8)
+
+
 @pytest.mark.parametrize("phases", PHASES)
 def test_other_optimizers_agree(phases, results):
     one, two = results(phases)
@@ -108,6 +120,13 @@ def test_changing_points_agree(results):
     assert len(one["points"]["pde"]) > 21
     for name, rows in one["points"].items():
         assert torch.equal(rows, two["points"][name]), name
+    assert_same_path(one, two)
+
+
+@pytest.mark.parametrize("name", PROBLEM_CALLBACKS)
+def test_changing_problems_agree(name, results):
+    one, two = results(name)
+    assert one["evaluations"] == two["evaluations"]
     assert_same_path(one, two)
 
 

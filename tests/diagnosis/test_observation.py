@@ -9,7 +9,7 @@ from training import quiet_trainer, small_data, small_module
 
 from pinnlab.diagnosis.observation import Observer
 from pinnlab.optimizers import LBFGS
-from pinnlab.problems import Burgers, Poisson1D, Poisson2D
+from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson1D, Poisson2D
 from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -68,6 +68,13 @@ def test_points_at_two_ends_have_no_ratio(trained):
     _, _, look = trained(Poisson1D())
     assert look.ratios.keys() == {"pde"}
     assert look.sides.keys() == {"boundary"}
+
+
+def test_conditions_that_bring_their_points_are_seen_on_these(trained):
+    module, data, look = trained(NeumannPoisson2D())
+    assert look.sides.keys() == {"boundary"}
+    expected = module.system.residuals({"mean": data.store.rows["mean"]})["mean"].item() ** 2
+    assert look.given == pytest.approx({"mean": expected}, rel=1e-12)
 
 
 def test_the_jacobian_gives_the_promise_and_the_influence_of_coefficients(trained):
@@ -149,5 +156,5 @@ def test_nothing_is_seen_of_a_loss_that_is_not_finite(trained):
     module, _, _ = trained(Poisson2D())
     with torch.no_grad():
         next(module.trial.parameters()).fill_(float("nan"))
-    module._last = (torch.tensor(float("nan")), *module._last[1:])
+    module.objective.last = module.objective.last._replace(loss=torch.tensor(float("nan")))
     assert Observer(module).look(4) is None

@@ -20,8 +20,17 @@ DISK = Disk(("x", "y"), (1.0, -2.0), 0.5)
 BALL = Ball(["x", "y", "z"], (1.0, 0.0, -1.0), 2.0)
 BALL5 = Ball([f"x{k}" for k in range(5)], 0.5, 1.5)
 CUBE10 = Box.cube("x", 10, -1, 1)
+CORNER = Union([Box(["x", "y"], [0, 0], [2, 1]), Interval("x", 0, 1) * Interval("y", 1, 2)])  # an L
+RING = Union(
+    [Box(["x", "y"], *ends) for ends in (([0, 0], [3, 1]), ([0, 2], [3, 3]), ([0, 1], [1, 2]), ([2, 1], [3, 2]))]
+)
+STAIRS = Union([BOX, Box(["x", "y", "z"], [1, 0, 2.25], [2, 4, 3.0])])
+GAP = Union([Interval("x", 0, 1), Interval("x", 1, 1.5), Interval("x", 2, 3)])
+PEARLS = Union([DISK, Disk(("x", "y"), (2.1, -2.0), 0.5), Box(["x", "y"], [2.7, -3], [3.2, 1])])
+TANGENT = Union([DISK, Disk(("x", "y"), (2.0, -2.0), 0.5), Box(["x", "y"], [2.5, -3], [3, 1])])
 
-DOMAINS = [X, BOX, CUBE10, DISK, BALL, BALL5, Ball(["x"], 1, 2), Ball(["x", "y"]), X * T, DISK * T, X * Y * T]
+UNIONS = [CORNER, RING, STAIRS, GAP, PEARLS, CORNER * T, GAP * T]
+DOMAINS = [X, BOX, CUBE10, DISK, BALL, BALL5, Ball(["x"], 1, 2), Ball(["x", "y"]), X * T, DISK * T, X * Y * T, *UNIONS]
 FACES = [domain.boundary() for domain in DOMAINS] + [
     (X * T).boundary("x"),
     (X * T).face(t=0.0),
@@ -32,9 +41,15 @@ FACES = [domain.boundary() for domain in DOMAINS] + [
     (DISK * T).boundary("x", "y"),
     (BALL * T).boundary(),
     (DISK * BOX.cube("p", 2)).boundary("x", "y", "p2"),
+    CORNER.boundary("x"),
+    CORNER.face(y=1.0),
+    (CORNER * T).face(t=0.5),
+    (CORNER * T).boundary("x", "y"),
+    (CORNER * T).face(x=0.0),
 ]
 # The domain of which each of FACES is (part of) the boundary.
 PARENTS = [*DOMAINS, X * T, X * T, X * T, BOX, BOX, DISK * T, DISK * T, BALL * T, DISK * BOX.cube("p", 2)]
+PARENTS += [CORNER, CORNER, CORNER * T, CORNER * T, CORNER * T]
 
 
 def unit_points(dim: int, count: int = 4096) -> torch.Tensor:
@@ -119,6 +134,27 @@ MEASURES = [
     ((DISK * T).boundary(), math.pi * 0.5 + 2 * math.pi / 4),
     ((X * Y * T).boundary("x", "t"), 2 * 3 * 0.5 + 2 * 2 * 3),
     (CUBE10.boundary(), 20 * 2.0**9),
+    (CORNER, 3.0),
+    (CORNER.boundary(), 8.0),
+    (CORNER.boundary("x"), 4.0),
+    (CORNER.face(x=1.0), 1.0),
+    (CORNER.face(x=0.0), 2.0),
+    (RING, 8.0),
+    (RING.boundary(), 12.0 + 4.0),
+    (RING.face(y=1.0), 1.0),
+    (STAIRS, 2.0 + 3.0),
+    # Both surfaces less twice the rectangle x = 1, 0 < y < 3, 2.25 < z < 2.5 that they share.
+    (STAIRS.boundary(), 13.0 + 2 * (4 + 0.75 + 3) - 2 * 0.75),
+    (GAP, 2.5),
+    (GAP.boundary(), 4.0),
+    (GAP.face(x=1.5), 1.0),
+    (PEARLS, math.pi / 2 + 2.0),
+    (PEARLS.boundary(), 2 * math.pi + 9.0),
+    (TANGENT.boundary(), 2 * math.pi + 9.0),
+    (CORNER * T, 1.5),
+    ((CORNER * T).boundary(), 2 * 3.0 + 8 * 0.5),
+    ((CORNER * T).face(t=0.0), 3.0),
+    ((GAP * T).boundary("x"), 4 * 0.5),
 ]
 
 
@@ -145,6 +181,11 @@ MOMENTS = [  # region, mean, variance per coordinate, from integrals done by han
     # Edges of 2 x 0.5: shares 0.1, 0.1 (x = -1, 1) and 0.4, 0.4 (t = 0, 0.5).
     ((X * T).boundary(), [0.0, 0.25], [0.2 * 1 + 0.8 / 3, 0.2 * 0.25 / 12 + 0.8 / 16]),
     ((X * T).face(t=0.5), [0.0, 0.5], [1 / 3, 0.0]),
+    # Means of the rectangles 1 and 0.5, 0.5 and 1.5; second moments 4/3 and 1/3, 1/3 and 7/3; shares 2 and 1 of 3.
+    (CORNER, [2.5 / 3, 2.5 / 3], [1.0 - 6.25 / 9] * 2),
+    (CORNER * T, [2.5 / 3, 2.5 / 3, 0.25], [1.0 - 6.25 / 9] * 2 + [0.25 / 12]),
+    # 8 of length: x = 0 (2), 2 (1), 1 (1); y = 0 (2), 2 (1), 1 (1, at 1 < x < 2). Symmetric in x and y.
+    (CORNER.boundary(), [7 / 8] * 2, [(1 * 4 + 1 * 1 + 8 / 3 + 1 / 3 + 7 / 3) / 8 - 49 / 64] * 2),
     (CUBE10.boundary(), [0.0] * 10, [0.1 * 1 + 0.9 / 3] * 10),
     # Wall pi/2 of pi in all, caps pi/4 each: t is uniform on the wall and at its ends on the caps.
     ((DISK * T).boundary(), [1.0, -2.0, 0.25], [0.5 / 8 + 0.5 / 16] * 2 + [0.5 / 48 + 0.5 / 16]),
@@ -227,6 +268,86 @@ def test_finite_regions_give_each_point_once():
     assert torch.equal(union.from_unit(torch.empty(3, 0, dtype=torch.float64)), expected)
 
 
+@pytest.mark.parametrize("union", UNIONS, ids=label)
+def test_a_union_of_domains_is_a_domain(union):
+    assert union.is_full_dimensional
+    assert union.dimension == union.dim
+    faces = union.boundary()
+    assert (faces.is_full_dimensional, faces.dimension) == (False, union.dim - 1)
+    assert (faces.count is not None) == (union.dim == 1)
+
+
+@pytest.mark.parametrize("union", [CORNER, RING, STAIRS, PEARLS, CORNER * T], ids=label)
+def test_the_boundary_of_a_union_is_where_a_small_ball_is_partly_inside(union):
+    """Against no more than `contains`: on faces, and on what parts have in common, which is no boundary."""
+    parts = union.parts if hasattr(union, "parts") else union.factors[0].parts
+    own = [part if union.dim == part.dim else part * T for part in parts]
+    for part in own:
+        points = part.boundary().from_unit(unit_points(part.boundary().unit_dim, 500)[7:])  # without the corners
+        steps = torch.randn(200, union.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        near = points[:, None] + 1e-4 * steps / steps.norm(dim=1, keepdim=True)
+        partly = ~union.contains(near.reshape(-1, union.dim)).reshape(len(points), -1).all(1)
+        assert (union.boundary().contains(points) == partly).double().mean() > 0.99
+        if part is not own[0]:
+            assert not partly.all() or union is PEARLS
+
+
+def test_each_part_of_a_union_gets_its_share():
+    points = RING.from_unit(unit_points(RING.unit_dim, 4096))
+    for part in RING.parts:
+        assert part.contains(points).double().sum().item() == pytest.approx(4096 * part.measure / 8, abs=2)
+
+
+def test_unions_are_taken_apart():
+    assert Union([CORNER, Box(["x", "y"], [3, 3], [4, 4])]).parts[:2] == CORNER.parts
+    faces = Union([X.face(x=-1), X.face(x=1)])
+    assert Union([faces, Interval("x", 2, 3).face(x=2)]).count == 3
+
+
+def test_rounding_errors_make_no_gap_and_no_overlap():
+    union = Union([Interval("x", 0, 0.3), Interval("x", 0.1 * 3, 1)])
+    assert union.boundary().from_unit(torch.empty(1, 0, dtype=torch.float64)).flatten().tolist() == [0.0, 1.0]
+
+
+def integrals(region, count=1024):
+    nodes, weights = region.quadrature(count)
+    assert nodes.shape == (len(weights), region.dim)
+    assert nodes.dtype == weights.dtype == torch.float64
+    assert region.contains(nodes).all()
+    return lambda function: (weights * function(*nodes.T)).sum().item()
+
+
+@pytest.mark.parametrize("region", DOMAINS + FACES, ids=label)
+def test_weights_of_a_quadrature_add_up_to_the_measure_and_nodes_lie_inside(region):
+    for count in (1, 50, 1000):
+        assert integrals(region, count)(lambda *x: torch.ones_like(x[0])) == pytest.approx(region.measure, rel=1e-12)
+        assert len(region.quadrature(count)[1]) <= 2 * count + 30
+
+
+INTEGRALS = [  # by hand; to all digits where the rule is one of Gauss or of equal angles
+    (X, 20, lambda x: torch.exp(x), math.e - 1 / math.e, 1e-13),
+    (X * T, 400, lambda x, t: torch.cos(x) * t, 2 * math.sin(1) * 0.125, 1e-13),
+    (BOX, 1000, lambda x, y, z: x * y**2 * z, 0.5 * 28 / 3 * (2.5**2 - 4) / 2, 1e-13),
+    (CUBE10, 4096, lambda *x: sum(x) ** 2, 10 / 3 * 2.0**10, 2e-2),
+    (X.boundary(), 7, lambda x: x**2 + x, 2.0, 1e-15),
+    ((X * T).boundary(), 200, lambda x, t: x**2 * t, 0.25 * 1 + 0.5 * 2 / 3, 1e-13),
+    (DISK, 400, lambda x, y: (x - 1) ** 2 * (y + 2) ** 2, math.pi * 0.5**6 / 24, 1e-13),
+    (DISK.boundary(), 40, lambda x, y: (x - 1) ** 2, math.pi * 0.5**3, 1e-13),
+    (DISK * T, 2000, lambda x, y, t: torch.exp(t) * x, math.pi / 4 * (math.exp(0.5) - 1), 1e-13),
+    (BALL, 2**14, lambda x, y, z: (x - 1) ** 2, 4 / 15 * math.pi * 2**5, 2e-3),
+    (BALL.boundary(), 2**14, lambda x, y, z: (z + 1) ** 2, 4 / 3 * math.pi * 2**4, 2e-3),
+    (CORNER, 400, lambda x, y: x * y, 2 * 0.5 + 0.5 * 1.5, 1e-13),
+    (CORNER.boundary(), 200, lambda x, y: y, 7.0, 1e-13),
+    (CORNER * T, 2000, lambda x, y, t: t * x, 0.125 * (2 + 0.5), 1e-13),
+    ((GAP * T).boundary("x"), 40, lambda x, t: x * t, (0 + 1.5 + 2 + 3) * 0.125, 1e-13),
+]
+
+
+@pytest.mark.parametrize(("region", "count", "function", "value", "tolerance"), INTEGRALS)
+def test_quadrature_against_integrals_by_hand(region, count, function, value, tolerance):
+    assert integrals(region, count)(function) == pytest.approx(value, rel=tolerance)
+
+
 def test_contains_rejects_what_is_outside_or_not_a_number():
     points = torch.tensor([[0.0, 0.1], [0.0, 0.6], [1.1, 0.1], [math.nan, 0.1]], dtype=torch.float64)
     assert (X * T).contains(points).tolist() == [True, False, False, False]
@@ -287,6 +408,15 @@ ERRORS = [
     (lambda: Union([]), "parts"),
     (lambda: Union([X.boundary(), X]), "parts"),
     (lambda: Union([X, Y]), "parts"),
+    (lambda: Union([X, Interval("x", 0.5, 2)]), "overlap"),
+    (lambda: Union([CORNER, DISK, Disk(("x", "y"), (1.0, -1.5), 0.2)]), "overlap"),
+    (lambda: Union([DISK * T, Disk(("x", "y"), (1.4, -2.0), 0.5) * T]), "overlap"),
+    (lambda: CORNER.face(x=0.5), "face: x = 0.5"),
+    (lambda: GAP.face(x=1.0), "face: x = 1"),
+    (lambda: CORNER.boundary("z"), "unknown coordinate 'z'"),
+    (lambda: PEARLS.face(x=1.5), "face: x"),
+    (lambda: Union([DISK * T, DISK * Interval("t", 0.5, 1)]).boundary(), "boundary: "),
+    (lambda: CORNER.quadrature(0), "points"),
     (lambda: (X * T).face(t=0.25), "face: t = 0.25"),
     (lambda: (X * T).face(u=0.0), "unknown coordinate 'u'"),
     (lambda: (X * T).face(x=1.0, t=0.0), "face"),
@@ -325,6 +455,7 @@ def test_a_domain_times_something_else_is_a_type_error():
         (DISK, "Disk(('x', 'y'), center=(1, -2), radius=0.5)"),
         ((X * T).face(t=0), "Interval('x', -1, 1) * BoxFaces(Interval('t', 0, 0.5), t=0)"),
         (Box.cube("x", 100), "Box(x1..x100, 0, 1)"),
+        (GAP, "Union(Interval('x', 0, 1), Interval('x', 1, 1.5), Interval('x', 2, 3))"),
     ],
 )
 def test_repr(region, shown):

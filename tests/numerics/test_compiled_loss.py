@@ -12,7 +12,8 @@ from pinnlab.networks import MLP
 from pinnlab.numerics import compiled_loss
 from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient
 from pinnlab.numerics.compiled_value import CompiledValue
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.samplers import Sobol
 
 

@@ -5,7 +5,8 @@ import torch
 
 from pinnlab.networks import MLP
 from pinnlab.objective.batch_overlap import BatchOverlap
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.samplers import Sobol
 from pinnlab.training.point_store import PointStore
@@ -24,7 +25,7 @@ def parts():
     problem = Burgers(exact_conditions=False)
     counts = {"pde": 20, "wall": 9, "start": 4}
     store = PointStore(problem, counts, dict.fromkeys(counts, Sobol()), 0, batch_size=8)
-    store.overlapping = True
+    store.batches.overlapping = True
     batch = store.batch()
     return system(problem), store, batch
 
@@ -40,7 +41,7 @@ def expected(system, rows):
 def test_gradients_are_those_of_the_mean_over_the_shared_rows(parts):
     system, store, batch = parts
     before, after = store.shared(batch)
-    overlap = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, (before, after), store.cursor)
+    overlap = BatchOverlap(system.weighted_loss, system.trial.tensors(), WEIGHTS, (before, after), store.batches.cursor)
     torch.testing.assert_close(overlap.first(), expected(system, before), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(overlap.last(), expected(system, after), rtol=1e-12, atol=1e-12)
     assert overlap.evaluations == 2
@@ -50,8 +51,8 @@ def test_gradients_are_those_of_the_mean_over_the_shared_rows(parts):
 def test_two_neighbours_see_the_same_function(parts):
     system, store, batch = parts
     tensors = system.trial.tensors()
-    one = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(batch), store.cursor)
-    two = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(store.batch()), store.cursor)
+    one = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(batch), store.batches.cursor)
+    two = BatchOverlap(system.weighted_loss, tensors, WEIGHTS, store.shared(store.batch()), store.batches.cursor)
     torch.testing.assert_close(one.last(), two.first(), rtol=0, atol=0)
     assert not torch.equal(one.last(), two.last())
 

@@ -9,7 +9,8 @@ from training import ADAM, quiet_trainer, small_data, small_module
 from pinnlab.criteria import GradientAlignment, GradientNormStabilisation, LossPlateau, SignalToNoise
 from pinnlab.networks import MLP
 from pinnlab.objective.gradients import LossGradients
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.samplers import Sobol
 from pinnlab.training.phases import Phase
@@ -130,7 +131,7 @@ def test_the_module_gives_the_gradients_of_its_own_loss():
     module, _ = trained(None)
     gradients = module.loss_gradients()
     module.zero_grad()
-    module.training_step(module._batch, 0).backward()
+    module.training_step(module.batch, 0).backward()
     own = torch.cat([p.grad.reshape(-1) for p in module.trial.parameters()])
     torch.testing.assert_close(gradients.by_condition().sum(0), own, rtol=1e-12, atol=1e-13)
     assert gradients.norm() == module.gradient_norm() == pytest.approx(float(own.norm()), rel=1e-14)

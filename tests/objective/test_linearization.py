@@ -207,8 +207,8 @@ def test_short_batched_products_become_outer_products():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # nine compilations
 @needs_compiler
-def test_compiled_functions():
-    name = "oscillator"
+@pytest.mark.parametrize("name", ["oscillator", "neumann"])
+def test_compiled_functions(name):
     eager = Case(name)
     rows, r, v, u = eager.jacobian(), eager.residual(eager.flat()), draw(len(eager.flat())), draw(len(eager.jacobian()))
     case = Case(name, compiled=True)

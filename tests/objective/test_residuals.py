@@ -9,7 +9,15 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.networks import MLP
 from pinnlab.objective.blocked_loss import BlockedLoss
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.parameter_derivatives import (
+    hessian_product,
+    jacobian_product,
+    jacobian_rows,
+    loss_gradient,
+    transposed_product,
+)
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.samplers import Sobol
 
@@ -69,13 +77,11 @@ def test_given_parameters_replace_the_own_ones(name):
 
 
 IN_PIECES = {
-    "jacobian_rows": lambda s, batch, point: s.jacobian_rows(s.trial.tensors(), batch)[1],
-    "jvp": lambda s, batch, point: s.jvp(s.trial.tensors(), batch, point),
-    "vjp": lambda s, batch, point: s.vjp(s.trial.tensors(), batch, torch.ones(60, dtype=point.dtype)),
-    "gradient": lambda s, batch, point: s.gradient(s.trial.tensors(), batch, torch.ones(3, dtype=point.dtype)),
-    "hessian_product": lambda s, batch, point: s.hessian_product(
-        s.trial.tensors(), batch, torch.ones(3, dtype=point.dtype), point
-    ),
+    "rows": lambda s, batch, point: jacobian_rows(s, s.trial.tensors(), batch)[1],
+    "product": lambda s, batch, point: jacobian_product(s, s.trial.tensors(), batch, point),
+    "transposed": lambda s, batch, point: transposed_product(s, s.trial.tensors(), batch, point.new_ones(60)),
+    "gradient": lambda s, batch, point: loss_gradient(s, s.trial.tensors(), batch, point.new_ones(3)),
+    "hessian": lambda s, batch, point: hessian_product(s, s.trial.tensors(), batch, point.new_ones(3), point),
 }
 
 
@@ -131,17 +137,17 @@ def test_products_with_jacobian_and_hessian_against_dense_ones(name, engine):
     case = Case(name, engine)
     system, tensors, point = case.system, case.system.trial.tensors(), case.flat()
     expected = case.jacobian(unscaled=True)
-    values, rows = system.jacobian_rows(tensors, case.batch)
+    values, rows = jacobian_rows(system, tensors, case.batch)
     assert close(values, case.residual(point, unscaled=True))
     assert close(rows, expected)
     v, u = draw(len(point)), draw(len(values))
-    assert close(system.jvp(tensors, case.batch, v), expected @ v)
-    assert close(system.vjp(tensors, case.batch, u), expected.T @ u)
+    assert close(jacobian_product(system, tensors, case.batch, v), expected @ v)
+    assert close(transposed_product(system, tensors, case.batch, u), expected.T @ u)
     full = case.hessian()
-    assert close(system.gradient(tensors, case.batch, case.factors), 2 * case.jacobian().T @ case.residual(point))
-    assert close(system.hessian_product(tensors, case.batch, case.factors, v), full @ v)
+    assert close(loss_gradient(system, tensors, case.batch, case.factors), 2 * case.jacobian().T @ case.residual(point))
+    assert close(hessian_product(system, tensors, case.batch, case.factors, v), full @ v)
     block = draw(len(point), 19)  # more columns than are taken at a time
-    assert close(system.hessian_product(tensors, case.batch, case.factors, block), full @ block)
+    assert close(hessian_product(system, tensors, case.batch, case.factors, block), full @ block)
 
 
 @pytest.mark.parametrize("name", ["burgers", "oscillator"])
@@ -157,10 +163,10 @@ def test_one_trace_of_the_products_serves_every_number_of_points(name):
         parameters, batch = {**tensors, **system.unflatten(tensors["point"])}, {key: both[:, :width]}
         return (
             system.squared_sums(parameters, batch),
-            system.gradient(parameters, batch, factors),
-            system.jvp(parameters, batch, v),
-            system.vjp(parameters, batch, both[:, width:].reshape(-1)),
-            system.hessian_product(parameters, batch, factors, v),
+            loss_gradient(system, parameters, batch, factors),
+            jacobian_product(system, parameters, batch, v),
+            transposed_product(system, parameters, batch, both[:, width:].reshape(-1)),
+            hessian_product(system, parameters, batch, factors, v),
         )
 
     both = torch.cat([points, duals], 1)

@@ -7,7 +7,8 @@ import torch
 
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import (
     Coefficient,
     Dirichlet,

@@ -12,7 +12,8 @@ from pinnlab import problems
 from pinnlab.derivatives import partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PeriodicEmbedding, ScaledInput
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Exact, Problem
 from pinnlab.samplers import Sobol
 
@@ -39,10 +40,11 @@ class Nothing(torch.nn.Module):
 
 
 def rows(problem, count=200):
-    return {
-        name: condition.rows(Sobol().sample(condition.region, count, seed=3))
-        for name, condition in problem.conditions.items()
-    }
+    found = {}
+    for name, condition in problem.conditions.items():
+        own = condition.fixed_points()
+        found[name] = condition.rows(Sobol().sample(condition.region, count, seed=3) if own is None else own)
+    return found
 
 
 EXACT = {name: make for name, make in PROBLEMS.items() if isinstance(make().reference(), Exact)}
@@ -187,6 +189,11 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "regression": {"data": (set(), set())},
     "poisson1d": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
     "poisson2d": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
+    "poisson2d_neumann": {
+        "pde": (set(), {(0, 1)}),
+        "boundary": ({(0,), (1,)}, set()),
+        "mean": (set(), set()),
+    },
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
     "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "layer_regression": {"pde": (set(), set())},
@@ -230,6 +237,7 @@ BAD = {
     "dim": lambda: problems.Poisson(dim=101),
     "dim: the harmonic": lambda: problems.Poisson(dim=5, exact="harmonic"),
     "exact": lambda: problems.Poisson(exact="cosine"),
+    "mean": lambda: problems.NeumannPoisson2D(mean=math.inf),
     "weight": lambda: problems.Poisson(boundary_weight=-1.0),
     "steepness": lambda: problems.Front2D(steepness=0.0),
     "order": lambda: problems.Layer1D(order=3),

@@ -6,8 +6,8 @@ import pytest
 
 from pinnlab.studies.command import run_study_command
 from pinnlab.studies.engine.runner import KEY, append_row
-from pinnlab.studies.engine.tables import errors_by_case, geometric_mean, markdown_table, means, regrets
 from pinnlab.studies.switching import runs as switching
+from pinnlab.studies.switching.regret import errors_by_case, means, regrets
 
 
 def row(problem, setting, seed, error, **more):
@@ -39,15 +39,6 @@ def test_means_and_regrets_by_hand():
     assert found == pytest.approx({"a": 3.0, "b": 0.6 / 0.5})
     assert regrets(table, "nothing", ["fixed_10"]) == {}
     assert regrets(table, "fixed_10", ["nothing"]) == {}
-
-
-def test_geometric_mean():
-    assert geometric_mean([1e-8, 1e-2]) == pytest.approx(1e-5)
-    assert geometric_mean([1.0, math.inf]) == math.inf
-
-
-def test_markdown():
-    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
 
 
 def test_the_report_shows_errors_regret_and_failures(tmp_path, capsys):

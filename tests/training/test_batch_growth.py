@@ -8,7 +8,8 @@ import torch
 from pinnlab.cli.catalog import KINDS, classes, resolve_names
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
-from pinnlab.objective.residuals import ResidualSystem, Trial
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.samplers import UniformRandom
 from pinnlab.training.batch_growth import (

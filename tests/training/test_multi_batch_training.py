@@ -25,7 +25,7 @@ def test_trainer_hands_over_the_overlap_in_its_phase_only():
     trainer.fit(module, data)
     optimizer = module.current_optimizer()
     memory = optimizer.state[optimizer.param_groups[0]["params"][0]]
-    assert memory["shared_number"] == data.store.cursor == 11
+    assert memory["shared_number"] == data.store.batches.cursor == 11
     assert memory["written"] >= 5
     assert module.evaluations == 3 + optimizer.evaluations == 3 + 3 * 8 - 1
 
@@ -35,7 +35,7 @@ def test_points_fit_the_optimizer_of_the_phase(last, full, overlapping):
     module = small_module(phases=[*phases(2), Phase(ADAM, steps=1), Phase(last, steps=1)])
     data = small_data(module.problem, batch_size=8)
     quiet_trainer().fit(module, data)
-    assert (data.store.full_batch, data.store.overlapping) == (full, overlapping)
+    assert (data.store.batches.full, data.store.batches.overlapping) == (full, overlapping)
 
 
 def test_no_pair_spans_new_points():

@@ -47,7 +47,7 @@ def test_mini_batches_pass_over_all_points():
     second = torch.cat([s.batch()["pde"] for _ in range(4)])
     assert len(second.unique(dim=0)) == 20
     assert not torch.equal(seen, second)
-    s.full_batch = True
+    s.batches.full = True
     assert len(s.batch()["pde"]) == 20
 
 
@@ -155,7 +155,7 @@ def overlapping(rank=0, world=1, monkeypatch=None, **options):
         monkeypatch.setattr("pinnlab.numerics.distributed.rank", lambda: rank)
         monkeypatch.setattr("pinnlab.numerics.distributed.world_size", lambda: world)
     s = store(**{"batch_size": 8, **options})
-    s.overlapping = True
+    s.batches.overlapping = True
     return s
 
 
@@ -216,7 +216,7 @@ def test_rows_are_shared_only_when_mini_batches_are_asked_to_overlap():
         s = overlapping(**options)
         assert s.shared(s.batch()) is None
     s = overlapping()
-    s.full_batch = True
+    s.batches.full = True
     assert s.shared(s.batch()) is None
 
 
@@ -278,20 +278,20 @@ def test_batches_of_another_size_begin_a_new_pass_that_was_not_seen_before():
 def test_batches_as_large_as_the_largest_condition_are_full(size):
     s = store(batch_size=5)
     s.resize_batches(size)
-    assert s.batch_size is None
+    assert s.batches.size is None
     assert all(torch.equal(rows, s.rows[name]) for name, rows in s.batch().items())
 
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_resized_state_continues_exactly(overlap):
     one, two = store(batch_size=3), store(seed=5)
-    one.overlapping = two.overlapping = overlap
+    one.batches.overlapping = two.batches.overlapping = overlap
     for size in (None, 4, 6):
         one.batch()
         one.resize_batches(size)
     one.batch()
     two.load_state_dict(one.state_dict())
-    assert two.batch_size == 6
+    assert two.batches.size == 6
     for _ in range(7):
         a, b = one.batch(), two.batch()
         assert all(torch.equal(a[name], b[name]) for name in a)
@@ -300,10 +300,12 @@ def test_resized_state_continues_exactly(overlap):
 def test_the_first_batch_of_another_size_is_no_neighbour_of_the_last():
     s = overlapping()
     s.batch()
-    number = s.cursor
+    number = s.batches.cursor
     s.resize_batches(12)
     before = s.batch()
-    assert s.cursor == number + 2  # an optimizer that waits for the next number finds that its neighbour is missing
+    assert (
+        s.batches.cursor == number + 2
+    )  # an optimizer that waits for the next number finds that its neighbour is missing
     _, kept = s.shared(before)
     now, _ = s.shared(s.batch())
     assert len(now["pde"]) == 3

@@ -68,6 +68,7 @@ class Look:
         stalled: whether its line search found no further decrease.
         equations: mean-square residual of each differential equation on held-out points, without weights.
         sides: the same of the other conditions: initial, boundary and periodic ones.
+        given: of the conditions that bring their own points, data and integrals, the same on these.
         sizes: for those of `sides` that prescribe values: root mean square of the violation over that of the solution.
         ratios: held-out mean-square residual over that on the training points, see `resolution_ratio`.
         points: how many training points the conditions in `ratios` have.
@@ -92,6 +93,7 @@ class Look:
     stalled: bool = False
     equations: Mapping[str, float] = field(default_factory=dict)
     sides: Mapping[str, float] = field(default_factory=dict)
+    given: Mapping[str, float] = field(default_factory=dict)
     sizes: Mapping[str, float] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
     points: Mapping[str, int] = field(default_factory=dict)

@@ -175,11 +175,14 @@ def imbalance(record: Record, factor: float = 1e3, kept: float = 0.1, patience: 
         patience: looks in a row.
     """
     looks, found = record.looks, []
-    terms = shares_of_largest([{**look.equations, **look.sides} for look in looks])
+    squares = [{**look.equations, **look.sides, **look.given} for look in looks]
+    terms = shares_of_largest(squares)
     for name, norm in looks[-1].gradients.items() if looks else ():
         drowned = recent(patience, (_drowned(look, name) for look in looks))
         left = recent(patience, (shares.get(name, 1.0) for shares in terms))
-        if drowned and min(drowned) >= factor and min(left) >= kept:
+        # What holds to rounding errors has no gradient, and needs none.
+        holds = squares[-1].get(name, math.inf) <= looks[-1].epsilon ** 2 * looks[-1].loss
+        if drowned and min(drowned) >= factor and min(left) >= kept and not holds:
             strongest = max(looks[-1].gradients, key=looks[-1].gradients.__getitem__)
             evidence = (
                 f"the gradient of condition {strongest!r} is {drowned[-1]:.2g} times that of {name!r} ({norm:.2g}), "

@@ -18,14 +18,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure, FigureBase
-from matplotlib.tri import LinearTriInterpolator, Triangulation
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import QhullError, cKDTree
+from numpy.typing import ArrayLike
 
 from pinnlab.analysis.metrics import relative_l2
 from pinnlab.errors import ConfigurationError
-
-Array = NDArray[np.float64]
+from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -48,8 +45,8 @@ def solution_figure(
 ) -> Figure:
     """Shows a solution, its reference and the error; the title states the relative L2 error.
 
-    One coordinate: lines, the error below. Two: heat maps (a grid as a mesh; any other points, in a disk say,
-    triangulated, holes left open), with profiles at some times below them when the last coordinate is `t`.
+    One coordinate: lines, the error below. Two: heat maps (a grid as a mesh, left open where it has no points; any
+    other points triangulated, holes left open), with profiles at some times below them when the last coordinate is `t`.
     Three or more: prediction against reference and the distribution of the error. Points with a value that
     is not finite are left out, but the error in the title counts them.
 
@@ -155,17 +152,18 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
 
 
 def _lines(x: Array, u: Array, exact: Array | None, coordinate: str, unknown: str) -> Figure:
-    order = np.argsort(x, kind="stable")
     if exact is None:
+        x, u = with_gaps(x, u)
         figure = _figure(7.0, 3.6)
         top = bottom = figure.subplots()
     else:
+        x, u, exact = with_gaps(x, u, exact)
         figure = _figure(7.0, 5.2)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        top.plot(x[order], exact[order], label="reference", **REFERENCE)
-        _log_error(bottom, x[order], np.abs(u - exact)[order])
+        top.plot(x, exact, label="reference", **REFERENCE)
+        _log_error(bottom, x, np.abs(u - exact))
         bottom.set_ylabel("|error|")
-    top.plot(x[order], u[order], label="prediction", **_prediction_style(exact))
+    top.plot(x, u, label="prediction", **_prediction_style(exact))
     top.set_ylabel(unknown)
     top.legend(frameon=False)
     bottom.set_xlabel(coordinate)
@@ -190,7 +188,7 @@ def _maps(
         panels["reference"] = (exact, scale, "viridis")
         error = np.abs(u - exact)
         panels["|error|"] = (error, _error_scale(error), "magma")
-    surface = _Surface(places)
+    surface = Surface(places)
     times = _slice_times(places[:, 1], slices, surface.grid is not None) if coordinates[-1] == "t" else []
     figure = _figure(max(4.2 * len(panels), 2.6 * len(times), 5.5), 6.2 if times else 3.9)
     upper: FigureBase = figure
@@ -212,7 +210,7 @@ def _maps(
     return figure
 
 
-def _profiles(row: Sequence[Axes], surface: _Surface, u: Array, exact: Array | None, times: Sequence[float]) -> None:
+def _profiles(row: Sequence[Axes], surface: Surface, u: Array, exact: Array | None, times: Sequence[float]) -> None:
     for axes, time in zip(row, times, strict=True):
         if exact is not None:
             axes.plot(*surface.profile(exact, time), label="reference", **REFERENCE)
@@ -255,73 +253,6 @@ def _agreement(u: Array, exact: Array | None, unknown: str) -> Figure:
     return figure
 
 
-class _Surface:
-    """Values over two coordinates: a mesh where the points are a full grid, else a triangulation.
-
-    Args:
-        places: `(n, 2)`.
-    """
-
-    def __init__(self, places: Array) -> None:
-        self.places = places
-        self.grid = _grid_order(places)
-        self.triangles = None if self.grid is not None else _triangulate(places)
-
-    def draw(self, axes: Axes, values: Array, **style: Any) -> Any:
-        """Draws values `(n,)` and returns the artist for a colour bar."""
-        if self.grid is not None:
-            x, y = (np.unique(column) for column in self.places.T)
-            return axes.pcolormesh(x, y, values[self.grid].T, shading="nearest", **style)
-        if self.triangles is not None:
-            return axes.tripcolor(self.triangles, values, shading="gouraud", **style)
-        return axes.scatter(self.places[:, 0], self.places[:, 1], c=values, s=12, **style)
-
-    def profile(self, values: Array, time: float) -> tuple[Array, Array]:
-        """Returns the positions and the values `(k,)` at one value of the second coordinate."""
-        x, t = self.places.T
-        if self.grid is not None:
-            times = np.unique(t)
-            return np.unique(x), values[self.grid][:, np.abs(times - time).argmin()]
-        line = np.linspace(x.min(), x.max(), 201)
-        if self.triangles is None:
-            return line, np.full_like(line, np.nan)
-        interpolated = LinearTriInterpolator(self.triangles, values)(line, np.full_like(line, time))
-        return line, interpolated.filled(np.nan)
-
-
-def _grid_order(places: Array) -> NDArray[np.intp] | None:
-    """Row numbers `(nx, ny)` of a full grid in rising order, or None when the points are no such grid."""
-    (x, row), (y, column) = (np.unique(values, return_inverse=True) for values in places.T)
-    if min(len(x), len(y)) < 2 or len(x) * len(y) != len(places):
-        return None
-    order = np.full((len(x), len(y)), -1, dtype=np.intp)
-    order[row, column] = np.arange(len(places))
-    return order if (order >= 0).all() else None
-
-
-def _triangulate(places: Array) -> Triangulation | None:
-    """Delaunay triangles without those that bridge a hole or a notch; None when all points lie on a line.
-
-    A triangle bridges when an edge is far longer than the way from both its ends to their sixth neighbours.
-    """
-    span = np.ptp(places, axis=0)
-    if len(places) < 3 or not span.all():
-        return None
-    try:
-        triangles = Triangulation(*places.T)
-    except (RuntimeError, ValueError, QhullError):
-        return None
-    scaled = places / span
-    near = cKDTree(scaled).query(scaled, k=min(7, len(places)))[0][:, -1]
-    corners = triangles.triangles
-    ends = np.roll(corners, 1, axis=1)
-    length = np.linalg.norm(scaled[corners] - scaled[ends], axis=2)
-    bridges = (length > 5 * np.maximum(near[corners], near[ends])).any(axis=1)
-    if not bridges.all():
-        triangles.set_mask(bridges)
-    return triangles
-
-
 def _slice_times(t: Array, wanted: Sequence[float] | None, on_grid: bool) -> list[float]:
     fractions = np.array(FRACTIONS) if on_grid else np.minimum(FRACTIONS, INNERMOST)
     chosen = t.min() + np.ptp(t) * fractions if wanted is None else np.asarray(wanted, dtype=np.float64)
@@ -346,7 +277,7 @@ def _log_error(axes: Axes, x: Array, error: Array) -> None:
     axes.plot(x, np.where(positive, error, np.nan), color=PALETTE[0], linewidth=1.2)
     if positive.any():
         axes.set_yscale("log")
-        axes.set_ylim(bottom=max(error[positive].min(), error.max() * 10.0**-DECADES) / 2)
+        axes.set_ylim(bottom=max(error[positive].min(), error[positive].max() * 10.0**-DECADES) / 2)
 
 
 def _equal_scales(axes: Axes, places: Array, coordinates: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Batches that grow, against all points from the start and against small batches, at equal points seen."""
 
-from pinnlab.studies.batches.runs import STUDY, write_report
+from pinnlab.studies.batches.report import write_report
+from pinnlab.studies.batches.runs import STUDY
 
 __all__ = ["STUDY", "write_report"]

@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pinnlab.studies.batches.runs import BUDGET, MARKS, STUDY
+from pinnlab.studies.engine.figures import panels
 from pinnlab.studies.engine.recording import numbers, settled
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import errors_by_case, markdown_table, medians, wrapped
+from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import median_curve
 
 FULL = "full"
 
-PROBLEMS = {
+TITLES = {
     "poisson2d": "Poisson2D, Adam alone",
     "burgers": "Burgers, Adam and then self-scaled Broyden on all points",
     "burgers_ladder": "Burgers, with fewer points for both at first",
@@ -24,32 +29,16 @@ COMPARED = {"burgers_ladder": "burgers"}
 """Problems that are judged by the full batches of another one."""
 
 
-def write_report(rows: Sequence[Row], folder: Path, budget: int, marks: Sequence[int]) -> list[Path]:
-    """Writes `batches.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        budget: points seen in a run.
-        marks: points seen at which its error was measured.
-
-    Returns:
-        The files.
-    """
-    problems, settings = (list(dict.fromkeys(row[key] for row in rows)) for key in ("problem", "setting"))
-    seeds = len({row["seed"] for row in rows})
-    parts = [wrapped(HEAD.format(runs=len(rows), seeds=seeds, budget=budget / 1e6)), "## Errors\n", wrapped(ERRORS)]
-    for problem in problems:
-        parts += [f"### {PROBLEMS.get(problem, problem)}\n", _errors(rows, problem, settings, budget, marks)]
-    parts += [
-        "![Errors against points seen](batches.png)\n",
-        "## What follows\n",
-        wrapped(READING.format(**_facts(rows, budget, marks))),
-    ]
-    report, figure = folder / "batches.md", folder / "batches.png"
-    report.write_text("\n".join(parts))
-    _draw(rows, problems, settings, marks, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `batches.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    page.add(wrapped(HEAD.format(runs=len(runs), seeds=len(runs.seeds), budget=BUDGET / 1e6)))
+    page.section("Errors", wrapped(ERRORS))
+    for problem in runs.problems:
+        page.section(TITLES.get(problem, problem), _errors(runs, problem), level=3)
+    page.figure("Errors against points seen", _figure(runs))
+    page.section("What follows", wrapped(READING.format(**_facts(runs))))
+    return page.write(folder)
 
 
 HEAD = """# Batches that grow
@@ -103,26 +92,12 @@ problems that need many more points.
 """
 
 
-def _facts(rows: Sequence[Row], budget: int, marks: Sequence[int]) -> dict[str, float]:
-    """The numbers in the text."""
-    errors = medians(rows)
-    late = [curve[len(marks) // 2 :] for curve in _curves(rows, "poisson2d", "mini_256")]
-    jumps = [max(a / b, b / a) for curve in late for a, b in itertools.pairwise(curve)]
-
-    def saving(problem: str) -> float:
-        return statistics.median(savings(rows, problem, "geometric", budget, marks) or [math.nan])
-
-    def gain(problem: str, setting: str) -> float:
-        return errors.get(_measure_of(problem), math.nan) / errors.get((problem, setting), math.nan)
-
-    return {
-        "poisson2d": saving("poisson2d"), "burgers": saving("burgers"), "ladder": saving("burgers_ladder"),
-        "jump": max(jumps, default=math.nan), "gain": gain("burgers", "geometric"),
-        "ladder_gain": gain("burgers_ladder", "geometric"), "ladder_full": gain("burgers_ladder", FULL),
-    }  # fmt: skip
+def _full(runs: Runs, problem: str) -> Runs:
+    """The runs whose error is to be reached."""
+    return runs.of(problem=COMPARED.get(problem, problem), setting=FULL)
 
 
-def savings(rows: Sequence[Row], problem: str, setting: str, budget: int, marks: Sequence[int]) -> list[float]:
+def savings(rows: Iterable[Row], problem: str, setting: str, budget: int, marks: Sequence[int]) -> list[float]:
     """For each seed the budget over the points after which a run stays below the last error of full batches.
 
     Args:
@@ -135,60 +110,55 @@ def savings(rows: Sequence[Row], problem: str, setting: str, budget: int, marks:
     Returns:
         Numbers above or equal to 1; 0 where a run ends above it.
     """
-    done = [row for row in rows if row["status"] == DONE]
-    goal = {row["seed"]: float(row["relative_l2"]) for row in done if _case(row) == _measure_of(problem)}
-    own = [row for row in done if _case(row) == (problem, setting) and row["seed"] in goal]
+    done = Runs(rows).done
+    goal = {row["seed"]: float(row["relative_l2"]) for row in _full(done, problem)}
+    own = [row for row in done.of(problem=problem, setting=setting) if row["seed"] in goal]
     return [budget / settled(marks, numbers(row["curve"]), goal[row["seed"]]) for row in own]
 
 
-def _case(row: Row) -> tuple[str, str]:
-    return row["problem"], row["setting"]
+def _saving(runs: Runs, problem: str, setting: str) -> float:
+    return statistics.median(savings(runs, problem, setting, BUDGET, MARKS) or [math.nan])
 
 
-def _measure_of(problem: str) -> tuple[str, str]:
-    """The case whose error is to be reached."""
-    return COMPARED.get(problem, problem), FULL
+def _facts(runs: Runs) -> dict[str, float]:
+    """The numbers in the text."""
+    late = [curve[len(MARKS) // 2 :] for curve in runs.of(problem="poisson2d", setting="mini_256").curves("curve")]
+    jumps = [max(a / b, b / a) for curve in late for a, b in itertools.pairwise(curve)]
+
+    def gain(problem: str, setting: str) -> float:
+        return _full(runs, problem).median() / runs.of(problem=problem, setting=setting).median()
+
+    names = {"poisson2d": "poisson2d", "burgers": "burgers", "ladder": "burgers_ladder"}
+    return {
+        **{name: _saving(runs, problem, "geometric") for name, problem in names.items()},
+        "jump": max(jumps, default=math.nan), "gain": gain("burgers", "geometric"),
+        "ladder_gain": gain("burgers_ladder", "geometric"), "ladder_full": gain("burgers_ladder", FULL),
+    }  # fmt: skip
 
 
-def _errors(rows: Sequence[Row], problem: str, settings: Sequence[str], budget: int, marks: Sequence[int]) -> str:
-    errors, lines = errors_by_case(rows), []
-    others = {column: medians(rows, column) for column in ("evaluations", "seconds")}
-    goal = statistics.median(errors[_measure_of(problem)])
-    for setting in settings:
-        own = errors[problem, setting]
-        error = statistics.median(own)
-        saving = statistics.median(savings(rows, problem, setting, budget, marks) or [math.nan])
-        texts = [f"{value:.1e}" for value in (error, min(own), max(own))]
-        texts += ["1", "1"] if (problem, setting) == _measure_of(problem) else [f"{goal / error:.2g}", f"{saving:.1f}"]
-        counts = [f"{values[problem, setting]:.0f}" for values in others.values()]
-        lines.append((error, [f"`{setting}`", *texts, *counts]))
+def _errors(runs: Runs, problem: str) -> str:
+    goal, lines = _full(runs, problem).median(), []
+    for setting, own in runs.of(problem=problem).ranked():
+        gains = [f"{goal / own.median():.2g}", f"{_saving(runs, problem, setting):.1f}"]
+        if setting == FULL and problem not in COMPARED:
+            gains = ["1", "1"]
+        counts = [f"{own.median(column):.0f}" for column in ("evaluations", "seconds")]
+        lines.append([f"`{setting}`", *spread(own.values()), *gains, *counts])
     heading = ["batches", "relative L2", "lowest", "highest", "gain", "saving", "evaluations", "seconds"]
-    return markdown_table(heading, [line for _, line in sorted(lines)])
+    return markdown_table(heading, lines)
 
 
-def _draw(
-    rows: Sequence[Row], problems: Sequence[str], settings: Sequence[str], marks: Sequence[int], path: Path
-) -> None:
+def _figure(runs: Runs) -> Any:
     """Median errors over the seeds against points seen, a panel for each problem."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.4 * len(problems), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(problems), squeeze=False)[0]
-    for axes, problem in zip(panels, problems, strict=True):
-        for setting in settings:
-            curve = _median_curve(rows, problem, setting)
-            axes.plot([mark / 1e6 for mark in marks[: len(curve)]], curve, label=setting)
+    problems = runs.by("problem")
+    figure, grid = panels(1, len(problems), 3.4 * len(problems), 3.6)
+    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
+        for setting in runs.settings:
+            curve = median_curve(found.of(setting=setting).curves("curve"))
+            axes.plot([mark / 1e6 for mark in MARKS[: len(curve)]], curve, label=setting)
         axes.set_yscale("log")
         axes.set_title(problem, fontsize=10)
         axes.set_xlabel("million points seen")
-    panels[0].set_ylabel("relative L2 error")
-    panels[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
-
-
-def _median_curve(rows: Sequence[Row], problem: str, setting: str) -> list[float]:
-    return [statistics.median(values) for values in zip(*_curves(rows, problem, setting), strict=False)]
-
-
-def _curves(rows: Sequence[Row], problem: str, setting: str) -> list[list[float]]:
-    return [numbers(row["curve"]) for row in rows if _case(row) == (problem, setting) and row["status"] == DONE]
+    grid[0].set_ylabel("relative L2 error")
+    grid[0].legend(fontsize=8)
+    return figure

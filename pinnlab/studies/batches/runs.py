@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pinnlab.studies.batches import report as batches_report
 from pinnlab.studies.engine.recording import error, recorded, recording
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
 
@@ -72,8 +70,3 @@ def probe(trained: Any) -> Row:
 
 
 STUDY = Study("batches", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `batches.md` and its figure; see `batches_report`."""
-    return batches_report.write_report(rows, folder, BUDGET, MARKS)

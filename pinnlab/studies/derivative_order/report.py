@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pinnlab.studies.derivative_order.runs import ORDERS, STUDY, WAVE_NUMBERS
+from pinnlab.studies.engine.figures import panels
 from pinnlab.studies.engine.recording import numbers
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import markdown_table, mean_interval, slope
+from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import mean_interval, median_curve, slope
 
 FIRST, LAST = 4, 16
 """The wave numbers between which slopes are taken: more than a window blurs, and less than Fourier features know."""
@@ -18,42 +22,21 @@ FIRST, LAST = 4, 16
 ASKED = (1, 2)
 """The orders of most equations; the law is judged by them."""
 
+DERIVED = ORDERS[1:]
+"""The orders that are compared with order 0."""
 
-def write_report(rows: Sequence[Row], folder: Path, wave_numbers: Sequence[int], orders: Sequence[int]) -> list[Path]:
-    """Writes `derivative_order.md` and its figure.
 
-    Args:
-        rows: the runs.
-        folder: where to.
-        wave_numbers: the wave numbers of the quotients.
-        orders: of the derivatives, 0 first.
-
-    Returns:
-        The files.
-    """
-    done = [row for row in rows if row["status"] == DONE]
-    networks = list(dict.fromkeys(row["setting"] for row in done))
-    orders = [p for p in orders if p]
-    parts = [
-        HEAD.format(seeds=len({row["seed"] for row in done})),
-        "## Slopes\n",
-        SLOPES.format(first=FIRST, last=LAST),
-        _slopes(done, networks, wave_numbers, orders),
-        VERDICT,
-        "![Quotients by frequency](derivative_order.png)\n",
-        "## Why plain networks have no slope\n",
-        WHY,
-        _ends(done, networks, wave_numbers, orders),
-        "## What it does to the spectrum\n",
-        SPECTRUM,
-        _spectra(done, networks, wave_numbers, orders),
-        "## What follows\n",
-        _reading(done, wave_numbers, orders),
-    ]
-    report, figure = folder / "derivative_order.md", folder / "derivative_order.png"
-    report.write_text("\n".join(parts))
-    _draw(done, networks, wave_numbers, orders, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `derivative_order.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows).done, Page(STUDY.name)
+    networks = runs.by("setting")
+    page.add(HEAD.format(seeds=len(runs.seeds)))
+    page.section("Slopes", SLOPES.format(first=FIRST, last=LAST), _slopes(networks), VERDICT)
+    page.figure("Quotients by frequency", _figure(networks))
+    page.section("Why plain networks have no slope", WHY, _ends(networks))
+    page.section("What it does to the spectrum", SPECTRUM, _spectra(networks))
+    page.section("What follows", _reading(networks))
+    return page.write(folder)
 
 
 HEAD = """# Does a derivative of order p make the kernel grow as omega^2p?
@@ -137,34 +120,27 @@ def _ratios(row: Row, name: str, order: int) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-def _own(rows: Sequence[Row], network: str) -> list[Row]:
-    return [row for row in rows if row["setting"] == network]
-
-
-def _slopes(rows: Sequence[Row], networks: Sequence[str], wave_numbers: Sequence[int], orders: Sequence[int]) -> str:
+def _slopes(networks: Mapping[str, Runs]) -> str:
     lines = []
-    for network in networks:
+    for network, own in networks.items():
         for name in ("sine", "phases", "packet"):
-            own = _own(rows, network)
-            found = {p: mean_interval([growth(row, name, p, wave_numbers) for row in own]) for p in orders}
+            found = {p: mean_interval([growth(row, name, p, WAVE_NUMBERS) for row in own]) for p in DERIVED}
             cells = [f"{mean:.2f} ± {half:.2f}" for mean, half in found.values()]
             good = all(abs(found[p][0] - 2 * p) + found[p][1] <= 0.1 * 2 * p for p in ASKED)
             lines.append([network, name, *cells, "yes" if good else "no"])
-    laws = (f"p = {p} (law: {2 * p})" for p in orders)
+    laws = (f"p = {p} (law: {2 * p})" for p in DERIVED)
     return markdown_table(["network", "test function", *laws, "within 10 %"], lines)
 
 
-def _ends(rows: Sequence[Row], networks: Sequence[str], wave_numbers: Sequence[int], orders: Sequence[int]) -> str:
+def _ends(networks: Mapping[str, Runs]) -> str:
     """Measured ratio at the last frequency over the ratio that the ends of the interval alone predict."""
     lines = []
-    for network in networks:
-        own, cells = _own(rows, network), []
-        for p in orders:
-            measured = [_ratios(row, "sine", p)[-1] / _end_ratio(row, p) for row in own]
-            cells.append(f"{statistics.median(measured):.3g}")
-        first, last = (statistics.median(numbers(row["sine_0"])[i] for row in own) for i in (0, -1))
-        lines.append([network, f"{last / first:.1e}", *cells])
-    heading = ["network", f"K_uu at k = {wave_numbers[-1]} / at {wave_numbers[0]}", *(f"p = {p}" for p in orders)]
+    for network, own in networks.items():
+        measured = ([_ratios(row, "sine", p)[-1] / _end_ratio(row, p) for row in own] for p in DERIVED)
+        quotients = median_curve(own.curves("sine_0"))
+        cells = [f"{quotients[-1] / quotients[0]:.1e}", *(f"{statistics.median(ratios):.3g}" for ratios in measured)]
+        lines.append([network, *cells])
+    heading = ["network", f"K_uu at k = {WAVE_NUMBERS[-1]} / at {WAVE_NUMBERS[0]}", *(f"p = {p}" for p in DERIVED)]
     return markdown_table(heading, lines)
 
 
@@ -172,70 +148,54 @@ def _end_ratio(row: Row, order: int) -> float:
     return float(row[f"ends_{order}"]) / float(row["ends_0"])
 
 
-def _spectra(rows: Sequence[Row], networks: Sequence[str], wave_numbers: Sequence[int], orders: Sequence[int]) -> str:
+def _spectra(networks: Mapping[str, Runs]) -> str:
     lines = []
-    for network in networks:
-        own = _own(rows, network)
-        ranks = [f"{_rank(own, p):.1f}" for p in (0, *orders)]
-        lines.append([network, *ranks, *(str(_peak(own, p, wave_numbers)) for p in (0, *orders))])
-    names = [f"p = {p}" for p in (0, *orders)]
+    for network, own in networks.items():
+        ranks = [f"{_rank(own, p):.1f}" for p in ORDERS]
+        lines.append([network, *ranks, *(str(_peak(own, p)) for p in ORDERS)])
+    names = [f"p = {p}" for p in ORDERS]
     return markdown_table(["network", *(f"rank, {n}" for n in names), *(f"peak, {n}" for n in names)], lines)
 
 
-def _rank(rows: Sequence[Row], order: int) -> float:
-    return statistics.median(float(row[f"effective_rank_{order}"]) for row in rows)
+def _rank(runs: Runs, order: int) -> float:
+    return runs.median(f"effective_rank_{order}")
 
 
-def _peak(rows: Sequence[Row], order: int, wave_numbers: Sequence[int]) -> int:
-    curve = _median_curve(rows, f"phases_{order}")
-    return wave_numbers[curve.index(max(curve))]
+def _peak(runs: Runs, order: int) -> int:
+    curve = median_curve(runs.curves(f"phases_{order}"))
+    return WAVE_NUMBERS[curve.index(max(curve))]
 
 
-def _reading(rows: Sequence[Row], wave_numbers: Sequence[int], orders: Sequence[int]) -> str:
-    plain = [_rank(_own(rows, "plain"), p) for p in (0, *orders)]
-    fourier = _own(rows, "fourier_10")
+def _reading(networks: Mapping[str, Runs]) -> str:
+    plain = [_rank(networks["plain"], p) for p in ORDERS]
+    fourier = networks["fourier_10"]
     return READING.format(
         plain_low=min(plain), plain_high=max(plain), rank_0=_rank(fourier, 0), rank_2=_rank(fourier, 2),
-        peak_4=_peak(fourier, 4, wave_numbers),
+        peak_4=_peak(fourier, 4),
     )  # fmt: skip
 
 
-def _median_curve(rows: Sequence[Row], column: str) -> list[float]:
-    return [statistics.median(values) for values in zip(*(numbers(row[column]) for row in rows), strict=True)]
-
-
-def _draw(
-    rows: Sequence[Row], networks: Sequence[str], wave_numbers: Sequence[int], orders: Sequence[int], path: Path
-) -> None:
+def _figure(networks: Mapping[str, Runs]) -> Any:
     """Ratios of quotients by frequency for sines and for packets, and the quotients themselves by order."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = panels(1, 3, 12, 4.2)
     for axes, name, title in (
         (left, "sine", "sin(ωx): the ends leak in"),
         (middle, "packet", "windowed: the ends are hidden"),
     ):
-        for number, network in enumerate(networks):
-            _ratio_curves(axes, _own(rows, network), name, wave_numbers, network, f"C{number}")
-        law = [(math.pi * k) ** 4 for k in wave_numbers]
-        axes.loglog(wave_numbers, law, color="black", ls="--", lw=1.2, label="ω⁴")
+        for network, own in networks.items():
+            ratios = median_curve(_ratios(row, name, 2) for row in own)
+            axes.loglog(WAVE_NUMBERS, ratios, marker=".", ms=4, lw=1.2, label=network)
+        law = [(math.pi * k) ** 4 for k in WAVE_NUMBERS]
+        axes.loglog(WAVE_NUMBERS, law, color="black", ls="--", lw=1.2, label="ω⁴")
         axes.axvspan(FIRST, LAST, color="0.93", zorder=0)
         axes.set(title=title, xlabel="wave number k, ω = πk", ylabel="K_rr / K_uu for p = 2")
     middle.set_ylim(left.get_ylim())
     left.legend(fontsize=8)
-    for network, style, shown in (("fourier_10", "-", (0, *orders)), ("plain", ":", (0, 2))):
-        for p in shown if (own := _own(rows, network)) else ():
-            curve = _median_curve(own, f"packet_{p}")
+    for network, style, shown in (("fourier_10", "-", ORDERS), ("plain", ":", (0, 2))):
+        for p in shown:
+            curve = median_curve(networks[network].curves(f"packet_{p}"))
             scaled = [value / curve[0] for value in curve]
-            right.loglog(wave_numbers, scaled, color=f"C{p}", ls=style, label=f"{network}, p = {p}")
+            right.loglog(WAVE_NUMBERS, scaled, color=f"C{p}", ls=style, label=f"{network}, p = {p}")
     right.set(title="quotient by frequency (windowed)", xlabel="wave number k", ylabel="quotient / that at k = 1")
     right.legend(fontsize=8, loc="lower left")
-    figure.savefig(path, dpi=110)
-
-
-def _ratio_curves(
-    axes: Any, rows: Sequence[Row], name: str, wave_numbers: Sequence[int], label: str, color: str
-) -> None:
-    ratios = [statistics.median(values) for values in zip(*(_ratios(row, name, 2) for row in rows), strict=True)]
-    axes.loglog(wave_numbers, ratios, color=color, marker=".", ms=4, lw=1.2, label=label)
+    return figure

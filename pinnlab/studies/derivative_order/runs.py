@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +12,8 @@ from torch import Tensor
 from pinnlab.analysis.ntk import spectrum_of
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.problems import Problem, Residual
-from pinnlab.studies.derivative_order import report as derivative_order_report
 from pinnlab.studies.engine.recording import cell
 from pinnlab.studies.engine.runner import Config, Row, Study
 
@@ -94,7 +93,7 @@ def probe(trained: Any) -> Row:
 
 
 def _jacobian(system: Any, tensors: Mapping[str, Tensor], order: int, points: Tensor) -> Tensor:
-    rows: Tensor = system.jacobian_rows(tensors, {f"order_{order}": points[:, None]})[1].detach()
+    rows: Tensor = jacobian_rows(system, tensors, {f"order_{order}": points[:, None]})[1].detach()
     return rows
 
 
@@ -135,8 +134,3 @@ STUDY = Study(
     "derivative_order", {"derivatives": ("regression_gd", UNTRAINED)}, SETTINGS, COLUMNS, measure,
     seeds=range(10), probe=probe,
 )  # fmt: skip
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `derivative_order.md` and its figure."""
-    return derivative_order_report.write_report(rows, folder, WAVE_NUMBERS, ORDERS)

@@ -1,49 +1,79 @@
-"""Figures that several reports have."""
+"""Parts of figures that several reports have."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pinnlab.studies.engine.runner import Row
-from pinnlab.studies.engine.tables import errors_by_case, medians
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import median_curve
 
 
-def draw_settings(
-    rows: Sequence[Row],
-    problems: Sequence[str],
-    settings: Sequence[str],
-    columns: Mapping[str, str],
-    path: Path,
-    logarithmic: Collection[str] = ("relative_l2",),
+def panels(lines: int, columns: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
+    """A figure of Matplotlib's and its axes, line by line.
+
+    Args:
+        lines: of panels.
+        columns: of panels.
+        width: of the figure in inches.
+        height: of the figure in inches.
+        options: of `Figure.subplots`.
+    """
+    from matplotlib.figure import Figure  # here, because runs do not need it
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(lines, columns, squeeze=False, **options).flat)
+
+
+def draw_dots(
+    axes: Any, values: Mapping[str, Sequence[float]], average: Callable[[Sequence[float]], float] = statistics.median
 ) -> None:
+    """Draws numbers by name, the first name on top: a dot for each, a bar for their average."""
+    for place, own in enumerate(list(values.values())[::-1]):
+        axes.scatter(own, [place] * len(own), s=18, color="tab:blue", alpha=0.6)
+        axes.plot([average(own)] * 2, [place - 0.35, place + 0.35], color="black", lw=2)
+    axes.set_yticks(range(len(values)), list(values)[::-1])
+
+
+def draw_range(
+    axes: Any, x: Sequence[float], curves: Sequence[Sequence[float]], color: str, shade: float, **options: Any
+) -> None:
+    """Draws the median of curves on logarithmic axes, and the range between the lowest and the highest.
+
+    Args:
+        axes: where to.
+        x: the places of what is in the curves, or more.
+        curves: one for each seed; drawn as far as the shortest goes.
+        color: of both.
+        shade: how opaque the range is.
+        options: of the line of the medians.
+    """
+    seeds = list(zip(*curves, strict=False))
+    shown = x[: len(seeds)]
+    axes.loglog(shown, median_curve(curves), color=color, **options)
+    axes.fill_between(shown, [min(v) for v in seeds], [max(v) for v in seeds], color=color, alpha=shade)
+
+
+def draw_settings(runs: Runs, columns: Mapping[str, tuple[str, str]]) -> Any:
     """Draws numbers by setting, a line of panels for each problem: a dot for each seed, a bar for their median.
 
     Args:
-        rows: the runs.
-        problems: of these.
-        settings: the best one is on top, by the median of `relative_l2`.
-        columns: what each panel shows, with the label of its axis.
-        path: of the file.
-        logarithmic: the columns with a logarithmic axis.
-    """
-    from matplotlib.figure import Figure
+        runs: the one with the lowest median error is on top.
+        columns: what each panel shows, with the label and the scale of its axis.
 
-    figure = Figure(figsize=(10, 0.3 * len(settings) * len(problems) + 1.2), layout="constrained")
-    grid = figure.subplots(len(problems), len(columns), squeeze=False)
-    errors = medians(rows, "relative_l2")
-    for line, problem in enumerate(problems):
-        ordered = sorted((s for s in settings if (problem, s) in errors), key=lambda s: errors[problem, s])[::-1]
-        for axes, (column, label) in zip(grid[line], columns.items(), strict=True):
-            values = errors_by_case(rows, column)
-            for place, setting in enumerate(ordered):
-                own = values[problem, setting]
-                axes.scatter(own, [place] * len(own), s=18, color="tab:blue", alpha=0.6)
-                axes.plot([statistics.median(own)] * 2, [place - 0.35, place + 0.35], color="black", lw=2)
-            if column in logarithmic:
-                axes.set_xscale("log")
-            axes.set_yticks(range(len(ordered)), ordered)
+    Returns:
+        The figure.
+    """
+    problems = runs.by("problem")
+    height = 0.3 * len(runs.settings) * len(problems) + 1.2
+    figure, grid = panels(len(problems), len(columns), 10, height)
+    places = iter(grid)
+    for problem, own in problems.items():
+        for column, (label, scale) in columns.items():
+            axes = next(places)
+            draw_dots(axes, {setting: found.values(column) for setting, found in own.ranked()})
+            axes.set_xscale(scale)
             axes.set_title(problem, fontsize=10)
             axes.set_xlabel(label)
-    figure.savefig(path, dpi=110)
+    return figure

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pinnlab.studies.engine.recording import numbers
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import markdown_table, mean_interval, wrapped
+from pinnlab.studies.engine.figures import draw_range, panels
+from pinnlab.studies.engine.report import Page, markdown_table, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import mean_interval, median_curve
+from pinnlab.studies.hybrid.runs import AT, STUDY
 
 PAIRS = {
     "adam": ("adam_lbfgs", "adam"),
@@ -22,29 +24,16 @@ PAIRS = {
 """Who is compared to whom, seed by seed; the names are those in `READING`."""
 
 
-def write_report(rows: Sequence[Row], folder: Path, at: Sequence[int]) -> list[Path]:
-    """Writes `hybrid.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        at: the evaluations at which errors were measured.
-
-    Returns:
-        The files.
-    """
-    problems = list(dict.fromkeys(row["problem"] for row in rows))
-    failed = sum(row["status"] != DONE for row in rows)
-    seeds = len({row["seed"] for row in rows})
-    parts = [HEAD.format(runs=len(rows), seeds=seeds, budget=at[-1], failed=failed or "none")]
-    for problem in problems:
-        own = [row for row in rows if row["problem"] == problem]
-        parts += [f"## {problem}\n", _errors(own, at), _pairs(own)]
-    parts += ["![Error by evaluations](hybrid.png)\n", *_reading(rows)]
-    report, figure = folder / "hybrid.md", folder / "hybrid.png"
-    report.write_text("\n".join(parts))
-    _draw(rows, problems, at, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `hybrid.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    failed = len(runs) - len(runs.done)
+    page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), budget=AT[-1], failed=failed or "none"))
+    for problem, own in runs.by("problem").items():
+        page.section(problem, _errors(own.done), _pairs(own))
+    page.figure("Error by evaluations", _figure(runs))
+    page.section("What follows", _reading(runs))
+    return page.write(folder)
 
 
 HEAD = """# Adam, L-BFGS, or one after the other?
@@ -114,14 +103,12 @@ class Comparison(NamedTuple):
         return 1 / self.ratio
 
 
-def compared(rows: Sequence[Row], problem: str, one: str, other: str) -> Comparison | None:
-    """Compares two settings on the seeds that both have; None without any."""
-    errors = {(row["setting"], row["seed"]): float(row["relative_l2"]) for row in _done(rows, problem)}
-    logs = [
-        math.log(error / errors[other, seed])
-        for (setting, seed), error in errors.items()
-        if setting == one and (other, seed) in errors
-    ]
+def _compared(runs: Runs, one: str, other: str) -> Comparison | None:
+    """Compares two settings of a problem on the seeds that both have; None without any."""
+    ours, theirs = (
+        {row["seed"]: math.log(float(row["relative_l2"])) for row in runs.done.of(setting=s)} for s in (one, other)
+    )
+    logs = [log - theirs[seed] for seed, log in ours.items() if seed in theirs]
     if not logs:
         return None
     mean, half = mean_interval(logs)
@@ -129,71 +116,54 @@ def compared(rows: Sequence[Row], problem: str, one: str, other: str) -> Compari
     return Comparison(math.exp(mean), math.exp(mean - half), math.exp(mean + half), wins, len(logs))
 
 
-def _done(rows: Sequence[Row], problem: str) -> list[Row]:
-    return [row for row in rows if row["problem"] == problem and row["status"] == DONE]
-
-
-def _reading(rows: Sequence[Row]) -> list[str]:
+def _reading(runs: Runs) -> str | None:
     """The conclusions; none from a part of the runs."""
     facts = {
-        f"{name}_{problem.removeprefix('poisson')}": compared(rows, problem, *pair)
+        f"{name}_{problem.removeprefix('poisson')}": _compared(runs.of(problem=problem), *pair)
         for problem in ("poisson1d", "poisson2d")
         for name, pair in PAIRS.items()
     }
-    return [] if None in facts.values() else ["## What follows\n", wrapped(READING.format(**facts))]
+    return None if None in facts.values() else wrapped(READING.format(**facts))
 
 
-def _curves(rows: Sequence[Row], setting: str, at: Sequence[int]) -> list[list[float]]:
-    """The errors of each seed at the budgets; runs that failed or ended early have none."""
-    done = (numbers(row["errors"]) for row in rows if row["setting"] == setting and row["status"] == DONE)
-    return [curve for curve in done if len(curve) == len(at)]
+def _curves(runs: Runs) -> list[list[float]]:
+    """The errors of each seed at the budgets; runs that ended early have none."""
+    return [curve for curve in runs.curves("errors") if len(curve) == len(AT)]
 
 
-def _errors(rows: Sequence[Row], at: Sequence[int]) -> str:
+def _errors(runs: Runs) -> str:
     """Medians over the seeds at every budget, and best and worst seed at the last one."""
     lines = []
-    for setting in dict.fromkeys(row["setting"] for row in rows):
-        curves = _curves(rows, setting, at)
-        if not curves:
-            continue
-        medians = [statistics.median(values) for values in zip(*curves, strict=True)]
-        last = [curve[-1] for curve in curves]
-        own = [row for row in _done(rows, rows[0]["problem"]) if row["setting"] == setting]
-        kept = statistics.median(int(row["switched_at"]) for row in own)
-        line = [setting, *(f"{m:.1e}" for m in medians), f"{min(last):.1e} to {max(last):.1e}", f"{kept:.0f}"]
-        lines.append((medians[-1], line))
-    heading = ["setting", *(f"{n}" for n in at), "best to worst", "with Adam"]
-    return markdown_table(heading, [line for _, line in sorted(lines)])
+    for setting, own in runs.ranked():
+        if curves := _curves(own):
+            last = [curve[-1] for curve in curves]
+            medians = [f"{error:.1e}" for error in median_curve(curves)]
+            ends = f"{min(last):.1e} to {max(last):.1e}"
+            lines.append([setting, *medians, ends, f"{own.median('switched_at'):.0f}"])
+    return markdown_table(["setting", *map(str, AT), "best to worst", "with Adam"], lines)
 
 
-def _pairs(rows: Sequence[Row]) -> str:
+def _pairs(runs: Runs) -> str:
     """All comparisons on one problem."""
     lines = []
     for one, other in PAIRS.values():
-        if (found := compared(rows, rows[0]["problem"], one, other)) is not None:
+        if (found := _compared(runs, one, other)) is not None:
             interval = f"{found.low:.2g} to {found.high:.2g}"
             cells = (f"{found.ratio:.2g}", interval, f"{found.wins} of {found.seeds}")
             lines.append([f"{one} / {other}", *cells])
     return markdown_table(["error of / error of", "ratio", "95 % interval", "first is better"], lines)
 
 
-def _draw(rows: Sequence[Row], problems: Sequence[str], at: Sequence[int], path: Path) -> None:
+def _figure(runs: Runs) -> Any:
     """Error against evaluations: medians, and the range of the seeds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(problems), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(problems), squeeze=False)[0]
-    for axes, problem in zip(panels, problems, strict=True):
-        own = [row for row in rows if row["problem"] == problem]
-        for number, setting in enumerate(dict.fromkeys(row["setting"] for row in own)):
-            curves = list(zip(*_curves(own, setting, at), strict=True))
-            if not curves:
-                continue
-            medians = [statistics.median(values) for values in curves]
-            axes.loglog(at, medians, color=f"C{number}", marker="o", ms=3, label=setting)
-            axes.fill_between(at, [min(v) for v in curves], [max(v) for v in curves], color=f"C{number}", alpha=0.12)
+    problems = runs.by("problem")
+    figure, grid = panels(1, len(problems), 5.5 * len(problems), 4.2)
+    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
+        for number, (setting, own) in enumerate(found.by("setting").items()):
+            if curves := _curves(own):
+                draw_range(axes, AT, curves, f"C{number}", shade=0.12, marker="o", ms=3, label=setting)
         axes.set(title=problem, xlabel="evaluations of loss and gradient", ylabel="relative L2 error")
-        axes.set_xticks(at, [str(n) for n in at])
+        axes.set_xticks(AT, [str(n) for n in AT])
         axes.minorticks_off()
-    panels[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    grid[0].legend(fontsize=8)
+    return figure

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from pinnlab.studies.engine.recording import error, recorded, recording
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.hybrid import report as hybrid_report
 
 BUDGET = 4000
 """Evaluations of loss and gradient of each run."""
@@ -67,8 +65,3 @@ def probe(trained: Any) -> Row:
 
 
 STUDY = Study("hybrid", PROBLEMS, SETTINGS, COLUMNS, measure, seeds=range(5), probe=probe)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `hybrid.md` and its figure."""
-    return hybrid_report.write_report(rows, folder, AT)

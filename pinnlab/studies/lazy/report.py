@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pinnlab.studies.engine.recording import numbers
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import markdown_table
+from pinnlab.studies.engine.figures import panels
+from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import median_curve
+from pinnlab.studies.lazy.runs import AT, FRACTIONS, STUDY, WIDTHS
 
 STEPS = 200
 """The number of steps for which the prediction is asked to hold."""
+
+PLACE = AT.index(STEPS)
 
 WITHIN = 0.05
 """How well: the relative error of the leading modes."""
 
 
-def write_report(rows: Sequence[Row], folder: Path, at: Sequence[int]) -> list[Path]:
-    """Writes `lazy.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        at: the steps at which was measured.
-
-    Returns:
-        The files.
-    """
-    done = [row for row in rows if row["status"] == DONE]
-    parts = [HEAD.format(runs=len(rows), seeds=len({row["seed"] for row in rows}), steps=at[-1])]
-    for problem in dict.fromkeys(row["problem"] for row in done):
-        parts += [f"## {problem}\n", _table([row for row in done if row["problem"] == problem], at)]
-    parts += ["![Error of the prediction](lazy.png)\n", "## What follows\n", _reading(done, at)]
-    report, figure = folder / "lazy.md", folder / "lazy.png"
-    report.write_text("\n".join(parts))
-    _draw(done, at, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `lazy.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), steps=AT[-1]))
+    for problem, own in runs.done.by("problem").items():
+        page.section(problem, _table(own))
+    page.figure("Error of the prediction", _figure(runs.done))
+    page.section("What follows", _reading(runs.done))
+    return page.write(folder)
 
 
 HEAD = """# When is training lazy?
@@ -99,32 +93,25 @@ def holds_until(at: Sequence[int], errors: Sequence[float]) -> int:
     return good
 
 
-def _table(rows: Sequence[Row], at: Sequence[int]) -> str:
-    place, lines = at.index(STEPS), []
-    for setting in dict.fromkeys(row["setting"] for row in rows):
-        own = [row for row in rows if row["setting"] == setting]
-        modes = [numbers(row["mode"]) for row in own]
-        worst = _worst(own, place)
-        until = min(holds_until(at, curve) for curve in modes)
+def _table(runs: Runs) -> str:
+    lines = []
+    for setting, own in runs.by("setting").items():
+        worst = _worst(own)
+        until = min(holds_until(AT, curve) for curve in own.curves("mode"))
         cells = [_percent(worst), "-" if math.isnan(worst) else str(until)]
-        cells += [_percent(_median(own, "residual", i)) for i in (place, -1)]
-        cells += [_percent(_median(own, name, place)) for name in ("linear", "kernel", "weights", "loss")]
+        cells += [_percent(_median(own, "residual", place)) for place in (PLACE, -1)]
+        cells += [_percent(_median(own, name)) for name in ("linear", "kernel", "weights", "loss")]
         lines.append([setting, *cells])
     heading = [
         "setting", f"worst mode, {STEPS} steps", f"within {WITHIN:.0%} until", f"residual, {STEPS}",
-        f"residual, {at[-1]}", "linear model", "kernel moved", "weights moved", "loss left",
+        f"residual, {AT[-1]}", "linear model", "kernel moved", "weights moved", "loss left",
     ]  # fmt: skip
     return markdown_table(heading, lines)
 
 
-def _reading(rows: Sequence[Row], at: Sequence[int]) -> str:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["problem"], row["setting"]), []).append(row)
-    place = at.index(STEPS)
-
-    def median(problem: str, setting: str, name: str, place: int = place) -> str:
-        return _percent(_median(groups[problem, setting], name, place))
+def _reading(runs: Runs) -> str:
+    def median(problem: str, setting: str, name: str, place: int = PLACE) -> str:
+        return _percent(_median(runs.of(problem=problem, setting=setting), name, place))
 
     words = {
         "adam_linear": median("poisson1d", "adam_1e-4_width_1024", "linear"),
@@ -132,33 +119,41 @@ def _reading(rows: Sequence[Row], at: Sequence[int]) -> str:
         "descent_loss": median("poisson1d", "gd_0.5_width_1024", "loss"),
     }
     for problem in ("regression", "poisson1d"):
-        descents = [row for row in rows if row["problem"] == problem and row["setting"].startswith("gd")]
-        ratios = [numbers(row["loss"])[-1] / numbers(row["predicted"])[-1] for row in descents]
+        own = runs.of(problem=problem)
+        descents = Runs(row for row in own if row["setting"].startswith("gd"))
+        pairs = zip(descents.curves("loss"), descents.curves("predicted"), strict=True)
+        ratios = [loss[-1] / predicted[-1] for loss, predicted in pairs]
         words |= {
-            f"worst_{problem}": _percent(_worst(groups[problem, "gd_0.02_width_1024"], place)),
+            f"worst_{problem}": _percent(_worst(own.of(setting="gd_0.02_width_1024"))),
             f"loss_{problem}": median(problem, "gd_0.02_width_1024", "loss"),
             f"slow_{problem}": median(problem, "gd_0.02_width_256", "residual", -1),
             f"fast_{problem}": median(problem, "gd_0.1_width_256", "residual"),
             f"lowest_{problem}": f"{min(ratios):.2g}",
             f"highest_{problem}": f"{max(ratios):.2g}",
         }
-    judged = [(own, _worst(own, place)) for own in groups.values()]
+    return READING.format(**words, **_movements(runs))
+
+
+def _movements(runs: Runs) -> dict[str, str]:
+    """How far kernel and weights moved: at most where the prediction held, at least where it did not."""
+    cases = [own for found in runs.by("problem").values() for own in found.by("setting").values()]
+    words = {}
     for name in ("kernel", "weights"):
-        within = [_median(own, name, place) for own, worst in judged if worst <= WITHIN]
-        beyond = [_median(own, name, place) for own, worst in judged if worst > WITHIN]
-        words |= {f"within_{name}": _percent(max(within, default=math.nan))}
-        words |= {f"beyond_{name}": _percent(min(beyond, default=math.nan))}
-    return READING.format(**words)
+        within = [_median(own, name) for own in cases if _worst(own) <= WITHIN]
+        beyond = [_median(own, name) for own in cases if _worst(own) > WITHIN]
+        words[f"within_{name}"] = _percent(max(within, default=math.nan))
+        words[f"beyond_{name}"] = _percent(min(beyond, default=math.nan))
+    return words
 
 
-def _worst(rows: Sequence[Row], place: int) -> float:
-    """The largest error of a leading mode up to a place, of all seeds; NaN where no mode ever led."""
-    errors = [error for row in rows for error in numbers(row["mode"])[: place + 1]]
+def _worst(runs: Runs) -> float:
+    """The largest error of a leading mode within `STEPS`, of all seeds; NaN where no mode ever led."""
+    errors = [error for curve in runs.curves("mode") for error in curve[: PLACE + 1]]
     return max((error for error in errors if not math.isnan(error)), default=math.nan)
 
 
-def _median(rows: Sequence[Row], name: str, place: int) -> float:
-    return statistics.median(numbers(row[name])[place] for row in rows)
+def _median(runs: Runs, name: str, place: int = PLACE) -> float:
+    return median_curve(runs.curves(name))[place]
 
 
 def _percent(value: float) -> str:
@@ -166,34 +161,21 @@ def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
-def _draw(rows: Sequence[Row], at: Sequence[int], path: Path) -> None:
+def _figure(runs: Runs) -> Any:
     """The relative error of the predicted residual over the steps: medians over the seeds, by width and rate."""
-    from matplotlib.figure import Figure
-
-    problems = list(dict.fromkeys(row["problem"] for row in rows))
-    figure = Figure(figsize=(5.5 * len(problems), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(problems), squeeze=False, sharey=True)[0]
-    for axes, problem in zip(panels, problems, strict=True):
-        for (fraction, width), own in _descents(rows, problem).items():
-            errors = [_median(own, "residual", i) for i in range(len(at))]
-            style = {"0.02": "-", "0.1": "--", "0.5": ":"}[fraction]
-            color = f"C{int(math.log2(int(width))) // 2 - 2}"
-            axes.loglog(at, errors, color=color, ls=style, marker=".", ms=4, label=f"width {width}, rate {fraction}")
+    problems = runs.by("problem")
+    figure, grid = panels(1, len(problems), 5.5 * len(problems), 4.4, sharey=True)
+    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
+        for number, width in enumerate(WIDTHS):
+            for fraction, style in zip(FRACTIONS, ("-", "--", ":"), strict=True):
+                if own := found.of(setting=f"gd_{fraction}_width_{width}"):
+                    errors, label = median_curve(own.curves("residual")), f"width {width}, rate {fraction}"
+                    axes.loglog(AT, errors, color=f"C{number}", ls=style, marker=".", ms=4, label=label)
         axes.axhline(WITHIN, color="black", lw=0.8)
         axes.axvline(STEPS, color="black", lw=0.8)
         axes.set(title=problem, xlabel="steps of gradient descent")
-        axes.set_xticks(at, [str(steps) for steps in at])
+        axes.set_xticks(AT, [str(steps) for steps in AT])
         axes.minorticks_off()
-    panels[0].set_ylabel("relative error of the predicted residual")
-    panels[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=110)
-
-
-def _descents(rows: Sequence[Row], problem: str) -> Mapping[tuple[str, str], list[Row]]:
-    """The runs of gradient descent with one hidden layer, by rate and width."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        parts = row["setting"].split("_")
-        if row["problem"] == problem and parts[0] == "gd" and parts[2] == "width":
-            found.setdefault((parts[1], parts[3]), []).append(row)
-    return found
+    grid[0].set_ylabel("relative error of the predicted residual")
+    grid[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,7 +14,6 @@ from pinnlab.analysis.ntk import Modes, kernel_modes
 from pinnlab.objective.linearization import Linearization
 from pinnlab.studies.engine.recording import kernel_of, recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study
-from pinnlab.studies.lazy import report as lazy_report
 
 AT = (10, 20, 50, 100, 200, 500, 1000)
 FRACTIONS = (0.02, 0.1, 0.5)
@@ -145,8 +143,3 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 
 STUDY = Study("lazy", PROBLEMS, SETTINGS, COLUMNS, measure, seeds=range(3), probe=recorded)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `lazy.md` and its figure."""
-    return lazy_report.write_report(rows, folder, AT)

@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from pinnlab.studies.engine.figures import panels
+from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
 from pinnlab.studies.engine.runner import Row
-from pinnlab.studies.engine.tables import errors_by_case, markdown_table, median, wrapped
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.orders.runs import BUDGET, ENHANCED, MODES, ORDERS, STUDY
 
-ORDERS = (0, 1, 2, 4)
-ENHANCED = "_enhanced"
-MODES = (4, 8, 16, 32)
-"""The wave numbers k of the sines sin(k pi x)."""
-
-SETTINGS = ("initial", "uniform", "rad")
 FLOOR = 1e-13
 """Eigenvalues below this part of the largest one are round-off."""
 
+TITLES = {
+    **{f"order_{p}{suffix}": f"{p}{suffix.replace('_', ', ')}" for suffix in ("", ENHANCED) for p in ORDERS},
+    "biharmonic2d": "4, plate",
+}
+"""What to call the problems."""
 
-def write_report(rows: Sequence[Row], folder: Path, budget: int) -> list[Path]:
-    """Writes `orders.md` and its figure.
 
-    Args:
-        rows: the runs.
-        folder: where to.
-        budget: evaluations of a run.
-
-    Returns:
-        The files.
-    """
-    seeds = len({row["seed"] for row in rows})
-    report, figure = folder / "orders.md", folder / "orders.png"
-    parts = [
-        HEAD.format(runs=len(rows), seeds=seeds, budget=budget),
-        "## The kernel at initial weights\n", INITIAL, _spectra(rows, "initial"),
-        "## Sines\n", SINES.format(first=MODES[0], last=MODES[-1]), _modes(rows),
-        "## The kernel after training\n", TRAINED, _spectra(rows, "rad"),
-        "![Largest eigenvalue, its ratio to the tenth, and errors by order](orders.png)\n",
-        "## Adaptive points\n", POINTS, _errors(rows),
-        "## What follows\n", wrapped(READING.format(**_facts(rows))),
-    ]  # fmt: skip
-    report.write_text("\n".join(parts))
-    _draw(rows, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `orders.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), budget=BUDGET))
+    page.section("The kernel at initial weights", INITIAL, _spectra(runs, "initial"))
+    page.section("Sines", SINES.format(first=MODES[0], last=MODES[-1]), _modes(runs))
+    page.section("The kernel after training", TRAINED, _spectra(runs, "rad"))
+    page.figure("Largest eigenvalue, its ratio to the tenth, and errors by order", _figure(runs))
+    page.section("Adaptive points", POINTS, _errors(runs))
+    page.section("What follows", wrapped(READING.format(**_facts(runs))))
+    return page.write(folder)
 
 
 HEAD = """# The order of an equation
@@ -109,31 +98,37 @@ What this does not show: more than one solution and one small network, and more 
 """
 
 
-def _facts(rows: Sequence[Row]) -> dict[str, float]:
+def _median(runs: Runs, column: str, problem: str, setting: str) -> float:
+    return runs.of(problem=problem, setting=setting).median(column)
+
+
+def _facts(runs: Runs) -> dict[str, float]:
     """The numbers in the text."""
 
     def error(p: int, setting: str, suffix: str = "") -> float:
-        return median(rows, "relative_l2", f"order_{p}{suffix}", setting)
+        return _median(runs, "relative_l2", f"order_{p}{suffix}", setting)
 
     def initial(p: int, column: str, suffix: str = "") -> float:
-        return median(rows, column, f"order_{p}{suffix}", "initial")
+        return _median(runs, column, f"order_{p}{suffix}", "initial")
 
     def share(setting: str) -> float:
-        return median(rows, "top", "order_4", setting) / median(rows, "total_top", "order_4", setting)
+        own = runs.of(problem="order_4", setting=setting)
+        return own.median("top") / own.median("total_top")
 
     nearer = [initial(p, "tenth", ENHANCED) / initial(p, "tenth") for p in ORDERS]
-    fitted = min((row for row in rows if (row["problem"], row["setting"]) == ("order_4", "uniform")), key=_loss)
-    enhanced = errors_by_case(rows)[f"order_4{ENHANCED}", "uniform"]
+    fitted = min(runs.of(problem="order_4", setting="uniform"), key=lambda row: float(row["loss"]))
+    enhanced = runs.of(problem=f"order_4{ENHANCED}", setting="uniform").values()
     lost = {p: error(p, "rad") / error(p, "uniform") for p in ORDERS}
-    plate = {setting: median(rows, "relative_l2", "biharmonic2d", setting) for setting in ("rad", "uniform")}
+    plate = runs.of(problem="biharmonic2d")
     return {
         **{f"uniform_{p}": error(p, "uniform") for p in (2, 4)},
         "fall": initial(0, "top") / initial(4, "top"),
         **{f"tenth_{p}": 1 / initial(p, "tenth") for p in (0, 4)},
         **{f"rank_{p}": initial(p, "effective_rank") for p in (0, 4)},
         "share": share("initial"), "trained_share": share("rad"),
-        "loss_0": lost[0], "loss_2": lost[2], "gain_4": 1 / lost[4], "loss_plate": plate["rad"] / plate["uniform"],
-        "fitted_loss": _loss(fitted), "fitted_error": float(fitted["relative_l2"]),
+        "loss_0": lost[0], "loss_2": lost[2], "gain_4": 1 / lost[4],
+        "loss_plate": plate.of(setting="rad").median() / plate.of(setting="uniform").median(),
+        "fitted_loss": float(fitted["loss"]), "fitted_error": float(fitted["relative_l2"]),
         "enhanced_top": initial(4, "top", ENHANCED) / initial(4, "top"),
         "nearer_least": min(nearer), "nearer_most": max(nearer),
         **{f"enhanced_{p}": error(p, "uniform") / error(p, "uniform", ENHANCED) for p in (0, 4)},
@@ -141,42 +136,27 @@ def _facts(rows: Sequence[Row]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _loss(row: Row) -> float:
-    return float(row["loss"])
-
-
-def _layers() -> list[tuple[str, str]]:
-    """The problems of the one solution, with what to call them."""
-    names = [
-        (f"order_{p}{suffix}", f"{p}{', enhanced' if suffix else ''}") for suffix in ("", ENHANCED) for p in ORDERS
-    ]
-    return [*names, ("biharmonic2d", "4, plate")]
-
-
-def _spectra(rows: Sequence[Row], setting: str) -> str:
+def _spectra(runs: Runs, setting: str) -> str:
     lines = []
-    for problem, title in _layers():
-        numbers = {
-            key: median(rows, key, problem, setting)
-            for part in ("", "total_")
-            for key in (f"{part}{name}" for name in ("top", "condition_number", "rank", "effective_rank", "tenth"))
-        }
-        texts = [title]
+    for problem, title in TITLES.items():
+        own, texts = runs.of(problem=problem, setting=setting), []
         for part in ("", "total_"):
-            texts += [f"{numbers[part + 'top']:.1e}"] if not part else []
-            texts += [f"{numbers[part + 'condition_number']:.0e}", f"{numbers[part + 'rank']:.0f}"]
-            texts += [f"{numbers[part + 'effective_rank']:.2f}", _tenth(numbers[part + "tenth"])]
-        lines.append([*texts, f"{numbers['top'] / numbers['total_top']:.0e}"])
-    own = ["largest", "condition number", "above round-off", "effective rank", "tenth"]
-    return markdown_table(["order", *own, *(f"{name} (with conditions)" for name in own[1:]), "share"], lines)
+            texts += [f"{own.median(part + 'condition_number'):.0e}", f"{own.median(part + 'rank'):.0f}"]
+            texts += [f"{own.median(part + 'effective_rank'):.2f}", _tenth(own.median(part + "tenth"))]
+        share = own.median("top") / own.median("total_top")
+        lines.append([title, f"{own.median('top'):.1e}", *texts, f"{share:.0e}"])
+    names = ["condition number", "above round-off", "effective rank", "tenth"]
+    return markdown_table(
+        ["order", "largest", *names, *(f"{name} (with conditions)" for name in names), "share"], lines
+    )
 
 
 def _tenth(ratio: float) -> str:
     return f"{1 / ratio:.0e}" if ratio > FLOOR else f"> {1 / FLOOR:.0e}"
 
 
-def _modes(rows: Sequence[Row]) -> str:
-    quotients = {p: [median(rows, f"mode_{k}", f"order_{p}", "initial") for k in MODES] for p in ORDERS}
+def _modes(runs: Runs) -> str:
+    quotients = {p: [_median(runs, f"mode_{k}", f"order_{p}", "initial") for k in MODES] for p in ORDERS}
     lines = []
     for p, values in quotients.items():
         gained = math.log((values[-1] / quotients[0][-1]) / (values[0] / quotients[0][0]))
@@ -185,37 +165,33 @@ def _modes(rows: Sequence[Row]) -> str:
     return markdown_table(["order", *(f"k = {k}" for k in MODES), "claimed", "measured"], lines)
 
 
-def _errors(rows: Sequence[Row]) -> str:
-    errors, lines = errors_by_case(rows), []
-    for problem, title in _layers():
-        uniform, adaptive = (errors[problem, setting] for setting in ("uniform", "rad"))
-        spreads = [f"{f(own):.1e}" for own in (uniform, adaptive) for f in (statistics.median, min, max)]
-        gain = statistics.median(uniform) / statistics.median(adaptive)
-        lines.append([title, *spreads, f"{gain:.2g}"])
+def _errors(runs: Runs) -> str:
+    lines = []
+    for problem, title in TITLES.items():
+        uniform, adaptive = (runs.of(problem=problem, setting=setting) for setting in ("uniform", "rad"))
+        gain = uniform.median() / adaptive.median()
+        lines.append([title, *spread(uniform.values()), *spread(adaptive.values()), f"{gain:.2g}"])
     return markdown_table(["order", "uniform", "lowest", "highest", "rad", "lowest", "highest", "gain"], lines)
 
 
-def _draw(rows: Sequence[Row], path: Path) -> None:
+def _figure(runs: Runs) -> Any:
     """By order: the largest eigenvalue, its ratio to the tenth, and errors; dashed where enhanced."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3)
+    columns = {
+        "top": "largest eigenvalue",
+        "tenth": "largest over tenth eigenvalue",
+        "relative_l2": "relative L2 error",
+    }
     colours = {"initial": "tab:grey", "uniform": "tab:orange", "rad": "tab:blue"}
-    for axes, column, label in zip(
-        panels,
-        ("top", "tenth", "relative_l2"),
-        ("largest eigenvalue", "largest over tenth eigenvalue", "relative L2 error"),
-        strict=True,
-    ):
-        for setting in SETTINGS[column == "relative_l2" :]:
+    figure, grid = panels(1, 3, 11, 3.6)
+    for axes, (column, label) in zip(grid, columns.items(), strict=True):
+        for setting in list(colours)[column == "relative_l2" :]:
             for suffix, style in (("", "o-"), (ENHANCED, "s--")):
-                values = [median(rows, column, f"order_{p}{suffix}", setting) for p in ORDERS]
+                values = [_median(runs, column, f"order_{p}{suffix}", setting) for p in ORDERS]
                 shown = [1 / max(v, FLOOR) for v in values] if column == "tenth" else values
                 axes.plot(ORDERS, shown, style, color=colours[setting], label=setting + suffix.replace("_", ", "))
         axes.set_yscale("log")
         axes.set_xticks(ORDERS)
         axes.set_xlabel("order p")
         axes.set_title(label, fontsize=10)
-    panels[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    grid[0].legend(fontsize=8)
+    return figure

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pinnlab.analysis.ntk import WHOLE, KernelSpectrum, kernel_spectra
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.orders import report as orders_report
-from pinnlab.studies.orders.report import ENHANCED, MODES, ORDERS
+
+ORDERS = (0, 1, 2, 4)
+ENHANCED = "_enhanced"
+MODES = (4, 8, 16, 32)
+"""The wave numbers k of the sines sin(k pi x)."""
 
 BUDGET = 2000
 """Evaluations of each run: the first 300 with Adam, the others with self-scaled Broyden."""
@@ -113,8 +115,3 @@ def _numbers(spectrum: KernelSpectrum) -> Row:
 
 
 STUDY = Study("orders", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `orders.md` and its figure; see `orders_report`."""
-    return orders_report.write_report(rows, folder, BUDGET)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from scipy.stats import spearmanr
 
 from pinnlab.studies.engine.figures import draw_settings
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import errors_by_case, markdown_table, median, wrapped
+from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.points.runs import BUDGET, COUNT, EVERY, STUDY
 
 BASELINE = "uniform"
 """The setting that all others are compared with."""
@@ -24,40 +26,31 @@ SOLVED = 0.1
 
 NOT_ADAPTIVE = (BASELINE, "sobol", "latin_hypercube", "fresh")
 
-PROBLEMS = {
+TITLES = {
     "front": "Front2D, steepness 50, soft boundary values at 100 points",
     "burgers": "Burgers, viscosity 0.01/pi, exact initial and boundary values",
 }
 
 
-def write_report(rows: Sequence[Row], folder: Path, budget: int, count: int, every: int) -> list[Path]:
-    """Writes `points.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        budget: evaluations of a run.
-        count: points of the equation.
-        every: evaluations between two changes of points.
-
-    Returns:
-        The files.
-    """
-    problems, settings = (list(dict.fromkeys(row[key] for row in rows)) for key in ("problem", "setting"))
-    seeds = len({row["seed"] for row in rows})
-    numbers = {"settings": len(settings), "runs": len(rows), "budget": budget, "count": count, "every": every}
-    parts = [wrapped(HEAD.format(seeds=seeds, **numbers)), "## Errors\n", ERRORS]
-    for problem in problems:
-        parts += [f"### {PROBLEMS.get(problem, problem)}\n", _errors(rows, problem, settings)]
-        parts.append(_verdict(rows, problem, settings))
-    parts += ["![Errors and effective ranks](points.png)\n", "## The kernel\n", KERNEL]
-    for problem in problems:
-        parts += [f"### {PROBLEMS.get(problem, problem)}\n", _kernels(rows, problem, settings)]
-    report, figure = folder / "points.md", folder / "points.png"
-    report.write_text("\n".join([*parts, "## What follows\n", wrapped(READING.format(budget=budget, **_facts(rows)))]))
-    columns = {"relative_l2": "relative L2 error", "effective_rank": "effective rank of the kernel"}
-    draw_settings(rows, problems, settings, columns, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `points.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    given = {"budget": BUDGET, "count": COUNT, "every": EVERY}
+    counts = {"settings": len(runs.settings), "seeds": len(runs.seeds), "runs": len(runs)}
+    page.add(wrapped(HEAD.format(**counts, **given)))
+    page.section("Errors", ERRORS)
+    for problem, own in runs.by("problem").items():
+        page.section(TITLES.get(problem, problem), _errors(own), _verdict(own), level=3)
+    columns = {
+        "relative_l2": ("relative L2 error", "log"),
+        "effective_rank": ("effective rank of the kernel", "linear"),
+    }
+    page.figure("Errors and effective ranks", draw_settings(runs, columns))
+    page.section("The kernel", KERNEL)
+    for problem, own in runs.by("problem").items():
+        page.section(TITLES.get(problem, problem), _kernels(own), level=3)
+    page.section("What follows", wrapped(READING.format(budget=BUDGET, **_facts(runs))))
+    return page.write(folder)
 
 
 HEAD = """# Where to put the points
@@ -119,70 +112,62 @@ with which uniform ones get better, and budgets beyond {budget} evaluations.
 """
 
 
-def _facts(rows: Sequence[Row]) -> dict[str, float]:
+def _facts(runs: Runs) -> dict[str, float]:
     """The numbers in the text."""
-    errors, facts = errors_by_case(rows), {}
-    for key, setting in (("seldom", "rad_seldom"), ("often", "rad")):
-        facts[key] = float(sum(error > SOLVED for error in errors.get(("burgers", setting), [])))
-    facts["worst"] = max(errors.get(("burgers", "rar_d"), [math.nan])) / median(rows, "relative_l2", "burgers", "rar_d")
-    even = []
-    for problem in PROBLEMS:
-        gains = {
-            setting: median(rows, "relative_l2", problem, BASELINE) / median(rows, "relative_l2", problem, setting)
-            for setting in ("fresh", "r3", "sobol", "latin_hypercube")
-        }
+    burgers, even = runs.of(problem="burgers"), []
+    facts = {
+        key: float(sum(error > SOLVED for error in burgers.of(setting=setting).values()))
+        for key, setting in (("seldom", "rad_seldom"), ("often", "rad"))
+    }
+    added = burgers.of(setting="rar_d")
+    facts["worst"] = max(added.values(), default=math.nan) / added.median()
+    for problem in TITLES:
+        own = runs.of(problem=problem)
+        baseline = own.of(setting=BASELINE).median()
+        gains = {s: baseline / own.of(setting=s).median() for s in ("fresh", "r3", "sobol", "latin_hypercube")}
         even += [gains["sobol"], gains["latin_hypercube"]]
         facts.update({f"{setting}_{problem}": gain for setting, gain in gains.items()})
-        done = [row for row in rows if row["problem"] == problem and row["status"] == DONE]
         for key, column in (("top", "top"), ("rank", "effective_rank")):
-            ratios = [float(r[column]) / float(r[f"uniform_{column}"]) for r in done if r["setting"] in FOLLOWING]
+            following = [row for row in own.done if row["setting"] in FOLLOWING]
+            ratios = [float(row[column]) / float(row[f"uniform_{column}"]) for row in following]
             facts[f"{key}_{problem}"] = statistics.median(ratios or [math.nan])
-        facts[f"correlation_{problem}"] = _rank_correlation(done)
+        facts[f"correlation_{problem}"] = _rank_correlation(own.done)
     return {**facts, "least": min(even), "most": max(even)}
 
 
-def _rank_correlation(rows: Sequence[Row]) -> float:
+def _rank_correlation(runs: Runs) -> float:
     """Spearman's, of effective rank and error."""
-    pairs = [[float(row[key]) for row in rows] for key in ("effective_rank", "relative_l2")]
-    return float(spearmanr(*pairs).statistic) if len(rows) > 2 else math.nan
+    pair = (runs.values("effective_rank"), runs.values("relative_l2"))
+    return float(spearmanr(*pair).statistic) if len(runs) > 2 else math.nan
 
 
-def _errors(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
-    errors, lines = errors_by_case(rows), []
+def _errors(runs: Runs) -> str:
     columns = {"loss": ".1e", "held_out_ratio": ".1e", "points": ".0f", "points_seen": ".2e", "seconds": ".0f"}
-    baseline = statistics.median(errors[problem, BASELINE])
-    for setting in settings:
-        own = errors[problem, setting]
-        error = statistics.median(own)
-        spread = [f"{error:.1e}", f"{min(own):.1e}", f"{max(own):.1e}", f"{baseline / error:.1f}"]
-        others = [f"{median(rows, column, problem, setting):{form}}" for column, form in columns.items()]
-        lines.append((error, [f"`{setting}`", *spread, *others]))
+    baseline, lines = runs.of(setting=BASELINE).median(), []
+    for setting, own in runs.ranked():
+        others = [f"{own.median(column):{form}}" for column, form in columns.items()]
+        lines.append([f"`{setting}`", *spread(own.values()), f"{baseline / own.median():.1f}", *others])
     heading = ["points", "relative L2", "lowest", "highest", "gain", "loss", "held-out ratio", "points at last"]
-    return markdown_table([*heading, "points seen", "seconds"], [line for _, line in sorted(lines)])
+    return markdown_table([*heading, "points seen", "seconds"], lines)
 
 
-def _verdict(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
+def _verdict(runs: Runs) -> str:
     """Which adaptive method is best, against uniform points and against the best of what does not adapt."""
-    medians = {setting: median(rows, "relative_l2", problem, setting) for setting in settings}
-    adaptive = min((s for s in settings if s not in NOT_ADAPTIVE), key=medians.__getitem__)
-    other = min((s for s in settings if s in NOT_ADAPTIVE), key=medians.__getitem__)
+    medians = {setting: own.median() for setting, own in runs.ranked()}
+    adaptive = next(setting for setting in medians if setting not in NOT_ADAPTIVE)
+    other = next(setting for setting in medians if setting in NOT_ADAPTIVE)
     gain, lead = medians[BASELINE] / medians[adaptive], medians[other] / medians[adaptive]
-    verdict = (
+    return wrapped(
         f"The best adaptive method is `{adaptive}`: its error is {gain:.0f} times below that of `{BASELINE}`, and "
         f"{lead:.0f} times below that of `{other}`, the best choice that does not look at the residual."
     )
-    return wrapped(verdict)
 
 
-def _kernels(rows: Sequence[Row], problem: str, settings: Sequence[str]) -> str:
-    columns = [
-        (f"{where}{key}", form)
-        for where in ("", "uniform_")
-        for key, form in (("condition_number", ".1e"), ("rank", ".0f"), ("effective_rank", ".2f"), ("top", ".1e"))
-    ]
-    lines = [
-        [f"`{setting}`", *(f"{median(rows, column, problem, setting):{form}}" for column, form in columns)]
-        for setting in settings
-    ]
+def _kernels(runs: Runs) -> str:
+    columns = {"condition_number": ".1e", "rank": ".0f", "effective_rank": ".2f", "top": ".1e"}
+    lines = []
+    for setting, own in runs.by("setting").items():
+        values = [f"{own.median(part + key):{form}}" for part in ("", "uniform_") for key, form in columns.items()]
+        lines.append([f"`{setting}`", *values])
     heading = ["condition number", "above round-off", "effective rank", "largest"]
     return markdown_table(["points", *heading, *(f"{name} (uniform)" for name in heading)], lines)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pinnlab.analysis.ntk import spectrum_of
 from pinnlab.analysis.signatures import resolution_ratio
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.points import report as points_report
 
 BUDGET = 3000
 """Evaluations of each run."""
@@ -110,8 +108,3 @@ def _numbers(module: Any, batch: Mapping[str, Any]) -> Row:
 
 
 STUDY = Study("points", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `points.md` and its figure; see `pinnlab.studies.points.report`."""
-    return points_report.write_report(rows, folder, BUDGET, COUNT, EVERY)

@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pinnlab.studies.engine.recording import numbers, settled
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import markdown_table, wrapped
+from pinnlab.studies.engine.figures import draw_range, panels
+from pinnlab.studies.engine.recording import settled
+from pinnlab.studies.engine.report import Page, markdown_table, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.spectral_bias.runs import AT, FREQUENCIES, STUDY
 
 
-def write_report(rows: Sequence[Row], folder: Path, frequencies: Sequence[int], at: Sequence[int]) -> list[Path]:
-    """Writes `spectral_bias.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        frequencies: of the target.
-        at: the evaluations at which was measured; shorter runs have fewer of them.
-
-    Returns:
-        The files.
-    """
-    done = [row for row in rows if row["status"] == DONE]
-    settings = list(dict.fromkeys(row["setting"] for row in done))
-    parts = [
-        HEAD.format(runs=len(rows), seeds=len({row["seed"] for row in rows}), budget=at[-1]),
-        "## When a frequency is learned\n",
-        LEARNED,
-        _learned(done, settings, frequencies, at),
-        "![Error by frequency](spectral_bias.png)\n",
-        "## What the kernel says\n",
-        KERNEL,
-        _predicted(done, frequencies, at),
-        MOVES,
-        _moved(done, settings, frequencies),
-        *_reading(done, settings, at),
-    ]
-    report, figure = folder / "spectral_bias.md", folder / "spectral_bias.png"
-    report.write_text("\n".join(parts))
-    _draw(done, settings, frequencies, at, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `spectral_bias.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), budget=AT[-1]))
+    settings = runs.done.by("setting")
+    page.section("When a frequency is learned", LEARNED, _learned(settings))
+    page.figure("Error by frequency", _figure(settings))
+    page.section("What the kernel says", KERNEL, _predicted(settings), MOVES, _moved(settings))
+    page.section("What follows", _reading(settings))
+    return page.write(folder)
 
 
 HEAD = """# Which frequencies does an optimizer learn, and when?
@@ -101,68 +84,60 @@ READING = """\
 """
 
 
-def _own(rows: Sequence[Row], setting: str) -> list[Row]:
-    return [row for row in rows if row["setting"] == setting]
-
-
-def _learned(rows: Sequence[Row], settings: Sequence[str], frequencies: Sequence[int], at: Sequence[int]) -> str:
+def _learned(settings: Mapping[str, Runs]) -> str:
     """Medians over the seeds of the evaluations that halve a mode's error, of its last error, and of the whole one."""
     lines = []
-    for setting in settings:
-        own = _own(rows, setting)
-        halved = [statistics.median(settled(at, numbers(row[f"mode_{k}"])) for row in own) for k in frequencies]
-        last = [statistics.median(numbers(row[f"mode_{k}"])[-1] for row in own) for k in frequencies]
-        whole = statistics.median(float(row["relative_l2"]) for row in own)
-        cells = [_steps(n) for n in halved] + [f"{e:.1e}" for e in last]
-        lines.append([setting, *cells, f"{whole:.1e}", own[0]["evaluations"]])
-    heading = ["setting", *(f"k = {k} halved" for k in frequencies), *(f"error, k = {k}" for k in frequencies)]
+    for setting, own in settings.items():
+        curves = [own.curves(f"mode_{k}") for k in FREQUENCIES]
+        halved = [_steps(statistics.median(settled(AT, curve) for curve in seeds)) for seeds in curves]
+        last = [statistics.median(curve[-1] for curve in seeds) for seeds in curves]
+        errors = [f"{error:.1e}" for error in (*last, own.median())]
+        lines.append([setting, *halved, *errors, own.rows[0]["evaluations"]])
+    heading = ["setting", *(f"k = {k} halved" for k in FREQUENCIES), *(f"error, k = {k}" for k in FREQUENCIES)]
     return markdown_table([*heading, "whole", "of evaluations"], lines)
 
 
-def _predicted(rows: Sequence[Row], frequencies: Sequence[int], at: Sequence[int]) -> str:
+def _predicted(settings: Mapping[str, Runs]) -> str:
     """Of both networks: shares at the start, and the steps that these and gradient descent take to halve an error."""
     lines = []
     for network, setting in (("plain", "gd_fast"), ("fourier", "gd_fast_fourier")):
-        own = _own(rows, setting)
-        for k in frequencies if own else ():
-            shares = [f"{_share(own, name, k):.2g}" for name in ("rate", "bent")]
-            lines.append([network, str(k), *shares, *_halved(own, k, at)])
+        for k in FREQUENCIES if setting in settings else ():
+            shares = [f"{_share(settings[setting], name, k):.2g}" for name in ("rate", "bent")]
+            lines.append([network, str(k), *shares, *_halved(settings[setting], k)])
     heading = ["share, sine", "share, bent sine", "halved, sine", "halved, bent sine", "halved, `gd_fast`"]
     return markdown_table(["network", "k", *heading], lines)
 
 
-def _share(rows: Sequence[Row], name: str, k: int) -> float:
-    return statistics.median(numbers(row[f"{name}_{k}"])[0] for row in rows)
+def _share(runs: Runs, name: str, k: int) -> float:
+    return statistics.median(curve[0] for curve in runs.curves(f"{name}_{k}"))
 
 
-def _halved(rows: Sequence[Row], k: int, at: Sequence[int]) -> list[str]:
+def _halved(runs: Runs, k: int) -> list[str]:
     """Steps until an error is halved: as the quotients of the sine and of the bent sine have it, and as they were."""
-    predicted = [math.log(2) / -math.log1p(-_share(rows, name, k)) for name in ("rate", "bent")]
-    taken = statistics.median(_reached(at, numbers(row[f"mode_{k}"])) for row in rows)
+    predicted = [math.log(2) / -math.log1p(-_share(runs, name, k)) for name in ("rate", "bent")]
+    taken = statistics.median(_reached(AT, curve) for curve in runs.curves(f"mode_{k}"))
     return [_steps(number) for number in (*predicted, taken)]
 
 
-def _reading(rows: Sequence[Row], settings: Sequence[str], at: Sequence[int]) -> list[str]:
+def _reading(settings: Mapping[str, Runs]) -> str | None:
     """The conclusions; none from a part of the runs."""
-    if not {"adam", "lbfgs", "gd_fast", "gd_fast_fourier", "lbfgs_fourier"} <= set(settings):
-        return []
-    facts: dict[str, object] = {
-        setting: statistics.median(float(row["relative_l2"]) for row in _own(rows, setting)) for setting in settings
-    }
+    if not {"adam", "lbfgs", "gd_fast", "gd_fast_fourier", "lbfgs_fourier"} <= settings.keys():
+        return None
+    facts: dict[str, object] = {setting: own.median() for setting, own in settings.items()}
     for k in (1, 4):
-        facts |= dict(zip((f"sine_{k}", f"bent_{k}", f"taken_{k}"), _halved(_own(rows, "gd_fast"), k, at), strict=True))
-    facts["fourier_1"], _, facts["fourier_taken_1"] = _halved(_own(rows, "gd_fast_fourier"), 1, at)
-    return ["## What follows\n", wrapped(READING.format(**facts))]
+        facts |= dict(zip((f"sine_{k}", f"bent_{k}", f"taken_{k}"), _halved(settings["gd_fast"], k), strict=True))
+    facts["fourier_1"], _, facts["fourier_taken_1"] = _halved(settings["gd_fast_fourier"], 1)
+    return wrapped(READING.format(**facts))
 
 
-def _moved(rows: Sequence[Row], settings: Sequence[str], frequencies: Sequence[int]) -> str:
+def _moved(settings: Mapping[str, Runs]) -> str:
     """Medians over the seeds of the shares of bent sines at the end, over those at the start."""
     lines = []
-    for setting in settings:
-        curves = [[numbers(row[f"bent_{k}"]) for row in _own(rows, setting)] for k in frequencies]
+    for setting, own in settings.items():
+        curves = [own.curves(f"bent_{k}") for k in FREQUENCIES]
         ratios = [statistics.median(curve[-1] / curve[0] for curve in seeds) for seeds in curves]
         lines.append([setting, *(f"{ratio:.2g}" for ratio in ratios)])
-    return markdown_table(["setting", *(f"k = {k}" for k in frequencies)], lines)
+    return markdown_table(["setting", *(f"k = {k}" for k in FREQUENCIES)], lines)
 
 
 def _reached(at: Sequence[int], curve: Sequence[float], level: float = 0.5) -> float:
@@ -174,29 +149,20 @@ def _steps(number: float) -> str:
     return "never" if math.isinf(number) else f"{math.ceil(float(f'{number:.2g}')):,}"
 
 
-def _draw(
-    rows: Sequence[Row], settings: Sequence[str], frequencies: Sequence[int], at: Sequence[int], path: Path
-) -> None:
+def _figure(settings: Mapping[str, Runs]) -> Any:
     """A panel for each setting: the error of every frequency over the evaluations, medians and ranges."""
-    from matplotlib.figure import Figure
-
     columns = 4
     lines = -(-len(settings) // columns)
-    figure = Figure(figsize=(12, 3 * lines), layout="constrained")
-    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
-    for axes in panels[len(settings) :]:
-        axes.set_visible(False)
-    for axes, setting in zip(panels, settings, strict=False):
-        for number, k in enumerate(frequencies):
-            curves = [numbers(row[f"mode_{k}"]) for row in _own(rows, setting)]
-            seeds = list(zip(*curves, strict=False))
-            x = [max(n, 5) for n in at[: len(seeds)]]  # 0 has no place on a logarithmic axis
-            medians = [statistics.median(values) for values in seeds]
-            axes.loglog(x, medians, color=f"C{number}", label=f"k = {k}")
-            axes.fill_between(x, [min(v) for v in seeds], [max(v) for v in seeds], color=f"C{number}", alpha=0.15)
+    figure, grid = panels(lines, columns, 12, 3 * lines, sharey=True)
+    places = [max(n, 5) for n in AT]  # 0 has no place on a logarithmic axis
+    for axes, (setting, own) in zip(grid, settings.items(), strict=False):
+        for number, k in enumerate(FREQUENCIES):
+            draw_range(axes, places, own.curves(f"mode_{k}"), f"C{number}", shade=0.15, label=f"k = {k}")
         axes.axhline(1.0, color="grey", lw=0.8, ls=":")
         axes.set(title=setting, xlabel="evaluations")
-    figure.axes[0].legend(fontsize=8)
-    for line in range(lines):
-        figure.axes[line * columns].set_ylabel("relative error of the mode")
-    figure.savefig(path, dpi=110)
+    for axes in grid[len(settings) :]:
+        axes.set_visible(False)
+    for axes in grid[::columns]:
+        axes.set_ylabel("relative error of the mode")
+    grid[0].legend(fontsize=8)
+    return figure

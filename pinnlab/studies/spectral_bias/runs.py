@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from pinnlab.analysis.frequencies import error_spectrum
 from pinnlab.studies.engine.recording import kernel_of, recorded, recording, stable_rate
-from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.spectral_bias import report as spectral_bias_report
+from pinnlab.studies.engine.runner import Config, Study, outcome
 
 FREQUENCIES = (1, 4, 8)
 """The target is the sum of sin(pi k x) on [-1, 1], each of amplitude 1."""
@@ -97,8 +95,3 @@ STUDY = Study(
     "spectral_bias", {"regression": ("regression_gd", BASE)}, SETTINGS, COLUMNS, outcome,
     probe=recorded,
 )  # fmt: skip
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `spectral_bias.md` and its figure."""
-    return spectral_bias_report.write_report(rows, folder, FREQUENCIES, AT)

@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pinnlab.criteria import LossPlateau
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import errors_by_case, geometric_mean, markdown_table, means, regrets
+from pinnlab.studies.engine.figures import draw_dots, panels
+from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import geometric_mean
+from pinnlab.studies.switching.regret import Table, errors_by_case, means, regrets
+from pinnlab.studies.switching.runs import BUDGET, FIXED, RECOMMENDED, STUDY
 
-Table = Mapping[str, Mapping[str, float]]
-
-FIXED = "fixed_"
 SOLVED = 0.1
 """A relative error above this is no solution: the budget is too short for the problem, or the run failed."""
 
 
-def write_report(rows: Sequence[Row], folder: Path, recommended: str, budget: int) -> list[Path]:
-    """Writes `switching.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        recommended: the setting that has the default criterion.
-        budget: evaluations of a run.
-
-    Returns:
-        The files.
-    """
-    settings = list(dict.fromkeys(row["setting"] for row in rows))
-    fixed = [s for s in settings if s.startswith(FIXED)]
-    criteria = [s for s in settings if s not in fixed]
-    table = means(errors_by_case(rows), settings)
-    seeds = len({row["seed"] for row in rows})
-    parts = [
-        HEAD.format(problems=len(table), seeds=seeds, budget=budget, runs=len(rows)),
-        "## Errors\n",
-        ERRORS,
-        _errors(table, fixed, criteria),
-        "## Regret\n",
-        REGRET,
-        _summary(rows, table, fixed, settings),
-        "![Regret of every setting](switching.png)\n",
-        "## What follows\n",
-        READING,
-        "## The default\n",
-        _default(rows, table, fixed, recommended),
-    ]
-    report, figure = folder / "switching.md", folder / "switching.png"
-    report.write_text("\n".join(parts))
-    _draw(table, fixed, settings, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `switching.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    table = means(errors_by_case(runs), runs.settings)
+    fixed = [setting for setting in runs.settings if setting.startswith(FIXED)]
+    ratios = {setting: regrets(table, setting, fixed) for setting in runs.settings}
+    ratios = dict(sorted(ratios.items(), key=lambda item: _mean(item[1])))
+    page.add(HEAD.format(problems=len(table), seeds=len(runs.seeds), budget=BUDGET, runs=len(runs)))
+    page.section("Errors", ERRORS, _errors(table, runs.settings))
+    page.section("Regret", REGRET, _summary(runs, ratios))
+    page.figure("Regret of every setting", _figure(ratios))
+    page.section("What follows", READING)
+    page.section("The default", _default(runs.of(setting=RECOMMENDED), table, ratios[RECOMMENDED]))
+    return page.write(folder)
 
 
 HEAD = """# When to leave Adam
@@ -92,48 +73,41 @@ READING = """- Leave Adam early. Any step from 100 to 1,000 of these 4,000 evalu
 """
 
 
-def _errors(table: Table, fixed: Sequence[str], criteria: Sequence[str]) -> str:
-    lines = []
+def _mean(ratios: Mapping[str, float]) -> float:
+    return geometric_mean(list(ratios.values()))
+
+
+def _errors(table: Table, settings: Iterable[str]) -> str:
+    criteria, lines = [s for s in settings if not s.startswith(FIXED)], []
     for problem, row in table.items():
-        best = min((s for s in fixed if s in row), key=row.__getitem__)
+        best = min((s for s in row if s.startswith(FIXED)), key=row.__getitem__)
         chosen = [f"{row[s]:.1e}" if s in row else "" for s in criteria]
         lines.append([problem, best.removeprefix(FIXED), f"{row[best]:.1e}", *chosen])
     return markdown_table(["problem", "best step", "error", *criteria], lines)
 
 
-def _summary(rows: Sequence[Row], table: Table, fixed: Sequence[str], settings: Sequence[str]) -> str:
-    lines, errors = [], errors_by_case(rows)
-    for setting in settings:
-        own = [row for row in rows if row["setting"] == setting]
-        ratios = regrets(table, setting, fixed)
-        worst = max(ratios, key=ratios.__getitem__)
-        done = [row for row in own if row["status"] == DONE]
+def _summary(runs: Runs, ratios: Table) -> str:
+    lines = []
+    for setting, own in ratios.items():
+        found, worst = runs.of(setting=setting), max(own, key=own.__getitem__)
+        done = found.done
         never = sum(row["switched_at"] == row["evaluations"] for row in done)
-        adam = statistics.median(int(row["switched_at"]) for row in done)
-        undone = sum(int(row["undone"] or 0) for row in done)
-        returns = sum(int(row["returns"] or 0) for row in done)
-        mean = geometric_mean(list(ratios.values()))
-        failed = sum(not math.isfinite(e) for (_, name), values in errors.items() if name == setting for e in values)
-        counts = [f"{adam:.0f}", str(never), str(undone), str(returns), str(failed)]
-        lines.append((mean, [setting, f"{mean:.2f}", f"{ratios[worst]:.2f} ({worst})", *counts]))
-    regret, counted = (
-        ["mean regret", "worst regret"],
-        ["kept", "never switched", "trials undone", "went back", "failed"],
-    )
-    return markdown_table(["setting", *regret, *counted], [line for _, line in sorted(lines)])
+        undone, returns = (sum(int(row[column] or 0) for row in done) for column in ("undone", "returns"))
+        failed = sum(math.isinf(error) for error in found.values())
+        counts = [f"{done.median('switched_at'):.0f}", *map(str, (never, undone, returns, failed))]
+        lines.append([setting, f"{_mean(own):.2f}", f"{own[worst]:.2f} ({worst})", *counts])
+    heading = ["setting", "mean regret", "worst regret", "kept", "never switched", "trials undone", "went back"]
+    return markdown_table([*heading, "failed"], lines)
 
 
-def _default(rows: Sequence[Row], table: Table, fixed: Sequence[str], recommended: str) -> str:
-    ratios = regrets(table, recommended, fixed)
-    mean = geometric_mean(list(ratios.values()))
+def _default(runs: Runs, table: Table, ratios: Mapping[str, float]) -> str:
     worst = sorted(((ratio, problem) for problem, ratio in ratios.items() if ratio > 1.5), reverse=True)
     fails = ", ".join(f"{problem} ({ratio:.1f} times)" for ratio, problem in worst) or "none"
     unsolved = ", ".join(p for p, row in table.items() if min(row.values()) > SOLVED) or "none"
-    reasons = next(row["why"] for row in rows if row["setting"] == recommended and row["status"] == DONE)
     rule = LossPlateau()
     return DEFAULT.format(
-        name=recommended, half=rule.window // 2, tolerance=rule.tolerance, mean=mean, highest=max(ratios.values()),
-        fails=fails, unsolved=unsolved, reason=reasons,
+        name=RECOMMENDED, half=rule.window // 2, tolerance=rule.tolerance, mean=_mean(ratios),
+        highest=max(ratios.values()), fails=fails, unsolved=unsolved, reason=runs.done.rows[0]["why"],
     )  # fmt: skip
 
 
@@ -154,19 +128,11 @@ with nothing else), mini-batches, budgets of 10^5 evaluations, and networks beyo
 """
 
 
-def _draw(table: Table, fixed: Sequence[str], settings: Sequence[str], path: Path) -> None:
+def _figure(ratios: Table) -> Any:
     """Regrets by setting: a dot for each problem, a bar for their geometric mean."""
-    from matplotlib.figure import Figure
-
-    ordered = sorted(settings, key=lambda s: geometric_mean(list(regrets(table, s, fixed).values())), reverse=True)
-    figure = Figure(figsize=(8, 0.35 * len(ordered) + 1.2), layout="constrained")
-    axes = figure.add_subplot()
-    for line, setting in enumerate(ordered):
-        ratios = regrets(table, setting, fixed)
-        axes.scatter(list(ratios.values()), [line] * len(ratios), s=18, color="tab:blue", alpha=0.6)
-        axes.plot([geometric_mean(list(ratios.values()))] * 2, [line - 0.35, line + 0.35], color="black", lw=2)
+    figure, (axes,) = panels(1, 1, 8, 0.35 * len(ratios) + 1.2)
+    draw_dots(axes, {setting: list(own.values()) for setting, own in ratios.items()}, geometric_mean)
     axes.axvline(1.0, color="grey", lw=0.8, ls=":")
     axes.set_xscale("log")
-    axes.set_yticks(range(len(ordered)), ordered)
     axes.set_xlabel("error / error of the best fixed step (dots: problems; bars: geometric mean)")
-    figure.savefig(path, dpi=110)
+    return figure

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.switching import report as switching_report
-from pinnlab.studies.switching.report import FIXED
 
 BUDGET = 4000
 """Evaluations of each run: a few times what the faster problems need, and less than the slower ones want."""
+
+FIXED = "fixed_"
+"""How the names of settings with a fixed step begin."""
 
 FIXED_STEPS = (10, 100, 300, 1000, 2000, 3000)
 
@@ -94,8 +94,3 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 
 STUDY = Study("switching", PROBLEMS, SETTINGS, COLUMNS, measure)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `switching.md` and its figure into a folder; see `switching_report`."""
-    return switching_report.write_report(rows, folder, RECOMMENDED, BUDGET)

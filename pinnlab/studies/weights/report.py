@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pinnlab.studies.engine.figures import draw_settings
+from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
 from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import errors_by_case, markdown_table, medians, wrapped
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.weights.runs import ADAM, BUDGET, STUDY
 
 FIXED = "fixed"
 TUNED = "tuned"
@@ -17,7 +18,7 @@ TUNED = "tuned"
 TIMELESS = ("causal",)
 """Settings that need a time, and fail without one."""
 
-PROBLEMS = {
+TITLES = {
     "wave": "Wave1D, frequency 3, all weights 1",
     "convection": "Convection, beta = 20, initial values and periodicity in the loss, all weights 1",
     "poisson_light": "Poisson2D, boundary weight 0.1",
@@ -25,38 +26,19 @@ PROBLEMS = {
 }
 
 
-def write_report(rows: Sequence[Row], folder: Path, budget: int, adam: int) -> list[Path]:
-    """Writes `weights.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        budget: evaluations of a run.
-        adam: of these, with Adam.
-
-    Returns:
-        The files.
-    """
-    ran = [row for row in rows if row["status"] == DONE or row["setting"] not in TIMELESS]
-    problems, settings = (list(dict.fromkeys(row[key] for row in ran)) for key in ("problem", "setting"))
-    seeds = len({row["seed"] for row in ran})
-    parts = [
-        wrapped(HEAD.format(rules=len(settings) - 2, seeds=seeds, runs=len(ran), budget=budget, adam=adam)),
-        "## Errors\n",
-        wrapped(ERRORS),
-    ]
-    for problem in problems:
-        parts += [f"### {PROBLEMS.get(problem, problem)}\n", _errors(ran, problem), _verdict(ran, problem)]
-    report, figure = folder / "weights.md", folder / "weights.png"
-    parts += [
-        "![Errors at the end and after Adam](weights.png)\n",
-        "## What follows\n",
-        wrapped(READING.format(**_facts(ran))),
-    ]
-    report.write_text("\n".join(parts))
-    columns = {"relative_l2": "relative L2 error", "after_adam": "relative L2 error after Adam"}
-    draw_settings(ran, problems, settings, columns, figure, logarithmic=tuple(columns))
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `weights.md` and its figure into a folder; returns the files."""
+    runs = Runs(row for row in rows if row["status"] == DONE or row["setting"] not in TIMELESS)
+    counts = {"rules": len(runs.settings) - 2, "seeds": len(runs.seeds), "runs": len(runs)}
+    page = Page(STUDY.name)
+    page.add(wrapped(HEAD.format(budget=BUDGET, adam=ADAM, **counts)))
+    page.section("Errors", wrapped(ERRORS))
+    for problem, own in runs.by("problem").items():
+        page.section(TITLES.get(problem, problem), _errors(own), _verdict(own), level=3)
+    columns = {"relative_l2": ("relative L2 error", "log"), "after_adam": ("relative L2 error after Adam", "log")}
+    page.figure("Errors at the end and after Adam", draw_settings(runs, columns))
+    page.section("What follows", wrapped(READING.format(**_facts(runs))))
+    return page.write(folder)
 
 
 HEAD = """# Weights where conditions fight
@@ -112,12 +94,11 @@ own.
 """
 
 
-def _facts(rows: Sequence[Row]) -> dict[str, float]:
+def _facts(runs: Runs) -> dict[str, float]:
     """The numbers in the text."""
-    errors, after = medians(rows), medians(rows, "after_adam")
 
-    def error(problem: str, setting: str, found: Mapping[tuple[str, str], float] = errors) -> float:
-        return found.get((problem, setting), math.nan)
+    def error(problem: str, setting: str, column: str = "relative_l2") -> float:
+        return runs.of(problem=problem, setting=setting).median(column)
 
     def gain(problem: str, setting: str) -> float:
         return error(problem, FIXED) / error(problem, setting)
@@ -126,42 +107,31 @@ def _facts(rows: Sequence[Row]) -> dict[str, float]:
         "wave": gain("wave", "ntk_trace"), "light": gain("poisson_light", "ntk_trace"),
         "tuned": error("wave", "ntk_trace") / error("wave", TUNED),
         "convection": error("convection", FIXED), "convection_tuned": error("convection", TUNED),
-        "heavy": error("poisson_heavy", FIXED), "heavy_adam": error("poisson_heavy", FIXED, after),
-        "tuned_adam": error("poisson_heavy", TUNED, after),
-        "behind": max(1 / gain(problem, "ntk_trace") for problem in PROBLEMS),
-        "attention": error("poisson_heavy", "residual_attention", after),
+        "heavy": error("poisson_heavy", FIXED), "heavy_adam": error("poisson_heavy", FIXED, "after_adam"),
+        "tuned_adam": error("poisson_heavy", TUNED, "after_adam"),
+        "behind": max(1 / gain(problem, "ntk_trace") for problem in TITLES),
+        "attention": error("poisson_heavy", "residual_attention", "after_adam"),
         "points": max(gain("wave", "self_adaptive"), gain("wave", "causal")),
     }  # fmt: skip
 
 
-def _errors(rows: Sequence[Row], problem: str) -> str:
-    errors, after = errors_by_case(rows), medians(rows, "after_adam")
-    lines = []
-    for setting in dict.fromkeys(row["setting"] for row in rows if row["problem"] == problem):
-        own = errors[problem, setting]
-        error = statistics.median_low(own)
-        gain = statistics.median(errors[problem, FIXED]) / statistics.median(own)
-        numbers = [f"{value:.1e}" for value in (statistics.median(own), min(own), max(own), after[problem, setting])]
-        weights = next(
-            row["weights"]
-            for row in rows
-            if (row["problem"], row["setting"]) == (problem, setting) and _error(row) == error
-        )
-        lines.append((statistics.median(own), [f"`{setting}`", *numbers, f"{gain:.2g}", weights]))
+def _errors(runs: Runs) -> str:
+    fixed, lines = runs.of(setting=FIXED).median(), []
+    for setting, own in runs.ranked():
+        middle = statistics.median_low(own.values())
+        weights = next(row["weights"] for row in own if float(row["relative_l2"] or "inf") == middle)
+        after, gain = f"{own.median('after_adam'):.1e}", f"{fixed / own.median():.2g}"
+        lines.append([f"`{setting}`", *spread(own.values()), after, gain, weights])
     heading = ["weights", "relative L2", "lowest", "highest", "after Adam", "gain", "weights at last"]
-    return markdown_table(heading, [line for _, line in sorted(lines)])
+    return markdown_table(heading, lines)
 
 
-def _error(row: Row) -> float:
-    return float(row["relative_l2"] or "inf")
-
-
-def _verdict(rows: Sequence[Row], problem: str) -> str:
+def _verdict(runs: Runs) -> str:
     """Which rule is best, against the weights of the beginning and those tuned by hand."""
-    errors = {setting: error for (name, setting), error in medians(rows).items() if name == problem}
-    best = min((s for s in errors if s not in (FIXED, TUNED)), key=errors.__getitem__)
-    gains = {setting: errors[setting] / errors[best] for setting in (FIXED, TUNED)}
-    fixed, tuned = (f"{max(g, 1 / g):.2g} times {'below' if g > 1 else 'above'}" for g in gains.values())
+    errors = {setting: own.median() for setting, own in runs.ranked()}
+    best = next(setting for setting in errors if setting not in (FIXED, TUNED))
+    gains = [errors[setting] / errors[best] for setting in (FIXED, TUNED)]
+    fixed, tuned = (f"{max(g, 1 / g):.2g} times {'below' if g > 1 else 'above'}" for g in gains)
     return wrapped(
         f"The best rule is `{best}`: its error is {fixed} that of the weights of the beginning, and {tuned} that of "
         "the tuned ones."

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pinnlab.studies.engine.recording import error, recorded, recording
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
-from pinnlab.studies.weights import report as weights_report
 
 BUDGET = 3000
 """Evaluations of each run, with those that the rules spend."""
@@ -85,8 +83,3 @@ def probe(trained: Any) -> Row:
 
 
 STUDY = Study("weights", PROBLEMS, SETTINGS, COLUMNS, outcome, probe=probe)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `weights.md` and its figure; see `weights_report`."""
-    return weights_report.write_report(rows, folder, BUDGET, ADAM)

@@ -4,48 +4,35 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from pinnlab.studies.engine.recording import numbers, settled
-from pinnlab.studies.engine.runner import DONE, Row
-from pinnlab.studies.engine.tables import geometric_mean, markdown_table, mean_interval, slope, wrapped
+from pinnlab.studies.engine.figures import panels
+from pinnlab.studies.engine.recording import settled
+from pinnlab.studies.engine.report import Page, markdown_table, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.engine.summaries import geometric_mean, mean_interval, slope
+from pinnlab.studies.width.runs import AT, MODES, PLACES, STUDY
 
-SPECTRUM = ("top", "ratio_2", "ratio_4", "ratio_8", "ratio_16", "effective_rank")
-MODES = (1, 4, 8)
+SPECTRUM = {"top": "largest", **{f"ratio_{k}": f"1 : {k}" for k in PLACES}, "effective_rank": "effective rank"}
+"""What the tables show of a spectrum, and how they call it."""
+
+Cases = dict[str, dict[int, Runs]]
+"""The runs by network and width."""
 
 
-def write_report(rows: Sequence[Row], folder: Path, at: Sequence[int]) -> list[Path]:
-    """Writes `width.md` and its figure.
-
-    Args:
-        rows: the runs.
-        folder: where to.
-        at: the steps at which errors were measured.
-
-    Returns:
-        The files.
-    """
-    done = [row for row in rows if row["status"] == DONE]
-    families = list(dict.fromkeys(row["problem"] for row in done))
-    parts = [
-        HEAD.format(runs=len(rows), seeds=len({row["seed"] for row in rows}), steps=at[-1]),
-        "## The spectrum at the initial weights\n",
-        SPECTRA,
-        _spectra(done, families),
-        "How they grow: the exponent s of width^s, with its 95 % interval over the seeds.\n",
-        _growth(done, families),
-        "![Spectrum and learning against width](width.png)\n",
-        "## How soon a frequency is learned\n",
-        TIMES,
-        _times(done, families, at),
-        "## What follows\n",
-        wrapped(_reading(done)),
-    ]
-    report, figure = folder / "width.md", folder / "width.png"
-    report.write_text("\n".join(parts))
-    _draw(done, families, figure)
-    return [report, figure]
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `width.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    cases = {network: _by_width(own) for network, own in runs.done.by("problem").items()}
+    page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), steps=AT[-1]))
+    page.section("The spectrum at the initial weights", SPECTRA, _spectra(cases), GROWTH, _growth(runs.done))
+    page.figure("Spectrum and learning against width", _figure(cases))
+    page.section("How soon a frequency is learned", TIMES, _times(cases))
+    page.section("What follows", wrapped(_reading(cases)))
+    return page.write(folder)
 
 
 HEAD = """# Is the kernel of a wider network better conditioned?
@@ -69,6 +56,8 @@ number says nothing here: a smooth kernel on 128 points has eigenvalues below an
 the Jacobian's singular values, so that ratios up to about 1e28 are not noise; 1 : 16 of the widest plain networks is,
 and its exponent below is too small.
 """
+
+GROWTH = "How they grow: the exponent s of width^s, with its 95 % interval over the seeds.\n"
 
 TIMES = """Steps after which the error of a frequency of the target stays below one half, medians over the seeds. The
 frequencies are the sines of the target; they are not the eigenvectors of the kernel, so they couple: `siren` learns
@@ -104,115 +93,94 @@ def _width(row: Row) -> int:
     return int(row["setting"].removeprefix("width_"))
 
 
-def _widths(rows: Sequence[Row]) -> list[int]:
-    return sorted({_width(row) for row in rows})
+def _by_width(runs: Runs) -> dict[int, Runs]:
+    return dict(sorted((_width(own.rows[0]), own) for own in runs.by("setting").values()))
 
 
-def _own(rows: Sequence[Row], family: str, width: int) -> list[Row]:
-    return [row for row in rows if row["problem"] == family and _width(row) == width]
-
-
-def _mean(rows: Sequence[Row], family: str, width: int, name: str) -> float:
-    """The geometric mean over the seeds."""
-    return geometric_mean([float(row[name]) for row in _own(rows, family, width)])
-
-
-def _spectra(rows: Sequence[Row], families: Sequence[str]) -> str:
+def _spectra(cases: Cases) -> str:
     lines = []
-    for family in families:
-        for width in _widths(rows):
-            values = [f"{_mean(rows, family, width, name):.2g}" for name in SPECTRUM]
-            lines.append([family, str(width), _own(rows, family, width)[0]["parameters"], *values])
-    names = ["largest", *(name.replace("ratio_", "1 : ") for name in SPECTRUM[1:-1]), "effective rank"]
-    return markdown_table(["network", "width", "parameters", *names], lines)
+    for network, widths in cases.items():
+        for width, own in widths.items():
+            values = [f"{geometric_mean(own.values(name)):.2g}" for name in SPECTRUM]
+            lines.append([network, str(width), own.rows[0]["parameters"], *values])
+    return markdown_table(["network", "width", "parameters", *SPECTRUM.values()], lines)
 
 
-def _growth(rows: Sequence[Row], families: Sequence[str]) -> str:
+def _growth(runs: Runs) -> str:
     lines = []
-    for family in families:
+    for network, found in runs.by("problem").items():
         cells = []
         for name in SPECTRUM:
-            slopes = []
-            for seed in sorted({row["seed"] for row in rows}):
-                own = [row for row in rows if (row["problem"], row["seed"]) == (family, seed)]
-                logs = [(math.log(_width(row)), math.log(float(row[name]))) for row in own]
-                slopes.append(slope([x for x, _ in logs], [y for _, y in logs]))
-            mean, half = mean_interval(slopes)
+            seeds = [
+                ([math.log(_width(row)) for row in own], [math.log(float(row[name])) for row in own])
+                for own in found.by("seed").values()
+            ]
+            mean, half = mean_interval([slope(x, y) for x, y in seeds])
             cells.append(f"{mean:.2f} ± {half:.2f}")
-        lines.append([family, *cells])
-    names = ["largest", *(name.replace("ratio_", "1 : ") for name in SPECTRUM[1:-1]), "effective rank"]
-    return markdown_table(["network", *names], lines)
+        lines.append([network, *cells])
+    return markdown_table(["network", *SPECTRUM.values()], lines)
 
 
-def _reading(rows: Sequence[Row]) -> str:
-    narrow, wide = _widths(rows)[0], _widths(rows)[-1]
+def _reading(cases: Cases) -> str:
+    narrow, *_, wide = cases["plain"]
 
-    def mean(family: str, width: int, name: str) -> str:
-        return f"{_mean(rows, family, width, name):.2g}"
+    def eighth(network: str, width: int) -> str:
+        return f"{geometric_mean(cases[network][width].values('ratio_8')):.2g}"
+
+    def loss(network: str, width: int) -> str:
+        return f"{cases[network][width].median('loss'):.2g}"
 
     return READING.format(
-        plain_narrow=mean("plain", narrow, "ratio_8"),
-        plain_wide=mean("plain", wide, "ratio_8"),
-        siren_wide=mean("siren", wide, "ratio_8"),
-        fourier_wide=mean("fourier", wide, "ratio_8"),
-        unit_narrow=mean("plain_unit", narrow, "ratio_8"),
-        unit_wide=mean("plain_unit", wide, "ratio_8"),
-        siren_best=f"{_loss(_own(rows, 'siren', 64)):.2g}",
-        siren_loss=f"{_loss(_own(rows, 'siren', wide)):.2g}",
-        fourier_parameters=_own(rows, "fourier", narrow)[0]["parameters"],
-        fourier_loss=f"{_loss(_own(rows, 'fourier', narrow)):.2g}",
-        plain_parameters=_own(rows, "plain", wide)[0]["parameters"],
-        plain_loss=f"{_loss(_own(rows, 'plain', wide)):.2g}",
+        plain_narrow=eighth("plain", narrow),
+        plain_wide=eighth("plain", wide),
+        siren_wide=eighth("siren", wide),
+        fourier_wide=eighth("fourier", wide),
+        unit_narrow=eighth("plain_unit", narrow),
+        unit_wide=eighth("plain_unit", wide),
+        siren_best=loss("siren", 64),
+        siren_loss=loss("siren", wide),
+        fourier_parameters=cases["fourier"][narrow].rows[0]["parameters"],
+        fourier_loss=loss("fourier", narrow),
+        plain_parameters=cases["plain"][wide].rows[0]["parameters"],
+        plain_loss=loss("plain", wide),
     )
 
 
-def _loss(rows: Sequence[Row]) -> float:
-    return statistics.median(float(row["loss"]) for row in rows)
-
-
-def _median_time(rows: Sequence[Row], mode: int, at: Sequence[int]) -> float:
-    return statistics.median(settled(at, numbers(row[f"mode_{mode}"])) for row in rows)
-
-
-def _times(rows: Sequence[Row], families: Sequence[str], at: Sequence[int]) -> str:
+def _times(cases: Cases) -> str:
     lines = []
-    for family in families:
-        for width in _widths(rows):
-            own = _own(rows, family, width)
-            times = [_median_time(own, mode, at) for mode in MODES]
+    for network, widths in cases.items():
+        for width, own in widths.items():
+            times = [statistics.median(settled(AT, curve) for curve in own.curves(mode)) for mode in MODES]
             cells = ("never" if math.isinf(time) else f"{time:.0f}" for time in times)
-            lines.append([family, str(width), *cells, f"{_loss(own):.1e}"])
-    return markdown_table(["network", "width", *(f"k = {k} halved" for k in MODES), "last loss"], lines)
+            lines.append([network, str(width), *cells, f"{own.median('loss'):.1e}"])
+    halved = (f"k = {mode.removeprefix('mode_')} halved" for mode in MODES)
+    return markdown_table(["network", "width", *halved, "last loss"], lines)
 
 
-def _draw(rows: Sequence[Row], families: Sequence[str], path: Path) -> None:
+def _figure(cases: Cases) -> Any:
     """Ratios of eigenvalues, effective rank, and the loss after training, against width."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    widths = _widths(rows)
-    for number, family in enumerate(families):
-        color = f"C{number}"
+    figure, (left, middle, right) = panels(1, 3, 12, 4)
+    for number, (network, widths) in enumerate(cases.items()):
         for axes, name, style, label in (
-            (left, "ratio_8", "-", f"{family}, 8th"),
-            (left, "ratio_4", ":", f"{family}, 4th"),
-            (middle, "effective_rank", "-", family),
+            (left, "ratio_8", "-", f"{network}, 8th"),
+            (left, "ratio_4", ":", f"{network}, 4th"),
+            (middle, "effective_rank", "-", network),
         ):
-            values = [_mean(rows, family, width, name) for width in widths]
-            axes.loglog(widths, values, color=color, ls=style, marker=".", label=label)
-        losses = [_loss(_own(rows, family, width)) for width in widths]
-        right.loglog(widths, losses, color=color, marker=".")
+            values = [geometric_mean(own.values(name)) for own in widths.values()]
+            axes.loglog(list(widths), values, color=f"C{number}", ls=style, marker=".", label=label)
+        losses = [own.median("loss") for own in widths.values()]
+        right.loglog(list(widths), losses, color=f"C{number}", marker=".")
     left.set(ylabel="largest eigenvalue / 8th (solid), 4th (dotted)", title="spread of the kernel's spectrum")
     middle.set(ylabel="effective rank", title="directions that matter")
     right.set(ylabel="loss", title="after training")
+    ticks = sorted({width for widths in cases.values() for width in widths})
     for axes in (left, middle, right):
         axes.set_xlabel("width of both hidden layers")
-        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.set_xticks(ticks, [str(width) for width in ticks])
         axes.xaxis.minorticks_off()
     left.set_ylim(top=left.get_ylim()[1] * 1e5)  # room for the legend
     left.legend(fontsize=7, ncols=2, loc="upper left")
     middle.legend(fontsize=8)
     middle.set_yscale("linear")
     middle.set_ylim(0, None)
-    figure.savefig(path, dpi=110)
+    return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,10 +10,10 @@ from torch import Tensor, nn
 
 from pinnlab.analysis.ntk import KernelSpectrum
 from pinnlab.networks import MLP
+from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.studies.engine.recording import recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study
 from pinnlab.studies.spectral_bias.runs import mode_errors
-from pinnlab.studies.width import report as width_report
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
 POINTS = 128
@@ -29,7 +28,7 @@ def spectrum_at_start(trainer: Any, module: Any) -> dict[str, float]:
 
     They are squares of the Jacobian's singular values: so even ratios of 10^25 are not yet round-off.
     """
-    rows = module.system.jacobian_rows(module.trial.tensors(), trainer.datamodule.store.batch())[1].detach()
+    rows = jacobian_rows(module.system, module.trial.tensors(), trainer.datamodule.store.batch())[1].detach()
     values = torch.linalg.svdvals(rows).square() / len(rows)
     spectrum = KernelSpectrum(values, float(values.sum()), len(rows))
     ratios = {f"ratio_{k}": float(values[0] / values[k - 1]) for k in PLACES}
@@ -93,8 +92,3 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 
 STUDY = Study("width", PROBLEMS, SETTINGS, COLUMNS, measure, seeds=range(5), probe=recorded)
-
-
-def write_report(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Writes `width.md` and its figure."""
-    return width_report.write_report(rows, folder, AT)

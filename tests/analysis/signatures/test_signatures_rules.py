@@ -182,6 +182,10 @@ class TestImbalance:
     def test_a_balanced_loss(self):
         assert rules.imbalance(self.looks(0.1, *[1.0] * 5)) == []
 
+    def test_a_term_that_holds_to_rounding_errors_needs_no_gradient(self):
+        assert rules.imbalance(self.looks(0.0, *[1e-34] * 3)) == []
+        assert rules.imbalance(self.looks(0.0, *[1e-20] * 3)) != []
+
     def test_a_gradient_of_zero_is_drowned(self):
         assert found(rules.imbalance, self.looks(0.0, 1.0, 1.0, 1.0)) == ["wall"]
 

@@ -8,9 +8,11 @@ import inspect
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 from matplotlib.collections import PolyQuadMesh, QuadMesh, TriMesh
 from matplotlib.colors import LogNorm
 
+from pinnlab.domains import Box, Union
 from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.figures import solution as plotting
 from pinnlab.reporting.figures.solution import points_figure, save, solution_figure
@@ -91,6 +93,42 @@ def test_a_space_without_time_has_maps_only_and_a_hole_stays_open():
     assert np.hypot(*centres.T).min() > 0.3
     assert len(centres) > 1.8 * len(points)
     assert axes["prediction p"].get_aspect() == 1
+
+
+def corner(t="y"):
+    """A grid on an L, in the coordinates x and t."""
+    domain = Union([Box(["x", t], [0, 0], [2, 1]), Box(["x", t], [0, 1], [1, 2])])
+    points = np.stack(np.meshgrid(np.linspace(0, 2, 41), np.linspace(0, 2, 21), indexing="ij"), -1).reshape(-1, 2)
+    return points[domain.contains(torch.from_numpy(points)).numpy()]
+
+
+def test_a_grid_on_an_l_is_a_mesh_that_is_open_outside_of_it():
+    points = np.random.default_rng(1).permutation(corner())
+    axes = panels(solution_figure(points, wave(points), wave(points) + 0.1, ("x", "y"), "u"))
+    shown = mesh(axes["prediction u"]).get_array()
+    assert isinstance(mesh(axes["prediction u"]), QuadMesh | PolyQuadMesh)
+    x, y = np.meshgrid(np.linspace(0, 2, 41), np.linspace(0, 2, 21))
+    np.testing.assert_array_equal(shown.mask, (x > 1) & (y > 1))
+    expected = wave(np.stack([x, y], -1).reshape(-1, 2)).reshape(21, 41)
+    np.testing.assert_allclose(shown.compressed(), expected[~shown.mask])
+
+
+def test_profiles_on_an_l_end_where_it_does():
+    points = corner("t")
+    axes = panels(solution_figure(points, wave(points), None, ("x", "t"), "u", slices=(0.5, 1.5)))
+    ends = {name: axes[name].lines[0].get_data() for name in ("t = 0.5", "t = 1.5")}
+    assert np.isfinite(ends["t = 0.5"][1]).all()
+    np.testing.assert_array_equal(np.isfinite(ends["t = 1.5"][1]), np.linspace(0, 2, 41) <= 1)
+
+
+def test_a_line_does_not_cross_a_gap_of_the_domain():
+    x = np.concatenate([np.linspace(0, 1, 21), np.linspace(2, 3, 21)])[:, None]
+    top, bottom = solution_figure(x, wave(x) + 1e-3, wave(x), ("x",), "u").axes
+    for line in (*top.lines, bottom.lines[0]):
+        (gap,) = np.flatnonzero(np.isnan(line.get_ydata()))
+        assert gap == 21
+        assert len(line.get_ydata()) == 43
+    assert bottom.get_yscale() == "log"
 
 
 def test_uniform_random_points_leave_no_gap():

@@ -1,0 +1,130 @@
+"""What the `pinnlab` command answers at once: help, version, lists, and names that do not exist.
+
+Nothing here imports torch, which takes seconds. What needs it is in `commands.py`, and in the studies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pinnlab
+from pinnlab.cli.catalog import KINDS, find_recipe
+from pinnlab.errors import ConfigurationError, unknown
+
+
+class Command(NamedTuple):
+    """What the help shows of a command.
+
+    Attributes:
+        purpose: what it does, in one line.
+        example: how it is called.
+    """
+
+    purpose: str
+    example: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "fit": Command("train a network, and write down what it reached", "pinnlab fit -c burgers"),
+        "validate": Command("measure loss and errors of a checkpoint", "pinnlab validate -c burgers --ckpt_path FILE"),
+        "test": Command("measure the errors of a checkpoint", "pinnlab test -c burgers --ckpt_path FILE"),
+        "predict": Command("write the solution as .npz and figure", "pinnlab predict -c burgers --ckpt_path FILE"),
+        "diagnose": Command("show what helps or hinders training", "pinnlab diagnose -c burgers"),
+        "list": Command("show problems, networks, optimizers, recipes and the rest", "pinnlab list problems"),
+        "study": Command("compare methods on several problems", "pinnlab study switching"),
+    }
+)
+"""All commands, in the order of the help."""
+
+LISTED = (*KINDS, "recipes")
+"""What `pinnlab list` shows, in its order."""
+
+HELP = ("-h", "--help")
+
+
+def answer(arguments: Sequence[str]) -> int | None:
+    """Answers what needs no training.
+
+    Args:
+        arguments: as on the command line, without the program's name.
+
+    Returns:
+        The exit code, 0 or 2 for bad input; None when the command has to be carried out elsewhere.
+    """
+    try:
+        return _answer(arguments)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _answer(arguments: Sequence[str]) -> int | None:
+    if not arguments:
+        print(program_help(), file=sys.stderr)
+        return 2
+    first, *rest = arguments
+    if first in HELP:
+        print(program_help())
+        return 0
+    if first == "--version":
+        print(f"pinnlab {pinnlab.__version__}")
+        return 0
+    if first == "list":
+        return _list(rest)
+    if first not in COMMANDS and not first.startswith("-"):
+        raise unknown("command", first, COMMANDS)
+    if first != "study":
+        for recipe in _recipes(rest):
+            find_recipe(recipe)
+    return None
+
+
+def program_help() -> str:
+    """What `pinnlab --help` shows, for a screen of 80 columns."""
+    commands = [
+        line
+        for name, (purpose, example) in COMMANDS.items()
+        for line in (f"  {name:8}  {purpose}", f"{'':12}{example}")
+    ]
+    return "\n".join(
+        [
+            "pinnlab trains physics-informed neural networks to solver-grade accuracy.",
+            "",
+            "usage: pinnlab COMMAND [options]",
+            "       pinnlab --help | --version",
+            "",
+            "commands, each with an example:",
+            *commands,
+            "",
+            "`pinnlab fit --help` shows all options of fit, and so for the others;",
+            "`pinnlab list recipes` shows what can follow -c, beside files of your own.",
+        ]
+    )
+
+
+def _list(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in HELP:
+        print(f"usage: pinnlab list [KIND]\n\nKIND is one of: {', '.join(LISTED)}; without it, all are shown")
+        return 0
+    kind = " ".join(arguments).replace("-", " ").replace("_", " ")
+    if kind and kind not in LISTED:
+        raise unknown("kind", kind, LISTED)
+    from pinnlab.cli.listing import show  # reads sources and draws tables, which no other command needs
+
+    show([kind] if kind else LISTED)
+    return 0
+
+
+def _recipes(arguments: Sequence[str]) -> Iterator[str]:
+    """The values of `-c` among the arguments of a command; what is written in another way is checked later."""
+    for option, value in itertools.pairwise(arguments):
+        if option in ("-c", "--config") and not value.startswith("-"):
+            yield value
+    for option in arguments:
+        if option.startswith("--config="):
+            yield option.partition("=")[2]

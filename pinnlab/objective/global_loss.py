@@ -1,0 +1,160 @@
+"""The loss of a training step, on the rows of all ranks, and what is asked of it beside its value."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pinnlab.numerics import distributed
+from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.objective.batch_overlap import BatchOverlap
+from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.gradients import LossGradients
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.residuals import Batch, ResidualSystem
+
+MOST_BUILDS = 4
+"""How often changes of a problem have its functions compiled anew; more would cost more than compiling saves."""
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation came to; tensors, which are read when somebody asks.
+
+    Attributes:
+        loss: the global loss.
+        sums: `(conditions,)` sums of squared residuals over all ranks' rows, weighted and enhanced as in the loss.
+        counts: `(conditions,)` numbers of these rows.
+    """
+
+    loss: Tensor
+    sums: Tensor
+    counts: Tensor
+
+
+class GlobalLoss:
+    """The sum over conditions of weight times mean squared residual, on the rows of all ranks.
+
+    Args:
+        system: the residuals.
+
+    Attributes:
+        last: the last evaluation; None before the first.
+        compiled: whether compiled functions are used, see `build`.
+    """
+
+    def __init__(self, system: ResidualSystem) -> None:
+        self._system = system
+        self.compiled = False
+        self._rebuilt = 0
+        self.last: Evaluated | None = None
+        self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
+        self._functions = LinearizedFunctions(system, compiled=False)
+        self._tensors: dict[str, Tensor] = {}
+        self._counts: dict[tuple[int, ...], Tensor] = {}
+
+    def build(self, device: torch.device, compiled: bool | None = None) -> None:
+        """Builds what evaluates, for the network's present width and dtype, which are part of a compiled graph.
+
+        Args:
+            device: where the parameters are; on a CPU large batches are evaluated in blocks.
+            compiled: whether to compile, each function when it is first used; default: as before.
+        """
+        self.compiled = compiled = self.compiled if compiled is None else compiled
+        self._system.readings.settle()
+        self._tensors, self._counts = self._system.trial.tensors(), {}
+        evaluate = CompiledLoss(self._system.squared_sums) if compiled else self._system.weighted_loss
+        self.evaluate = BlockedLoss(evaluate, self._system.floats_per_point()) if device.type == "cpu" else evaluate
+        self._functions = LinearizedFunctions(self._system, compiled)
+        self._system.compile_scores(compiled)
+
+    def follow(self, device: torch.device) -> list[str]:
+        """Looks whether what the problem's functions read has changed since the last look, and goes with it.
+
+        A number becomes an argument of the compiled functions, which are compiled once more for it. What cannot be one
+        has them compiled each time that it changes, and no more after `MOST_BUILDS` times.
+
+        Args:
+            device: as in `build`.
+
+        Returns:
+            The names of what changed.
+        """
+        changed = self._system.readings.look()
+        if changed and not self._system.readings.make_arguments(changed) and self.compiled:
+            self._rebuilt += 1
+            if self._rebuilt > MOST_BUILDS:
+                names = ", ".join(changed)
+                warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
+            self.build(device, compiled=self._rebuilt <= MOST_BUILDS)
+        return changed
+
+    def __call__(self, batch: Batch, weights: Tensor) -> Tensor:
+        """The loss: its value is that of all ranks' rows, its gradient this rank's part.
+
+        Every rank's line search sees the same numbers, and DDP's average of the gradients is the gradient of
+        the global loss, also with uneven shares. Two collectives: the gradient is computed along with the loss,
+        which takes the global numbers of points first.
+
+        Args:
+            batch: this rank's rows of each condition.
+            weights: `(conditions,)` factors of the conditions.
+        """
+        tensors, world = self._parameters(), distributed.world_size()
+        counts = distributed.all_sum(self._row_counts(batch, weights))
+        factors = weights / counts
+        if world == 1:
+            loss, sums = self.evaluate(tensors, batch, factors)
+        else:
+            local, sums = self.evaluate(tensors, batch, world * factors)
+            local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
+            loss = local + (torch.dot(factors, sums) - local).detach()
+        self.last = Evaluated(loss.detach(), sums, counts)
+        return loss
+
+    def linearization(self, batch: Batch, weights: Tensor) -> Linearization:
+        """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""
+        counts = distributed.all_sum(self._row_counts(batch, weights))
+        return Linearization(self._functions, self._system.trial.tensors(), batch, weights / counts)
+
+    def gradients(self, batch: Batch, weights: Tensor) -> LossGradients:
+        """The gradients of the loss in parts, computed when asked for."""
+        return LossGradients(self.evaluate, self._parameters(), weights, batch)
+
+    def overlap(self, shared: tuple[Batch, Batch], weights: Tensor, number: int) -> BatchOverlap:
+        """What a mini-batch of this number shares with its neighbours, see `BatchOverlap`."""
+        return BatchOverlap(self.evaluate, self._tensors, weights, shared, number)
+
+    def terms(self, names: Sequence[str]) -> dict[str, float]:
+        """The last loss as `total`, and the mean square of each condition; empty before the first evaluation."""
+        if self.last is None:
+            return {}
+        means = (self.last.sums / self.last.counts).tolist()
+        return {"total": float(self.last.loss), **dict(zip(names, means, strict=True))}
+
+    def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
+        if not rows:
+            return {}
+        residuals = self._system.residuals(rows)
+        sums = torch.stack([r.square().sum() for r in residuals.values()])
+        counts = sums.new_tensor([len(r) for r in residuals.values()])
+        sums, counts = distributed.all_sum(torch.stack([sums, counts]))
+        return dict(zip(residuals, sums / counts, strict=True))
+
+    def _parameters(self) -> dict[str, Tensor]:
+        return self._tensors or self._system.trial.tensors()
+
+    def _row_counts(self, batch: Batch, weights: Tensor) -> Tensor:
+        """How many rows each condition has on this rank, kept on the device for each combination seen."""
+        lengths = tuple(map(len, batch.values()))
+        if lengths not in self._counts:
+            self._counts[lengths] = weights.new_tensor(lengths)
+        return self._counts[lengths]
+
+    def _touch_all_parameters(self) -> Tensor:
+        """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
+        return 0.0 * torch.stack([p.reshape(-1)[0] for p in self._system.trial.parameters()]).sum()

@@ -1,0 +1,298 @@
+"""What a problem's functions read beside their arguments: numbers, flags and tables that somebody may change in a run.
+
+A compiled function takes whatever it closes over for constants. So the places that the functions of a problem read are
+looked at before every step. A number or tensor that changes becomes an argument of the compiled functions, and costs
+nothing from then on; anything else has them compiled anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+from pinnlab.domains import Region
+from pinnlab.errors import unknown
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems.base import Problem
+
+MOST = 2000
+"""Places that are looked at; a look at so many takes 0.2 ms. Longer lists and deeper objects are not followed."""
+
+_SMALL = 4096
+"""Bytes of an array of NumPy up to which a change in place is seen; tensors count such changes themselves."""
+
+_NUMBERS = (bool, int, float, complex, str, bytes, np.number, type(None))
+_OPAQUE = (Region, types.ModuleType, type, np.ndarray, Tensor, *_NUMBERS)
+_FOREIGN = ("torch", "numpy", "scipy", "builtins", "math", "functools", "lightning", "collections", "typing")
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One place: an attribute, an entry of a list or mapping, a variable of a closure, a global name.
+
+    Attributes:
+        name: the way to it, such as `viscosity` or `material.table`.
+        get: its value.
+        set: gives it another one.
+    """
+
+    name: str
+    get: Callable[[], Any]
+    set: Callable[[Any], None]
+
+
+class Readings:
+    """The places that a problem's functions read.
+
+    Args:
+        problem: its attributes, the functions of its conditions, what these close over, and so on.
+        trial: gets a buffer for each number that becomes an argument of compiled functions.
+
+    Attributes:
+        version: counts the looks that found a change.
+        announced: names of the places whose changes were announced by `vary`.
+    """
+
+    def __init__(self, problem: Problem, trial: Trial) -> None:
+        self._problem, self._buffers = problem, trial.varying
+        self._varying: dict[str, Reading] = {}
+        self.version = 0
+        self.announced: set[str] = set()
+        self.settle()
+
+    def settle(self) -> None:
+        """Takes things as they are: what was changed so far is no change."""
+        self._places = list(_walk(self._problem))
+        self._seen = [_state(place.get()) for place in self._places]
+        self._fill()
+
+    def look(self) -> list[str]:
+        """The names of the places that changed since the last look."""
+        changed = [
+            place for place, before in zip(self._places, self._seen, strict=True) if not _same(before, place.get())
+        ]
+        if changed:
+            self.version += 1
+            self.settle()
+        return [place.name for place in changed]
+
+    def vary(self, name: str) -> None:
+        """Announces that a number will change: it is an argument of compiled functions from the start.
+
+        Raises:
+            ConfigurationError: the problem's functions read no such number or tensor.
+        """
+        known = {place.name: place for place in self._places if _is_number(place.get())}
+        if name not in known:
+            raise unknown(f"number of problem {self._problem.name}", name, known)
+        self.announced.add(name)
+        self._make_argument(known[name])
+
+    def make_arguments(self, names: list[str]) -> bool:
+        """Makes arguments of compiled functions of places that have changed.
+
+        Args:
+            names: what `look` returned.
+
+        Returns:
+            Whether all of them were arguments already, so that nothing is to be compiled anew; False also where one
+            cannot be an argument.
+        """
+        known = set(self._varying)
+        for place in self._places:
+            if place.name in names and _is_number(place.get()):
+                self._make_argument(place)
+        return set(names) <= known
+
+    def substituted(self, values: Mapping[str, Tensor] | None) -> contextlib.AbstractContextManager[None]:
+        """While a function is traced, lets the problem's functions read its arguments in place of their own numbers.
+
+        Args:
+            values: the tensors by name that `Trial.tensors` has; what is not among them stays.
+        """
+        if not self._varying or values is None or get_proxy_mode() is None:
+            return contextlib.nullcontext()
+        return self._substituted([(place, values[key]) for key, place in self._keys() if key in values])
+
+    @contextlib.contextmanager
+    def _substituted(self, given: list[tuple[Reading, Tensor]]) -> Iterator[None]:
+        own = [(place, place.get()) for place, _ in given]
+        try:
+            for place, value in given:
+                place.set(value)
+            yield
+        finally:
+            for place, value in own:
+                place.set(value)
+
+    def _keys(self) -> Iterator[tuple[str, Reading]]:
+        return ((f"varying.{number}", place) for number, place in enumerate(self._varying.values()))
+
+    def _make_argument(self, place: Reading) -> None:
+        if place.name not in self._varying:
+            like = next(iter(self._buffers.buffers()), torch.empty((), dtype=torch.float64))
+            value = _tensor(place.get()).clone().to(like.device)
+            self._buffers.register_buffer(str(len(self._varying)), value, persistent=False)
+            self._varying[place.name] = place
+
+    def _fill(self) -> None:
+        """Writes the numbers into their buffers, in the precision and on the device that these have."""
+        places = {place.name: place for place in self._places}
+        for number, name in enumerate(self._varying):
+            if name in places and _is_number(value := places[name].get()):
+                self._varying[name] = places[name]
+                _put(self._buffers, str(number), _tensor(value))
+
+
+def _tensor(value: float | Tensor) -> Tensor:
+    return value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+
+
+def _put(module: nn.Module, name: str, value: Tensor) -> None:
+    buffer = module.get_buffer(name)
+    if buffer.shape == value.shape:
+        buffer.copy_(value)
+    else:  # another table: compiled functions have a graph for each shape
+        module.register_buffer(name, value.clone().to(buffer), persistent=False)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it can be an argument of a compiled function; integers and flags decide about the graph itself."""
+    return isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())
+
+
+def _state(value: Any) -> Any:
+    """What a value is compared by later."""
+    if isinstance(value, Tensor):
+        return value, value._version
+    if isinstance(value, np.ndarray):
+        return value, value.tobytes() if value.nbytes <= _SMALL else None
+    return (value,)
+
+
+def _same(before: Any, value: Any) -> bool:
+    if value is before[0] and len(before) == 1:
+        return True
+    if isinstance(value, Tensor):
+        return value is before[0] and value._version == before[1]
+    if isinstance(value, np.ndarray):
+        return value is before[0] and (before[1] is None or value.tobytes() == before[1])
+    simple = isinstance(value, _NUMBERS) and type(value) is type(before[0])
+    return simple and (value == before[0] or (value != value and before[0] != before[0]))
+
+
+def _walk(problem: Problem) -> Iterator[Reading]:
+    """All places, each once, in an order that depends on the problem only."""
+    found = _Places()
+    found.follow("", problem)
+    return iter(found.places[:MOST])
+
+
+class _Places:
+    """Collects the places under an object; what was seen is not followed twice."""
+
+    def __init__(self) -> None:
+        self.places: list[Reading] = []
+        self._followed: dict[int, Any] = {}  # kept alive, so that numbers stay unique
+
+    def _add(self, name: str, get: Callable[[], Any], set_: Callable[[Any], None]) -> None:
+        if len(self.places) < MOST:
+            self.places.append(Reading(name, get, set_))
+            self.follow(name, get())
+
+    def follow(self, name: str, value: Any) -> None:
+        """Finds the places inside of a value."""
+        if isinstance(value, _OPAQUE) or id(value) in self._followed:
+            return
+        self._followed[id(value)] = value
+        if isinstance(value, functools.partial):
+            self.follow(name, value.func)
+            self._entries(name, value.keywords)
+            self._items(name, value.args)
+        elif isinstance(value, types.MethodType):
+            self.follow(name, value.__func__)
+            self.follow(name, value.__self__)
+        elif isinstance(value, types.FunctionType):
+            self._function(value)
+        elif isinstance(value, dict):
+            self._entries(name, value)
+        elif isinstance(value, (list, tuple)):
+            self._items(name, value)
+        elif not type(value).__module__.startswith(_FOREIGN) or isinstance(value, nn.Module):
+            self._attributes(name, value)
+
+    def _attributes(self, name: str, owner: Any) -> None:
+        """An object's own attributes, and the numbers that it has from its class."""
+        own = getattr(owner, "__dict__", None)
+        if own is None:
+            return
+        self._entries(name, own, skipped=("wanted", "domain") if isinstance(owner, Problem) else ())
+        if type(owner).__module__.startswith(("pinnlab.", *_FOREIGN)):
+            return
+        for key, value in vars(type(owner)).items():
+            if isinstance(value, (*_NUMBERS, Tensor, np.ndarray)) and not key.startswith("__") and key not in own:
+                self._add(_joined(name, key), *_attribute(owner, key))
+            elif isinstance(value, types.FunctionType):
+                self.follow(_joined(name, key), value)
+
+    def _entries(self, name: str, mapping: dict[Any, Any], skipped: tuple[str, ...] = ()) -> None:
+        for key in list(mapping):
+            if key not in skipped:
+                self._add(_joined(name, str(key)), *_item(mapping, key))
+
+    def _items(self, name: str, items: list[Any] | tuple[Any, ...]) -> None:
+        for i, item in enumerate(items):
+            if isinstance(items, list):
+                self._add(_joined(name, str(i)), *_item(items, i))
+            else:
+                self.follow(_joined(name, str(i)), item)
+
+    def _function(self, function: types.FunctionType) -> None:
+        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # a variable that has no value yet
+                _ = cell.cell_contents
+                self._add(key, *_cell(cell))
+        self._items(function.__name__, function.__defaults__ or ())
+        self._entries(function.__name__, function.__kwdefaults__ or {})
+        if function.__module__.startswith(("pinnlab.", *_FOREIGN)):
+            return
+        for key in _names(function.__code__):
+            value = function.__globals__.get(key)
+            local = isinstance(value, types.FunctionType) and value.__module__ == function.__module__
+            if key in function.__globals__ and (local or isinstance(value, (*_NUMBERS, Tensor, np.ndarray))):
+                self._add(key, *_item(function.__globals__, key))
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """The global names that code speaks of, its inner functions' included, and other names besides."""
+    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
+    return [*code.co_names, *inner]
+
+
+def _joined(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def _item(container: Any, key: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return functools.partial(_get, container, key), functools.partial(container.__setitem__, key)
+
+
+def _get(container: Any, key: Any) -> Any:
+    return container.get(key) if isinstance(container, dict) else container[key]
+
+
+def _attribute(owner: Any, key: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return functools.partial(getattr, owner, key), functools.partial(setattr, owner, key)
+
+
+def _cell(cell: types.CellType) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    return functools.partial(getattr, cell, "cell_contents"), functools.partial(setattr, cell, "cell_contents")

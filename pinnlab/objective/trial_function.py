@@ -1,0 +1,76 @@
+"""The trial function: what is trained to satisfy the equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pinnlab.networks.narrowing import narrowed_inside
+from pinnlab.problems.base import Problem
+from pinnlab.problems.conditions import call_by_name
+
+Parameters = Mapping[str, Tensor]
+
+
+class Trial(nn.Module):
+    """The trial function: the network inside the problem's ansatz, and the coefficients beside it.
+
+    All parameters that training moves are here, so that every optimizer sees one flat vector of them.
+
+    Args:
+        problem: gives the ansatz and the coefficients.
+        network: `(n, d) -> (n, m)`.
+    """
+
+    def __init__(self, problem: Problem, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.coefficients = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor(c.raw_initial(), dtype=torch.float64))
+                for name, c in problem.coefficients.items()
+            }
+        )
+        self.varying = nn.Module()  # buffers for the numbers that change in a run, see `Readings`
+        self._problem = problem
+
+    def forward(self, points: Any) -> Any:
+        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
+        outputs = self.network(points)
+        ansatz = self._problem.ansatz
+        if ansatz is None:
+            return outputs
+        columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
+        unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
+        result = call_by_name(ansatz, {**columns, **unknowns, "points": points}, "ansatz")
+        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that training moves: what optimizers are given."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def narrowed(self, tensors: Parameters, width: int) -> dict[str, Tensor]:
+        """The tensors of the trial function with the first `width` neurons of every hidden layer, as slices.
+
+        Raises:
+            ConfigurationError: the network cannot be narrowed.
+        """
+        return narrowed_inside(self.network, "network.", tensors, width)
+
+    @torch.no_grad()
+    def disconnect(self, width: int) -> None:
+        """Zeroes the weights from the neurons beyond the first `width` to those: narrow and whole are then equal.
+
+        The other neurons keep all of their incoming weights, and so have something to say once they are trained.
+        """
+        own = dict(self.named_parameters())
+        for name, kept in self.narrowed(own, width).items():
+            if kept.ndim == 2:
+                own[name][: kept.shape[0], kept.shape[1] :] = 0.0

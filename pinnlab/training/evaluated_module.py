@@ -1,0 +1,74 @@
+"""What Lightning calls to look at a solution: validation, test and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from torch import Tensor
+
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems.base import Problem
+from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
+
+Batch = dict[str, Any]
+
+
+class EvaluatedModule(L.LightningModule):
+    """A trial function that is measured against its problem's reference; a subclass trains it and sets the attributes.
+
+    Attributes:
+        problem: what is solved.
+        trial: the solution as it stands.
+        objective: its residuals.
+        errors: against the reference, at the last validation.
+    """
+
+    problem: Problem
+    trial: Trial
+    objective: GlobalLoss
+    errors: SolutionErrors
+
+    def forward(self, points: Tensor) -> Tensor:
+        """The unknowns at `(n, d)` points, `(n, m)`."""
+        return self.trial(points)
+
+    def on_validation_epoch_start(self) -> None:
+        """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart."""
+        self.follow_problem()
+        self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+
+    def follow_problem(self) -> None:
+        """Goes with what was changed of the problem."""
+
+    @outside_inference_mode
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulates the errors against the reference and logs the residual on held-out points."""
+        if "reference" in batch:
+            for tag, metric in self.errors.update(self.trial(batch["points"]), batch).items():
+                self.log(tag, metric, batch_size=1)
+        for name, value in self.mean_squares(batch["held_out"]).items():
+            self.log(f"held_out/{name}", value, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the error by frequency."""
+        self.log_dict(self.errors.by_frequency())
+
+    on_test_epoch_start = on_validation_epoch_start  # a test is a validation by itself
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
+
+    @outside_inference_mode
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The solution at the batch's points."""
+        return {"points": batch["points"], "prediction": self.trial(batch["points"])}
+
+    def measure_errors(self, data: Any) -> dict[str, float]:
+        """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`."""
+        return measure_errors(self, data)
+
+    def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
+        return self.objective.mean_squares(rows)

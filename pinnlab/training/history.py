@@ -1,0 +1,125 @@
+"""What a run did: a record of each phase, and every decision about its course."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import lightning as L
+
+from pinnlab.errors import StopReason
+from pinnlab.reporting.loggers import board_of
+
+
+@dataclass
+class PhaseRecord:
+    """What a phase did, for the summary.
+
+    Attributes:
+        optimizer: the optimizer's class name.
+        steps: optimizer steps made.
+        evaluations: loss and gradient evaluations made.
+        seconds: wall time, of all sessions of a resumed run.
+        loss: the loss at its end.
+        stopped: why it ended, in words.
+        phase: its number, from 1; a phase that the run went back to has another record.
+    """
+
+    optimizer: str
+    steps: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
+    stopped: str = StopReason.RUNNING.value
+    phase: int = 1
+
+
+@dataclass
+class Decision:
+    """A decision about the course of a run.
+
+    Attributes:
+        step: optimizer steps that the trainer has counted by then; those of trials are not among them.
+        evaluations: of the loss, made by then, those of trials included.
+        phase: the number of the phase in which it was taken, from 1.
+        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before) or `stop`.
+        reason: why, in words.
+        value: the number that it rests on, if any.
+    """
+
+    step: int
+    evaluations: int
+    phase: int
+    event: str
+    reason: str
+    value: float | None = None
+
+
+class RunHistory:
+    """Counts steps, evaluations and seconds of the present phase, and keeps what was decided.
+
+    Attributes:
+        records: what each phase did; the last one is still running.
+        decisions: all decisions, in order.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[PhaseRecord] = []
+        self.decisions: list[Decision] = []
+        self._watch, self._counted = time.perf_counter(), 0
+
+    @property
+    def present(self) -> PhaseRecord:
+        """The record of the phase that is running."""
+        return self.records[-1]
+
+    def open(self, module: Any) -> None:
+        """The module's phase begins."""
+        optimizer = module.phases[module.phase].sample_optimizer()
+        self.records.append(PhaseRecord(type(optimizer).__name__, phase=module.phase + 1))
+
+    def start_watch(self, step: int) -> None:
+        """Time counts from now on, steps from this one."""
+        self._watch, self._counted = time.perf_counter(), step
+
+    def count(self, trainer: L.Trainer, module: Any) -> None:
+        """Notes the present step in the record, once."""
+        if self._counted == trainer.global_step:
+            return
+        record, before = self.present, self._watch
+        self.start_watch(trainer.global_step)
+        record.seconds += self._watch - before
+        record.steps += 1
+        record.evaluations = module.evaluations - sum(r.evaluations for r in self.records[:-1])
+        record.loss = module.current_loss()
+
+    def decide(self, trainer: L.Trainer, module: Any, event: str, reason: str, value: float | None) -> None:
+        """Records a decision about the present phase, prints it, and hands it to TensorBoard; see `Decision`."""
+        self.count(trainer, module)
+        record, step = self.present, trainer.global_step
+        self.decisions.append(Decision(step, module.evaluations, record.phase, event, reason, value))
+        line = f"phase {record.phase} ({record.optimizer}), {record.steps} steps, {event}: {reason}"
+        trainer.print(line)
+        if (board := board_of(trainer)) is not None:
+            board.experiment.add_text("decisions", line, step)
+            if value is not None:
+                board.experiment.add_scalar("decisions/value", value, step)
+
+    def steps_made(self) -> int:
+        """Steps of the present phase, also those before the run came back to it; not those that were given up."""
+        number, given_up = self.present.phase, StopReason.ROLLED_BACK.value
+        return sum(r.steps for r in self.records if r.phase == number and r.stopped != given_up)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Records and decisions as primitives."""
+        return {
+            "records": [asdict(record) for record in self.records],
+            "decisions": [asdict(decision) for decision in self.decisions],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from a `state_dict`."""
+        self.records = [PhaseRecord(**record) for record in state["records"]]
+        self.decisions = [Decision(**decision) for decision in state["decisions"]]

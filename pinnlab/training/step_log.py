@@ -1,0 +1,25 @@
+"""What a run's loggers get of a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
+    """The numbers of a `PINN`'s last step, by tag.
+
+    Args:
+        module: the `PINN`.
+        batch_size: the most rows that a condition has in the present batch, of all ranks.
+    """
+    until = module.phases[module.phase].until
+    return {
+        **{f"loss/{name}": value for name, value in module.loss_terms().items()},
+        **{f"coefficient/{name}": float(v.detach()) for name, v in module.system.coefficient_values().items()},
+        "training/gradient_norm": module.gradient_norm(),
+        "training/evaluations": float(module.evaluations),
+        "training/points_seen": float(module.points_seen),
+        "training/batch_size": float(batch_size),
+        "training/phase": float(module.phase + 1),
+        **({} if until is None or until.value is None else {"training/criterion": until.value}),
+    }
