@@ -46,8 +46,8 @@ def _normal(tensor: Tensor) -> Tensor:
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """How to write operations, before they are compiled, that the installed version would compile wrongly.
 
-    Up to and with torch 2.12 a norm over axes that are counted from the end and of length one, such as `r.norm(dim=-1)` of an
-    `(n, 1)` tensor, keeps these axes in compiled code. They are counted from the front instead.
+    Up to and with torch 2.12, a norm over axes that are counted from the end and of length one, such as
+    `r.norm(dim=-1)` of an `(n, 1)` tensor, keeps these axes in compiled code. They are counted from the front instead.
     """
     return {} if VERSION >= (2, 13) else {torch.ops.aten.linalg_vector_norm.default: _norm_from_the_front}
 
