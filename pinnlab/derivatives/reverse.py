@@ -18,6 +18,7 @@ from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.layers import COMPOSED
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.errors import UnsupportedOperationError
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 
 Function = Callable[[Tensor], Tensor]
 
@@ -39,6 +40,7 @@ class ByFormula(TorchFunctionMode):
         return func(*args, **options)
 
 
+@differentiable_in_inference_mode
 def differentiate(
     function: Function, points: Tensor, wanted: Wanted
 ) -> tuple[Tensor, dict[MultiIndex, Tensor], dict[MultiIndex, Tensor]]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics import torch_version
 
 TensorFunction = Callable[..., Any]
 
@@ -79,7 +80,7 @@ class CompiledFunction:
         any_length: bool = True,
     ) -> None:
         self._function = function
-        self._decompositions = dict(decompositions or {})
+        self._decompositions = torch_version.decompositions() | dict(decompositions or {})
         self._any_length = any_length
         self._compiled: dict[tuple[tuple[str, int], ...], Callable[..., Any]] = {}
         self._failed = False

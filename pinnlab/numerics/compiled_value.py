@@ -15,6 +15,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from torch.utils import _pytree as pytree
 
 from pinnlab.numerics.compilation import TensorFunction, first_line
+from pinnlab.numerics.torch_version import decompositions
 
 MOST_GRAPHS = 8
 """Compilations of one function at most: a function that needs one for every number of points is not worth any."""
@@ -103,7 +104,7 @@ class _Graph:
             for length, rows in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
         ]
         with mode, enable_python_dispatcher():
-            graph = make_fx(flat, _allow_non_fake_inputs=True)(*fixed, *self._inputs)
+            graph = make_fx(flat, decompositions(), _allow_non_fake_inputs=True)(*fixed, *self._inputs)
         from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
 
         self._run: Callable[..., Any] = _inductor.compile(graph, [*fixed, *self._inputs])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, vjp, vmap
 
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
 
@@ -21,6 +22,7 @@ def stacked(system: ResidualSystem, parameters: Parameters, batch: Batch) -> Ten
     return torch.cat([r.reshape(-1) for r in system.residuals(batch, parameters, enhanced=True).values()])
 
 
+@differentiable_in_inference_mode
 def jacobian_rows(
     system: ResidualSystem, parameters: Parameters, batch: Batch, scales: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -53,6 +55,7 @@ def jacobian_rows(
     return (values[0], rows[0]) if len(rows) == 1 else (torch.cat(values), torch.cat(rows))
 
 
+@differentiable_in_inference_mode
 def jacobian_product(system: ResidualSystem, parameters: Parameters, batch: Batch, vector: Tensor) -> Tensor:
     """The Jacobian of the stacked residuals times a flat vector `(n,)`, `(N,)`, without forming it.
 
@@ -65,6 +68,7 @@ def jacobian_product(system: ResidualSystem, parameters: Parameters, batch: Batc
     return push_forward(system.unflatten(vector))[0]
 
 
+@differentiable_in_inference_mode
 def transposed_product(system: ResidualSystem, parameters: Parameters, batch: Batch, dual: Tensor) -> Tensor:
     """The transposed Jacobian of the stacked residuals times a vector `(N,)`, `(n,)`, without forming it."""
     trained, others = _split(system, parameters)
@@ -72,12 +76,14 @@ def transposed_product(system: ResidualSystem, parameters: Parameters, batch: Ba
     return _flatten(pull_back(dual)[0])
 
 
+@differentiable_in_inference_mode
 def loss_gradient(system: ResidualSystem, parameters: Parameters, batch: Batch, factors: Tensor) -> Tensor:
     """The gradient `(n,)` of the sum over conditions of factor times squared sum; factors `(conditions,)`."""
     trained, others = _split(system, parameters)
     return _flatten(grad(functools.partial(_weighted, system))(trained, others, batch, factors))
 
 
+@differentiable_in_inference_mode
 def hessian_product(
     system: ResidualSystem, parameters: Parameters, batch: Batch, factors: Tensor, vector: Tensor
 ) -> Tensor:

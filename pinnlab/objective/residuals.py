@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, downward_closure, partials, resolve_engine
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
@@ -87,6 +88,7 @@ class ResidualSystem:
         changes, self.width = width != self.width, width
         return changes
 
+    @differentiable_in_inference_mode
     def residuals(
         self, batch: Batch, parameters: Parameters | None = None, enhanced: bool = False
     ) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from pinnlab.objective.parameter_derivatives import (
 )
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
+from pinnlab.problems.enhancement import Enhancement
 from pinnlab.samplers import Sobol
 
 
@@ -73,6 +74,38 @@ def test_given_parameters_replace_the_own_ones(name):
             parameter.mul_(2)
     for condition, expected in s.residuals(batch).items():
         assert torch.allclose(given[condition], expected)
+
+
+IN_PIECES = {
+    "rows": lambda s, batch, point: jacobian_rows(s, s.trial.tensors(), batch)[1],
+    "product": lambda s, batch, point: jacobian_product(s, s.trial.tensors(), batch, point),
+    "transposed": lambda s, batch, point: transposed_product(s, s.trial.tensors(), batch, point.new_ones(60)),
+    "gradient": lambda s, batch, point: loss_gradient(s, s.trial.tensors(), batch, point.new_ones(3)),
+    "hessian": lambda s, batch, point: hessian_product(s, s.trial.tensors(), batch, point.new_ones(3), point),
+}
+
+
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_derivatives_are_the_same_in_inference_mode(name):
+    s = system("burgers_soft")
+    batch = rows(s, 20)
+    point = torch.cat([p.detach().flatten() for p in s.trial.parameters()])
+    expected = IN_PIECES[name](s, batch, point).detach()
+    assert expected.abs().max() > 1e-3
+    with torch.inference_mode():
+        found = IN_PIECES[name](s, {condition: points.clone() for condition, points in batch.items()}, point.clone())
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_enhanced_residuals_are_the_same_in_inference_mode():
+    s = system("burgers_soft")
+    own = ResidualSystem(s.problem, s.trial, enhancements={"pde": Enhancement(((0,), (1,)), 1.0)})
+    batch = rows(s, 20)
+    expected = own.residuals(batch, enhanced=True)["pde"].detach()
+    assert expected.shape == (20, 3)
+    with torch.inference_mode():
+        found = own.residuals({condition: points.clone() for condition, points in batch.items()}, enhanced=True)["pde"]
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])

@@ -1,0 +1,65 @@
+"""What differs between the versions of torch that pinnlab runs on: one function for each difference.
+
+A function goes when the lower bound in pyproject.toml passes the version that it names.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
+"""Major and minor number of the torch that is installed."""
+
+AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
+
+
+def differentiable_in_inference_mode(function: AnyCallable) -> AnyCallable:
+    """Decorates a function that uses `torch.func.grad` or `vjp`.
+
+    In torch 2.11 both give zeros in inference mode, without an error. There the function is evaluated outside of this
+    mode, on copies of arguments that were made in it.
+    """
+    if VERSION >= (2, 12):
+        return function
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        if not torch.is_inference_mode_enabled():
+            return function(*arguments, **options)
+        with torch.inference_mode(False), torch.no_grad():
+            arguments, options = pytree.tree_map_only(Tensor, _normal, (arguments, options))
+            return function(*arguments, **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _normal(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+def decompositions() -> dict[Any, Callable[..., Any]]:
+    """How to write operations, before they are compiled, that the installed version would compile wrongly.
+
+    Up to and with torch 2.12, a norm over axes that are counted from the end and of length one, such as
+    `r.norm(dim=-1)` of an `(n, 1)` tensor, keeps these axes in compiled code. They are counted from the front instead.
+    """
+    return {} if VERSION >= (2, 13) else {torch.ops.aten.linalg_vector_norm.default: _norm_from_the_front}
+
+
+def _norm_from_the_front(
+    x: Tensor,
+    ord: float = 2,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Any:
+    if dim is None or all(axis >= 0 for axis in dim):
+        return NotImplemented
+    return torch.linalg.vector_norm(x, ord, [axis % x.ndim for axis in dim], keepdim, dtype=dtype)
