@@ -39,7 +39,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
         _check_output(problem, trial.network, points)
         _check_gradient(trial, points)
         if _is_random(trial, points):
-            pass  # nothing can be said about its rows; `check_optimizers` knows the optimizers
+            pass  # nothing can be said about its rows; `check_random_network` knows the optimizers
         elif couples_rows(_without_traces(trial.network), points, _accuracy(points)):
             raise ConfigurationError(
                 "model.network: its value at a point depends on the other points (BatchNorm, a mean over the batch); "
