@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import RecordingField, Wanted
-from pinnlab.domains import Domain
+from pinnlab.derivatives import AbstractField, RecordingField, Wanted
+from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name
+from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name, stacked
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
+
+_OF_FIELDS = frozenset(name for name in dir(AbstractField) if not name.startswith("_"))
+"""What `u.name` means already, such as `u.d` and `u.value`."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Problem:
         conditions: Mapping[str, Condition],
         coefficients: Mapping[str, Coefficient] | None = None,
     ) -> None:
+        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {})
         self.domain = domain
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
@@ -151,9 +155,21 @@ class Problem:
             return None
         if isinstance(reference, Numerical):
             values = np.asarray(reference.function(points.detach().cpu().numpy().astype(np.float64)))
+            self._check_reference(values.shape, len(points), values.dtype.kind in "fiu")
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
             return result.reshape(len(points), len(self.unknowns))
-        return self.exact_values(points)
+        exact = self.exact_values(points)
+        self._check_reference(tuple(exact.shape), len(points), exact.is_floating_point())
+        return exact
+
+    def _check_reference(self, shape: tuple[int, ...], points: int, is_real: bool) -> None:
+        m = len(self.unknowns)
+        if shape not in ([(points, m), (points,)] if m == 1 else [(points, m)]):
+            raise ConfigurationError(
+                f"reference of {self.name}: must be ({points}, {m}), one value per point and unknown, got {shape}"
+            )
+        if not is_real:
+            raise ConfigurationError(f"reference of {self.name}: must be real numbers")
 
     def exact_values(self, points: Any) -> Tensor:
         """An exact reference as a function `(n, d) -> (n, m)` in torch operations (of tensors or jets)."""
@@ -162,7 +178,7 @@ class Problem:
             raise ConfigurationError(f"problem {self.name} has no exact reference")
         columns = {name: points[:, i] for i, name in enumerate(self.coordinates)}
         result = call_by_name(reference.function, {**columns, "points": points}, f"reference of {self.name}")
-        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+        return stacked(result, f"reference of {self.name}")
 
     def evaluation_points(self, count: int = 20_000) -> Tensor:
         """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
@@ -186,6 +202,10 @@ class Problem:
         for name in names:
             if names.count(name) > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
+        for name in self.coordinates:
+            if name in _OF_FIELDS or (len(name) > 1 and set(name) <= set(self.coordinates)):
+                meaning = f"u.{name} is {'a method' if name in _OF_FIELDS else 'a derivative by others'} already"
+                raise ConfigurationError(f"problem {self.name}: coordinate {name!r}: {meaning}; choose another name")
         if not self.domain.is_full_dimensional:
             raise ConfigurationError(f"problem {self.name}: domain is a boundary, {self.domain!r}; give what it bounds")
         if not self.unknowns:
@@ -230,10 +250,34 @@ class Problem:
                 raise ConfigurationError(
                     f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
                 )
+            if part.is_complex():
+                raise ConfigurationError(
+                    f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
+                )
         wanted = Wanted()
         for field in fields:
             wanted |= field.wanted
         return _without_needless_laplacians(wanted)
+
+
+def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any) -> None:
+    """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
+    if not isinstance(domain, Region):
+        raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
+    if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
+        raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
+    for key, values, kind in (("conditions", conditions, Condition), ("coefficients", coefficients, Coefficient)):
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"problem {name}: {key} must be a mapping by name, got {_kind(values)}")
+        for own, value in values.items():
+            if not isinstance(value, kind):
+                raise ConfigurationError(
+                    f"problem {name}: {key}: {own!r} must be a {kind.__name__}, got {_kind(value)}"
+                )
+
+
+def _kind(value: Any) -> str:
+    return f"{value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
 
 
 def _without_needless_laplacians(wanted: Wanted) -> Wanted:

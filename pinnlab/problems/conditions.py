@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,6 +78,23 @@ def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], whe
     return function(**chosen)
 
 
+def stacked(result: Any, where: str) -> Any:
+    """The values of a user's function, one or several for each point, as the columns of one tensor (or jet).
+
+    Args:
+        result: `(n,)`, or a tuple of such.
+        where: the key to name in an error.
+
+    Raises:
+        ConfigurationError: it returned nothing, or something that is no tensor.
+    """
+    parts = list(result) if isinstance(result, (tuple, list)) else [result]
+    for part in parts:
+        if not hasattr(part, "shape") or isinstance(part, np.ndarray):
+            raise ConfigurationError(f"{where}: must return a tensor (n,) for each unknown, got {type(part).__name__}")
+    return torch.stack(parts, -1)
+
+
 class Condition(ABC):
     """Something that must hold on a region.
 
@@ -92,7 +110,12 @@ class Condition(ABC):
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
-        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+        if region is not None and not isinstance(region, Region):
+            raise ConfigurationError(
+                f"{type(self).__name__}: region must be a domain or a part of one, got {type(region).__name__}; "
+                "values at given points are Observations"
+            )
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < math.inf:
             raise ConfigurationError(f"weight: must be a number >= 0 (0 switches a condition off), got {weight!r}")
         self.region = region
         self.weight = float(weight)
@@ -149,6 +172,8 @@ class Residual(Condition):
         enhance_weight: float = Enhancement.weight,
     ) -> None:
         super().__init__(region, weight)
+        if not callable(function):
+            raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
@@ -160,13 +185,36 @@ class Residual(Condition):
         return result if isinstance(result, (tuple, list)) else (result,)
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and bool(value.isfinite())
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _as_tensor(key: str, values: Any) -> Tensor:
+    """Data as a tensor; `key` is what to name when they are no numbers."""
+    try:
+        return torch.as_tensor(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"Observations: {key} must be an array of numbers, got {type(values).__name__}") from error
+
+
 class _Targets(Condition):
     """A condition on some unknowns, each with its target."""
+
+    needs_numbers = True
+    """Whether a target is a number or a function; else its own class looks at it."""
 
     def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
         super().__init__(region, weight)
         if not targets:
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
+        for name, target in targets.items():
+            if self.needs_numbers and not callable(target) and not _is_finite(target):
+                raise ConfigurationError(
+                    f"{type(self).__name__}: {name} must be a finite number or a function of the coordinates, got "
+                    f"{target if isinstance(target, (Real, str)) else type(target).__name__}"
+                )
         self.targets = dict(targets)
 
     def names(self) -> Sequence[str]:
@@ -239,6 +287,9 @@ class Robin(_OnBoundary):
         self, region: Region, alpha: float = 1.0, beta: float = 1.0, weight: float = 1.0, **targets: Target
     ) -> None:
         super().__init__(region, weight, targets)
+        for key, factor in (("alpha", alpha), ("beta", beta)):
+            if not _is_finite(factor):
+                raise ConfigurationError(f"Robin: {key} must be a finite number, got {factor!r}")
         self.alpha, self.beta = alpha, beta
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
@@ -260,11 +311,13 @@ class Periodic(Condition):
     """
 
     def __init__(self, domain: Domain, coordinate: str, order: int = 1, weight: float = 1.0) -> None:
+        if not isinstance(domain, Domain):
+            raise ConfigurationError(f"Periodic: domain must be a domain, got {type(domain).__name__}")
         if coordinate not in domain.coordinates:
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
-        if order < 0:
+        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
             raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
         self.coordinate, self.order = coordinate, order
         self._column, self._width = column, domain.high[column] - domain.low[column]
@@ -302,9 +355,12 @@ class Observations(_Targets):
         **values: `(n,)` measured values for each unknown.
     """
 
+    needs_numbers = False
+
     def __init__(self, points: Any, weight: float = 1.0, **values: Any) -> None:
         super().__init__(None, weight, values)
-        self.points = torch.as_tensor(points, dtype=torch.float64)
+        self.points = _as_tensor("points", points).to(torch.float64)
+        self.targets = {name: _as_tensor(name, value) for name, value in values.items()}
         if self.points.ndim != 2 or len(self.points) == 0:
             raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
         for name, value in self.targets.items():

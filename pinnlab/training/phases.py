@@ -61,7 +61,11 @@ class Phase:
         else:
             numbers["points"] = self.points
         for key, value in numbers.items():
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigurationError(f"model.phases.{key}: must be a whole number, got {value!r}")
+            if value < 1:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise unknown("model.phases.dtype", self.dtype, DTYPES)
@@ -73,21 +77,44 @@ class Phase:
             ConfigurationError: it refuses its options or these parameters.
         """
         try:
-            return self.optimizer(parameters)
+            optimizer = self.optimizer(parameters)
         except ConfigurationError:
             raise
-        except ValueError as error:  # what torch and the packages around it raise
+        except (TypeError, ValueError) as error:  # what torch and the packages around it raise
             raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
+        if isinstance(optimizer, torch.optim.SparseAdam):
+            raise ConfigurationError("model.phases.optimizer: SparseAdam needs sparse gradients; use Adam")
+        if not isinstance(optimizer, Optimizer):
+            raise ConfigurationError(f"model.phases.optimizer: must build an Optimizer, got {type(optimizer).__name__}")
+        return optimizer
 
     def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
         """The phase's optimizer on some parameters, with its scheduler, as Lightning wants them."""
-        optimizer = self.optimizer(parameters)
-        if self.scheduler is None:
+        optimizer = self.build(parameters)
+        scheduler = self.schedule(optimizer)
+        if scheduler is None:
             return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def schedule(self, optimizer: Optimizer) -> Any:
+        """The phase's scheduler of an optimizer; None without one.
+
+        Raises:
+            ConfigurationError: it refuses its options, or ends before the phase does.
+        """
+        if self.scheduler is None:
+            return None
+        try:
+            scheduler = self.scheduler(optimizer)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ConfigurationError(f"model.phases.scheduler: {' '.join(str(error).split())}") from error
+        total = scheduler.total_steps if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR) else None
+        if total is not None and (self.steps is None or self.steps > total):
+            raise ConfigurationError(
+                f"model.phases.scheduler: OneCycleLR ends after total_steps={total}, the phase after "
+                f"{self.steps or 'an unknown number'}; make total_steps as large"
+            )
+        return scheduler
 
     def sample_optimizer(self) -> Optimizer:
         """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
@@ -228,6 +255,8 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
+    for phase in module.phases:
+        phase.schedule(phase.build(_trained(module, phase)))
     several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
     if not several:
         return
