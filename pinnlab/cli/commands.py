@@ -24,7 +24,6 @@ from pinnlab.cli.runs import (
     checkpoint_of,
     folder_of,
     found,
-    recipe_in,
     with_run,
 )
 from pinnlab.cli.trainer_options import check_trainer, use_root

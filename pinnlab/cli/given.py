@@ -202,11 +202,15 @@ def _set(config: dict[str, Any], name: str, value: Any) -> None:
         owner.pop("init_args", None)
     if name.endswith("+"):
         before = owner.get(last) or []
-        owner[last] = [*(before if isinstance(before, list) else [before]), *(value if isinstance(value, list) else [value])]
+        owner[last] = [*_listed(before), *_listed(value)]
     elif isinstance(owner.get(last), dict) and isinstance(value, dict):
         _merge(owner, {last: value})
     else:
         owner[last] = value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _inside(node: dict[str, Any], part: str) -> dict[str, Any]:
@@ -219,11 +223,9 @@ def _inside(node: dict[str, Any], part: str) -> dict[str, Any]:
 def _merge(config: dict[str, Any], content: Mapping[str, Any]) -> None:
     """Lays a recipe over what is there, as the parser does: arguments of the same class stay, those of another go."""
     for key, value in content.items():
-        before = config.get(key)
+        before: Any = config.get(key)
         is_same = isinstance(before, dict) and isinstance(value, dict)
         if is_same and value.get("class_path", before.get("class_path")) == before.get("class_path"):
             _merge(before, value)
         else:
             config[key] = json.loads(json.dumps(value, default=str))
-
-

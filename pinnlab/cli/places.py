@@ -1,8 +1,8 @@
 """What may stand where in a recipe, by the types of the constructors that it fills.
 
-Recipes come by mail and from the web. So a class path may only name what its place takes: a subclass, or a function that is
-annotated to return one. Nothing else is ever called, and no module is imported but those that a recipe names in such a
-place. A message names the whole key, as `model.phases[0].steps`.
+Recipes come by mail and from the web. So a class path may only name what its place takes: a subclass, or a function
+that is annotated to return one. Nothing else is ever called, and no module is imported but those that a recipe
+names in such a place. A message names the whole key, as `model.phases[0].steps`.
 """
 
 from __future__ import annotations
@@ -305,12 +305,14 @@ def _words(hint: Any) -> str:
     if _is_mapping(hint):
         return "a mapping" + (f" to {_words(inner[1])}" if len(inner) > 1 else "")
     if _is_list(hint):
-        return "a list" if place is None and not inner else f"a list of {_words(_alternatives(inner[0])[0]).removeprefix('a ')}"
+        return (
+            "a list"
+            if place is None and not inner
+            else f"a list of {_words(_alternatives(inner[0])[0]).removeprefix('a ')}"
+        )
     return str(getattr(hint, "__name__", hint))
 
 
 def _shown(value: Any) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-

@@ -72,7 +72,7 @@ def check_folder(key: str, folder: Path) -> None:
     """
     there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
     if not there.is_dir():
-        raise ConfigurationError(f"{key}: {there} is a file, so nothing can be written into {folder}; name another folder")
+        raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{key}: {there} is read-only; name another folder, or --trainer.logger false")
 
@@ -89,7 +89,9 @@ def use_root(options: Any, logger: Any, default: str) -> None:
     follows = root is not None and str(logger.get("save_dir")) == default
     if follows:
         logger["save_dir"] = str(root)
-    check_folder("trainer.default_root_dir" if follows else "trainer.logger.save_dir", Path(str(logger.get("save_dir"))))
+    check_folder(
+        "trainer.default_root_dir" if follows else "trainer.logger.save_dir", Path(str(logger.get("save_dir")))
+    )
     for key in ("name", "version"):
         check_inside(f"trainer.logger.{key}", logger.get(key))
 
@@ -110,6 +112,6 @@ def _check_devices(devices: Any) -> None:
     text = str(devices).replace(" ", "").strip("[]")
     numbers = text.split(",")
     is_list = all(part.isdigit() for part in numbers if part) and any(numbers)
-    if devices is None or text in ("auto", "-1") or (is_list and (len(numbers) > 1 or text != "0" or "[" in str(devices))):
+    if devices is None or text in ("auto", "-1") or (is_list and str(devices) != "0"):
         return
     raise ConfigurationError(f"trainer.devices: must be a number of devices from 1 on, a list, or auto, got {devices}")

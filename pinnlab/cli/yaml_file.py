@@ -22,7 +22,9 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines and key.tag != "tag:yaml.org,2002:merge":
-                raise ConfigurationError(f"line {line}: the key {name!r} stands in line {lines[name]} already; join them")
+                raise ConfigurationError(
+                    f"line {line}: the key {name!r} stands in line {lines[name]} already; join them"
+                )
             lines[name] = line
         return super().construct_mapping(node, deep)
 
@@ -77,7 +79,9 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"line {line}: is not UTF-8 (byte {data[error.start]:#04x}); save it as UTF-8") from error
+        raise ConfigurationError(
+            f"line {line}: is not UTF-8 (byte {data[error.start]:#04x}); save it as UTF-8"
+        ) from error
 
 
 def _count(node: yaml.Node, counted: dict[int, int], open_nodes: list[int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 
 
 def positive_int(key: str, value: object) -> int:
@@ -17,6 +17,7 @@ def positive_int(key: str, value: object) -> int:
 
 def positive(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` that names the key unless it is finite and > 0."""
+    check_real("", **{key: value})
     if not (math.isfinite(value) and value > 0):
         raise ConfigurationError(f"{key} must be a positive number, not {value!r}")
     return value

@@ -196,7 +196,9 @@ def _as_tensor(key: str, values: Any) -> Tensor:
     try:
         return torch.as_tensor(values)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"Observations: {key} must be an array of numbers, got {type(values).__name__}") from error
+        raise ConfigurationError(
+            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
+        ) from error
 
 
 class _Targets(Condition):

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_whole, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
@@ -55,6 +55,11 @@ class Phase:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.optimizer):
+            kind = type(self.optimizer).__name__
+            raise ConfigurationError(f"model.phases.optimizer: must build an optimizer from parameters, got {kind}")
+        if self.until is not None and not isinstance(self.until, Criterion):
+            raise ConfigurationError(f"model.phases.until: must be a Criterion, got {type(self.until).__name__}")
         numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width}
         if isinstance(self.points, dict):
             numbers |= {f"points.{name}": count for name, count in self.points.items()}
@@ -63,8 +68,7 @@ class Phase:
         for key, value in numbers.items():
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ConfigurationError(f"model.phases.{key}: must be a whole number, got {value!r}")
+            check_whole("model.phases", **{key: value})
             if value < 1:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
         if self.dtype is not None and self.dtype not in DTYPES:
