@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, RecordingField, Wanted
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name, stacked
 from pinnlab.samplers import Sobol
 
@@ -36,6 +36,7 @@ class Coefficient:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        check_real("coefficient", initial=self.initial)
         if not all(map(math.isfinite, (self.initial, *(self.bounds or ())))):
             raise ConfigurationError(
                 f"coefficient: initial {self.initial} and bounds {self.bounds} must be finite; use bounds None for none"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pinnlab.derivatives import ENGINES
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.compilation import should_compile
 from pinnlab.numerics.compiled_loss import leave_gradient
@@ -28,7 +29,7 @@ from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
-from pinnlab.training.network import build_network, check_periodicity
+from pinnlab.training.network import build_network, check_periodicity, check_trial
 from pinnlab.training.phases import (
     DTYPES,
     Phase,
@@ -86,6 +87,8 @@ class PINN(EvaluatedModule):
         super().__init__()
         if dtype not in DTYPES:
             raise unknown("model.dtype", dtype, DTYPES)
+        if engine not in ENGINES:
+            raise unknown("model.engine", engine, ENGINES)
         self.problem = problem
         self.phases = with_ends(default_phases() if phases is None else phases)
         if not self.phases:
@@ -95,6 +98,7 @@ class PINN(EvaluatedModule):
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
+        check_trial(problem, self.trial)
         check_periodicity(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns)

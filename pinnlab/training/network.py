@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -16,15 +16,53 @@ from pinnlab.samplers import Sobol
 
 def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
     """Builds the network from its own seed, leaving the global random state alone."""
+    if not isinstance(problem, Problem):
+        raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
+    check_whole("model", seed=seed)
+    if network is not None and not callable(network):
+        raise ConfigurationError(f"model.network: must be a Module or build one, got {network!r}")
     if not isinstance(network, nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
+    if not isinstance(network, nn.Module):
+        raise ConfigurationError(f"model.network: must be a Module, got {type(network).__name__}")
     if not scale_inputs or isinstance(
         network, ScaledInput
     ):  # one that scales already, from a run before, is left alone
         return network
     return ScaledInput(network, problem.domain.low, problem.domain.high)
+
+
+def check_trial(problem: Problem, trial: Trial) -> None:
+    """Evaluates network and ansatz at two points: what has the wrong shape shows here, not after the first step.
+
+    Raises:
+        ConfigurationError: they cannot be evaluated, or return other than one value per point and unknown.
+    """
+    parameter = next(trial.parameters(), torch.zeros(1))
+    points = Sobol().sample(problem.domain, 2, seed=0).to(parameter)
+    modes = {part: part.training for part in trial.modules()}
+    trial.eval()  # no running mean may move
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            outputs = trial.network(points)
+            shape, wanted = tuple(outputs.shape), (len(points), len(problem.unknowns))
+            if shape != wanted:
+                raise ConfigurationError(
+                    f"model.network: must map (2, {points.shape[-1]}) to {wanted}, it gives {shape}"
+                )
+            trial(points)
+    except (AttributeError, IndexError, RuntimeError, TypeError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"model.network: cannot be evaluated at points {tuple(points.shape)}: {reason}"
+        ) from error
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def check_periodicity(problem: Problem, trial: Trial) -> None:

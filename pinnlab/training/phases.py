@@ -148,7 +148,12 @@ def with_ends(phases: Sequence[Phase]) -> list[Phase]:
     """The phases, with the recommended criterion where one says neither how long it is nor what ends it.
 
     The last phase keeps what it has: there is nothing to switch to.
+
+    Raises:
+        ConfigurationError: something else is among them.
     """
+    if isinstance(phases, Phase) or not all(isinstance(phase, Phase) for phase in phases):
+        raise ConfigurationError("model.phases: must be a list of Phase(optimizer, steps)")
     endless = [phase.steps is None and phase.until is None for phase in phases[:-1]]
     ended = [replace(p, until=recommended()) if e else p for p, e in zip(phases, endless, strict=False)]
     return [*ended, *phases[-1:]]
