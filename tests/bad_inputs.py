@@ -4,6 +4,7 @@
 """
 
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ COMMANDS = [
     _c("--trainer.logger TensorBordLogger", "trainer.logger: there is no class", "did you mean 'TensorBoardLogger'"),
     _c("--trainer.logger.version ../x", "trainer.logger.version: '../x' leads out"),
     _c("--trainer.default_root_dir taken.txt", "trainer.default_root_dir: taken.txt is a file"),
-    _c("--trainer.logger.save_dir taken.txt/in", "trainer.logger.save_dir: taken.txt is a file"),
+    _c("--trainer.logger.save_dir taken.txt/in", "trainer.logger.save_dir: ", "taken.txt is a file"),
     _c(
         "--trainer.callbacks.class_path ResidualResampling --trainer.callbacks.every abc",
         "trainer.callbacks[0].every: must be int, got abc",
@@ -100,10 +101,10 @@ COMMANDS = [
     ),
     _c(
         "--trainer.callbacks ResidualResampling --trainer.callbacks.pool abc",
-        "trainer.callbacks[0].pool: must be int, got abc",
+        "trainer.callbacks.pool: must be int, got abc",
     ),
-    _c("--trainer.callbacks os.system", "trainer.callbacks[0]: os.system is no Callback"),
-    _c("--trainer.callbacks+=os.system", "trainer.callbacks[0]: os.system is no Callback"),
+    _c("--trainer.callbacks os.system", "trainer.callbacks: os.system is no Callback"),
+    _c("--trainer.callbacks+=os.system", "trainer.callbacks[1]: os.system is no Callback"),
     _c("--name ../../evil", "name: '../../evil' leads out of the folder of the runs"),
     _c("--name /tmp/evil", "name: '/tmp/evil' leads out of the folder of the runs"),
     _c("--modle.compile false", "--modle.compile: there is no such option (did you mean 'model'?)"),
@@ -137,13 +138,16 @@ def _phase(text, *phrases):
 
 _LETTERS = "abcdefgh"
 _BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
-    f"{key}: &{key} [{','.join(['*' + before] * 10)}]\n" for before, key in zip(_LETTERS, _LETTERS[1:], strict=False)
+    f"{key}: &{key} [{','.join(['*' + before] * 10)}]\n" for before, key in itertools.pairwise(_LETTERS)
 )
 
 RECIPES = [
     _r("problem: Burgers\nmodle: {}\n", "unknown key 'modle' (did you mean 'model'?)"),
-    _r("problem: Burgers\ndata: {points: 9}\ndata: {batch_size: 3}\n", "line 3: 'data' stands in line 2 already"),
-    _r("problem: Burgers\ndata: {points: 9, points: 8}\n", "line 2: 'points' stands in line 2 already"),
+    _r(
+        "problem: Burgers\ndata: {points: 9}\ndata: {batch_size: 3}\n",
+        "line 3: the key 'data' stands in line 2 already",
+    ),
+    _r("problem: Burgers\ndata: {points: 9, points: 8}\n", "line 2: the key 'points' stands in line 2 already"),
     _r(b"problem: Burgers\n# \xe9\n", "line 2: is not UTF-8"),
     _r("problem: &a {class_path: Burgers, init_args: *a}\n", "line 1: an alias contains itself"),
     _r(_BOMB, "more than 100,000 entries"),

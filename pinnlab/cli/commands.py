@@ -32,6 +32,7 @@ from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
+from pinnlab.training.phases import built_optimizers
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -167,6 +168,8 @@ class PinnlabCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
+            if self.subcommand == "fit":
+                built_optimizers(self.model)  # what they refuse shows before a folder is made
         except (ImportError, TypeError, ValueError) as error:
             told = refused(error)
             if told is None:

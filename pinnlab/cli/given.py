@@ -51,6 +51,9 @@ def content_of(path: Path) -> dict[str, Any]:
     content = recipe_in(path) if path.suffix == ".ckpt" else read_yaml(path)
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: a recipe is a mapping with the keys problem, model, data, trainer")
+    for key in GROUPS:
+        if not isinstance(content.get(key), (Mapping, str, type(None))):
+            raise ConfigurationError(f"{key}: must be a mapping of options, got {content[key]}")
     resolved: dict[str, Any] = resolve_names(content)
     return resolved
 

@@ -264,9 +264,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
-    for phase in module.phases:
-        phase.schedule(phase.build(_trained(module, phase)))
-    several = [o for o in (phase.build(_trained(module, phase)) for phase in module.phases) if is_multi_eval(o)]
+    several = [optimizer for optimizer in built_optimizers(module) if is_multi_eval(optimizer)]
     if not several:
         return
     name = type(several[0]).__name__
@@ -278,6 +276,18 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
+
+
+def built_optimizers(module: Any) -> list[Optimizer]:
+    """The optimizer of each phase on parameters like the module's own, to look at.
+
+    Raises:
+        ConfigurationError: an optimizer or a scheduler refuses its options or the parameters.
+    """
+    optimizers = [phase.build(_trained(module, phase)) for phase in module.phases]
+    for phase, optimizer in zip(module.phases, optimizers, strict=True):
+        phase.schedule(optimizer)
+    return optimizers
 
 
 def _check_widths(module: Any) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -48,7 +50,6 @@ def test_a_bad_recipe(row, tmp_path, capsys, monkeypatch):
 
 
 OTHERS = {
-    "no command": ([], ("usage",)),
     "fit burgers": (["fit", "burgers"], ("for the recipe write `pinnlab fit -c burgers`",)),
     "unknown command": (["fti"], ("unknown command 'fti' (did you mean 'fit'?)",)),
     "unknown kind": (["list", "netwoks"], ("did you mean 'networks'?",)),
@@ -56,7 +57,6 @@ OTHERS = {
     "option first": (["--config", "burgers", "fit"], ("command: name it first",)),
     "no run": (["predict", "-c", "burgers"], ("ckpt_path: predict needs a trained run",)),
 }
-del OTHERS["no command"]  # it shows the whole help
 
 
 @pytest.mark.parametrize("case", OTHERS)
@@ -99,10 +99,61 @@ def test_a_short_name_that_several_classes_share(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["pinnlab"])
     phases = "--model.phases=[{optimizer: LBFGS, steps: 2}]"
     assert run(["fit", "-c", "poisson1d", phases, "--print_config"]) == 0
-    assert "pinnlab.optimizers.lbfgs.LBFGS" in capsys.readouterr().out
+    assert "class_path: pinnlab.optimizers.LBFGS" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is read-only for this user")
 def test_a_read_only_folder(tmp_path, capsys, monkeypatch):
     tmp_path.chmod(0o500)
     refused(["fit", "-c", "burgers", *SHORT], ("trainer.logger.save_dir", "read-only"), tmp_path, capsys, monkeypatch)
+
+
+OWN = """
+from pinnlab.problems import Poisson1D
+
+class Mine(Poisson1D):
+    \"\"\"A problem of the user's.\"\"\"
+"""
+
+
+@pytest.mark.parametrize("program", ["-m", "-c"])
+def test_a_class_of_a_file_in_the_current_folder(program, tmp_path):
+    (tmp_path / "own_problem.py").write_text(OWN)
+    (tmp_path / "own.yaml").write_text("problem: own_problem.Mine\n")
+    console_script = "import sys; sys.path.remove(''); from pinnlab.__main__ import main; main()"
+    start = ["-m", "pinnlab"] if program == "-m" else ["-c", console_script]
+    shown = subprocess.run(
+        [sys.executable, *start, "fit", "-c", "own.yaml", "--print_config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "own_problem.Mine" in shown.stdout
+
+
+def test_what_a_module_raises_when_it_is_imported(tmp_path, capsys, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    (tmp_path / "own.yaml").write_text("problem: broken_module.Mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    phrases = ("problem: broken_module cannot be imported: ZeroDivisionError",)
+    refused(["fit", "-c", "own.yaml", *SHORT], phrases, tmp_path, capsys, monkeypatch)
+
+
+FUNCTIONS = """
+import torch
+
+def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Tanh(), torch.nn.Linear(width, outputs))
+"""
+
+
+def test_a_function_annotated_to_return_a_network_is_one(tmp_path, capsys, monkeypatch):
+    (tmp_path / "own_networks.py").write_text(FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    network = "--model.network={class_path: own_networks.network, init_args: {width: 7}}"
+    assert run(["fit", "-c", "poisson1d", *SHORT, network, "--trainer.logger=false"]) == 0
+    assert "relative L2" in capsys.readouterr().out
