@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> None:
     # Imported here, so that importing this module costs nothing.
     from pinnlab.cli.dispatch import answer
 
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())  # where the user's own classes are; last, so that they hide no package
     code = answer(sys.argv[1:])
     if code is None:
         code = _study() if sys.argv[1] == "study" else _train()

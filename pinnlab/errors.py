@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from enum import Enum
+from numbers import Integral, Real
 
 
 class PinnlabError(Exception):
@@ -57,3 +59,37 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigurationError:
     """Builds the one-line error for a name that does not exist, with the closest one that does."""
     names = sorted(known)
     return ConfigurationError(f"unknown {kind} {name!r}{suggest(name, names)}; known: {', '.join(names)}")
+
+
+def check_whole(owner: str, **values: object) -> None:
+    """Refuses arguments that are no whole numbers.
+
+    Args:
+        owner: whose arguments they are, for the message; empty when their names say enough.
+        **values: by name.
+
+    Raises:
+        ConfigurationError: one is of another kind; limits are for the caller to check.
+    """
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise ConfigurationError(f"{_named(owner, key)}: must be a whole number, got {value!r}")
+
+
+def check_real(owner: str, **values: object) -> None:
+    """Refuses arguments that are no real numbers, nan among them.
+
+    Args:
+        owner: whose arguments they are, for the message; empty when their names say enough.
+        **values: by name.
+
+    Raises:
+        ConfigurationError: one is of another kind; limits are for the caller to check.
+    """
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+            raise ConfigurationError(f"{_named(owner, key)}: must be a number, got {value!r}")
+
+
+def _named(owner: str, key: str) -> str:
+    return f"{owner}.{key}" if owner else key

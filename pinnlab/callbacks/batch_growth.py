@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.training.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
@@ -35,6 +35,7 @@ class BatchGrowth(L.Callback):
     """
 
     def __init__(self, rule: GrowthRule, every: int = 100, until: int | None = None) -> None:
+        check_whole("BatchGrowth", every=every, **({} if until is None else {"until": until}))
         if every < 1:
             raise ConfigurationError(f"BatchGrowth.every: must be at least 1, got {every}")
         if until is not None and until < rule.first:

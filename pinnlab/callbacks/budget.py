@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, StopReason, check_whole
 from pinnlab.training.switching import phases_of
 
 
@@ -27,7 +27,10 @@ class EvaluationBudget(L.Callback):
         if (evaluations is None) == (points_seen is None):
             raise ConfigurationError("EvaluationBudget: give either evaluations or points_seen")
         for key, value in (("evaluations", evaluations), ("points_seen", points_seen)):
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            check_whole("EvaluationBudget", **{key: value})
+            if value < 1:
                 raise ConfigurationError(f"EvaluationBudget.{key}: must be at least 1, got {value}")
         self.evaluations, self.points_seen = evaluations, points_seen
         self._spent = False

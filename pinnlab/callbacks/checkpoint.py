@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 from pinnlab.numerics import distributed
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
@@ -47,6 +47,7 @@ class RunCheckpoint(Checkpoint):
     """
 
     def __init__(self, seconds: float = 30.0, folder: str | None = None) -> None:
+        check_real("RunCheckpoint", seconds=seconds)
         if not seconds > 0:
             raise ConfigurationError(f"RunCheckpoint.seconds: must be positive, got {seconds}")
         self.seconds, self.folder = seconds, folder

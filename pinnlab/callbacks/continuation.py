@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import lightning as L
 
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 
 Schedule = Literal["linear", "geometric"]
 _SCHEDULES = ("linear", "geometric")
@@ -44,6 +44,8 @@ class Continuation(L.Callback):
         schedule: Schedule = "geometric",
         below: float | None = None,
     ) -> None:
+        check_whole("Continuation", stages=stages, **({} if steps is None else {"steps": steps}))
+        check_real("Continuation", start=start, **({} if below is None else {"below": below}))
         if (steps is None) == (below is None):
             raise ConfigurationError("Continuation: give either steps or below")
         if steps is not None and steps < 1:

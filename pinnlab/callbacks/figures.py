@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.reporting.loggers import board_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class SolutionFigures(L.Callback):
     """
 
     def __init__(self, every: int = 10, times: Sequence[float] | None = None) -> None:
+        check_whole("SolutionFigures", every=every)
         if every < 1:
             raise ConfigurationError(f"SolutionFigures.every: must be at least 1, got {every}")
         self.every, self.times = every, times

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
@@ -146,6 +146,7 @@ class ResidualAttention(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
+        check_real("ResidualAttention", gamma=gamma, eta=eta)
         super().__init__(every, conditions, closure_every)
         if not 0 <= gamma <= 1:
             raise ConfigurationError(f"ResidualAttention.gamma: must be in [0, 1], got {gamma}")
@@ -186,6 +187,7 @@ class SelfAdaptive(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
+        check_real("SelfAdaptive", rate=rate)
         super().__init__(every, conditions, closure_every)
         if rate <= 0:
             raise ConfigurationError(f"SelfAdaptive.rate: must be above 0, got {rate}")
@@ -232,6 +234,8 @@ class CausalWeights(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
+        check_whole("CausalWeights", chunks=chunks)
+        check_real("CausalWeights", threshold=threshold, last_weight=last_weight)
         super().__init__(every, conditions, closure_every)
         values = list(tolerances)
         if not values or values[0] <= 0 or values != sorted(values):

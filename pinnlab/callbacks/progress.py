@@ -9,6 +9,8 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from pinnlab.errors import ConfigurationError, check_whole
+
 
 class PhaseProgressBar(ProgressBar):
     """Shows the phase, the loss and the last measured error; one bar for the run, not one for each epoch.
@@ -20,6 +22,9 @@ class PhaseProgressBar(ProgressBar):
     """
 
     def __init__(self, refresh: int = 20) -> None:
+        check_whole("PhaseProgressBar", refresh=refresh)
+        if refresh < 0:
+            raise ConfigurationError(f"PhaseProgressBar.refresh: must not be negative, got {refresh}")
         super().__init__()
         self.refresh = refresh
         self._bar: tqdm | None = None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import Score, residual
@@ -64,7 +64,10 @@ class Occasions:
     ) -> None:
         numbers = {"every": (every, 1), "start": (start, 0), "ratio": (ratio, 1), "closure_every": (closure_every, 1)}
         for key, (value, least) in numbers.items():
-            if value is not None and value < least:
+            if value is None:
+                continue
+            (check_real if key == "ratio" else check_whole)(owner, **{key: value})
+            if value < least:
                 raise ConfigurationError(f"{owner}.{key}: must be at least {least}, got {value}")
         if every is None and (ratio is not None or not at_switch):
             needed = "ratio is measured every so many evaluations" if ratio is not None else "else points never change"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, drawable, shared_scores
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import Score, ScoreName, find_score
@@ -69,6 +69,8 @@ class _FromPool(AbstractRedraw):
     ) -> None:
         super().__init__(occasions, conditions)
         owner = type(self).__name__
+        check_whole(owner, pool=pool)
+        check_real(owner, exponent=exponent, floor=floor)
         if pool < 1:
             raise ConfigurationError(f"{owner}.pool: must be at least 1, got {pool}")
         if exponent < 0 or floor < 0 or exponent + floor == 0:
@@ -184,6 +186,7 @@ class ResidualAddition(_FromPool):
         ratio: float | None = None,
         score: ScoreName | Score = "residual",
     ) -> None:
+        check_whole("ResidualAddition", count=count, most=most)
         occasions = Occasions(type(self).__name__, every, start, at_switch, ratio)
         super().__init__(occasions, conditions, pool, exponent, floor, score)
         for key, value in (("count", count), ("most", most)):

@@ -6,7 +6,7 @@ import functools
 
 from pinnlab.analysis.signatures import UNDER_RESOLUTION, under_resolution
 from pinnlab.callbacks.signatures import AbstractSignatureWatch
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 
 class ResolutionWarning(AbstractSignatureWatch):
@@ -26,6 +26,8 @@ class ResolutionWarning(AbstractSignatureWatch):
     """
 
     def __init__(self, factor: float = 100.0, patience: int = 2, every: int = 500) -> None:
+        check_whole("ResolutionWarning", patience=patience)
+        check_real("ResolutionWarning", factor=factor)
         if not factor > 1:
             raise ConfigurationError(f"ResolutionWarning.factor: must exceed 1, got {factor}")
         if patience < 1:

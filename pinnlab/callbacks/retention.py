@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import UniformRandom
@@ -62,6 +62,7 @@ class RetainResample(AbstractRedraw):
         tolerance: float = 20.0,
         speed: float = 1e-3,
     ) -> None:
+        check_real("RetainResample", steepness=steepness, tolerance=tolerance, speed=speed)
         super().__init__(Occasions(type(self).__name__, every, start, at_switch, ratio), conditions)
         for key, value in (("steepness", steepness), ("tolerance", tolerance), ("speed", speed)):
             if value <= 0:

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason, check_real, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import objective_changed
 from pinnlab.training.faults import fault_line
@@ -48,6 +48,8 @@ class Rollback(L.Callback):
     """Marks callbacks that answer for a step that was not finite: without one such a step ends the run."""
 
     def __init__(self, every: int = 100, factor: float = 1e3, attempts: int = 5, backoff: float = 0.5) -> None:
+        check_whole("Rollback", every=every, attempts=attempts)
+        check_real("Rollback", factor=factor, backoff=backoff)
         for key, value in (("every", every), ("attempts", attempts)):
             if value < 1:
                 raise ConfigurationError(f"Rollback.{key}: must be at least 1, got {value}")

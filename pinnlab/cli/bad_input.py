@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Iterator
 
 from pinnlab.cli.catalog import class_paths
 from pinnlab.cli.dispatch import COMMANDS
-from pinnlab.errors import PinnlabError, suggest, unknown
+from pinnlab.errors import ConfigurationError, PinnlabError, suggest, unknown
 
 
 def bad_input(error: BaseException) -> str | None:
@@ -27,6 +28,30 @@ def bad_input(error: BaseException) -> str | None:
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     found = (explain(message) for explain in _EXPLANATIONS)
     return next((line for line in found if line is not None), message)
+
+
+def refused(error: Exception) -> ConfigurationError | None:
+    """The one-line error for what a constructor refused; None where the error says so itself, or is a fault.
+
+    Args:
+        error: a `ValueError` is how torch, Lightning and loggers refuse options; so is a package that is not there. Of
+            other kinds only those of Lightning's own code are about options.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(cause, PinnlabError) for cause in causes):
+        return None
+    texts = [" ".join(str(cause).split()) for cause in causes]
+    path = re.search(r"class_path '([\w.]+)'", " ".join(texts))
+    owner = path[1].rpartition(".")[2] if path else "trainer"
+    missing = re.search(r"No module named '(\w+)|Requirement '(\w+)", " ".join(texts))
+    if missing is not None:
+        package = missing[1] or missing[2]
+        return ConfigurationError(f"{owner}: needs the package {package}; install it (pip install {package})")
+    last = traceback.extract_tb(causes[-1].__traceback__)
+    is_theirs = bool(last) and "lightning" in last[-1].filename
+    if isinstance(causes[-1], ValueError) or is_theirs:
+        return ConfigurationError(f"{owner}: {texts[-1]}")
+    return None
 
 
 def _missing_package(message: str) -> str | None:

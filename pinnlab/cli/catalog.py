@@ -55,7 +55,7 @@ def class_paths() -> dict[str, str]:
     return paths
 
 
-_CLASS_KEYS = (
+CLASS_KEYS = (
     "class_path",
     "problem",
     "network",
@@ -90,7 +90,7 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
         return config
     resolved = {}
     for key, value in config.items():
-        is_name = key in _CLASS_KEYS and isinstance(value, str)
+        is_name = key in CLASS_KEYS and isinstance(value, str)
         resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
     return resolved
 

@@ -14,8 +14,9 @@ from jsonargparse import ActionConfigFile, Namespace, lazy_instance
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
-from pinnlab.cli.bad_input import bad_input
-from pinnlab.cli.catalog import find_recipe, resolve_names
+from pinnlab.cli.bad_input import bad_input, refused
+from pinnlab.cli.catalog import find_recipe
+from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.runs import (
     LOOKING,
     NEED_A_RUN,
@@ -23,9 +24,9 @@ from pinnlab.cli.runs import (
     checkpoint_of,
     folder_of,
     found,
-    recipe_in,
     with_run,
 )
+from pinnlab.cli.trainer_options import check_trainer, use_root
 from pinnlab.errors import ConfigurationError, NotFiniteError, SavingError, StopReason
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
@@ -33,10 +34,14 @@ from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
+from pinnlab.training.phases import built_optimizers
 from pinnlab.training.ranks import exit_code
 from pinnlab.training.switching import phases_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
+
+RUNS = "runs"
+"""The folder of all runs, unless the trainer or its logger has another."""
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,  # the phases end the run
@@ -47,8 +52,18 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_model_summary": False,
     "inference_mode": False,
     "devices": 1,
-    "logger": lazy_instance(LogScaleTensorBoardLogger, save_dir="runs", default_hp_metric=False),
+    "logger": lazy_instance(LogScaleTensorBoardLogger, save_dir=RUNS, default_hp_metric=False),
 }
+
+BEFORE: dict[str, Any] = {
+    "trainer": {
+        "logger": {
+            "class_path": f"{LogScaleTensorBoardLogger.__module__}.{LogScaleTensorBoardLogger.__name__}",
+            "init_args": {"save_dir": RUNS},
+        }
+    }
+}
+"""What a command has of classes before it is given anything."""
 
 
 class RecipeFile(ActionConfigFile):
@@ -57,16 +72,8 @@ class RecipeFile(ActionConfigFile):
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Reads the recipe, resolves its short class names and hands it to the parser."""
         path = find_recipe(str(values))
-        if path.suffix == ".ckpt":
-            content: Any = recipe_in(path)
-        else:
-            try:
-                content = yaml.safe_load(path.read_text())
-            except yaml.YAMLError as error:
-                raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise ConfigurationError(f"{path}: a recipe is a mapping with the keys problem, model, data, trainer")
-        super().__call__(parser, cfg, yaml.safe_dump(resolve_names(content)), option_string)
+        content = content_of(path)
+        super().__call__(parser, cfg, yaml.safe_dump(content), option_string)
         if not content.get("name"):
             cfg["name"] = path.stem
 
@@ -108,6 +115,7 @@ class PinnlabCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose `-c` knows the shipped recipes."""
         kwargs.setdefault("exit_on_error", False)
+        kwargs.setdefault("allow_abbrev", False)  # `--data.point` is a typing error, not another `--data.points`
         parser = self.parser_class(**kwargs)
         parser.add_argument("-c", "--config", action=RecipeFile, help="A recipe: a YAML file or a shipped name.")
         return parser
@@ -132,12 +140,14 @@ class PinnlabCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Names the run's folder after the recipe."""
         config = self.config[self.subcommand]
-        _check_strategy(config.trainer.get("strategy"))
+        check_trainer(config.trainer)
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
         logger = config.trainer.get("logger")
         is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
         if is_board and logger.init_args.get("name") == "lightning_logs":
             logger.init_args.name = config.name
+        if is_board:
+            use_root(config.trainer, logger.init_args, RUNS)
         self._find_checkpoint(config, logger.init_args if is_board else None)
 
     def _find_checkpoint(self, config: Any, logger: Any) -> None:
@@ -148,7 +158,7 @@ class PinnlabCLI(LightningCLI):
                 run = f"pinnlab {self.subcommand} runs/{config.name}/version_0"
                 raise ConfigurationError(f"ckpt_path: {self.subcommand} needs a trained run; name one, as in `{run}`")
             return
-        runs = Path(logger.save_dir if logger is not None else "runs") / config.name
+        runs = Path(logger.save_dir if logger is not None else RUNS) / config.name
         if given not in WORDS and not Path(given).exists():
             raise ConfigurationError(f"ckpt_path: there is no file {given}")
         path = found(given, runs) if given in WORDS else checkpoint_of(Path(given))
@@ -157,6 +167,22 @@ class PinnlabCLI(LightningCLI):
         folder = folder_of(path)
         if self.subcommand in LOOKING and logger is not None and folder is not None:
             logger.save_dir, logger.name, logger.version = str(folder.parent), "", folder.name
+
+    def instantiate_classes(self) -> None:
+        """Builds everything; what a constructor refuses in its own words is bad input, too.
+
+        Raises:
+            ConfigurationError: a package is missing, or an option of a logger, callback or the trainer is refused.
+        """
+        try:
+            super().instantiate_classes()
+            if self.subcommand == "fit":
+                built_optimizers(self.model)  # what they refuse shows before a folder is made
+        except (ImportError, TypeError, ValueError) as error:
+            told = refused(error)
+            if told is None:
+                raise
+            raise told from error
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
@@ -199,13 +225,6 @@ class PinnlabCLI(LightningCLI):
                 raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
 
 
-def _check_strategy(strategy: Any) -> None:
-    """Refuses what cannot differentiate twice, before Lightning builds it."""
-    name = strategy if isinstance(strategy, str) else str(getattr(strategy, "class_path", "auto"))
-    if any(word in name.lower() for word in ("fsdp", "parallelstrategy", "deepspeed", "spawn", "fork", "notebook")):
-        raise ConfigurationError(f"trainer.strategy: {name} cannot train a PINN; use auto or ddp")
-
-
 def quieten() -> None:
     """Hides remarks of Lightning and torch that a user of the command cannot act on."""
     for name in (
@@ -242,6 +261,7 @@ def command(arguments: list[str] | None = None) -> PinnlabCLI:
     Returns:
         What was built for it: module, data, trainer.
     """
+    given = checked(sys.argv[1:] if arguments is None else arguments, BEFORE)
     return PinnlabCLI(
         PINN,
         CollocationDataModule,
@@ -252,7 +272,7 @@ def command(arguments: list[str] | None = None) -> PinnlabCLI:
         seed_everything_default=0,
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
-        args=arguments,
+        args=given,
     )
 
 

@@ -22,6 +22,7 @@ _ROOT = Path(__file__).parents[2]
 _SAME_BASE = MappingProxyType(
     {
         "lightning.Callback": "lightning.pytorch.Callback",
+        "lightning.pytorch.callbacks.Checkpoint": "lightning.pytorch.Callback",
         "lightning.pytorch.callbacks.ProgressBar": "lightning.pytorch.Callback",
     }
 )

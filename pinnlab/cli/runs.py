@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pinnlab.cli.catalog import recipe_names
+from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
@@ -37,6 +37,8 @@ def with_run(arguments: Sequence[str]) -> list[str]:
     if len(arguments) < 2 or arguments[0] not in (*LOOKING, "fit") or arguments[1].startswith("-"):
         return list(arguments)
     command, place, *rest = arguments
+    if place in recipe_names() and not Path(place).exists():
+        raise ConfigurationError(f"there is no run in {place!r}; for the recipe write `pinnlab {command} -c {place}`")
     checkpoint = str(checkpoint_of(Path(place)))
     recipe = [] if any(a in ("-c", "--config") or a.startswith("--config=") for a in rest) else ["-c", checkpoint]
     return [command, *recipe, "--ckpt_path", checkpoint, *rest]
@@ -78,7 +80,7 @@ def recipe_in(checkpoint: Path) -> dict[str, Any]:
     text = saved.get("pinnlab_config")
     if not isinstance(text, str):
         raise ConfigurationError(f"{checkpoint}: holds no recipe; give the one it was made with (-c)")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = parse_yaml(text)
     return {key: value for key, value in content.items() if key not in _OF_ONE_CALL}
 
 

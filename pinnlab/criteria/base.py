@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 
 class Gradients(Protocol):
@@ -202,11 +202,13 @@ def gradients_of(progress: Progress, name: str) -> Gradients:
 
 def check_at_least(key: str, value: int, least: int) -> None:
     """Refuses a number below the least possible one."""
+    check_whole("", **{key: value})
     if value < least:
         raise ConfigurationError(f"{key}: must be at least {least}, not {value}")
 
 
 def check_positive(key: str, value: float) -> None:
     """Refuses what is not positive and finite."""
+    check_real("", **{key: value})
     if not 0 < value < math.inf:
         raise ConfigurationError(f"{key}: must be positive, not {value}")

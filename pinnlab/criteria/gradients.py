@@ -10,7 +10,7 @@ from typing import Any, final
 
 from pinnlab.criteria.base import Gradients, Progress, Series, check_at_least, check_positive, gradients_of
 from pinnlab.criteria.series import alignment, drift, held_for, logarithms, push, signal_to_noise, spread
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 
 SAMPLES = 50
 """Norms in a window of `GradientNormStabilisation`.
@@ -178,6 +178,7 @@ class GradientAlignment(AveragedMeasurements):
     label = "gradient alignment"
 
     def __init__(self, threshold: float = 0.0, every: int = 50, average: int = 4, chunks: int = 8) -> None:
+        check_real("", threshold=threshold)
         if not -1 < threshold <= 1:
             raise ConfigurationError(f"threshold: must be above -1 and at most 1, not {threshold}")
         super().__init__(threshold, every, average, chunks)

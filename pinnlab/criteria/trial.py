@@ -7,7 +7,7 @@ from typing import Any, final
 
 from pinnlab.criteria.base import Criterion, Progress, Series, check_at_least, check_positive
 from pinnlab.criteria.series import logarithms, medians, push
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 
 
 @final
@@ -48,6 +48,7 @@ class TrialStep(Series):
         check_at_least("evaluations", evaluations, 1)
         check_at_least("window", window, 4)
         check_positive("margin", margin)
+        check_real("", backoff=backoff)
         if not 1 <= backoff < math.inf:
             raise ConfigurationError(f"backoff: must be at least 1, not {backoff}")
         if propose is not None and propose.trial is not None:

@@ -100,6 +100,11 @@ class AbstractField(ABC):
             raise AttributeError(name)
         if name in self._coordinates:
             return self.d(name)
+        if hasattr(Tensor, name) and not set(name) <= set(self._coordinates):
+            raise UnknownDerivativeError(
+                f"{self._name}.{name}: only derivatives are attributes; write torch functions of {self._name}, or "
+                f"{self._name}.value.{name}"
+            )
         return self.d(*name)
 
     @classmethod

@@ -146,7 +146,7 @@ class Disk(_Round):
         center: float | Sequence[float] = 0.0,
         radius: float = 1.0,
     ) -> None:
-        if len(coordinates) != 2:
+        if len(checked_names(coordinates)) != 2:
             raise ConfigurationError(f"coordinates: a disk has two, got {len(coordinates)}; use Ball")
         super().__init__(Sphere(coordinates, center, radius, polar=True))
 

@@ -38,5 +38,5 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     tensor([0., 0.])
     """
     if name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
+        raise unknown("activation", str(name), ACTIVATIONS)
     return ACTIVATIONS[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from pinnlab.errors import ConfigurationError
 
@@ -17,7 +18,8 @@ def positive_int(key: str, value: object) -> int:
 
 def positive(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` that names the key unless it is finite and > 0."""
-    if not (math.isfinite(value) and value > 0):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and math.isfinite(value) and value > 0):
         raise ConfigurationError(f"{key} must be a positive number, not {value!r}")
     return value
 

@@ -140,6 +140,8 @@ class PeriodicEmbedding(Embedding):
 
 def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
     """Builds the embedding of that many coordinates; none at all is the `Identity`."""
+    if embedding is not None and not callable(embedding):
+        raise ConfigurationError(f"embedding must build an Embedding from a number of inputs, not {embedding!r}")
     return (embedding or Identity)(positive_int("inputs", inputs))
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pinnlab.networks.checks import positive_int
+
 
 @final
 class FactorisedLinear(nn.Module):
@@ -26,6 +28,8 @@ class FactorisedLinear(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int):
+        positive_int("inputs", inputs)
+        positive_int("outputs", outputs)
         super().__init__()
         self.log_scale = nn.Parameter(torch.empty(outputs).normal_(mean=1.0, std=0.1))
         self.direction = nn.Parameter(nn.init.xavier_normal_(torch.empty(outputs, inputs)))

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 MOST = 1e8
 """No quotient is larger: a term whose gradient has vanished must not drown all others."""
@@ -94,6 +94,7 @@ class GradientNorm(WeightRule):
     """
 
     def __init__(self, decay: float = 0.9) -> None:
+        check_real("GradientNorm", decay=decay)
         self.decay = _share("GradientNorm.decay", decay)
 
     def update(self, terms: AbstractLossTerms) -> Tensor:
@@ -118,6 +119,7 @@ class LRA(WeightRule):
     needs_equation: ClassVar[bool] = True
 
     def __init__(self, decay: float = 0.9) -> None:
+        check_real("LRA", decay=decay)
         self.decay = _share("LRA.decay", decay)
 
     def update(self, terms: AbstractLossTerms) -> Tensor:
@@ -144,6 +146,8 @@ class NTKTrace(WeightRule):
     """
 
     def __init__(self, max_rows: int = 200, decay: float = 0.0) -> None:
+        check_whole("NTKTrace", max_rows=max_rows)
+        check_real("NTKTrace", decay=decay)
         if max_rows < 1:
             raise ConfigurationError(f"NTKTrace.max_rows: must be at least 1, got {max_rows}")
         self.max_rows, self.decay = max_rows, _share("NTKTrace.decay", decay)
@@ -172,6 +176,7 @@ class ReLoBRaLo(WeightRule):
     """
 
     def __init__(self, alpha: float = 0.95, expected_rho: float = 0.99, temperature: float = 1.0) -> None:
+        check_real("ReLoBRaLo", alpha=alpha, expected_rho=expected_rho, temperature=temperature)
         if not 0 <= expected_rho <= 1:
             raise ConfigurationError(f"ReLoBRaLo.expected_rho: must be in [0, 1], got {expected_rho}")
         if temperature <= 0:
@@ -223,6 +228,7 @@ class SoftAdapt(WeightRule):
     """
 
     def __init__(self, beta: float = 0.1, normalized: bool = True, by_value: bool = False) -> None:
+        check_real("SoftAdapt", beta=beta)
         if not abs(beta) < float("inf"):
             raise ConfigurationError(f"SoftAdapt.beta: must be a finite number, got {beta}")
         self.beta, self.normalized, self.by_value = beta, normalized, by_value

@@ -16,8 +16,9 @@ from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conditions import Condition, Evaluation
+from pinnlab.problems.conditions import Condition
 from pinnlab.problems.enhancement import Enhancement
+from pinnlab.problems.evaluation import Evaluation
 
 Batch = Mapping[str, Tensor]
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conditions import call_by_name
+from pinnlab.problems.evaluation import call_by_name, stacked
 
 Parameters = Mapping[str, Tensor]
 
@@ -46,7 +47,12 @@ class Trial(nn.Module):
         columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
         result = call_by_name(ansatz, {**columns, **unknowns, "points": points}, "ansatz")
-        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+        values = stacked(result, "ansatz")
+        if values.shape[-1] != len(unknowns):
+            raise ConfigurationError(
+                f"ansatz: must return one tensor for each of {', '.join(unknowns)}, got {values.shape[-1]}"
+            )
+        return values
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""

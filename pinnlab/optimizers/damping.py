@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real
 
 Memory = dict[str, Any]
 
@@ -107,6 +107,7 @@ class GainRatio(Damping):
         reject: float = 10.0,
         lowest: float = 1e-14,
     ) -> None:
+        check_real("", shrink=shrink, grow=grow, reject=reject)
         self._initial = _positive("damping.initial", initial)
         self._lowest = _positive("damping.lowest", lowest)
         self._shrink, self._grow, self._reject = _positive("damping.shrink", shrink), grow, reject
@@ -211,6 +212,7 @@ class StepLength(Damping):
         shrink: float = 0.95,
         grow: float = 2.0,
     ) -> None:
+        check_real("", initial=initial, lowest=lowest, highest=highest, shrink=shrink, grow=grow)
         self._initial = _positive("damping.initial", initial)
         self._lowest, self._highest = _positive("damping.lowest", lowest), _positive("damping.highest", highest)
         self._shrink, self._grow = shrink, grow
@@ -246,6 +248,7 @@ class StepLength(Damping):
 
 
 def _positive(key: str, value: float) -> float:
+    check_real("", **{key: value})
     if not value > 0:
         raise ConfigurationError(f"{key}: must be positive, not {value}")
     return float(value)

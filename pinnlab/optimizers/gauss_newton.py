@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.numerics.linalg import solve_damped
 from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.objective.linearization import Linearization
@@ -98,6 +98,7 @@ class GaussNewton(LinearizedOptimizer):
         row_scaling: bool = False,
         must_decrease: bool = True,
     ) -> None:
+        check_real("", lr=lr, momentum=momentum, max_norm=max_norm)
         for key, value, known in (("line_search", line_search, _SEARCHES), ("form", form, _FORMS)):
             if value not in known:
                 raise unknown(key, value, known)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, finfo
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.optimizers.line_search import Evaluate, SearchResult, SearchStatus, Trial, search_along, trial_at
 
 # A loss is a sum of many squares; its last few digits are round-off of that sum.
@@ -62,6 +62,8 @@ class HagerZhang:
     max_evaluations: int = 25
 
     def __post_init__(self) -> None:
+        check_whole("", max_evaluations=self.max_evaluations)
+        check_real("", delta=self.delta, sigma=self.sigma, epsilon=self.epsilon, theta=self.theta)
         if not 0 < self.delta < 0.5:
             raise ConfigurationError(f"delta: must be in (0, 0.5), not {self.delta}")
         if not self.delta <= self.sigma < 1:

@@ -15,7 +15,7 @@ from enum import Enum
 
 from torch import Tensor, stack
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 Evaluate = Callable[[float], tuple["Tensor | float", Tensor]]
 """Maps a step length to the loss there (a number or a 0-dimensional tensor) and the flat gradient `(n,)`."""
@@ -90,6 +90,8 @@ class StrongWolfe:
     round_off: float = 1e-6
 
     def __post_init__(self) -> None:
+        check_whole("", max_evaluations=self.max_evaluations)
+        check_real("", c1=self.c1, c2=self.c2, round_off=self.round_off)
         if not 0 < self.c1 < self.c2 < 1:
             raise ConfigurationError(f"c1, c2: need 0 < c1 < c2 < 1, not c1={self.c1}, c2={self.c2}")
         if self.max_evaluations < 1:
@@ -229,6 +231,7 @@ class _Bracket:
     """
 
     def __init__(self, start: Trial, c1: float, noise: float) -> None:
+        check_real("", c1=c1, noise=noise)
         self._start, self._c1, self._noise = start, c1, noise
         self._low = self._before = start
         self._high: Trial | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.errors import ConfigurationError, StopReason, check_real, check_whole
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.limited_memory import CurvaturePairs
@@ -73,6 +73,8 @@ class MultiBatchLBFGS(FlatOptimizer):
         history: int = 20,
         curvature: float = 1e-4,
     ) -> None:
+        check_whole("", history=history)
+        check_real("", lr=lr, max_norm=max_norm, curvature=curvature)
         for key, value in (("lr", lr), ("curvature", curvature)):
             if not value > 0:
                 raise ConfigurationError(f"{key}: must be positive, not {value}")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics.linalg import NystromPreconditioner, conjugate_gradient, nystrom
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.linearization import Linearization
@@ -68,6 +68,8 @@ class NystromNewtonCG(LinearizedOptimizer):
         c1: float = 0.1,
         shrink: float = 0.5,
     ) -> None:
+        check_whole("", rank=rank, refresh=refresh, cg_iterations=cg_iterations)
+        check_real("", damping=damping, cg_tolerance=cg_tolerance, lr=lr, c1=c1, shrink=shrink)
         options = {"damping": damping, "lr": lr, "rank": rank, "refresh": refresh, "cg_iterations": cg_iterations}
         for key in ("damping", "lr"):
             if not 0 < options[key] < math.inf:

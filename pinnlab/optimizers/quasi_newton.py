@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, StopReason, unknown
+from pinnlab.errors import ConfigurationError, StopReason, check_real, check_whole, unknown
 from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
@@ -64,6 +64,8 @@ class QuasiNewton(FlatOptimizer):
         max_evaluations: int,
         **options: Any,
     ) -> None:
+        check_whole("", iterations=iterations, max_evaluations=max_evaluations)
+        check_real("", lr=lr, c1=c1, c2=c2)
         if not lr > 0:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
         if iterations < 1:

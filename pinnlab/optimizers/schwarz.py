@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.optimizers.flat import FlatObjective
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchStatus
@@ -73,8 +73,12 @@ class SchwarzLBFGS(LBFGS):
         c2: float = 0.9,
         max_evaluations: int = 25,
     ) -> None:
+        check_whole("", local_iterations=local_iterations, max_evaluations=max_evaluations)
+        check_real("", momentum=momentum, c1=c1, c2=c2)
         if mode not in _MODES:
             raise unknown("mode", mode, _MODES)
+        if blocks is not None:
+            check_whole("", blocks=blocks)
         if blocks is not None and blocks < 1:
             raise ConfigurationError(f"blocks: must be at least 1, or null for one a layer, not {blocks}")
         if local_iterations < 1:

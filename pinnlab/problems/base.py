@@ -11,14 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import RecordingField, Wanted
-from pinnlab.domains import Domain
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.derivatives import AbstractField, RecordingField, Wanted
+from pinnlab.domains import Domain, Region
+from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.checks import finite
-from pinnlab.problems.conditions import Condition, Evaluation, Residual, call_by_name
+from pinnlab.problems.conditions import Condition, Residual
+from pinnlab.problems.evaluation import Evaluation, call_by_name, stacked
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
+
+_OF_FIELDS = frozenset(name for name in dir(AbstractField) if not name.startswith("_"))
+"""What `u.name` means already, such as `u.d` and `u.value`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Coefficient:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        check_real("coefficient", initial=self.initial)
         if not all(map(math.isfinite, (self.initial, *(self.bounds or ())))):
             raise ConfigurationError(
                 f"coefficient: initial {self.initial} and bounds {self.bounds} must be finite; use bounds None for none"
@@ -115,6 +120,7 @@ class Problem:
         conditions: Mapping[str, Condition],
         coefficients: Mapping[str, Coefficient] | None = None,
     ) -> None:
+        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {})
         self.domain = domain
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
@@ -161,10 +167,12 @@ class Problem:
             return None
         if isinstance(reference, Numerical):
             values = np.asarray(reference.function(points.detach().cpu().numpy().astype(np.float64)))
+            self._check_reference_shape(values.shape, len(points), values.dtype.kind in "fiu")
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
             result = result.reshape(len(points), len(self.unknowns))
         else:
             result = self.exact_values(points)
+            self._check_reference_shape(tuple(result.shape), len(points), result.is_floating_point())
         known = self.reference_known(points)
         self._check_reference(points, result, known)
         return result if bool(known.all()) else result.masked_fill(~known[:, None], torch.nan)
@@ -177,13 +185,22 @@ class Problem:
         known = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
         return torch.as_tensor(known, device=points.device).bool().expand(len(points))
 
+    def _check_reference_shape(self, shape: tuple[int, ...], points: int, is_real: bool) -> None:
+        m = len(self.unknowns)
+        if shape not in ([(points, m), (points,)] if m == 1 else [(points, m)]):
+            raise ConfigurationError(
+                f"reference of {self.name}: must be ({points}, {m}), one value per point and unknown, got {shape}"
+            )
+        if not is_real:
+            raise ConfigurationError(f"reference of {self.name}: must be real numbers")
+
     def exact_values(self, points: Any) -> Tensor:
         """An exact reference as a function `(n, d) -> (n, m)` in torch operations (of tensors or jets)."""
         reference = self.reference()
         if not isinstance(reference, Exact):
             raise ConfigurationError(f"problem {self.name} has no exact reference")
         result = call_by_name(reference.function, self._columns(points), f"reference of {self.name}")
-        return torch.stack(list(result) if isinstance(result, (tuple, list)) else [result], -1)
+        return stacked(result, f"reference of {self.name}")
 
     def evaluation_points(self, count: int = 20_000) -> Tensor:
         """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
@@ -219,6 +236,10 @@ class Problem:
         for name in names:
             if names.count(name) > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
+        for name in self.coordinates:
+            if name in _OF_FIELDS or (len(name) > 1 and set(name) <= set(self.coordinates)):
+                meaning = f"u.{name} is {'a method' if name in _OF_FIELDS else 'a derivative by others'} already"
+                raise ConfigurationError(f"problem {self.name}: coordinate {name!r}: {meaning}; choose another name")
         if not self.domain.is_full_dimensional:
             raise ConfigurationError(f"problem {self.name}: domain is a boundary, {self.domain!r}; give what it bounds")
         if not self.unknowns:
@@ -265,6 +286,10 @@ class Problem:
                 )
         for name, values in condition.targets_at(at).items():
             finite(f"condition {condition.name!r}: target of {name}", values)
+            if part.is_complex():
+                raise ConfigurationError(
+                    f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
+                )
         wanted = Wanted()
         for field in fields:
             wanted |= field.wanted
@@ -286,6 +311,26 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
             f"reference of {problem.name}: where leaves out every point; it must be true somewhere"
         )
     return (points, values) if bool(known.all()) else (points[known], values[known])
+
+
+def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any) -> None:
+    """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
+    if not isinstance(domain, Region):
+        raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
+    if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
+        raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
+    for key, values, kind in (("conditions", conditions, Condition), ("coefficients", coefficients, Coefficient)):
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"problem {name}: {key} must be a mapping by name, got {_kind(values)}")
+        for own, value in values.items():
+            if not isinstance(value, kind):
+                raise ConfigurationError(
+                    f"problem {name}: {key}: {own!r} must be a {kind.__name__}, got {_kind(value)}"
+                )
+
+
+def _kind(value: Any) -> str:
+    return f"{value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
 
 
 def _without_needless_laplacians(wanted: Wanted) -> Wanted:

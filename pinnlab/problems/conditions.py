@@ -6,11 +6,9 @@ what they need: unknowns, coordinates, `normal`, `points`, trainable coefficient
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -22,60 +20,9 @@ from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import Enhancement
+from pinnlab.problems.evaluation import Evaluation, call_by_name
 
 Target = float | Callable[..., Tensor]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The unknowns at the points of one condition.
-
-    Attributes:
-        fields: the unknowns by name.
-        coordinates: their names, one per column of the points.
-        points: `(n, d)`.
-        extras: `(n, k)` what the condition stored beside its points (normals, observed values).
-        coefficients: the problem's trainable coefficients by name.
-        elsewhere: the same unknowns at other points `(n, d)`.
-    """
-
-    fields: Mapping[str, AbstractField]
-    coordinates: tuple[str, ...]
-    points: Tensor
-    extras: Tensor
-    coefficients: Mapping[str, Tensor]
-    elsewhere: Callable[[Tensor], Evaluation]
-
-    def arguments(self) -> dict[str, Any]:
-        """Everything a user's function may ask for by name."""
-        columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
-        return {**self.coefficients, **columns, **self.fields, "points": self.points}
-
-
-def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
-    """Calls a function with the arguments that it names.
-
-    Args:
-        function: its parameters' names say what it needs; `**anything` receives all.
-        arguments: what is there.
-        where: the key to name in an error.
-
-    Raises:
-        ConfigurationError: a required parameter is not there.
-    """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError as error:  # built-in functions do not tell their parameters' names
-        raise ConfigurationError(f"{where}: write it as a function of named arguments, not {function}") from error
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return function(**arguments)
-    chosen = {}
-    for parameter in parameters:
-        if parameter.name in arguments:
-            chosen[parameter.name] = arguments[parameter.name]
-        elif parameter.default is parameter.empty:
-            raise unknown(f"argument of {where}", parameter.name, arguments)
-    return function(**chosen)
 
 
 class Condition(ABC):
@@ -93,7 +40,12 @@ class Condition(ABC):
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
-        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+        if region is not None and not isinstance(region, Region):
+            raise ConfigurationError(
+                f"{type(self).__name__}: region must be a domain or a part of one, got {type(region).__name__}; "
+                "values at given points are Observations"
+            )
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < math.inf:
             raise ConfigurationError(f"weight: must be a number >= 0 (0 switches a condition off), got {weight!r}")
         self.region = region
         self.weight = float(weight)
@@ -154,6 +106,8 @@ class Residual(Condition):
         enhance_weight: float = Enhancement.weight,
     ) -> None:
         super().__init__(region, weight)
+        if not callable(function):
+            raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
@@ -165,13 +119,38 @@ class Residual(Condition):
         return result if isinstance(result, (tuple, list)) else (result,)
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and bool(value.isfinite())
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _as_tensor(key: str, values: Any) -> Tensor:
+    """Data as a tensor; `key` is what to name when they are no numbers."""
+    try:
+        return torch.as_tensor(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
+        ) from error
+
+
 class _Targets(Condition):
     """A condition on some unknowns, each with its target."""
+
+    needs_numbers = True
+    """Whether a target is a number or a function; else its own class looks at it."""
 
     def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
         super().__init__(region, weight)
         if not targets:
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
+        for name, target in targets.items():
+            if self.needs_numbers and not callable(target) and not _is_finite(target):
+                raise ConfigurationError(
+                    f"{type(self).__name__}: {name} must be a finite number or a function of the coordinates, got "
+                    f"{target if isinstance(target, (Real, str)) else type(target).__name__}"
+                )
         self.targets = dict(targets)
         for name, target in self.targets.items():
             if not callable(target):
@@ -280,11 +259,13 @@ class Periodic(Condition):
     """
 
     def __init__(self, domain: Domain, coordinate: str, order: int = 1, weight: float = 1.0) -> None:
+        if not isinstance(domain, Domain):
+            raise ConfigurationError(f"Periodic: domain must be a domain, got {type(domain).__name__}")
         if coordinate not in domain.coordinates:
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
-        if order < 0:
+        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
             raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
         self.coordinate, self.order = coordinate, order
         self._column, self._width = column, domain.high[column] - domain.low[column]
@@ -322,9 +303,12 @@ class Observations(_Targets):
         **values: `(n,)` measured values for each unknown.
     """
 
+    needs_numbers = False
+
     def __init__(self, points: Any, weight: float = 1.0, **values: Any) -> None:
         super().__init__(None, weight, values)
-        self.points = torch.as_tensor(points, dtype=torch.float64)
+        self.points = _as_tensor("points", points).to(torch.float64)
+        self.targets = {name: _as_tensor(name, value) for name, value in values.items()}
         if self.points.ndim != 2 or len(self.points) == 0:
             raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
         for name, value in self.targets.items():

@@ -19,7 +19,8 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Region
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems.conditions import Condition, Evaluation, call_by_name
+from pinnlab.problems.conditions import Condition
+from pinnlab.problems.evaluation import Evaluation, call_by_name
 
 
 class Integral(Condition):

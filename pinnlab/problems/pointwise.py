@@ -15,7 +15,8 @@ from torch import Tensor
 from pinnlab.derivatives import Field, Partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conditions import Condition, Evaluation
+from pinnlab.problems.conditions import Condition
+from pinnlab.problems.evaluation import Evaluation
 from pinnlab.samplers import Sobol
 
 _COUNT = 5  # rows: enough that a mean, a sum and the largest of them all differ from the row itself

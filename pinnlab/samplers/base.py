@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pinnlab.domains import Region
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 
 
 class Sampler(ABC):
@@ -57,6 +57,8 @@ class Sampler(ABC):
             ConfigurationError: as for `design`.
         """
         _check_count(count)
+        if not isinstance(region, Region):
+            raise ConfigurationError(f"region: must be a domain or a part of one, got {type(region).__name__}")
         if region.unit_dim == 0:
             return region.from_unit(torch.empty(count, 0, dtype=torch.float64))
         return region.from_unit(self.design(count, region.unit_dim, seed))
@@ -70,5 +72,6 @@ class Sampler(ABC):
 
 
 def _check_count(count: int) -> None:
+    check_whole("", count=count)
     if count < 1:
         raise ConfigurationError(f"count: at least one point is needed, got {count}")

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.gradients import gradient_on
 from pinnlab.objective.residuals import Batch, Parameters
@@ -35,6 +35,7 @@ class GrowthRule(ABC):
     """
 
     def __init__(self, first: int) -> None:
+        check_whole("GrowthRule", first=first)
         if first < 2:
             raise ConfigurationError(f"{type(self).__name__}.first: must be at least 2, got {first}")
         self.first = first
@@ -64,6 +65,7 @@ class Geometric(GrowthRule):
     """
 
     def __init__(self, first: int, factor: float = 2.0) -> None:
+        check_real("Geometric", factor=factor)
         super().__init__(first)
         if not factor > 1:
             raise ConfigurationError(f"Geometric.factor: must be above 1, got {factor}")
@@ -87,6 +89,7 @@ class Linear(GrowthRule):
     """
 
     def __init__(self, first: int, step: int) -> None:
+        check_whole("Linear", step=step)
         super().__init__(first)
         if step < 1:
             raise ConfigurationError(f"Linear.step: must be at least 1, got {step}")
@@ -119,6 +122,7 @@ class NormTest(GrowthRule):
     """
 
     def __init__(self, first: int, theta: float = 0.5) -> None:
+        check_real("NormTest", theta=theta)
         super().__init__(first)
         if not theta > 0:
             raise ConfigurationError(f"NormTest.theta: must be positive, got {theta}")

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
@@ -108,8 +108,13 @@ class CollocationDataModule(L.LightningDataModule):
             ("evaluation_points", evaluation_points, 1),
             ("steps_per_epoch", steps_per_epoch, 1),
         ):
+            check_whole("data", **{key: value})
             if value < least:
                 raise ConfigurationError(f"data.{key}: must be at least {least}, got {value}")
+        _check_arguments(problem, points, {"sampler": sampler or Sobol(), **(samplers or {})}, seed)
+        if batch_size is not None:
+            check_whole("data", batch_size=batch_size)
+        check_real("data", overlap=overlap)
         self.problem = problem
         self.held_out, self.evaluation_points, self.seed = held_out, evaluation_points, seed
         self.steps_per_epoch = steps_per_epoch
@@ -120,6 +125,13 @@ class CollocationDataModule(L.LightningDataModule):
         self._store: PointStore | None = None
         self._evaluation: tuple[Tensor, Tensor | None] | None = None
         self._edition = 0  # of the problem, see `forget_reference`
+
+    def __str__(self) -> str:
+        """The problem and the points of each condition; Lightning's own text needs `DataLoader`s."""
+        counts = ", ".join(f"{name}: {count}" for name, count in self.counts.items())
+        return f"{type(self).__name__}({self.problem.name}, points={{{counts}}}, batch_size={self.batch_size})"
+
+    __repr__ = __str__
 
     @property
     def store(self) -> PointStore:
@@ -229,3 +241,15 @@ class CollocationDataModule(L.LightningDataModule):
         rows = distributed.shard(torch.arange(len(points)))
         batch = {"points": distributed.shard(points).to(device, dtype), "rows": rows.to(device)}
         return batch if reference is None else {**batch, "reference": distributed.shard(reference).to(device)}
+
+
+def _check_arguments(problem: Any, points: Any, samplers: Mapping[str, Any], seed: Any) -> None:
+    """Refuses what is of another kind, before it is asked for anything."""
+    if not isinstance(problem, Problem):
+        raise ConfigurationError(f"data.problem: must be a Problem, got {type(problem).__name__}")
+    counts = {f"points.{name}": n for name, n in points.items()} if isinstance(points, Mapping) else {"points": points}
+    check_whole("data", **counts, seed=seed)
+    for name, sampler in samplers.items():
+        if not isinstance(sampler, Sampler):
+            key = name if name == "sampler" else f"samplers.{name}"
+            raise ConfigurationError(f"data.{key}: must be a Sampler such as Sobol(), got {type(sampler).__name__}")

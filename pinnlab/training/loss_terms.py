@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 
@@ -78,6 +78,7 @@ def loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
     for name, weight in (weights or {}).items():
         if name not in values:
             raise unknown("condition in model.weights", name, values)
+        check_real("model.weights", **{name: weight})
         if not 0 <= weight < math.inf:
             raise ConfigurationError(f"model.weights.{name}: {weight} is no finite number >= 0; 0 switches it off")
         values[name] = weight

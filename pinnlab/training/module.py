@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pinnlab.derivatives import ENGINES
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.compilation import should_compile
 from pinnlab.numerics.compiled_loss import leave_gradient
@@ -89,6 +90,8 @@ class PINN(EvaluatedModule):
         super().__init__()
         if dtype not in DTYPES:
             raise unknown("model.dtype", dtype, DTYPES)
+        if engine not in ENGINES:
+            raise unknown("model.engine", engine, ENGINES)
         self.problem = problem
         self.phases = with_ends(default_phases() if phases is None else phases)
         if not self.phases:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -16,14 +16,19 @@ from pinnlab.samplers import Sobol
 
 def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
     """Builds the network from its own seed, leaving the global random state alone."""
+    if not isinstance(problem, Problem):
+        raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
+    check_whole("model", seed=seed)
+    if network is not None and not callable(network):
+        raise ConfigurationError(f"model.network: must be a Module or build one, got {network!r}")
     if not isinstance(network, nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = (network or MLP)(len(problem.coordinates), len(problem.unknowns))
-    if not scale_inputs or isinstance(
-        network, ScaledInput
-    ):  # one that scales already, from a run before, is left alone
-        return network
+    if not isinstance(network, nn.Module):
+        raise ConfigurationError(f"model.network: must be a Module, got {type(network).__name__}")
+    if not scale_inputs or isinstance(network, ScaledInput):
+        return network  # one that scales already, from a run before, is left alone
     return ScaledInput(network, problem.domain.low, problem.domain.high)
 
 

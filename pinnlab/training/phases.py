@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_whole, unknown
 from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
@@ -57,13 +57,21 @@ class Phase:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.optimizer):
+            kind = type(self.optimizer).__name__
+            raise ConfigurationError(f"model.phases.optimizer: must build an optimizer from parameters, got {kind}")
+        if self.until is not None and not isinstance(self.until, Criterion):
+            raise ConfigurationError(f"model.phases.until: must be a Criterion, got {type(self.until).__name__}")
         numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width}
         if isinstance(self.points, dict):
             numbers |= {f"points.{name}": count for name, count in self.points.items()}
         else:
             numbers["points"] = self.points
         for key, value in numbers.items():
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            check_whole("model.phases", **{key: value})
+            if value < 1:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise unknown("model.phases.dtype", self.dtype, DTYPES)
@@ -75,21 +83,44 @@ class Phase:
             ConfigurationError: it refuses its options or these parameters.
         """
         try:
-            return self.optimizer(parameters)
+            optimizer = self.optimizer(parameters)
         except ConfigurationError:
             raise
-        except ValueError as error:  # what torch and the packages around it raise
+        except (TypeError, ValueError) as error:  # what torch and the packages around it raise
             raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
+        if isinstance(optimizer, torch.optim.SparseAdam):
+            raise ConfigurationError("model.phases.optimizer: SparseAdam needs sparse gradients; use Adam")
+        if not isinstance(optimizer, Optimizer):
+            raise ConfigurationError(f"model.phases.optimizer: must build an Optimizer, got {type(optimizer).__name__}")
+        return optimizer
 
     def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
         """The phase's optimizer on some parameters, with its scheduler, as Lightning wants them."""
-        optimizer = self.optimizer(parameters)
-        if self.scheduler is None:
+        optimizer = self.build(parameters)
+        scheduler = self.schedule(optimizer)
+        if scheduler is None:
             return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def schedule(self, optimizer: Optimizer) -> Any:
+        """The phase's scheduler of an optimizer; None without one.
+
+        Raises:
+            ConfigurationError: it refuses its options, or ends before the phase does.
+        """
+        if self.scheduler is None:
+            return None
+        try:
+            scheduler = self.scheduler(optimizer)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ConfigurationError(f"model.phases.scheduler: {' '.join(str(error).split())}") from error
+        total = scheduler.total_steps if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR) else None
+        if total is not None and (self.steps is None or self.steps > total):
+            raise ConfigurationError(
+                f"model.phases.scheduler: OneCycleLR ends after total_steps={total}, the phase after "
+                f"{self.steps or 'an unknown number'}; make total_steps as large"
+            )
+        return scheduler
 
     def sample_optimizer(self) -> Optimizer:
         """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
@@ -119,7 +150,12 @@ def with_ends(phases: Sequence[Phase]) -> list[Phase]:
     """The phases, with the recommended criterion where one says neither how long it is nor what ends it.
 
     The last phase keeps what it has: there is nothing to switch to.
+
+    Raises:
+        ConfigurationError: something else is among them.
     """
+    if isinstance(phases, Phase) or not all(isinstance(phase, Phase) for phase in phases):
+        raise ConfigurationError("model.phases: must be a list of Phase(optimizer, steps)")
     endless = [phase.steps is None and phase.until is None for phase in phases[:-1]]
     ended = [replace(p, until=recommended()) if e else p for p, e in zip(phases, endless, strict=False)]
     return [*ended, *phases[-1:]]
@@ -236,8 +272,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_points(module)
     _check_dtypes(trainer, module)
     check_random_network(module)
-    device = trainer.strategy.root_device
-    optimizers = [phase.build(_trained(module, phase, device)) for phase in module.phases]
+    optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_optimizers(module, optimizers, point_store(module))
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
     if not several:
@@ -251,6 +286,22 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
+
+
+def built_optimizers(module: Any, device: torch.device | str = "cpu") -> list[Optimizer]:
+    """The optimizer of each phase on parameters like the module's own, to look at.
+
+    Args:
+        module: the `PINN`.
+        device: where it is to be trained.
+
+    Raises:
+        ConfigurationError: an optimizer or a scheduler refuses its options or the parameters.
+    """
+    optimizers = [phase.build(_trained(module, phase, torch.device(device))) for phase in module.phases]
+    for phase, optimizer in zip(module.phases, optimizers, strict=True):
+        phase.schedule(optimizer)
+    return optimizers
 
 
 def _check_widths(module: Any) -> None:

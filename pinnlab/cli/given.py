@@ -1,0 +1,234 @@
+"""What a command was given, in its recipes and on its line, put together and looked at before anything is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from pinnlab.cli.catalog import CLASS_KEYS, class_paths, find_recipe, resolve_names
+from pinnlab.cli.dispatch import COMMANDS
+from pinnlab.cli.places import SPEC, check, hints_of
+from pinnlab.cli.runs import recipe_in
+from pinnlab.cli.yaml_file import parse_yaml, read_yaml
+from pinnlab.errors import ConfigurationError, suggest, unknown
+from pinnlab.problems import Problem
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+
+GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
+    "model": (PINN, frozenset({"problem", "seed"})),
+    "data": (CollocationDataModule, frozenset({"problem", "seed"})),
+    "trainer": (L.Trainer, frozenset()),
+}
+"""Each group's class, and those of its arguments that the command fills in."""
+
+SINGLE: Mapping[str, Any] = {
+    "problem": Problem,
+    "name": str | None,
+    "seed_everything": bool | int,
+    "ckpt_path": str | None,
+    "weights_only": bool | None,
+    "verbose": bool,
+    "return_predictions": bool | None,
+    "folder": str | None,
+}
+"""The keys beside the groups, with their types."""
+
+_FLAGS = ("help", "print_config", "config", "c", "h")
+LARGEST_SEED = 2**32 - 1
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """The content of a recipe's file or of a checkpoint, classes by their paths.
+
+    Raises:
+        ConfigurationError: there is no recipe in it.
+    """
+    content = recipe_in(path) if path.suffix == ".ckpt" else read_yaml(path)
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: a recipe is a mapping with the keys problem, model, data, trainer")
+    for key in GROUPS:
+        if not isinstance(content.get(key), (Mapping, str, type(None))):
+            raise ConfigurationError(f"{key}: must be a mapping of options, got {content[key]}")
+    resolved: dict[str, Any] = resolve_names(content)
+    return resolved
+
+
+def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
+    """A command line whose classes are written by their paths, after a look at all that it gives.
+
+    Args:
+        arguments: without the program's name.
+        default: the configuration of the command before it is given anything.
+
+    Raises:
+        ConfigurationError: something does not fit its place; the message names the key.
+    """
+    if not arguments or arguments[0] not in COMMANDS:
+        if any(option in ("-c", "--config") or option.startswith("--config=") for option in arguments):
+            raise ConfigurationError("command: name it first, as in `pinnlab fit -c burgers`")
+        return list(arguments)
+    paths = class_paths()
+    config: dict[str, Any] = json.loads(json.dumps(default))
+    rewritten = [arguments[0]]
+    for option, value in _options(arguments[1:]):
+        name = option.lstrip("-")
+        if value is None or not option.startswith("-"):
+            rewritten += [option] if value is None else [option, value]
+            if option.startswith("--"):
+                _check_option(name)
+            continue
+        if name in ("c", "config"):
+            _merge(config, content_of(find_recipe(value)))
+        elif name.split(".")[-1] not in _FLAGS:
+            _check_option(name)
+            value = _with_paths(name, value, paths)
+            _set(config, name, _parsed(value))
+        rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
+    check_config(config)
+    return rewritten
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Looks at a whole configuration.
+
+    Raises:
+        ConfigurationError: a key is unknown, or its value does not fit.
+    """
+    for key, value in config.items():
+        if key in GROUPS:
+            _check_group(key, value)
+        elif key in SINGLE:
+            check(value, SINGLE[key], key)
+        elif key not in _FLAGS:
+            raise unknown("key", str(key), [*GROUPS, *SINGLE])
+    seed = config.get("seed_everything", 0)
+    if not isinstance(seed, bool) and not 0 <= int(seed) <= LARGEST_SEED:
+        raise ConfigurationError(f"seed_everything: must be from 0 to {LARGEST_SEED}, got {seed}")
+    check_inside("name", config.get("name"))
+
+
+def check_inside(key: str, name: Any) -> None:
+    """Refuses the name of a folder that would lie elsewhere.
+
+    Raises:
+        ConfigurationError: it is absolute, or has `..` in it.
+    """
+    if name is None:
+        return
+    parts = Path(str(name).replace("\\", "/")).parts
+    if "\0" in str(name) or ".." in parts or Path(str(name)).is_absolute():
+        raise ConfigurationError(f"{key}: {str(name)!r} leads out of the folder of the runs; give a plain name")
+
+
+def _check_group(key: str, value: Any) -> None:
+    if isinstance(value, str) and Path(value).is_file():
+        value = read_yaml(Path(value))
+    owner, filled = GROUPS[key]
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{key}: must be a mapping of options, got {value}")
+    hints = {name: hint for name, hint in hints_of(owner).items() if name not in (*filled, "return")}
+    for name, item in value.items():
+        if name in hints:
+            check(item, hints[name], f"{key}.{name}")
+        elif name not in filled:
+            raise unknown(f"option of {key}:", str(name), hints)
+
+
+def _check_option(name: str) -> None:
+    """Refuses what is no option at all; options inside of a group are looked at with their values."""
+    first = name.rstrip("+").split(".")[0]
+    known = [*GROUPS, *SINGLE, *_FLAGS]
+    if first not in known and not first.isdigit():
+        raise ConfigurationError(f"--{name}: there is no such option{suggest(first, known)}; see `--help`")
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Options with their values; what is not in that form is handed on as it is."""
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        name, equals, value = option.partition("=")
+        is_option = option.startswith("--") or option == "-c"
+        if is_option and equals:
+            yield name, value
+        elif is_option and option.lstrip("-") not in _FLAGS[:2] and rest and not rest[0].startswith("--"):
+            yield option, rest.pop(0)
+        else:
+            yield option, None
+
+
+def _with_paths(name: str, value: str, paths: Mapping[str, str]) -> str:
+    """The value of an option with full class paths, since several classes share a short name."""
+    if name.rstrip("+").split(".")[-1] in (*CLASS_KEYS, "callbacks") and value in paths:
+        return paths[value]
+    parsed = _parsed(value)
+    if isinstance(parsed, (list, dict)):
+        resolved = resolve_names(parsed, paths)
+        return value if resolved == parsed else json.dumps(resolved)
+    return value
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return parse_yaml(value)
+    except ConfigurationError:
+        return value
+
+
+def _set(config: dict[str, Any], name: str, value: Any) -> None:
+    """Puts the value of a dotted option where it belongs: into the arguments of a class, or of the last in a list."""
+    *parents, last = name.rstrip("+").split(".")
+    node = config
+    for part in parents:
+        owner = _inside(node, part)
+        inner = owner.get(part)
+        if isinstance(inner, list) and inner:
+            inner = inner[-1]
+        if isinstance(inner, str):
+            inner = {"class_path": inner}
+        if not isinstance(inner, dict):
+            inner = {}
+        if isinstance(owner.get(part), list) and owner[part]:
+            owner[part][-1] = inner
+        else:
+            owner[part] = inner
+        node = inner
+    owner = _inside(node, last)
+    if last == "class_path" and owner.get("class_path") != value:
+        owner.pop("init_args", None)
+    if name.endswith("+"):
+        before = owner.get(last) or []
+        owner[last] = [*_listed(before), *_listed(value)]
+    elif isinstance(owner.get(last), dict) and isinstance(value, dict):
+        _merge(owner, {last: value})
+    else:
+        owner[last] = value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _inside(node: dict[str, Any], part: str) -> dict[str, Any]:
+    if "class_path" in node and part not in SPEC:
+        inner: dict[str, Any] = node.setdefault("init_args", {})
+        return inner
+    return node
+
+
+def _merge(config: dict[str, Any], content: Mapping[str, Any]) -> None:
+    """Lays a recipe over what is there, as the parser does: arguments of the same class stay, those of another go."""
+    for key, value in content.items():
+        before: Any = config.get(key)
+        is_same = isinstance(before, dict) and isinstance(value, dict)
+        if is_same and value.get("class_path", before.get("class_path")) == before.get("class_path"):
+            _merge(before, value)
+        else:
+            config[key] = json.loads(json.dumps(value, default=str))

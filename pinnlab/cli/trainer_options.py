@@ -1,0 +1,117 @@
+"""Options of Lightning's Trainer and loggers that it would refuse late, in its own words, or not at all."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.strategies import StrategyRegistry
+
+from pinnlab.cli.given import check_inside
+from pinnlab.errors import ConfigurationError, unknown
+
+LEAST: Mapping[str, float] = MappingProxyType(
+    {
+        "num_nodes": 1,
+        "max_epochs": -1,
+        "max_steps": -1,
+        "min_epochs": 0,
+        "min_steps": 0,
+        "log_every_n_steps": 0,
+        "check_val_every_n_epoch": 1,
+        "num_sanity_val_steps": -1,
+        "accumulate_grad_batches": 1,
+        "gradient_clip_val": 0,
+        "reload_dataloaders_every_n_epochs": 0,
+        "limit_train_batches": 0,
+        "limit_val_batches": 0,
+        "limit_test_batches": 0,
+        "limit_predict_batches": 0,
+    }
+)
+"""The smallest value of the trainer's numbers."""
+
+_CANNOT = ("fsdp", "parallelstrategy", "deepspeed", "spawn", "fork", "notebook")
+"""Words in names of strategies that cannot differentiate twice."""
+
+
+def check_trainer(options: Any) -> None:
+    """Refuses options of the trainer that it cannot work with.
+
+    Args:
+        options: those of the command, by name.
+
+    Raises:
+        ConfigurationError: a number is too small, or there is no such accelerator, strategy or device.
+    """
+    for key, least in LEAST.items():
+        value = options.get(key)
+        if isinstance(value, (int, float)) and not value >= least:
+            raise ConfigurationError(f"trainer.{key}: must be at least {least}, got {value}")
+    interval = options.get("val_check_interval")
+    if isinstance(interval, (int, float)) and not (interval > 0 and math.isfinite(interval)):
+        raise ConfigurationError(f"trainer.val_check_interval: must be positive, got {interval}; in steps, such as 100")
+    accelerator = options.get("accelerator")
+    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if isinstance(accelerator, str) and accelerator not in known:
+        raise unknown("value of trainer.accelerator:", accelerator, known)
+    _check_strategy(options.get("strategy"))
+    _check_devices(options.get("devices"))
+
+
+def check_folder(key: str, folder: Path) -> None:
+    """Refuses a folder that cannot be written, before any time is spent on what would go there.
+
+    Raises:
+        ConfigurationError: a file is in its way, or it is read-only.
+    """
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    if not there.is_dir():
+        raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{key}: {there} is read-only; name another folder, or --trainer.logger false")
+
+
+def use_root(options: Any, logger: Any, default: str) -> None:
+    """Lets runs go to `trainer.default_root_dir`, unless the logger was given a folder of its own; looks at both.
+
+    Args:
+        options: the trainer's.
+        logger: the arguments of its TensorBoard logger.
+        default: where runs go when nobody says so.
+    """
+    root = options.get("default_root_dir")
+    follows = root is not None and str(logger.get("save_dir")) == default
+    if follows:
+        logger["save_dir"] = str(root)
+    check_folder(
+        "trainer.default_root_dir" if follows else "trainer.logger.save_dir", Path(str(logger.get("save_dir")))
+    )
+    for key in ("name", "version"):
+        check_inside(f"trainer.logger.{key}", logger.get(key))
+
+
+def _check_strategy(strategy: Any) -> None:
+    """Refuses what is not there, and what cannot differentiate twice."""
+    name = strategy if isinstance(strategy, str) else str(getattr(strategy, "class_path", "auto"))
+    if any(word in name.lower() for word in _CANNOT):
+        raise ConfigurationError(f"trainer.strategy: {name} cannot train a PINN; use auto or ddp")
+    known = {"auto", *StrategyRegistry.available_strategies()}
+    if isinstance(strategy, str) and strategy not in known:
+        can = [k for k in known if k.startswith(("auto", "ddp")) and not any(word in k for word in _CANNOT)]
+        raise unknown("value of trainer.strategy:", strategy, can)
+
+
+def _check_devices(devices: Any) -> None:
+    """A number of devices, -1 or `auto` for all, or a list of their numbers."""
+    text = str(devices).replace(" ", "").strip("[]")
+    numbers = text.split(",")
+    is_list = all(part.isdigit() for part in numbers if part) and any(numbers)
+    if devices is None or text in ("auto", "-1") or (is_list and str(devices) != "0"):
+        return
+    raise ConfigurationError(f"trainer.devices: must be a number of devices from 1 on, a list, or auto, got {devices}")

@@ -1,0 +1,84 @@
+"""What the functions of a problem are given, and how they are called: by the names of their arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import AbstractField
+from pinnlab.errors import ConfigurationError, unknown
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The unknowns at the points of one condition.
+
+    Attributes:
+        fields: the unknowns by name.
+        coordinates: their names, one per column of the points.
+        points: `(n, d)`.
+        extras: `(n, k)` what the condition stored beside its points (normals, observed values).
+        coefficients: the problem's trainable coefficients by name.
+        elsewhere: the same unknowns at other points `(n, d)`.
+    """
+
+    fields: Mapping[str, AbstractField]
+    coordinates: tuple[str, ...]
+    points: Tensor
+    extras: Tensor
+    coefficients: Mapping[str, Tensor]
+    elsewhere: Callable[[Tensor], Evaluation]
+
+    def arguments(self) -> dict[str, Any]:
+        """Everything a user's function may ask for by name."""
+        columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
+        return {**self.coefficients, **columns, **self.fields, "points": self.points}
+
+
+def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
+    """Calls a function with the arguments that it names.
+
+    Args:
+        function: its parameters' names say what it needs; `**anything` receives all.
+        arguments: what is there.
+        where: the key to name in an error.
+
+    Raises:
+        ConfigurationError: a required parameter is not there.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:  # built-in functions do not tell their parameters' names
+        raise ConfigurationError(f"{where}: write it as a function of named arguments, not {function}") from error
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return function(**arguments)
+    chosen = {}
+    for parameter in parameters:
+        if parameter.name in arguments:
+            chosen[parameter.name] = arguments[parameter.name]
+        elif parameter.default is parameter.empty:
+            raise unknown(f"argument of {where}", parameter.name, arguments)
+    return function(**chosen)
+
+
+def stacked(result: Any, where: str) -> Any:
+    """The values of a user's function, one or several for each point, as the columns of one tensor (or jet).
+
+    Args:
+        result: `(n,)`, or a tuple of such.
+        where: the key to name in an error.
+
+    Raises:
+        ConfigurationError: it returned nothing, or something that is no tensor.
+    """
+    parts = list(result) if isinstance(result, (tuple, list)) else [result]
+    for part in parts:
+        if not hasattr(part, "shape") or isinstance(part, np.ndarray):
+            raise ConfigurationError(f"{where}: must return a tensor (n,) for each unknown, got {type(part).__name__}")
+    return torch.stack(parts, -1)

@@ -1,0 +1,419 @@
+"""Bad inputs, and the words with which each is answered: what is given, and phrases of the one line.
+
+`tests/cli/test_bad_inputs.py` runs them all. Most are calls in Python, which take milliseconds.
+"""
+
+import functools
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pinnlab import callbacks as cb
+from pinnlab import criteria as cr
+from pinnlab import networks as nw
+from pinnlab import optimizers as op
+from pinnlab.domains import Ball, Box, Disk, Interval
+from pinnlab.objective import balancing as bl
+from pinnlab.optimizers import damping as dp
+from pinnlab.problems import Heat1D, Poisson, Poisson1D, Wave1D
+from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
+from pinnlab.problems.conditions import Dirichlet, Neumann, Observations, Periodic, Residual, Robin
+from pinnlab.samplers import Sobol
+from pinnlab.training import batch_growth as bg
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+from pinnlab.training.phases import Phase
+
+
+class Command(NamedTuple):
+    """Arguments after `fit -c burgers`, and phrases of the answer."""
+
+    arguments: str
+    phrases: tuple[str, ...]
+
+
+class Recipe(NamedTuple):
+    """The text of a file for `-c`, and phrases of the answer."""
+
+    text: str | bytes
+    phrases: tuple[str, ...]
+
+
+def _c(arguments, *phrases):
+    return Command(arguments, phrases)
+
+
+def _r(text, *phrases):
+    return Recipe(text, phrases)
+
+
+PWN = "{class_path: os.system, init_args: {command: touch pwned}}"
+"""What would run a command if it were called."""
+
+COMMANDS = [
+    _c("--data.point 30", "'point'", "did you mean 'points'"),
+    _c("--data.points 1.5", "data.points: must be int or a mapping to int, got 1.5"),
+    _c("--data.points ten", "data.points: must be int or a mapping to int, got ten"),
+    _c("--data.points={pde: abc}", "data.points.pde: must be int, got abc"),
+    _c("--data.batch_size abc", "data.batch_size: must be int, got abc"),
+    _c("--data.sampler Sobbol", "data.sampler: there is no class 'Sobbol' (did you mean 'Sobol'?)"),
+    _c("--data.sampler MLP", "data.sampler: pinnlab.networks.mlp.MLP is no Sampler"),
+    _c("--data.sampler.seed 3", "data.sampler: name the class before its options"),
+    _c("--data 3", "data: must be a mapping of options, got 3"),
+    _c("--seed_everything abc", "seed_everything: must be bool or int, got abc"),
+    _c("--seed_everything=-1", "seed_everything: must be from 0 to 4294967295, got -1"),
+    _c("--seed_everything 4294967296", "seed_everything: must be from 0"),
+    _c("--trainer.max_stepss 3", "'max_stepss'", "did you mean 'max_steps'"),
+    _c("--trainer.max_step 3", "'max_step'", "did you mean 'max_steps'"),
+    _c("--trainer.max_steps abc", "trainer.max_steps: must be int, got abc"),
+    _c("--trainer.max_steps 1.5", "trainer.max_steps: must be int, got 1.5"),
+    _c("--trainer.max_epochs 1.5", "trainer.max_epochs: must be int, got 1.5"),
+    _c("--trainer.max_epochs=-2", "trainer.max_epochs: must be at least -1, got -2"),
+    _c("--trainer.num_nodes 0", "trainer.num_nodes: must be at least 1, got 0"),
+    _c("--trainer.log_every_n_steps=-1", "trainer.log_every_n_steps: must be at least 0, got -1"),
+    _c("--trainer.gradient_clip_val=-1", "trainer.gradient_clip_val: must be at least 0, got -1"),
+    _c("--trainer.limit_train_batches=-1", "trainer.limit_train_batches: must be at least 0, got -1"),
+    _c("--trainer.accumulate_grad_batches 0", "trainer.accumulate_grad_batches: must be at least 1, got 0"),
+    _c("--trainer.check_val_every_n_epoch 0", "trainer.check_val_every_n_epoch: must be at least 1, got 0"),
+    _c("--trainer.val_check_interval 0", "trainer.val_check_interval: must be positive, got 0"),
+    _c("--trainer.accelerator tpuu", "trainer.accelerator: 'tpuu'", "did you mean 'tpu'"),
+    _c("--trainer.devices foo", "trainer.devices: must be a number of devices", "got foo"),
+    _c("--trainer.devices 0", "trainer.devices: must be a number of devices", "got 0"),
+    _c("--trainer.devices=-3", "trainer.devices: must be a number of devices", "got -3"),
+    _c("--trainer.strategy foo", "trainer.strategy: 'foo'", "auto, ddp"),
+    _c("--trainer.strategy ddp_spawn", "trainer.strategy: ddp_spawn cannot train a PINN"),
+    _c("--trainer.precision foo", "trainer.precision: must be one of", "got foo"),
+    _c("--trainer.detect_anomaly maybe", "trainer.detect_anomaly: must be bool, got maybe"),
+    _c("--trainer.logger WandbLogger", "WandbLogger: needs the package wandb"),
+    _c("--trainer.logger TensorBordLogger", "trainer.logger: there is no class", "did you mean 'TensorBoardLogger'"),
+    _c("--trainer.logger.version ../x", "trainer.logger.version: '../x' leads out"),
+    _c("--trainer.default_root_dir taken.txt", "trainer.default_root_dir: taken.txt is a file"),
+    _c("--trainer.logger.save_dir taken.txt/in", "trainer.logger.save_dir: ", "taken.txt is a file"),
+    _c(
+        "--trainer.callbacks.class_path ResidualResampling --trainer.callbacks.every abc",
+        "trainer.callbacks[0].every: must be int, got abc",
+    ),
+    _c(
+        "--trainer.callbacks.class_path ResidualResampling --trainer.callbacks.evry 3", "'evry'", "did you mean 'every'"
+    ),
+    _c(
+        "--trainer.callbacks ResidualResampling --trainer.callbacks.pool abc",
+        "trainer.callbacks.pool: must be int, got abc",
+    ),
+    _c("--trainer.callbacks os.system", "trainer.callbacks: os.system is no Callback"),
+    _c("--trainer.callbacks+=os.system", "trainer.callbacks[1]: os.system is no Callback"),
+    _c("--name ../../evil", "name: '../../evil' leads out of the folder of the runs"),
+    _c("--name /tmp/evil", "name: '/tmp/evil' leads out of the folder of the runs"),
+    _c("--modle.compile false", "--modle.compile: there is no such option (did you mean 'model'?)"),
+    _c("--problm Burgers", "--problm: there is no such option (did you mean 'problem'?)"),
+    _c("--model.optimizer LBFGS", "'optimizer'", "option of model"),
+    _c("--model.compil false", "'compil'", "did you mean 'compile'"),
+    _c("--model.scale_inputs maybe", "model.scale_inputs: must be bool, got maybe"),
+    _c("--model.weights={pde: abc}", "model.weights.pde: must be float, got abc"),
+    _c("--model.enhance={pde: 3}", "model.enhance.pde: must be a list of str, got 3"),
+    _c("--model.network Adam", "model.network: torch.optim.adam.Adam is no Module"),
+    _c("--model.network MPL", "model.network: there is no class 'MPL' (did you mean 'MLP'?)"),
+    _c("--model.network.hiden [3]", "'hiden'", "did you mean 'hidden'"),
+    _c("--model.network.hidden abc", "model.network.hidden: must be a list of int, got abc"),
+    _c("--model.network.hidden [3.5]", "model.network.hidden[0]: must be int, got 3.5"),
+    _c("--model.network os.system", "model.network: os.system is no Module"),
+    _c("--model.network subprocess.run", "model.network: subprocess.run is no Module"),
+    _c("--problem os.system", "problem: os.system is no Problem"),
+    _c("--problem.viscosit 1", "'viscosit'", "did you mean 'viscosity'"),
+    _c("--problem.viscosity abc", "problem.viscosity: must be float, got abc"),
+    _c("--problem.viscosity nan", "problem.viscosity: must be float, got nan"),
+    _c("--problem Poison2D", "problem: there is no class 'Poison2D' (did you mean 'Poisson2D'?)"),
+    _c("--ckpt_path nowhere.ckpt", "ckpt_path: there is no file nowhere.ckpt"),
+    _c("--ckpt_path best", "ckpt_path: there is no finished run"),
+]
+"""After `fit -c burgers`, separated by blanks but for values in braces."""
+
+
+def _phase(text, *phrases):
+    return _r(f"problem: Burgers\nmodel: {{phases: [{text}]}}\n", *phrases)
+
+
+_LETTERS = "abcdefgh"
+_BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{key}: &{key} [{','.join(['*' + before] * 10)}]\n" for before, key in itertools.pairwise(_LETTERS)
+)
+
+RECIPES = [
+    _r("problem: Burgers\nmodle: {}\n", "unknown key 'modle' (did you mean 'model'?)"),
+    _r(
+        "problem: Burgers\ndata: {points: 9}\ndata: {batch_size: 3}\n",
+        "line 3: the key 'data' stands in line 2 already",
+    ),
+    _r("problem: Burgers\ndata: {points: 9, points: 8}\n", "line 2: the key 'points' stands in line 2 already"),
+    _r(b"problem: Burgers\n# \xe9\n", "line 2: is not UTF-8"),
+    _r("problem: &a {class_path: Burgers, init_args: *a}\n", "line 1: an alias contains itself"),
+    _r(_BOMB, "more than 100,000 entries"),
+    _r("", "a recipe is a mapping"),
+    _r("- 1\n", "a recipe is a mapping"),
+    _r("just words\n", "a recipe is a mapping"),
+    _r("a: [\n", "line 2: not YAML"),
+    _r("problem: Burgers\n\tmodel: 3\n", "line 2: not YAML"),
+    _r("problem: !!python/object/apply:os.system ['touch pwned']\n", "line 1: not YAML"),
+    _r("problem: Burgers\nmodel: 3\n", "model: must be a mapping of options, got 3"),
+    _r("problem: 3\n", "problem: must be a Problem, got 3"),
+    _r("problem: Burger\n", "'Burger' (did you mean 'Burgers'?)"),
+    _r("problem: Adam\n", "problem: torch.optim.adam.Adam is no Problem"),
+    _r("problem: {init_args: {viscosity: 1}}\n", "problem: name the class before its options"),
+    _r("problem: {class_path: Burgers, init_arg: {}}\n", "'init_arg' (did you mean 'init_args'?)"),
+    _r(f"problem: {PWN}\n", "problem: os.system is no Problem"),
+    _r(f"problem: Burgers\nmodel: {{network: {PWN}}}\n", "model.network: os.system is no Module"),
+    _r(f"problem: Burgers\ntrainer: {{callbacks: [{PWN}]}}\n", "trainer.callbacks[0]: os.system is no Callback"),
+    _r(f"problem: Burgers\ntrainer: {{logger: {PWN}}}\n", "trainer.logger: os.system is no Logger"),
+    _r(f"problem: Burgers\ntrainer: {{profiler: {PWN}}}\n", "trainer.profiler: os.system is no Profiler"),
+    _r(f"problem: Burgers\ntrainer: {{strategy: {PWN}}}\n", "trainer.strategy: os.system is no Strategy"),
+    _r(f"problem: Burgers\ndata: {{sampler: {PWN}}}\n", "data.sampler: os.system is no Sampler"),
+    _r(f"problem: Burgers\ndata: {{samplers: {{pde: {PWN}}}}}\n", "data.samplers.pde: os.system is no Sampler"),
+    _r(f"problem: Burgers\nmodel: {{weights: {{pde: {PWN}}}}}\n", "model.weights.pde: must be float"),
+    _phase(f"{{optimizer: {PWN}, steps: 3}}", "model.phases[0].optimizer: os.system is no Optimizer"),
+    _phase(f"{{optimizer: Adam, until: {PWN}}}", "model.phases[0].until: os.system is no Criterion"),
+    _phase(
+        f"{{optimizer: Adam, steps: 3, scheduler: {PWN}}}", "model.phases[0].scheduler: os.system is no LRScheduler"
+    ),
+    _phase("{optimizer: Adam, steps: 3, scheduler: Adam}", "model.phases[0].scheduler: torch.optim.adam.Adam is no"),
+    _phase("{optimizer: MLP, steps: 3}", "model.phases[0].optimizer: pinnlab.networks.mlp.MLP is no Optimizer"),
+    _phase("{steps: 10}", "model.phases[0]: Phase needs 'optimizer'"),
+    _phase("{optimizer: Adam, steps: ten}", "model.phases[0].steps: must be int, got ten"),
+    _phase("{optimizer: Adam, stepss: 3}", "'stepss' (did you mean 'steps'?)"),
+    _phase("{optimizer: Adam, steps: 3}, {optimizer: Adam, steps: 1.5}", "model.phases[1].steps: must be int, got 1.5"),
+    _phase("{optimizer: Adamm, steps: 3}", "'Adamm'", "did you mean 'Adam"),
+    _phase(
+        "{optimizer: {class_path: Adam, init_args: {learning_rate: 1}}, steps: 3}", "option of Adam", "'learning_rate'"
+    ),
+    _phase(
+        "{optimizer: {class_path: Adam, init_args: {lr: nan}}, steps: 3}", "model.phases[0].optimizer.lr: must be float"
+    ),
+    _phase(
+        "{optimizer: Adam, until: {class_path: LossPlateau, init_args: {windoww: 3}}}",
+        "'windoww' (did you mean 'window'?)",
+    ),
+    _phase("{optimizer: Adam, until: {class_path: FixedSteps}}", "model.phases[0].until: FixedSteps needs 'steps'"),
+    _phase("{optimizer: SparseAdam, steps: 3}", "model.phases.optimizer: SparseAdam needs sparse gradients"),
+    _phase(
+        "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1, total_steps: 1}}}",
+        "model.phases.scheduler: OneCycleLR ends after total_steps=1",
+    ),
+    _phase(
+        "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1}}}",
+        "model.phases.scheduler: You must define either total_steps",
+    ),
+    _r("problem: Burgers\nmodel: {phases: foo}\n", "model.phases: must be a list of Phase, got foo"),
+    _r("problem: Burgers\nname: ../../evil\n", "name: '../../evil' leads out"),
+    _r("problem: Burgers\nseed_everything: -3\n", "seed_everything: must be from 0"),
+]
+
+LINE = Interval("x", 0, 1)
+ADAM = functools.partial(torch.optim.Adam, lr=1e-3)
+ARRAY = np.zeros((3, 1))
+
+
+def _problem(function=lambda u: u.xx, domain=LINE, unknowns=("u",), **options):
+    return Problem(domain, unknowns, {"pde": Residual(domain, function)}, **options)
+
+
+def _own(ansatz=None, reference=None):
+    own = _problem()
+    own.ansatz = ansatz
+    own.reference = lambda: reference
+    return own
+
+
+def _values(reference):
+    return _own(reference=reference).reference_values(torch.zeros(5, 1))
+
+
+CALLS = [
+    (lambda: Residual(ARRAY, lambda u: u), "Residual: region must be a domain", "ndarray"),
+    (lambda: Residual(LINE, torch.zeros(3)), "Residual: function must be a function, got Tensor"),
+    (lambda: Residual(LINE, lambda u: u, weight=-1), "weight: must be a number >= 0"),
+    (lambda: Residual(LINE, lambda u: u, weight="a"), "weight: must be a number >= 0"),
+    (lambda: Residual(LINE, lambda u: u, weight=math.nan), "weight: must be a number >= 0"),
+    (lambda: Residual(LINE, lambda u: u, enhance=("y",)), "enhance 'y'"),
+    (lambda: Dirichlet(ARRAY, u=0.0), "Dirichlet: region must be a domain"),
+    (lambda: Dirichlet(LINE.boundary(), u=torch.zeros(3)), "Dirichlet: u must be a finite number or a function"),
+    (lambda: Dirichlet(LINE.boundary(), u="zero"), "Dirichlet: u must be", "got zero"),
+    (lambda: Dirichlet(LINE.boundary(), u=math.nan), "Dirichlet: u must be", "got nan"),
+    (lambda: Dirichlet(LINE.boundary()), "Dirichlet: name at least one unknown"),
+    (lambda: Neumann(3, u=0.0), "Neumann: region must be a domain"),
+    (lambda: Robin(LINE.boundary(), alpha="x", u=0.0), "Robin: alpha must be a finite number"),
+    (lambda: Robin(LINE.boundary(), beta=math.nan, u=0.0), "Robin: beta must be a finite number"),
+    (lambda: Periodic(3, "x"), "Periodic: domain must be a domain"),
+    (lambda: Periodic(LINE, "y"), "periodic condition 'y'"),
+    (lambda: Periodic(LINE, "x", order=1.5), "order: a periodic condition needs"),
+    (lambda: Observations("abc", u=[1]), "Observations: points must be an array of numbers"),
+    (lambda: Observations([[0.0]], u="abc"), "Observations: u must be an array of numbers"),
+    (lambda: Observations([0.0, 1], u=[1, 2]), "Observations: points must be (n, d)"),
+    (lambda: Observations([[0.0]], u=[1, 2]), "Observations: u must have one value"),
+    (lambda: Observations([[0.0]], u=[math.nan]), "Observations: u holds values that are not finite"),
+    (lambda: _problem(lambda u: u.sum()), "u.sum: only derivatives are attributes", "u.value.sum"),
+    (lambda: _problem(lambda u: u.mean()), "u.mean: only derivatives are attributes"),
+    (lambda: _problem(lambda u: torch.sum(u)), "'pde' must return tensors of shape (n,)"),
+    (lambda: _problem(lambda u: u * 1j), "'pde' is complex"),
+    (lambda: _problem(lambda u: None), "'pde' must return tensors", "NoneType"),
+    (lambda: _problem(lambda u: u.y), "derivative of 'u' with respect to 'y'"),
+    (lambda: _problem(lambda v: v), "residual 'pde' 'v'"),
+    (lambda: _problem(domain=Interval("d", 0, 1)), "coordinate 'd': u.d is a method already"),
+    (lambda: _problem(domain=Interval("value", 0, 1)), "coordinate 'value'"),
+    (lambda: _problem(domain=Interval("gradient", 0, 1)), "coordinate 'gradient'"),
+    (lambda: _problem(domain=Box(["x", "xx"], [0, 0], [1, 1])), "coordinate 'xx': u.xx is a derivative"),
+    (lambda: Interval("normal", 0, 1), "'normal' is reserved"),
+    (lambda: _problem(unknowns="u"), "unknowns must be a list of names", "'u'"),
+    (lambda: _problem(unknowns=()), "unknowns is empty"),
+    (lambda: _problem(unknowns=("u", "u")), "'u' is used twice"),
+    (lambda: _problem(unknowns=("x",)), "'x' is used twice"),
+    (lambda: _problem(unknowns=(1,)), "unknowns must be a list of names"),
+    (lambda: Problem(LINE, ("u",), [1]), "conditions must be a mapping by name, got list"),
+    (lambda: Problem(LINE, ("u",), {"a": 3}), "conditions: 'a' must be a Condition, got 3"),
+    (lambda: Problem(LINE, ("u",), {}), "conditions is empty"),
+    (lambda: Problem(3, ("u",), {}), "domain must be a domain"),
+    (lambda: _problem(coefficients={"k": 1.0}), "coefficients: 'k' must be a Coefficient"),
+    (lambda: Coefficient(math.nan), "coefficient.initial: must be a number"),
+    (lambda: Coefficient("a"), "coefficient.initial: must be a number, got 'a'"),
+    (lambda: Coefficient(2.0, (0, 1)), "initial 2.0 is not inside bounds"),
+    (lambda: PINN(_own(lambda u, x: None)), "ansatz: must return a tensor (n,)", "NoneType"),
+    (lambda: PINN(_own(lambda u, x: (u, u))), "ansatz: must return one tensor for each of u, got 2"),
+    (lambda: PINN(_own(lambda u, y: u)), "ansatz 'y'"),
+    (lambda: PINN(_own(lambda u, x: 3.0)), "ansatz: must return a tensor (n,)", "float"),
+    (lambda: _values(Numerical(lambda p: np.zeros(3))), "reference of Problem: must be (5, 1)", "got (3,)"),
+    (lambda: _values(Exact(lambda x: (x, x))), "reference of Problem: must be (5, 1)", "got (5, 2)"),
+    (lambda: _values(Exact(lambda x: None)), "reference of Problem: must return a tensor"),
+    (lambda: _values(Numerical(lambda p: p * 1j)), "reference of Problem: must be real numbers"),
+    (lambda: PINN(3), "model.problem: must be a Problem, got int"),
+    (lambda: PINN(Poisson1D(), network=3), "model.network: must be a Module or build one, got 3"),
+    (lambda: PINN(Poisson1D(), network="MLP"), "model.network: must be a Module or build one, got 'MLP'"),
+    (lambda: PINN(Poisson1D(), network=lambda n, m: None), "model.network: must be a Module, got NoneType"),
+    (
+        lambda: PINN(Poisson1D(), network=torch.nn.Linear(1, 2)),
+        "model.network: gives 2 columns, problem Poisson1D has 1 unknown (u)",
+    ),
+    (lambda: PINN(Poisson1D(), network=torch.nn.Linear(2, 1)), "model.network: fails on points of shape (5, 1)"),
+    (lambda: PINN(Poisson1D(), phases=[]), "model.phases: is empty"),
+    (lambda: PINN(Poisson1D(), phases=[3]), "model.phases: must be a list of Phase"),
+    (lambda: PINN(Poisson1D(), phases=Phase(ADAM)), "model.phases: must be a list of Phase"),
+    (lambda: PINN(Poisson1D(), weights={"pd": 1}), "model.weights 'pd' (did you mean 'pde'?)"),
+    (lambda: PINN(Poisson1D(), weights={"pde": -1}), "model.weights.pde: -1 is negative"),
+    (lambda: PINN(Poisson1D(), weights={"pde": "a"}), "model.weights.pde: must be a number, got 'a'"),
+    (lambda: PINN(Poisson1D(), weights={"pde": math.nan}), "model.weights.pde: must be a number, got nan"),
+    (lambda: PINN(Poisson1D(), dtype="float16"), "model.dtype 'float16' (did you mean 'float64'?)"),
+    (lambda: PINN(Poisson1D(), engine="tylor"), "model.engine 'tylor' (did you mean 'taylor'?)"),
+    (lambda: PINN(Poisson1D(), compile="maybe"), "model.compile: 'maybe'"),
+    (lambda: PINN(Poisson1D(), seed="a"), "model.seed: must be a whole number, got 'a'"),
+    (lambda: PINN(Poisson1D(), enhance={"pde": ["y"]}), "model.enhance.pde 'y'"),
+    (lambda: Phase(3), "model.phases.optimizer: must build an optimizer"),
+    (lambda: Phase(ADAM, steps="ten"), "model.phases.steps: must be a whole number, got 'ten'"),
+    (lambda: Phase(ADAM, steps=0), "model.phases.steps: must be at least 1, got 0"),
+    (lambda: Phase(ADAM, width=-1), "model.phases.width: must be at least 1, got -1"),
+    (lambda: Phase(ADAM, until="x"), "model.phases.until: must be a Criterion, got str"),
+    (lambda: Phase(ADAM, dtype="f"), "model.phases.dtype 'f'"),
+    (lambda: Phase(ADAM, points={"pde": 1.5}), "model.phases.points.pde: must be a whole number, got 1.5"),
+    (lambda: Phase(ADAM, points=0), "model.phases.points: must be at least 1, got 0"),
+    (lambda: Phase(lambda p: 3).sample_optimizer(), "model.phases.optimizer: must build an Optimizer, got int"),
+    (lambda: Phase(torch.optim.SparseAdam).sample_optimizer(), "model.phases.optimizer: SparseAdam needs"),
+    (lambda: Phase(functools.partial(torch.optim.Adam, lrr=1)).sample_optimizer(), "model.phases.optimizer", "'lrr'"),
+    (lambda: CollocationDataModule(3), "data.problem: must be a Problem, got int"),
+    (lambda: CollocationDataModule(Poisson1D(), points=1.5), "data.points: must be a whole number, got 1.5"),
+    (lambda: CollocationDataModule(Poisson1D(), points="a"), "data.points: must be a whole number, got 'a'"),
+    (lambda: CollocationDataModule(Poisson1D(), points={"pd": 3}).setup(), "data.points 'pd' (did you mean 'pde'?)"),
+    (lambda: CollocationDataModule(Poisson1D(), points=0).setup(), "data.points.pde"),
+    (lambda: CollocationDataModule(Poisson1D(), sampler="Sobol"), "data.sampler: must be a Sampler"),
+    (lambda: CollocationDataModule(Poisson1D(), samplers={"pde": 3}), "data.samplers.pde: must be a Sampler"),
+    (lambda: CollocationDataModule(Poisson1D(), samplers={"pd": Sobol()}).setup(), "data.samplers 'pd'"),
+    (lambda: CollocationDataModule(Poisson1D(), batch_size=0).setup(), "data.batch_size: must be at least 1"),
+    (lambda: CollocationDataModule(Poisson1D(), batch_size=1.5), "data.batch_size: must be a whole number"),
+    (lambda: CollocationDataModule(Poisson1D(), overlap=2).setup(), "data.overlap: must be above 0"),
+    (lambda: CollocationDataModule(Poisson1D(), held_out=-1), "data.held_out: must be at least 0"),
+    (lambda: CollocationDataModule(Poisson1D(), held_out="a"), "data.held_out: must be a whole number"),
+    (lambda: CollocationDataModule(Poisson1D(), evaluation_points=0), "data.evaluation_points: must be at least 1"),
+    (lambda: CollocationDataModule(Poisson1D(), steps_per_epoch=0), "data.steps_per_epoch: must be at least 1"),
+    (lambda: CollocationDataModule(Poisson1D(), seed="a"), "data.seed: must be a whole number"),
+    (lambda: Interval("x", 1, 0), "low, high: x needs low < high"),
+    (lambda: Interval("x", 0, math.nan), "high: expected finite numbers"),
+    (lambda: Interval("x", "a", 1), "low: expected a number", "'a'"),
+    (lambda: Box(["x", "y"], [0], [1, 1]), "low: expected 2 numbers"),
+    (lambda: Box(["x", "x"], 0, 1), "coordinates: 'x' appears twice"),
+    (lambda: Box(["x", "lambda"], 0, 1), "'lambda' is not a valid Python identifier"),
+    (lambda: Disk(center=(0, 0), radius=-1), "radius"),
+    (lambda: Disk(("x", "y", "z")), "coordinates: a disk has two"),
+    (lambda: Ball(["x", "y", "z"], radius=0), "radius"),
+    (lambda: LINE.face(x=0.5), "face: x = 0.5 is not an end"),
+    (lambda: LINE.face(y=0), "unknown coordinate 'y'"),
+    (lambda: Sobol().sample(LINE, 0, seed=0), "count: at least one point"),
+    (lambda: Sobol().sample(LINE, 1.5, seed=0), "count: must be a whole number, got 1.5"),
+    (lambda: Sobol().sample(3, 4, seed=0), "region: must be a domain"),
+    (lambda: nw.MLP(1, 1, hidden=[]), "hidden must list at least one layer width"),
+    (lambda: nw.MLP(1, 1, hidden=5), "hidden must list"),
+    (lambda: nw.MLP(1, 1, hidden=["a"]), "hidden[0] must be a positive integer, not 'a'"),
+    (lambda: nw.MLP(1, 1, activation="tan"), "activation 'tan' (did you mean 'tanh'?)"),
+    (lambda: nw.MLP(1, 1, activation=3), "activation '3'"),
+    (lambda: nw.MLP(1, 1, embedding=3), "embedding must build an Embedding"),
+    (lambda: nw.FourierFeatures(1, columns=[2]), "columns"),
+]
+"""Calls, each with phrases of its error."""
+
+PARAMETERS = [torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))]
+COUNT = (0, -1, 1.5, math.nan, "abc", True)
+INDEX = (-1, 1.5, math.nan, "abc", True)
+POSITIVE = (0, -1, math.nan, "abc", True)
+SHARE = (-1, math.nan, "abc", True, math.inf)
+
+NUMBERS = {
+    Heat1D: {"diffusivity": POSITIVE},
+    Poisson: {"dim": COUNT},
+    Wave1D: {"frequency": COUNT, "speed": POSITIVE},
+    functools.partial(nw.MLP, 1): {"outputs": COUNT},
+    functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
+    functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE},
+    functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
+    functools.partial(nw.SIREN, 1, 1): {"first_frequency": POSITIVE, "hidden_frequency": POSITIVE},
+    functools.partial(op.BFGS, PARAMETERS): {"lr": POSITIVE, "iterations": COUNT, "max_memory": POSITIVE},
+    functools.partial(op.LBFGS, PARAMETERS): {"lr": POSITIVE, "history": COUNT, "iterations": COUNT, "c1": POSITIVE},
+    functools.partial(op.MultiBatchLBFGS, PARAMETERS): {"lr": POSITIVE, "history": COUNT, "curvature": POSITIVE},
+    functools.partial(op.SchwarzLBFGS, PARAMETERS): {"blocks": COUNT, "local_iterations": COUNT, "momentum": SHARE},
+    functools.partial(op.NystromNewtonCG, PARAMETERS): {"rank": COUNT, "refresh": COUNT, "damping": POSITIVE},
+    functools.partial(op.SPRING, PARAMETERS): {"momentum": SHARE, "lr": POSITIVE},
+    dp.FixedDamping: {"value": POSITIVE},
+    dp.GainRatio: {"initial": POSITIVE, "shrink": POSITIVE, "lowest": POSITIVE},
+    cr.FixedSteps: {"steps": COUNT},
+    cr.GradientAlignment: {"every": COUNT, "average": COUNT},
+    cr.LossPlateau: {"window": COUNT, "tolerance": POSITIVE, "minimum_steps": INDEX},
+    cr.RelativeImprovement: {"patience": COUNT, "tolerance": POSITIVE},
+    cr.TimeBudget: {"seconds": POSITIVE},
+    cr.TrialStep: {"evaluations": COUNT, "margin": POSITIVE, "backoff": POSITIVE},
+    bl.LRA: {"decay": SHARE},
+    bl.NTKTrace: {"max_rows": COUNT},
+    bl.ReLoBRaLo: {"alpha": SHARE, "temperature": POSITIVE},
+    bg.Geometric: {"first": COUNT},
+    functools.partial(bg.Linear, 10): {"step": COUNT},
+    functools.partial(bg.NormTest, 10): {"theta": POSITIVE},
+    functools.partial(cb.BatchGrowth, bg.Linear(10, 5)): {"every": COUNT},
+    cb.CausalWeights: {"every": COUNT, "chunks": COUNT, "threshold": POSITIVE, "last_weight": POSITIVE},
+    cb.EvaluationBudget: {"evaluations": COUNT, "points_seen": COUNT},
+    cb.FreshPoints: {"every": COUNT, "start": INDEX, "ratio": POSITIVE},
+    cb.NTKSpectrum: {"max_points": COUNT},
+    cb.PhaseProgressBar: {"refresh": INDEX},
+    cb.ResidualAddition: {"count": COUNT, "most": COUNT, "pool": COUNT},
+    cb.ResidualAttention: {"every": COUNT, "gamma": SHARE, "eta": POSITIVE},
+    cb.ResidualResampling: {"every": COUNT, "pool": COUNT, "floor": (-1, math.nan, "abc", True)},
+    cb.ResolutionWarning: {"patience": COUNT, "factor": POSITIVE},
+    cb.RetainResample: {"steepness": POSITIVE, "tolerance": POSITIVE, "speed": POSITIVE},
+    cb.Rollback: {"attempts": COUNT, "factor": POSITIVE, "backoff": POSITIVE},
+    cb.RunCheckpoint: {"seconds": POSITIVE},
+    cb.SolutionFigures: {"every": COUNT},
+}
+"""Numbers that are refused, by class and option: the message names the option."""
+
+
+def number_rows():
+    """One row for each class, option and value: what is called, the option, the value."""
+    for owner, options in NUMBERS.items():
+        name = getattr(owner, "func", owner).__name__
+        for option, values in options.items():
+            for value in values:
+                yield f"{name}-{option}-{value}", owner, option, value
