@@ -53,14 +53,14 @@ class Ended:
 
 
 class TwoProcessRun:
-    """`pinnlab fit` on two processes in a session of their own."""
+    """`pinnlab fit`, or another program with its arguments, on two processes in a session of their own."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, program=("-m", "pinnlab")):
         self.folder = folder
         self._error = folder / "error.txt"
         with self._error.open("w") as error, (folder / "output.txt").open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pinnlab", *TINY, *TWO, *options],
+                [sys.executable, *program, *TINY, *TWO, *options],
                 cwd=folder, env=ENVIRONMENT, stdout=output, stderr=error, start_new_session=True,
             )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import lightning as L
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
@@ -75,6 +76,11 @@ def end_together(trainer: L.Trainer) -> None:
     if not isinstance(strategy, DDPStrategy) or not isinstance(strategy.launcher, _SubprocessScriptLauncher):
         return
     given = strategy.launcher
+    if given.num_processes * given.num_nodes > 1:
+        # One rank alone may have failed: a checkpoint, which all of them write together, would never be finished.
+        for saver in trainer.checkpoint_callbacks:
+            if isinstance(saver, ModelCheckpoint):
+                saver.save_on_exception = False
     launcher = RankLauncher(given.cluster_environment, given.num_processes, given.num_nodes)
     strategy._launcher = launcher
     if strategy._timeout == distributed.DEFAULT_TIMEOUT:

@@ -53,6 +53,7 @@ def train(name, processes, folder):
         options["callbacks"] = callbacks[name]()
     if few:
         options["data"] = {"points": {"pde": 1, "wall": 1, "start": 1}}
+    folder.mkdir(parents=True, exist_ok=True)
     if source:
         step, _, source = source.partition("@")
         options["ckpt_path"] = Path(source) / folder.name / "checkpoints" / f"step={step}.ckpt"

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,3 +49,15 @@ def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
     assert ended.error.startswith(f"error: {gone} (process ")
     assert len(ended.error.splitlines()) == 1
     assert run.checkpoint() is not None
+
+
+@pytest.mark.timeout(120)
+def test_an_error_on_one_rank_ends_the_other(tmp_path):
+    """It may save nothing: that takes both."""
+    program = [str(Path(__file__).with_name("run_failing.py"))]
+    run = TwoProcessRun(tmp_path, "--trainer.enable_progress_bar=false", program=program)
+    ended = run.end([run.process.pid], time.monotonic())
+    assert ended.code == 1
+    assert "MemoryError: no more" in ended.error
+    assert ended.error.splitlines()[-1].startswith("error: rank 1 (process ")
+    assert run.checkpoint() is None

@@ -24,6 +24,8 @@ from training import (
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
+FEW = [f"few_{name}" for name in (*PHASES, "plain", "several", "rar_g", "gradient_norm", "lra", "ntk", "spectrum")]
+"""Runs on one point of each condition."""
 NAMES = [
     "plain",
     *PHASES,
@@ -34,14 +36,17 @@ NAMES = [
     *WATCHING_CALLBACKS,
     *BOARD_CALLBACKS,
     *CONDITION_PROBLEMS,
+    *FEW,
 ]
+THERE_AND_BACK = ["plain", "several", "gradient_norm", "lra"]
+"""Runs with new points and weights, of which some go on with another number of processes."""
 
 
-def train(folder, processes):
+def train(folder, processes, names=NAMES):
     """Makes all runs in one launch: to start processes takes longer than to train."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(processes), str(folder), *NAMES],
+        [sys.executable, str(SCRIPT), str(processes), str(folder), *names],
         env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -106,6 +111,31 @@ def test_a_condition_of_one_row_agrees(name, results):
     assert one["evaluations"] == two["evaluations"]
     assert_same_path(one, two)
     assert_alike(two["validation"], one["validation"], rtol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_goes_on_with_one_process_and_again_with_two(results, folders, tmp_path):
+    """Two processes up to step 7, one up to step 14, two from there on: the path of one process."""
+    one = train(tmp_path / "one", 1, [f"7@{folders[1]}/{name}" for name in THERE_AND_BACK])
+    two = train(tmp_path / "two", 2, [f"14@{one}/{name}" for name in THERE_AND_BACK])
+    for name in THERE_AND_BACK:
+        expected = results(name)[0]
+        for folder, first in ((one, 8), (two, 15)):
+            found = torch.load(folder / name / "result.pt", weights_only=True)
+            assert min(found["parameters"]) == first
+            later = {step: p for step, p in expected["parameters"].items() if step >= first}
+            assert_same_path({"parameters": later}, found)
+            for condition, rows in expected["points"].items():
+                assert torch.allclose(rows, found["points"][condition], rtol=1e-8, atol=0), condition
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_fewer_points_than_ranks(name, results):
+    """The second process has no point of any condition."""
+    one, two = results(name)
+    assert_same_path(one, two, TOLERANCES.get(name.removeprefix("few_"), 1e-10))
+    if name == "few_plain":
+        assert [len(rows) for rows in two["points"].values()] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("phases", PHASES)
