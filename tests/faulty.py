@@ -22,22 +22,22 @@ class Faulty(Problem):
     """
 
     def __init__(self, broken=None, reference="none"):
-        self.broken, self.solution = None, reference
+        self._broken, self.solution = None, reference
         x = Interval("x", 0.0, 1.0)
         conditions = {"pde": Residual(x, self.balance), "wall": Dirichlet(x.boundary(), u=self.value)}
         super().__init__(x, ("u",), conditions)
-        self.broken = broken
+        self._broken = broken
 
     def balance(self, u, x):
         residual, bad = u.xx + 1.0, x > FROM
-        if self.broken == "residual":
+        if self._broken == "residual":
             residual = residual + torch.where(bad, math.nan, 0.0)
-        if self.broken == "gradient":  # the root of the square of zero: 0, with the slope 0 times infinity
+        if self._broken == "gradient":  # the root of the square of zero: 0, with the slope 0 times infinity
             residual = residual + ((0.0 * u.value).square() + (~bad).to(x)).sqrt() - (~bad).to(x)
         return residual
 
     def value(self, x):
-        return torch.where(x > 0.5, math.inf, 0.0) if self.broken == "target" else 0.0 * x
+        return torch.where(x > 0.5, math.inf, 0.0) if self._broken == "target" else 0.0 * x
 
     def reference(self):
         if self.solution == "none":
@@ -68,4 +68,4 @@ class Break(L.Callback):
         elif self.kind == "weight":
             pl_module.weights.set_factors(torch.full_like(pl_module.weights.factors, math.nan))
         else:
-            pl_module.problem.broken = self.kind
+            pl_module.problem._broken = self.kind

@@ -201,7 +201,8 @@ def _check_object(value: Any, place: Place, key: str) -> None:
     if not isinstance(path, str) or path.lower() in ("nan", ".nan", "true", "false"):
         raise _wrong(key, place.kinds[0] if place.kinds else Any, path)
     target = _named(path, place, key)
-    if target is not None:
+    is_reference = isinstance(value, str) and not inspect.isclass(target)  # a function, handed over as it is
+    if target is not None and not is_reference:
         check_arguments(target, arguments, key, place.given)
 
 

@@ -284,12 +284,12 @@ class Problem:
                 raise ConfigurationError(
                     f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
                 )
-        for name, values in condition.targets_at(at).items():
-            finite(f"condition {condition.name!r}: target of {name}", values)
             if part.is_complex():
                 raise ConfigurationError(
                     f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
                 )
+        for name, values in condition.targets_at(at).items():
+            finite(f"condition {condition.name!r}: target of {name}", values)
         wanted = Wanted()
         for field in fields:
             wanted |= field.wanted

@@ -29,7 +29,10 @@ def finite(key: str, value: Any) -> Any:
     Raises:
         ConfigurationError: it is not; names the first bad number and its row.
     """
-    numbers = torch.as_tensor(value)
+    try:
+        numbers = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigurationError(f"{key}: must be a finite number, got {value!r}") from None
     bad = (~numbers.isfinite()).nonzero()
     if len(bad):
         first = numbers[tuple(bad[0])].item()

@@ -63,7 +63,8 @@ def _problem(problem: Problem, readings: Readings) -> Iterator[tuple[str, str]]:
     """Its class and domain, and the numbers that its functions read, but for those that change by themselves."""
     yield "problem", type(problem).__name__
     for name, value in readings.numbers().items():
-        if name not in readings.announced and not name.startswith("conditions."):
+        private = any(part.startswith("_") for part in name.split("."))
+        if name not in readings.announced and not name.startswith("conditions.") and not private:
             yield f"problem.{name}", in_words(value)
     yield "problem.domain", repr(problem.domain)
     for name, condition in problem.conditions.items():

@@ -167,14 +167,14 @@ def test_a_phase_in_float32_rounds_what_is_used_only():
 
 def test_a_return_to_earlier_weights_is_another_change():
     module = small_module()
-    start = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    start = {name: tensor.clone() for name, tensor in module.weights.state_dict().items()}
     module.weights.set_factors(torch.tensor([2.0, 3.0, 4.0]))
-    later = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    module.load_state_dict(start)
+    later = {name: tensor.clone() for name, tensor in module.weights.state_dict().items()}
+    module.weights.load_state_dict(start)
     assert module.weights.version == 2
     assert torch.equal(module.loss_weights, module.weights.own)
     other = small_module()
-    other.load_state_dict(later)
+    other.weights.load_state_dict(later)
     assert other.weights.version == 1
     assert torch.equal(other.loss_weights, other.weights.own * torch.tensor([2.0, 3.0, 4.0]))
 

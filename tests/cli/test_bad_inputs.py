@@ -139,8 +139,8 @@ def test_what_a_module_raises_when_it_is_imported(tmp_path, capsys, monkeypatch)
 FUNCTIONS = """
 import torch
 
-def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Tanh(), torch.nn.Linear(width, outputs))
+def network(inputs: int, outputs: int) -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(inputs, 5), torch.nn.Tanh(), torch.nn.Linear(5, outputs))
 """
 
 
@@ -149,6 +149,6 @@ def test_a_function_annotated_to_return_a_network_is_one(tmp_path, capsys, monke
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
-    network = "--model.network={class_path: own_networks.network, init_args: {width: 7}}"
+    network = "--model.network=own_networks.network"
     assert run(["fit", "-c", "poisson1d", *SHORT, network, "--trainer.logger=false"]) == 0
     assert "relative L2" in capsys.readouterr().out

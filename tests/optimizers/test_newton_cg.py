@@ -296,7 +296,7 @@ def test_a_resume_between_two_approximations_is_bitwise(done):
     ("options", "message"),
     [
         ({"damping": 0.0}, "damping: must be positive, not 0.0"),
-        ({"damping": math.nan}, "damping: must be positive, not nan"),
+        ({"damping": math.nan}, "damping: must be a number, got nan"),
         ({"lr": -1.0}, "lr: must be positive, not -1.0"),
         ({"rank": 0}, "rank: must be at least 1, not 0"),
         ({"refresh": 0}, "refresh: must be at least 1, not 0"),

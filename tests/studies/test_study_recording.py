@@ -34,11 +34,11 @@ TINY = {
 }
 
 
-def count(trainer, module):
+def count(trainer, module) -> dict[str, float]:
     return {"evaluations": float(module.evaluations)}
 
 
-def seen(trainer, module):
+def seen(trainer, module) -> dict[str, float]:
     return {"seen": float(module.points_seen)}
 
 

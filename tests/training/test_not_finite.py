@@ -159,7 +159,7 @@ def test_the_first_row_is_found_also_of_many():
     rows = torch.linspace(0, 1, 10_001, dtype=torch.float64)[:, None]
     fault = find_fault(module.system, {"pde": rows}, torch.ones(1))
     assert (fault.kind, fault.point["x"]) == ("gradient", pytest.approx(0.8001))
-    module.problem.broken = None
+    module.problem._broken = None
     assert find_fault(module.system, {"pde": rows}, torch.ones(1)) is None
 
 
