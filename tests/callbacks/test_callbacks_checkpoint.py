@@ -99,6 +99,14 @@ def test_saves_that_take_long_come_more_seldom(tmp_path, monkeypatch):
     assert saver.seconds_spent == pytest.approx(0.27)
 
 
+def test_nothing_is_left_of_a_save_that_was_killed_between_its_two_names(tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"good")
+    (tmp_path / "previous.ckpt").hardlink_to(path)
+    saving._keep_previous(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
 class Fails(L.Callback):
     """An exception in the middle of a quasi-Newton step."""
 
