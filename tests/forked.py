@@ -1,9 +1,19 @@
 """Processes that begin in milliseconds: forked from a server that has imported torch, Lightning and pinnlab once."""
 
+import math
 import multiprocessing
+import os
+import sys
+
+import torch
+
+from pinnlab.__main__ import main
+from pinnlab.callbacks import checkpoint
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "lightning", "pinnlab.cli.commands", "pinnlab.callbacks", "torch._dynamo"])
+_CONTEXT.set_forkserver_preload(
+    ["torch", "lightning", "pinnlab.cli.commands", "pinnlab.callbacks", "scipy.stats", "torch._dynamo"]
+)
 
 
 def forked(function, *arguments):
@@ -30,3 +40,17 @@ def finish(process, seconds=120.0):
         process.join()
         raise TimeoutError(f"still running after {seconds} s")
     return process.exitcode
+
+
+def run_command(folder, *arguments):
+    """The `pinnlab` command as this process, with its output in files of the folder; ends with its exit code.
+
+    Checkpoints are written after every step: small runs are over before the first half minute.
+    """
+    for name, stream in (("output.txt", 1), ("error.txt", 2)):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    os.chdir(folder)
+    sys.argv = ["pinnlab", *map(str, arguments)]
+    torch.set_num_threads(1)
+    checkpoint.SHARE = math.inf
+    main()
