@@ -137,7 +137,7 @@ def write(found):
         "file system",
         "kills",
         "of them before the first save",
-        "left half a file behind",
+        "left a temporary file behind",
         "went on to the same bits",
     )
     rows = []
