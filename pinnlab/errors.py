@@ -25,6 +25,19 @@ class NotFiniteError(PinnlabError, ArithmeticError):
     """A loss, a gradient or a parameter is not finite: one line that names the value, its condition and its point."""
 
 
+class RankError(PinnlabError, RuntimeError):
+    """One of several processes failed: one line that names it, and where its traceback is.
+
+    Args:
+        message: the line.
+        exit_code: of that process.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class UnsupportedOperationError(PinnlabError, TypeError):
     """The Taylor-mode engine met an operation it has no rule for; the message names it."""
 

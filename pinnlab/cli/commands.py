@@ -27,7 +27,7 @@ from pinnlab.cli.runs import (
     with_run,
 )
 from pinnlab.cli.trainer_options import check_trainer, use_root
-from pinnlab.errors import ConfigurationError, NotFiniteError, SavingError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError, StopReason
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -302,6 +302,8 @@ def run(arguments: list[str] | None = None) -> int:
         if message is None and lost is None:
             raise
         print(f"error: {message or lost}", file=sys.stderr)
+        if isinstance(error, RankError):
+            return error.exit_code
         failed = message is None or isinstance(error, (NotFiniteError, SavingError))
         return EXIT_FAILED if failed else EXIT_BAD_INPUT
     code, launcher = _code(cli), launcher_of(cli.trainer)

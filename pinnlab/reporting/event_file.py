@@ -15,6 +15,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
+from pinnlab.reporting.appending import append_whole
+
 SECONDS = 1.0
 """Between two writes: TensorBoard looks every few seconds."""
 
@@ -59,7 +61,7 @@ class EventFile:
         """Writes all that waits for it."""
         self._written = time.monotonic()
         try:
-            self._append(memoryview(b"".join(self._pending)))
+            append_whole(self._path, b"".join(self._pending))
         except OSError as error:
             if not self._failed:
                 warnings.warn(f"TensorBoard's events wait to be written: {error}", stacklevel=2)
@@ -73,22 +75,6 @@ class EventFile:
     def close(self) -> None:
         """Writes all that waits for it; the file is open only while it is written."""
         self.flush()
-
-    def _append(self, data: memoryview) -> None:
-        """Appends all of some bytes, or none of them.
-
-        Raises:
-            OSError: they cannot be written.
-        """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                while data:
-                    data = data[file.write(data) :]
-            except OSError:
-                file.truncate(end)
-                raise
 
 
 class Board(SummaryWriter):
