@@ -14,7 +14,7 @@ from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.cli.places import SPEC, check, hints_of
 from pinnlab.cli.runs import recipe_in
 from pinnlab.cli.yaml_file import parse_yaml, read_yaml
-from pinnlab.errors import ConfigurationError, suggest, unknown
+from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
 from pinnlab.problems import Problem
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -39,7 +39,6 @@ SINGLE: Mapping[str, Any] = {
 """The keys beside the groups, with their types."""
 
 _FLAGS = ("help", "print_config", "config", "c", "h")
-LARGEST_SEED = 2**32 - 1
 
 
 def content_of(path: Path) -> dict[str, Any]:
