@@ -30,6 +30,11 @@ from pinnlab.training.module import PINN
 from pinnlab.training.phases import Phase
 
 
+def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
+    """A network by a function, as a user's file has it."""
+    return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Linear(width, outputs))
+
+
 class Command(NamedTuple):
     """Arguments after `fit -c burgers`, and phrases of the answer."""
 
@@ -121,6 +126,12 @@ COMMANDS = [
     _c("--model.network.hiden [3]", "'hiden'", "did you mean 'hidden'"),
     _c("--model.network.hidden abc", "model.network.hidden: must be a list of int, got abc"),
     _c("--model.network.hidden [3.5]", "model.network.hidden[0]: must be int, got 3.5"),
+    _c(
+        "--model.network=SIREN --model.network.activation=sin",
+        "unknown option of SIREN in model.network",
+        "'activation'",
+    ),
+    _c("--model.network=bad_inputs.network --model.network.width=3", "model.network: bad_inputs.network is a function"),
     _c("--model.network os.system", "model.network: os.system is no Module"),
     _c("--model.network subprocess.run", "model.network: subprocess.run is no Module"),
     _c("--problem os.system", "problem: os.system is no Problem"),
@@ -181,6 +192,10 @@ RECIPES = [
     ),
     _phase("{optimizer: Adam, steps: 3, scheduler: Adam}", "model.phases[0].scheduler: torch.optim.adam.Adam is no"),
     _phase("{optimizer: MLP, steps: 3}", "model.phases[0].optimizer: pinnlab.networks.mlp.MLP is no Optimizer"),
+    _r(
+        "problem: Burgers\nmodel: {network: {class_path: bad_inputs.network, init_args: {width: 3}}}\n",
+        "model.network: bad_inputs.network is a function, which takes no options here; write its name alone",
+    ),
     _phase("{steps: 10}", "model.phases[0]: Phase needs 'optimizer'"),
     _phase("{optimizer: Adam, steps: ten}", "model.phases[0].steps: must be int, got ten"),
     _phase("{optimizer: Adam, stepss: 3}", "'stepss' (did you mean 'steps'?)"),
