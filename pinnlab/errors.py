@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum
 from numbers import Integral, Real
+
+LARGEST_SEED = 2**32 - 1
+"""What numpy takes; torch takes more."""
 
 
 class PinnlabError(Exception):
@@ -23,6 +26,19 @@ class SavingError(PinnlabError, OSError):
 
 class NotFiniteError(PinnlabError, ArithmeticError):
     """A loss, a gradient or a parameter is not finite: one line that names the value, its condition and its point."""
+
+
+class RankError(PinnlabError, RuntimeError):
+    """One of several processes failed: one line that names it, and where its traceback is.
+
+    Args:
+        message: the line.
+        exit_code: of that process.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class UnsupportedOperationError(PinnlabError, TypeError):
@@ -77,7 +93,7 @@ def check_whole(owner: str, **values: object) -> None:
 
 
 def check_real(owner: str, **values: object) -> None:
-    """Refuses arguments that are no real numbers, nan among them.
+    """Refuses arguments that are no finite real numbers.
 
     Args:
         owner: whose arguments they are, for the message; empty when their names say enough.
@@ -89,6 +105,40 @@ def check_real(owner: str, **values: object) -> None:
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
             raise ConfigurationError(f"{_named(owner, key)}: must be a number, got {value!r}")
+        if math.isinf(value):
+            raise ConfigurationError(f"{_named(owner, key)}: must be finite, got {value!r}")
+
+
+def check_list(owner: str, **values: object) -> None:
+    """Refuses arguments that are no lists of finite real numbers.
+
+    Args:
+        owner: whose arguments they are, for the message; empty when their names say enough.
+        **values: by name.
+
+    Raises:
+        ConfigurationError: one is of another kind; limits are for the caller to check.
+    """
+    for key, value in values.items():
+        if isinstance(value, str) or not isinstance(value, Collection):
+            raise ConfigurationError(f"{_named(owner, key)}: must be a list of numbers, got {value!r}")
+        for k, number in enumerate(value):
+            check_real(owner, **{f"{key}[{k}]": number})
+
+
+def check_seed(owner: str, seed: object) -> None:
+    """Refuses what cannot seed a generator of random numbers: of numpy's and torch's, the narrower range.
+
+    Args:
+        owner: whose argument it is, for the message.
+        seed: the number.
+
+    Raises:
+        ConfigurationError: it is no whole number from 0 to `LARGEST_SEED`.
+    """
+    check_whole(owner, seed=seed)
+    if not 0 <= int(seed) <= LARGEST_SEED:  # type: ignore[call-overload]
+        raise ConfigurationError(f"{_named(owner, 'seed')}: must be from 0 to {LARGEST_SEED}, got {seed}")
 
 
 def _named(owner: str, key: str) -> str:

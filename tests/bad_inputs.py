@@ -18,7 +18,9 @@ from pinnlab import optimizers as op
 from pinnlab.domains import Ball, Box, Disk, Interval
 from pinnlab.objective import balancing as bl
 from pinnlab.optimizers import damping as dp
-from pinnlab.problems import Heat1D, Poisson, Poisson1D, Wave1D
+from pinnlab.optimizers.hager_zhang import HagerZhang
+from pinnlab.optimizers.line_search import StrongWolfe
+from pinnlab.problems import Heat1D, Poisson, Poisson1D, Regression1D, Wave1D
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Neumann, Observations, Periodic, Residual, Robin
 from pinnlab.samplers import Sobol
@@ -26,6 +28,11 @@ from pinnlab.training import batch_growth as bg
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import Phase
+
+
+def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
+    """A network by a function, as a user's file has it."""
+    return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Linear(width, outputs))
 
 
 class Command(NamedTuple):
@@ -119,6 +126,12 @@ COMMANDS = [
     _c("--model.network.hiden [3]", "'hiden'", "did you mean 'hidden'"),
     _c("--model.network.hidden abc", "model.network.hidden: must be a list of int, got abc"),
     _c("--model.network.hidden [3.5]", "model.network.hidden[0]: must be int, got 3.5"),
+    _c(
+        "--model.network=SIREN --model.network.activation=sin",
+        "unknown option of SIREN in model.network",
+        "'activation'",
+    ),
+    _c("--model.network=bad_inputs.network --model.network.width=3", "model.network: bad_inputs.network is a function"),
     _c("--model.network os.system", "model.network: os.system is no Module"),
     _c("--model.network subprocess.run", "model.network: subprocess.run is no Module"),
     _c("--problem os.system", "problem: os.system is no Problem"),
@@ -179,6 +192,10 @@ RECIPES = [
     ),
     _phase("{optimizer: Adam, steps: 3, scheduler: Adam}", "model.phases[0].scheduler: torch.optim.adam.Adam is no"),
     _phase("{optimizer: MLP, steps: 3}", "model.phases[0].optimizer: pinnlab.networks.mlp.MLP is no Optimizer"),
+    _r(
+        "problem: Burgers\nmodel: {network: {class_path: bad_inputs.network, init_args: {width: 3}}}\n",
+        "model.network: bad_inputs.network is a function, which takes no options here; write its name alone",
+    ),
     _phase("{steps: 10}", "model.phases[0]: Phase needs 'optimizer'"),
     _phase("{optimizer: Adam, steps: ten}", "model.phases[0].steps: must be int, got ten"),
     _phase("{optimizer: Adam, stepss: 3}", "'stepss' (did you mean 'steps'?)"),
@@ -358,10 +375,12 @@ CALLS = [
 """Calls, each with phrases of its error."""
 
 PARAMETERS = [torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))]
-COUNT = (0, -1, 1.5, math.nan, "abc", True)
-INDEX = (-1, 1.5, math.nan, "abc", True)
-POSITIVE = (0, -1, math.nan, "abc", True)
-SHARE = (-1, math.nan, "abc", True, math.inf)
+COUNT = (0, -1, 1.5, math.nan, math.inf, "abc", True)
+INDEX = (-1, 1.5, math.nan, math.inf, "abc", True)
+SEED = (*INDEX, 1 << 32)
+POSITIVE = (0, -1, math.nan, math.inf, "abc", True)
+LIST = (3, "abc", [math.nan], [math.inf], ["a"])
+SHARE = (-1, math.nan, math.inf, "abc", True)
 
 NUMBERS = {
     Heat1D: {"diffusivity": POSITIVE},
@@ -369,15 +388,27 @@ NUMBERS = {
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
-    functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE},
+    functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
     functools.partial(nw.SIREN, 1, 1): {"first_frequency": POSITIVE, "hidden_frequency": POSITIVE},
     functools.partial(op.BFGS, PARAMETERS): {"lr": POSITIVE, "iterations": COUNT, "max_memory": POSITIVE},
     functools.partial(op.LBFGS, PARAMETERS): {"lr": POSITIVE, "history": COUNT, "iterations": COUNT, "c1": POSITIVE},
-    functools.partial(op.MultiBatchLBFGS, PARAMETERS): {"lr": POSITIVE, "history": COUNT, "curvature": POSITIVE},
+    functools.partial(op.MultiBatchLBFGS, PARAMETERS): {
+        "lr": POSITIVE,
+        "history": COUNT,
+        "curvature": POSITIVE,
+        "max_norm": SHARE,
+    },
     functools.partial(op.SchwarzLBFGS, PARAMETERS): {"blocks": COUNT, "local_iterations": COUNT, "momentum": SHARE},
     functools.partial(op.NystromNewtonCG, PARAMETERS): {"rank": COUNT, "refresh": COUNT, "damping": POSITIVE},
-    functools.partial(op.SPRING, PARAMETERS): {"momentum": SHARE, "lr": POSITIVE},
+    functools.partial(op.SPRING, PARAMETERS): {"momentum": SHARE, "lr": POSITIVE, "max_norm": SHARE},
+    functools.partial(op.SSBroyden, PARAMETERS): {"lr": POSITIVE, "max_memory": POSITIVE},
+    HagerZhang: {"theta": SHARE, "gamma": SHARE, "rho": POSITIVE},
+    StrongWolfe: {"c1": SHARE, "c2": SHARE},
+    functools.partial(PINN, Poisson1D()): {"seed": SEED},
+    functools.partial(CollocationDataModule, Poisson1D()): {"seed": SEED},
+    Regression1D: {"frequencies": LIST, "amplitudes": LIST},
+    dp.SeveralValues: {"factors": LIST, "initial": POSITIVE},
     dp.FixedDamping: {"value": POSITIVE},
     dp.GainRatio: {"initial": POSITIVE, "shrink": POSITIVE, "lowest": POSITIVE},
     cr.FixedSteps: {"steps": COUNT},
@@ -393,10 +424,12 @@ NUMBERS = {
     functools.partial(bg.Linear, 10): {"step": COUNT},
     functools.partial(bg.NormTest, 10): {"theta": POSITIVE},
     functools.partial(cb.BatchGrowth, bg.Linear(10, 5)): {"every": COUNT},
-    cb.CausalWeights: {"every": COUNT, "chunks": COUNT, "threshold": POSITIVE, "last_weight": POSITIVE},
+    cb.CausalWeights: {"every": COUNT, "chunks": COUNT, "threshold": POSITIVE, "tolerances": LIST},
+    functools.partial(cb.CausalWeights, 2): {"last_weight": POSITIVE},
     cb.EvaluationBudget: {"evaluations": COUNT, "points_seen": COUNT},
     cb.FreshPoints: {"every": COUNT, "start": INDEX, "ratio": POSITIVE},
-    cb.NTKSpectrum: {"max_points": COUNT},
+    cb.GracefulStop: {"patience": POSITIVE},
+    cb.NTKSpectrum: {"max_points": COUNT, "seed": SEED},
     cb.PhaseProgressBar: {"refresh": INDEX},
     cb.ResidualAddition: {"count": COUNT, "most": COUNT, "pool": COUNT},
     cb.ResidualAttention: {"every": COUNT, "gamma": SHARE, "eta": POSITIVE},
@@ -405,7 +438,7 @@ NUMBERS = {
     cb.RetainResample: {"steepness": POSITIVE, "tolerance": POSITIVE, "speed": POSITIVE},
     cb.Rollback: {"attempts": COUNT, "factor": POSITIVE, "backoff": POSITIVE},
     cb.RunCheckpoint: {"seconds": POSITIVE},
-    cb.SolutionFigures: {"every": COUNT},
+    cb.SolutionFigures: {"every": COUNT, "times": LIST},
 }
 """Numbers that are refused, by class and option: the message names the option."""
 

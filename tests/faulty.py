@@ -5,6 +5,7 @@ import math
 import lightning as L
 import torch
 
+from pinnlab.callbacks import Rollback
 from pinnlab.domains import Interval
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual
 
@@ -60,7 +61,10 @@ class Break(L.Callback):
         self.kind, self.step, self.once = kind, step, once
 
     def on_train_batch_start(self, trainer, pl_module, *unused):
-        if trainer.global_step < self.step or (self.once and trainer.global_step > self.step):
+        if self.once and trainer.global_step > self.step:
+            pl_module.problem._broken = None
+            return
+        if trainer.global_step < self.step:
             return
         if self.kind == "parameter":
             with torch.no_grad():
@@ -69,3 +73,10 @@ class Break(L.Callback):
             pl_module.weights.set_factors(torch.full_like(pl_module.weights.factors, math.nan))
         else:
             pl_module.problem._broken = self.kind
+
+
+class NoRollback(L.Callback):
+    """A command's run without the `Rollback` that every command has."""
+
+    def setup(self, trainer, pl_module, stage):
+        trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, Rollback)]

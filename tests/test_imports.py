@@ -86,13 +86,16 @@ def test_rooms_without_lightning_import_neither_compiler_nor_figures():
         assert package not in loaded
 
 
+WHEN_USED = ("pinnlab.reporting.figures.", "pinnlab.reporting.event_file")
+"""Modules that a run imports when it draws, and when it logs."""
+
 LEAN = {
     "the names of the package": "from pinnlab import PINN, CollocationDataModule, Phase, Problem",
     "all modules but figures and studies": "import "
     + ", ".join(
         name
         for name in modules(*WITHOUT_LIGHTNING, "analysis", "reporting", "training", "diagnosis", "callbacks", "cli")
-        if not name.startswith("pinnlab.reporting.figures.")
+        if not name.startswith(WHEN_USED)
     ),
 }
 
@@ -104,4 +107,4 @@ def test_matplotlib_tensorboard_and_the_compiler_wait_until_they_are_used(case):
     assert ("pinnlab.training.module", "lightning") in asked
     late = ("matplotlib", "tensorboard", "torch.utils.tensorboard", "torch._dynamo", "torch._inductor")
     assert not {pair for pair in asked if any(pair[1] == name or pair[1].startswith(f"{name}.") for name in late)}
-    assert not {pair for pair in asked if pair[1].startswith("pinnlab.reporting.figures.")}
+    assert not {pair for pair in asked if pair[1].startswith(WHEN_USED)}

@@ -130,3 +130,4 @@ def _keep_previous(path: Path) -> None:
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             os.replace(spare, previous)
+            spare.unlink(missing_ok=True)  # still there where both are one file already, as after a kill in a save

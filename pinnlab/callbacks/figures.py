@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.reporting.loggers import board_of
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ class SolutionFigures(L.Callback):
             `solution_figure`.
 
     Raises:
-        ConfigurationError: `every` is below 1.
+        ConfigurationError: `every` is below 1, or `times` are no numbers.
     """
 
     def __init__(self, every: int = 10, times: Sequence[float] | None = None) -> None:
         check_whole("SolutionFigures", every=every)
         if every < 1:
             raise ConfigurationError(f"SolutionFigures.every: must be at least 1, got {every}")
+        if times is not None:
+            check_list("SolutionFigures", times=times)
         self.every, self.times = every, times
         self._count, self._drawn = 0, -1
 

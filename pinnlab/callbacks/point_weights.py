@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, check_list, check_real, check_whole, unknown
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
@@ -237,6 +237,7 @@ class CausalWeights(AbstractPointWeights):
         check_whole("CausalWeights", chunks=chunks)
         check_real("CausalWeights", threshold=threshold, last_weight=last_weight)
         super().__init__(every, conditions, closure_every)
+        check_list("CausalWeights", tolerances=tolerances)
         values = list(tolerances)
         if not values or values[0] <= 0 or values != sorted(values):
             raise ConfigurationError(f"CausalWeights.tolerances: must be above 0 and increase, got {values}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from torch import Tensor
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.diagnosis.observation import linearization
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import ConfigurationError, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
+from pinnlab.reporting.appending import append_whole
 from pinnlab.reporting.loggers import board_of, log_scalars
+from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.point_store import probe_rows
 
 QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")
@@ -70,7 +74,8 @@ class NTKSpectrum(L.Callback):
     logs = ("spectrum/",)
 
     def __init__(self, every: int | None = 500, max_points: int = 200, seed: int = 0) -> None:
-        check_whole("NTKSpectrum", max_points=max_points, seed=seed)
+        check_whole("NTKSpectrum", max_points=max_points)
+        check_seed("NTKSpectrum", seed)
         if max_points < 1:
             raise ConfigurationError(f"NTKSpectrum.max_points: must be at least 1, got {max_points}")
         self.occasions = Occasions(type(self).__name__, every, 0, at_switch=True, ratio=None)
@@ -160,7 +165,11 @@ class NTKSpectrum(L.Callback):
             _add_histograms(board.experiment, self.latest, trainer.global_step)
         if self._file is not None:
             where = {"step": trainer.global_step, "evaluations": pl_module.evaluations, "phase": pl_module.phase + 1}
-            _append(self._file, [{**where, **_line(b, s), "seconds": seconds} for b, s in self.latest.items()])
+            lines = [{**where, **_line(b, s), "seconds": seconds} for b, s in self.latest.items()]
+            try:
+                _append(self._file, lines)
+            except OSError as error:
+                warnings.warn(f"{self._file} lacks step {trainer.global_step}: {reason_of(error)}", stacklevel=2)
 
     @rank_zero_only
     def _draw(self, trainer: L.Trainer) -> None:
@@ -184,13 +193,12 @@ def _line(block: str, spectrum: KernelSpectrum) -> dict[str, Any]:
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begun = path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        if not begun:
-            writer.writeheader()
-        writer.writerows(lines)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS)
+    if not path.exists() or not path.stat().st_size:
+        writer.writeheader()
+    writer.writerows(lines)
+    append_whole(path, text.getvalue().encode())
 
 
 @rank_zero_only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pinnlab.callbacks.prediction import free_path
 from pinnlab.numerics import distributed
+from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.switching import phases_of
 
 
@@ -29,11 +30,13 @@ class RunSummary(L.Callback):
 
     Attributes:
         result: what was written, once training has ended.
+        failed: the file, if it could not be written; on rank zero.
     """
 
     def __init__(self, recipe: str | None = None) -> None:
         self.recipe = recipe
         self.result: dict[str, Any] = {}
+        self.failed: Path | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Goes behind all others, wherever it was listed: what they say at the end belongs in the summary."""
@@ -75,12 +78,15 @@ class RunSummary(L.Callback):
     def _report(self, summary: dict[str, Any], folder: str | None) -> None:
         Console().print(_table(summary))
         if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
             path = free_path(Path(folder) / "summary.json")
-            temporary = path.with_suffix(".partial")
-            temporary.write_text(json.dumps(finite(summary), indent=2) + "\n")
-            os.replace(temporary, path)
-            print(f"wrote {path}")
+            text = json.dumps(finite(summary), indent=2) + "\n"
+            try:
+                write_whole(path, lambda file: file.write(text.encode()))
+            except OSError as error:
+                self.failed = path
+                warnings.warn(f"{path} was not written: {reason_of(error)}", stacklevel=2)
+            else:
+                print(f"wrote {path}")
 
 
 def _table(summary: dict[str, Any]) -> Table:

@@ -6,8 +6,10 @@ one reason in it that a user can act on.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +17,9 @@ from collections.abc import Callable, Iterator
 from pinnlab.cli.catalog import class_paths
 from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.errors import ConfigurationError, PinnlabError, suggest, unknown
+
+_DISK = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM}
+"""Why a system refuses to write."""
 
 
 def bad_input(error: BaseException) -> str | None:
@@ -51,6 +56,15 @@ def refused(error: Exception) -> ConfigurationError | None:
     is_theirs = bool(last) and "lightning" in last[-1].filename
     if isinstance(causes[-1], ValueError) or is_theirs:
         return ConfigurationError(f"{owner}: {texts[-1]}")
+    return None
+
+
+def unwritable(error: BaseException) -> str | None:
+    """The one line for a file that a full or read-only disk refused; None for an error that is no such one."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            file = os.fsdecode(cause.filename) if isinstance(cause.filename, (str, bytes)) else "a file of the run"
+            return f"{file}: cannot be written ({cause.strerror}); make room, or use another trainer.default_root_dir"
     return None
 
 

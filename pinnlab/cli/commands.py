@@ -14,7 +14,7 @@ from jsonargparse import ActionConfigFile, Namespace, lazy_instance
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
-from pinnlab.cli.bad_input import bad_input, refused
+from pinnlab.cli.bad_input import bad_input, refused, unwritable
 from pinnlab.cli.catalog import find_recipe
 from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.runs import (
@@ -27,7 +27,7 @@ from pinnlab.cli.runs import (
     with_run,
 )
 from pinnlab.cli.trainer_options import check_trainer, use_root
-from pinnlab.errors import ConfigurationError, NotFiniteError, SavingError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError, StopReason
 from pinnlab.problems import Problem
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -220,9 +220,12 @@ class PinnlabCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Says so where the end of the run could not be saved."""
-        for callback in self.trainer.checkpoint_callbacks:
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, own.RunCheckpoint) and callback.failed:
                 raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, own.RunSummary) and callback.failed:
+                raise SavingError(f"{callback.failed}: cannot be written; the end of the run is in last.ckpt")
 
 
 def quieten() -> None:
@@ -295,11 +298,14 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_SIGINT
     except Exception as error:
-        message = bad_input(error)
-        if message is None:
+        message, lost = bad_input(error), unwritable(error)
+        if message is None and lost is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, (NotFiniteError, SavingError)) else EXIT_BAD_INPUT
+        print(f"error: {message or lost}", file=sys.stderr)
+        if isinstance(error, RankError):
+            return error.exit_code
+        failed = message is None or isinstance(error, (NotFiniteError, SavingError))
+        return EXIT_FAILED if failed else EXIT_BAD_INPUT
     code, launcher = _code(cli), launcher_of(cli.trainer)
     return code if launcher is None else launcher.watch.leave(code)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ import lightning as L
 
 from pinnlab.cli.catalog import CLASS_KEYS, class_paths, find_recipe, resolve_names
 from pinnlab.cli.dispatch import COMMANDS
-from pinnlab.cli.places import SPEC, check, hints_of
+from pinnlab.cli.places import SPEC, check, fitting, hints_of, import_path
 from pinnlab.cli.runs import recipe_in
 from pinnlab.cli.yaml_file import parse_yaml, read_yaml
-from pinnlab.errors import ConfigurationError, suggest, unknown
+from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
 from pinnlab.problems import Problem
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -39,7 +41,6 @@ SINGLE: Mapping[str, Any] = {
 """The keys beside the groups, with their types."""
 
 _FLAGS = ("help", "print_config", "config", "c", "h")
-LARGEST_SEED = 2**32 - 1
 
 
 def content_of(path: Path) -> dict[str, Any]:
@@ -201,15 +202,13 @@ def _set(config: dict[str, Any], name: str, value: Any) -> None:
             owner[part] = inner
         node = inner
     owner = _inside(node, last)
-    if last == "class_path" and owner.get("class_path") != value:
-        owner.pop("init_args", None)
-    if name.endswith("+"):
+    if last == "class_path" and "class_path" in owner:
+        owner.update(_over(owner, {"class_path": value}, name.rpartition(".")[0]))
+    elif name.endswith("+"):
         before = owner.get(last) or []
         owner[last] = [*_listed(before), *_listed(value)]
-    elif isinstance(owner.get(last), dict) and isinstance(value, dict):
-        _merge(owner, {last: value})
     else:
-        owner[last] = value
+        _merge(owner, {last: value}, name.rpartition(".")[0])
 
 
 def _listed(value: Any) -> list[Any]:
@@ -223,12 +222,35 @@ def _inside(node: dict[str, Any], part: str) -> dict[str, Any]:
     return node
 
 
-def _merge(config: dict[str, Any], content: Mapping[str, Any]) -> None:
-    """Lays a recipe over what is there, as the parser does: arguments of the same class stay, those of another go."""
+def _merge(config: dict[str, Any], content: Mapping[str, Any], where: str = "") -> None:
+    """Lays a recipe over what is there, as the parser does; `where` the two stand is for messages."""
     for key, value in content.items():
         before: Any = config.get(key)
-        is_same = isinstance(before, dict) and isinstance(value, dict)
-        if is_same and value.get("class_path", before.get("class_path")) == before.get("class_path"):
-            _merge(before, value)
+        place = f"{where}.{key}".lstrip(".")
+        new = _over(before, json.loads(json.dumps(value, default=str)), place)
+        is_same = isinstance(before, dict) and isinstance(new, dict)
+        if is_same and new.get("class_path", before.get("class_path")) == before.get("class_path"):
+            _merge(before, new, place)
         else:
-            config[key] = json.loads(json.dumps(value, default=str))
+            config[key] = new
+
+
+def _over(before: Any, value: Any, key: str) -> Any:
+    """What is given for a place where a class stood: another class keeps those arguments that it has, too.
+
+    A warning names the others: the recipe's file still shows them.
+    """
+    new: dict[str, Any] = {"class_path": value} if isinstance(value, str) else value
+    arguments: dict[str, Any] = (before.get("init_args") if isinstance(before, dict) else None) or {}
+    path = new.get("class_path") if isinstance(new, dict) else None
+    if arguments and path == before["class_path"]:
+        return new
+    target = import_path(path, key) if arguments and isinstance(path, str) else None
+    if not inspect.isclass(target):
+        return value
+    kept = fitting(target, arguments, key)
+    given = new.get("init_args") or {}
+    if lost := [name for name in arguments if name not in {**kept, **given}]:
+        old = str(before["class_path"]).rpartition(".")[2]
+        warnings.warn(f"{key}: {target.__name__} leaves out what was given for {old}: {', '.join(lost)}", stacklevel=2)
+    return {**new, "init_args": {**kept, **given}}

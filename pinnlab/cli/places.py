@@ -8,6 +8,7 @@ names in such a place. A message names the whole key, as `model.phases[0].steps`
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import importlib
 import inspect
 import math
@@ -103,6 +104,16 @@ def check_arguments(target: Any, arguments: Any, key: str, given: int = 0) -> No
     missing = [name for name, p in named.items() if p.default is p.empty and name not in arguments]
     if missing:
         raise ConfigurationError(f"{key}: {target.__name__} needs {missing[0]!r}; give it")
+
+
+def fitting(target: Any, arguments: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Those of some arguments that a class or function takes, by name and type."""
+    hints, kept = hints_of(target), {}
+    for name in inspect.signature(target).parameters.keys() & arguments.keys():
+        with contextlib.suppress(ConfigurationError):
+            check(arguments[name], hints.get(name, Any), f"{key}.{name}")
+            kept[name] = arguments[name]
+    return kept
 
 
 def hints_of(target: Any) -> dict[str, Any]:
@@ -202,6 +213,10 @@ def _check_object(value: Any, place: Place, key: str) -> None:
         raise _wrong(key, place.kinds[0] if place.kinds else Any, path)
     target = _named(path, place, key)
     is_reference = isinstance(value, str) and not inspect.isclass(target)  # a function, handed over as it is
+    if place.given and inspect.isfunction(target) and isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"{key}: {path} is a function, which takes no options here; write its name alone, or a class with options"
+        )
     if target is not None and not is_reference:
         check_arguments(target, arguments, key, place.given)
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks.checks import positive, positive_int
 
 
@@ -79,6 +79,7 @@ class FourierFeatures(Embedding):
         self.embedding = embed(inputs, embedding)
         width = self.embedding.outputs
         waving = range(width) if columns is None else columns
+        check_list("", columns=waving)
         if not waving or any(not 0 <= c < width for c in waving):
             raise ConfigurationError(f"columns: {list(waving)} must name some of the columns 0 to {width - 1}")
         self.columns = list(waving)

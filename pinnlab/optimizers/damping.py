@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_list, check_real
 
 Memory = dict[str, Any]
 
@@ -160,6 +160,7 @@ class SeveralValues(Damping):
     def __init__(
         self, initial: float = 1e-6, factors: Sequence[float] = (0.1, 1.0, 10.0), lowest: float = 1e-14
     ) -> None:
+        check_list("damping", factors=factors)
         if not factors:
             raise ConfigurationError("damping.factors: is empty; name at least one factor, such as 1.0")
         self._initial = _positive("damping.initial", initial)

@@ -63,7 +63,8 @@ class HagerZhang:
 
     def __post_init__(self) -> None:
         check_whole("", max_evaluations=self.max_evaluations)
-        check_real("", delta=self.delta, sigma=self.sigma, epsilon=self.epsilon, theta=self.theta)
+        check_real("", delta=self.delta, sigma=self.sigma, epsilon=self.epsilon)
+        check_real("", theta=self.theta, gamma=self.gamma, rho=self.rho)
         if not 0 < self.delta < 0.5:
             raise ConfigurationError(f"delta: must be in (0, 0.5), not {self.delta}")
         if not self.delta <= self.sigma < 1:

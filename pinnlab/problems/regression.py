@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Interval
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Dirichlet
@@ -29,6 +29,7 @@ class Regression1D(Problem):
     """
 
     def __init__(self, frequencies: Sequence[int] = (1, 4, 8), amplitudes: Sequence[float] = ()) -> None:
+        check_list("problem", frequencies=frequencies, amplitudes=amplitudes)
         if not frequencies:
             raise ConfigurationError("problem.frequencies: is empty; give at least one wave number")
         if amplitudes and len(amplitudes) != len(frequencies):

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from pinnlab.reporting.dashboard import powers_of_ten
 
@@ -17,7 +18,19 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
 
     TensorBoard draws every chart on a linear axis until one clicks it away, chart by chart and page by page. What falls
     by ten powers of ten is a corner there. Options are those of Lightning's logger.
+
+    A disk that is full or read-only is a warning: what is logged waits for it, see `EventFile`.
     """
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer for TensorBoard, made when it is first asked for."""
+        if self._experiment is None and "://" not in self.log_dir and self._kwargs.get("purge_step") is None:
+            from pinnlab.reporting.event_file import Board  # tensorboard is for runs that log
+
+            self._experiment = Board(self.log_dir, **self._kwargs)
+        return super().experiment
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Writes values and logarithms."""

@@ -25,6 +25,7 @@ def described(module: Any) -> dict[str, Any]:
         "evaluations": module.evaluations,
         "points_seen": module.points_seen,
         "loss_version": module.loss_version,
+        "loss": module.current_loss(),
         "readings": module.system.readings.version,
         "format": FORMAT,
         "made_with": made_with(module, _data_of(module)),

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_real, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
@@ -248,7 +248,8 @@ def _check_arguments(problem: Any, points: Any, samplers: Mapping[str, Any], see
     if not isinstance(problem, Problem):
         raise ConfigurationError(f"data.problem: must be a Problem, got {type(problem).__name__}")
     counts = {f"points.{name}": n for name, n in points.items()} if isinstance(points, Mapping) else {"points": points}
-    check_whole("data", **counts, seed=seed)
+    check_whole("data", **counts)
+    check_seed("data", seed)
     for name, sampler in samplers.items():
         if not isinstance(sampler, Sampler):
             key = name if name == "sampler" else f"samplers.{name}"

@@ -7,6 +7,7 @@ over a first-order method's gradient. Only then are the residuals looked at, unc
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import lightning as L
@@ -55,6 +56,9 @@ def gradient_fault(module: Any, optimizer: Optimizer) -> str | None:
 def step_fault(module: Any, optimizer: Optimizer) -> str | None:
     """What is not finite after a step.
 
+    An optimizer of pinnlab that met such a value and is back at a point where all is well by itself, as
+    `MultiBatchLBFGS` may be, goes on; a warning says so.
+
     Args:
         module: the `PINN`.
         optimizer: has made the step.
@@ -65,8 +69,11 @@ def step_fault(module: Any, optimizer: Optimizer) -> str | None:
         return None
     when = _in_step(module)
     line = fault_line(module, when)
-    if line is None and known and not math.isfinite(loss):
-        line = f"the loss is {loss} {when}; looked at again, every part of it is finite"
+    if line is None and not math.isfinite(loss):
+        if known:
+            line = f"the loss is {loss} {when}; looked at again, every part of it is finite"
+        elif hasattr(optimizer, "status"):
+            warnings.warn(f"the loss was {loss} {when}; the optimizer went back to where it is finite", stacklevel=2)
     return line  # torch's L-BFGS does not say which of its evaluations it kept: the last may be a trial that failed
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+from pinnlab.errors import PinnlabError
 from pinnlab.numerics import distributed
 from pinnlab.training.ranks import RankWatch, signals_held
 
@@ -45,13 +46,21 @@ class RankLauncher(_SubprocessScriptLauncher):
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """A collective that fails in here, because a rank is gone, ends the process with the watch's one line."""
+        """An error in here becomes the watch's one line; a collective that fails, as a rank is gone, ends the process.
+
+        Raises:
+            RankError: one of several processes failed, by a fault of the program.
+        """
         try:
             yield
-        except RuntimeError as error:
-            if distributed.is_lost(error):
-                self.watch.await_end(error)
+        except PinnlabError:
             raise
+        except Exception as error:
+            if isinstance(error, RuntimeError) and distributed.is_lost(error):
+                self.watch.await_end(error)
+            if self.num_processes * self.num_nodes == 1:
+                raise
+            raise self.watch.failed(error) from error
 
 
 class _Signals(_SignalConnector):

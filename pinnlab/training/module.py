@@ -109,7 +109,8 @@ class PINN(EvaluatedModule):
         self._compile = compile
         should_compile(compile, 0, torch.device("cpu"))
         self.batch: Batch = {}
-        self.loss_version = 0  # of the objective that the last step was made on, see `objective_version`
+        # Of the objective that the last step was made on, see `objective_version`; the loss that a checkpoint brought.
+        self.loss_version, self._loaded_loss = 0, float("nan")
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
         self._points = PointCount()
@@ -242,11 +243,11 @@ class PINN(EvaluatedModule):
         return self._points.seen(self.evaluations)
 
     def current_loss(self) -> float:
-        """The global loss at the last evaluation that the optimizer kept; NaN before the first."""
+        """The global loss at the last evaluation that the optimizer kept, before a resume, too; NaN before any."""
         kept = getattr(self.current_optimizer(), "loss", None)
-        if kept is not None:
-            return float(kept)
-        return float("nan") if self.objective.last is None else float(self.objective.last.loss)
+        if kept is None:
+            kept = self._loaded_loss if self.objective.last is None else self.objective.last.loss
+        return float(kept)
 
     def current_optimizer(self) -> Optimizer:
         """The optimizer of the current phase, without Lightning's wrapper; outside of training, one like it."""
@@ -294,7 +295,7 @@ class PINN(EvaluatedModule):
         for line in check_made_with(checkpoint, self):
             self.print(f"goes on with {line}")
         self.evaluations, self.loss_version = saved["evaluations"], saved["loss_version"]
-        self.system.readings.version = saved.get("readings", 0)
+        self.system.readings.version, self._loaded_loss = saved.get("readings", 0), saved.get("loss", float("nan"))
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         use_saved_dtype(self, checkpoint["state_dict"])
 

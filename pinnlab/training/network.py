@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import ConfigurationError, check_seed
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -18,7 +18,7 @@ def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int)
     """Builds the network from its own seed, leaving the global random state alone."""
     if not isinstance(problem, Problem):
         raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
-    check_whole("model", seed=seed)
+    check_seed("model", seed)
     if network is not None and not callable(network):
         raise ConfigurationError(f"model.network: must be a Module or build one, got {network!r}")
     if not isinstance(network, nn.Module):

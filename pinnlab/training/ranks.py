@@ -8,11 +8,15 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+from pinnlab.errors import RankError
 
 PARENT = "PINNLAB_PARENT"
 """The variable that tells a rank which process started it."""
@@ -21,6 +25,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 POLL = 0.05  # seconds between two looks at the other ranks
 ECHO = 0.5  # seconds in which a second signal is the first one's echo: `timeout` signals a process and then its group
 OWN_WORDS = 5.0  # seconds for this rank to meet the error that another one ended with, and to say it in its own words
+TOLD = 70  # the exit code of a rank that has said itself why it ended
 AFTER_YOU = 2.0  # seconds for this rank to come to its end by itself after another one has ended with a signal's code
 
 
@@ -106,6 +111,18 @@ class RankWatch:
             time.sleep(POLL / 5)
         return code
 
+    def failed(self, error: BaseException) -> RankError:
+        """The one line for an error of this rank, whose traceback goes to a file; the others have nothing to add."""
+        for child in self._children:
+            child.kill()
+        with tempfile.NamedTemporaryFile(
+            "w", prefix=f"pinnlab-rank-{self._rank}-", suffix=".txt", delete=False
+        ) as file:
+            traceback.print_exception(error, file=file)
+        first = next(iter(str(error).strip().splitlines()), "")
+        told = f"rank {self._rank}: {type(error).__name__}{': ' if first else ''}{first}; traceback in {file.name}"
+        return RankError(told, TOLD if self._parent else 1)
+
     def await_end(self, error: BaseException) -> NoReturn:
         """Waits, after a collective failed, until it is known whose fault it was, and ends the process."""
         time.sleep(2 * OWN_WORDS)
@@ -147,6 +164,8 @@ class RankWatch:
             elif code < 0:
                 name = signal.Signals(-code).name
                 self._end(1, f"rank {rank} (process {child.pid}) was killed by {name}; the run ends")
+            elif code == TOLD:
+                self._end(1)
             elif self._deadline == math.inf:
                 self._deadline = time.monotonic() + OWN_WORDS
             elif time.monotonic() > self._deadline:

@@ -9,11 +9,17 @@ import torch
 from training import ADAM, QUASI_NEWTON, Recorder, quiet_trainer, small_data, small_module
 
 from pinnlab import Phase
-from pinnlab.callbacks import Rollback, RunCheckpoint
+from pinnlab.callbacks import Rollback, RunCheckpoint, RunSummary
 from pinnlab.callbacks import checkpoint as saving
 from pinnlab.errors import ConfigurationError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+SUMMARY = {
+    "recipe": "r", "relative_l2": {}, "coefficients": {}, "phases": [], "points": {}, "parameters": 1,
+    "dtype": "float64",
+}  # fmt: skip
 
 
 class Clock:
@@ -99,6 +105,14 @@ def test_saves_that_take_long_come_more_seldom(tmp_path, monkeypatch):
     assert saver.seconds_spent == pytest.approx(0.27)
 
 
+def test_nothing_is_left_of_a_save_that_was_killed_between_its_two_names(tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"good")
+    (tmp_path / "previous.ckpt").hardlink_to(path)
+    saving._keep_previous(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
 class Fails(L.Callback):
     """An exception in the middle of a quasi-Newton step."""
 
@@ -128,6 +142,14 @@ def test_a_full_disk_ends_no_run_and_is_told(tmp_path, monkeypatch):
     assert trainer.global_step == 12
     assert saver.failed
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_summary_that_cannot_be_written_is_told(tmp_path):
+    summary = RunSummary()
+    (tmp_path / "in_the_way").write_text("a file")
+    with pytest.warns(UserWarning, match=r"summary\.json was not written: "):
+        summary._report({**SUMMARY}, str(tmp_path / "in_the_way"))
+    assert summary.failed == tmp_path / "in_the_way" / "summary.json"
 
 
 def test_one_line_for_seconds_that_are_none():

@@ -1,9 +1,11 @@
 """Errors of the user's input, as the command words them; through the command itself in test_cli.py."""
 
+import errno
+
 import pytest
 from jsonargparse import ArgumentError
 
-from pinnlab.cli.bad_input import bad_input
+from pinnlab.cli.bad_input import bad_input, unwritable
 from pinnlab.errors import ConfigurationError
 
 
@@ -37,3 +39,13 @@ def test_messages_of_the_parser_become_one_line(message, shown):
     line = bad_input(ArgumentError(None, message))
     assert line.startswith(shown)
     assert "\n" not in line
+
+
+def test_a_file_that_the_disk_refuses_is_named():
+    outer = ValueError("you tried to log 1.0")
+    outer.__cause__ = OSError(errno.ENOSPC, "No space left on device", "runs/a.txt")
+    assert unwritable(outer) == (
+        "runs/a.txt: cannot be written (No space left on device); make room, or use another trainer.default_root_dir"
+    )
+    assert unwritable(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.txt")) is None
+    assert unwritable(ValueError("boom")) is None

@@ -1,12 +1,13 @@
 """Two processes end together: on a signal, in order and with a checkpoint; when one is killed, with a word about it."""
 
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from two_process_runs import SAVING, TwoProcessRun, resumes
+from two_process_runs import ENVIRONMENT, SAVING, TwoProcessRun, resumes
 
 
 @pytest.fixture
@@ -52,12 +53,16 @@ def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
 
 
 @pytest.mark.timeout(120)
-def test_an_error_on_one_rank_ends_the_other(tmp_path):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_on_one_rank_ends_the_other_with_one_line(tmp_path, monkeypatch, rank):
     """It may save nothing: that takes both."""
+    monkeypatch.setitem(ENVIRONMENT, "FAILING", str(rank))
+    monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(tmp_path))
     program = [str(Path(__file__).with_name("run_failing.py"))]
     run = TwoProcessRun(tmp_path, "--trainer.enable_progress_bar=false", program=program)
     ended = run.end([run.process.pid], time.monotonic())
     assert ended.code == 1
-    assert "MemoryError: no more" in ended.error
-    assert ended.error.splitlines()[-1].startswith("error: rank 1 (process ")
+    told = re.fullmatch(rf"error: rank {rank}: MemoryError: no more; traceback in (.*)\n", ended.error)
+    assert told, ended.error
+    assert 'raise MemoryError("no more")' in Path(told[1]).read_text()
     assert run.checkpoint() is None

@@ -4,17 +4,14 @@ pytest -m slow tests/faults
 PINNLAB_WRITE_DOCS=1 pytest -m slow tests/faults    # and writes the table
 """
 
-import os
 import random
-import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from reliability_page import asked_for, write_table
 from two_process_runs import SAVING, TwoProcessRun, resumes
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 OPTIONS = (SAVING, "--trainer.val_check_interval=30", "--trainer.enable_progress_bar=false")
 RUNS = 20
 LONGEST = 60.0  # seconds from the signal to the end of all ranks; more is a hang
@@ -40,7 +37,7 @@ def rows():
     """What was seen; the table is made of it when all runs are over."""
     found = []
     yield found
-    if os.environ.get("PINNLAB_WRITE_DOCS") and len(found) == 2 * RUNS:
+    if asked_for() and len(found) == 2 * RUNS:
         write(found)
 
 
@@ -104,19 +101,15 @@ def went_on_from(checkpoint, folder):
 
 def write(found):
     """The table, into the page, between its markers."""
-    lines = [
-        "| what, at a random moment | runs | of them while starting | right exit code | hung "
-        "| `last.ckpt` there, loads and goes on | slowest end (s) | most lines of errors |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = (
+        "what, at a random moment", "runs", "of them while starting", "right exit code", "hung",
+        "`last.ckpt` there, loads and goes on", "slowest end (s)", "most lines of errors",
+    )  # fmt: skip
+    rows = []
     for name in dict.fromkeys(row[0] for row in found):
         own = [row for row in found if row[0] == name]
         checkpoints = [row[4] for row in own if row[4] is not None]
-        lines.append(
-            f"| {name} | {len(own)} | {sum(r[1] for r in own)} | {sum(r[2] for r in own)} | {sum(r[3] for r in own)} "
-            f"| {sum(checkpoints)} of {len(checkpoints)} | {max(r[5] for r in own):.1f} | {max(r[6] for r in own)} |"
-        )
-    begin, end = "<!-- ranks: begin -->", "<!-- ranks: end -->"
-    text = PAGE.read_text()
-    text = re.sub(f"(?s){begin}.*{end}", lambda _: f"{begin}\n" + "\n".join(lines) + f"\n{end}", text)
-    PAGE.write_text(text)
+        sums = (sum(row[k] for row in own) for k in (1, 2, 3))
+        went_on = f"{sum(checkpoints)} of {len(checkpoints)}"
+        rows.append((name, len(own), *sums, went_on, f"{max(r[5] for r in own):.1f}", max(r[6] for r in own)))
+    write_table("ranks", head, rows)

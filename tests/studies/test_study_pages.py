@@ -10,8 +10,22 @@ from pinnlab.studies.engine.runner import read_rows
 FOLDER = Path(__file__).parents[2] / "docs" / "studies"
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.csv"))])
+STUDIES = [path.stem for path in sorted(FOLDER.glob("*.csv"))]
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_the_page_is_that_of_its_file(name, tmp_path):
     study_module(name).write_report(read_rows(FOLDER / f"{name}.csv"), tmp_path)
     assert (tmp_path / f"{name}.md").read_text() == (FOLDER / f"{name}.md").read_text()
     assert f"({name}.md)" in (FOLDER / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of figures with little in them
+@pytest.mark.parametrize("count", [1, 3, 10])
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_page_can_be_made_from_the_first_runs(name, count, tmp_path):
+    rows = read_rows(FOLDER / f"{name}.csv")[:count]
+    study_module(name).write_report(rows, tmp_path)
+    found = (tmp_path / f"{name}.md").read_text()
+    assert found.startswith("# ")
+    assert f"({name}.png)" not in found or (tmp_path / f"{name}.png").is_file()

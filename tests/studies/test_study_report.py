@@ -1,9 +1,12 @@
 """Pages, tables and prose of reports, against text by hand."""
 
+import statistics
+
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, spread, wrapped
 
 
 def test_a_page_has_its_parts_in_order_and_its_figure_beside_it(tmp_path):
@@ -20,6 +23,18 @@ def test_a_page_has_its_parts_in_order_and_its_figure_beside_it(tmp_path):
         "![What it shows](name.png)\n\n## Last\n\nEnd.\n"
     )
     assert imread(tmp_path / "name.png").shape[:2] == (110, 220)
+
+
+def test_parts_that_need_runs_which_are_not_made_are_left_out(tmp_path):
+    assert if_made(str.upper, "text") == "TEXT"
+    assert if_made(statistics.median, []) is None
+    assert if_made({"a": 1}.__getitem__, "b") is None
+    with pytest.raises(TypeError):
+        if_made(len, 3)  # no sign of a missing run
+    page = Page("name")
+    page.section("One", "Text.\n")
+    page.figure("none", None)
+    assert page.write(tmp_path) == [tmp_path / "name.md"]
 
 
 def test_markdown():

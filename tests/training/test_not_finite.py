@@ -138,6 +138,17 @@ def test_compiled_runs_say_the_same(optimizer, kind):
     assert lines[0] == lines[1]
 
 
+def test_an_optimizer_that_goes_back_by_itself_is_told():
+    module, trainer, fit = start(MultiBatchLBFGS, None, Break("parameter", once=True))
+    with pytest.warns(
+        UserWarning, match=r"loss was nan in step 4 \(phase 1, MultiBatchLBFGS\); the optimizer went back"
+    ):
+        fit()
+    assert trainer.global_step == 9
+    assert is_finite(module)
+    assert math.isfinite(module.current_loss())
+
+
 @pytest.mark.parametrize("rollback", [False, True], ids=["bare", "rollback"])
 def test_targets_are_looked_at_before_the_first_step(rollback):
     _, trainer, fit = start(ADAM, Faulty("target"), *([Rollback()] if rollback else []))

@@ -80,10 +80,11 @@ def test_checkpoint_of_another_problem_is_refused(tmp_path):
 
 
 def test_resume_after_the_end_changes_nothing(tmp_path):
-    _, trainer, _, _ = full_run(tmp_path, every=1)
+    _, trainer, module, _ = full_run(tmp_path, every=1)
     last = tmp_path / f"step={trainer.global_step}.ckpt"
-    again, resumed, _, _ = full_run(tmp_path / "again", ckpt_path=last)
+    again, resumed, same, _ = full_run(tmp_path / "again", ckpt_path=last)
     assert resumed.global_step == trainer.global_step
+    assert same.current_loss() == module.current_loss()
     assert not again.parameters
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pinnlab.studies.derivative_order.runs import ORDERS, STUDY, WAVE_NUMBERS
 from pinnlab.studies.engine.figures import panels
 from pinnlab.studies.engine.recording import numbers
-from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.report import Page, if_made, markdown_table
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.engine.summaries import mean_interval, median_curve, slope
@@ -31,11 +31,11 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     runs, page = Runs(rows).done, Page(STUDY.name)
     networks = runs.by("setting")
     page.add(HEAD.format(seeds=len(runs.seeds)))
-    page.section("Slopes", SLOPES.format(first=FIRST, last=LAST), _slopes(networks), VERDICT)
-    page.figure("Quotients by frequency", _figure(networks))
-    page.section("Why plain networks have no slope", WHY, _ends(networks))
-    page.section("What it does to the spectrum", SPECTRUM, _spectra(networks))
-    page.section("What follows", _reading(networks))
+    page.section("Slopes", SLOPES.format(first=FIRST, last=LAST), if_made(_slopes, networks), VERDICT)
+    page.figure("Quotients by frequency", if_made(_figure, networks))
+    page.section("Why plain networks have no slope", WHY, if_made(_ends, networks))
+    page.section("What it does to the spectrum", SPECTRUM, if_made(_spectra, networks))
+    page.section("What follows", if_made(_reading, networks))
     return page.write(folder)
 
 

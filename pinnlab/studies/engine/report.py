@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Page:
@@ -40,7 +42,9 @@ class Page:
             self.add(f"{'#' * level} {title}\n", *(part for part in parts if part is not None))
 
     def figure(self, caption: str, figure: Any) -> None:
-        """Puts the figure, one of Matplotlib's, here; a page has one."""
+        """Puts the figure, one of Matplotlib's, here; a page has one, or none where that is None."""
+        if figure is None:
+            return
         self.add(f"![{caption}]({self._name}.png)\n")
         self._figure = figure
 
@@ -48,8 +52,26 @@ class Page:
         """Writes the page and its figure into a folder and says which files these are."""
         page, figure = folder / f"{self._name}.md", folder / f"{self._name}.png"
         page.write_text("\n".join(self._parts))
+        if self._figure is None:
+            return [page]
         self._figure.savefig(figure, dpi=110)
         return [page, figure]
+
+
+def if_made(part: Callable[..., T], *arguments: Any) -> T | None:
+    """A part of a page; None where runs that it needs are not made yet, so that a study can be looked at on its way.
+
+    What is missing shows as a key, an element, or a median that is not there. `tests/studies/test_study_pages.py`
+    holds that with all runs every part is there.
+
+    Args:
+        part: makes a text, a table or a figure.
+        *arguments: for it.
+    """
+    try:
+        return part(*arguments)
+    except (LookupError, StopIteration, ValueError, ZeroDivisionError):  # of empty lists and no medians
+        return None
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnlab.studies.engine.figures import panels
-from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.report import Page, if_made, markdown_table
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.engine.summaries import median_curve
@@ -29,8 +29,8 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), steps=AT[-1]))
     for problem, own in runs.done.by("problem").items():
         page.section(problem, _table(own))
-    page.figure("Error of the prediction", _figure(runs.done))
-    page.section("What follows", _reading(runs.done))
+    page.figure("Error of the prediction", if_made(_figure, runs.done))
+    page.section("What follows", if_made(_reading, runs.done))
     return page.write(folder)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnlab.studies.engine.figures import panels
-from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, spread, wrapped
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.orders.runs import BUDGET, ENHANCED, MODES, ORDERS, STUDY
@@ -27,12 +27,12 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     """Writes `orders.md` and its figure into a folder; returns the files."""
     runs, page = Runs(rows), Page(STUDY.name)
     page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), budget=BUDGET))
-    page.section("The kernel at initial weights", INITIAL, _spectra(runs, "initial"))
-    page.section("Sines", SINES.format(first=MODES[0], last=MODES[-1]), _modes(runs))
-    page.section("The kernel after training", TRAINED, _spectra(runs, "rad"))
-    page.figure("Largest eigenvalue, its ratio to the tenth, and errors by order", _figure(runs))
-    page.section("Adaptive points", POINTS, _errors(runs))
-    page.section("What follows", wrapped(READING.format(**_facts(runs))))
+    page.section("The kernel at initial weights", INITIAL, if_made(_spectra, runs, "initial"))
+    page.section("Sines", SINES.format(first=MODES[0], last=MODES[-1]), if_made(_modes, runs))
+    page.section("The kernel after training", TRAINED, if_made(_spectra, runs, "rad"))
+    page.figure("Largest eigenvalue, its ratio to the tenth, and errors by order", if_made(_figure, runs))
+    page.section("Adaptive points", POINTS, if_made(_errors, runs))
+    page.section("What follows", if_made(_reading, runs))
     return page.write(folder)
 
 
@@ -100,6 +100,10 @@ What this does not show: more than one solution and one small network, and more 
 
 def _median(runs: Runs, column: str, problem: str, setting: str) -> float:
     return runs.of(problem=problem, setting=setting).median(column)
+
+
+def _reading(runs: Runs) -> str:
+    return wrapped(READING.format(**_facts(runs)))
 
 
 def _facts(runs: Runs) -> dict[str, float]:

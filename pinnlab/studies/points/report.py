@@ -10,7 +10,7 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from pinnlab.studies.engine.figures import draw_settings
-from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, spread, wrapped
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.points.runs import BUDGET, COUNT, EVERY, STUDY
@@ -40,16 +40,16 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     page.add(wrapped(HEAD.format(**counts, **given)))
     page.section("Errors", ERRORS)
     for problem, own in runs.by("problem").items():
-        page.section(TITLES.get(problem, problem), _errors(own), _verdict(own), level=3)
+        page.section(TITLES.get(problem, problem), if_made(_errors, own), if_made(_verdict, own), level=3)
     columns = {
         "relative_l2": ("relative L2 error", "log"),
         "effective_rank": ("effective rank of the kernel", "linear"),
     }
-    page.figure("Errors and effective ranks", draw_settings(runs, columns))
+    page.figure("Errors and effective ranks", if_made(draw_settings, runs, columns))
     page.section("The kernel", KERNEL)
     for problem, own in runs.by("problem").items():
-        page.section(TITLES.get(problem, problem), _kernels(own), level=3)
-    page.section("What follows", wrapped(READING.format(budget=BUDGET, **_facts(runs))))
+        page.section(TITLES.get(problem, problem), if_made(_kernels, own), level=3)
+    page.section("What follows", if_made(_reading, runs))
     return page.write(folder)
 
 
@@ -110,6 +110,10 @@ similar rows of J. Over all runs the rank correlation of effective rank and erro
 What this does not show: other optimizers (Gauss-Newton methods want new points at every step), many more points,
 with which uniform ones get better, and budgets beyond {budget} evaluations.
 """
+
+
+def _reading(runs: Runs) -> str:
+    return wrapped(READING.format(budget=BUDGET, **_facts(runs)))
 
 
 def _facts(runs: Runs) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pinnlab.criteria import LossPlateau
 from pinnlab.studies.engine.figures import draw_dots, panels
-from pinnlab.studies.engine.report import Page, markdown_table
+from pinnlab.studies.engine.report import Page, if_made, markdown_table
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.engine.summaries import geometric_mean
@@ -28,11 +28,11 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     ratios = {setting: regrets(table, setting, fixed) for setting in runs.settings}
     ratios = dict(sorted(ratios.items(), key=lambda item: _mean(item[1])))
     page.add(HEAD.format(problems=len(table), seeds=len(runs.seeds), budget=BUDGET, runs=len(runs)))
-    page.section("Errors", ERRORS, _errors(table, runs.settings))
-    page.section("Regret", REGRET, _summary(runs, ratios))
-    page.figure("Regret of every setting", _figure(ratios))
+    page.section("Errors", ERRORS, if_made(_errors, table, runs.settings))
+    page.section("Regret", REGRET, if_made(_summary, runs, ratios))
+    page.figure("Regret of every setting", if_made(_figure, ratios))
     page.section("What follows", READING)
-    page.section("The default", _default(runs.of(setting=RECOMMENDED), table, ratios[RECOMMENDED]))
+    page.section("The default", if_made(_default, runs, table, ratios))
     return page.write(folder)
 
 
@@ -100,7 +100,8 @@ def _summary(runs: Runs, ratios: Table) -> str:
     return markdown_table([*heading, "failed"], lines)
 
 
-def _default(runs: Runs, table: Table, ratios: Mapping[str, float]) -> str:
+def _default(all_runs: Runs, table: Table, all_ratios: Mapping[str, Mapping[str, float]]) -> str:
+    runs, ratios = all_runs.of(setting=RECOMMENDED), all_ratios[RECOMMENDED]
     worst = sorted(((ratio, problem) for problem, ratio in ratios.items() if ratio > 1.5), reverse=True)
     fails = ", ".join(f"{problem} ({ratio:.1f} times)" for ratio, problem in worst) or "none"
     unsolved = ", ".join(p for p, row in table.items() if min(row.values()) > SOLVED) or "none"

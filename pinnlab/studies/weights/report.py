@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pinnlab.studies.engine.figures import draw_settings
-from pinnlab.studies.engine.report import Page, markdown_table, spread, wrapped
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, spread, wrapped
 from pinnlab.studies.engine.runner import DONE, Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.weights.runs import ADAM, BUDGET, STUDY
@@ -34,10 +34,10 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     page.add(wrapped(HEAD.format(budget=BUDGET, adam=ADAM, **counts)))
     page.section("Errors", wrapped(ERRORS))
     for problem, own in runs.by("problem").items():
-        page.section(TITLES.get(problem, problem), _errors(own), _verdict(own), level=3)
+        page.section(TITLES.get(problem, problem), if_made(_errors, own), if_made(_verdict, own), level=3)
     columns = {"relative_l2": ("relative L2 error", "log"), "after_adam": ("relative L2 error after Adam", "log")}
-    page.figure("Errors at the end and after Adam", draw_settings(runs, columns))
-    page.section("What follows", wrapped(READING.format(**_facts(runs))))
+    page.figure("Errors at the end and after Adam", if_made(draw_settings, runs, columns))
+    page.section("What follows", if_made(_reading, runs))
     return page.write(folder)
 
 
@@ -92,6 +92,10 @@ and with a light boundary it is behind `fixed`.
 What this does not show: more evaluations, weights of points in all conditions, and rules with other settings than their
 own.
 """
+
+
+def _reading(runs: Runs) -> str:
+    return wrapped(READING.format(**_facts(runs)))
 
 
 def _facts(runs: Runs) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pinnlab.studies.engine.figures import panels
 from pinnlab.studies.engine.recording import settled
-from pinnlab.studies.engine.report import Page, markdown_table, wrapped
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, wrapped
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
 from pinnlab.studies.engine.summaries import geometric_mean, mean_interval, slope
@@ -28,10 +28,12 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     runs, page = Runs(rows), Page(STUDY.name)
     cases = {network: _by_width(own) for network, own in runs.done.by("problem").items()}
     page.add(HEAD.format(runs=len(runs), seeds=len(runs.seeds), steps=AT[-1]))
-    page.section("The spectrum at the initial weights", SPECTRA, _spectra(cases), GROWTH, _growth(runs.done))
-    page.figure("Spectrum and learning against width", _figure(cases))
-    page.section("How soon a frequency is learned", TIMES, _times(cases))
-    page.section("What follows", wrapped(_reading(cases)))
+    page.section(
+        "The spectrum at the initial weights", SPECTRA, if_made(_spectra, cases), GROWTH, if_made(_growth, runs.done)
+    )
+    page.figure("Spectrum and learning against width", if_made(_figure, cases))
+    page.section("How soon a frequency is learned", TIMES, if_made(_times, cases))
+    page.section("What follows", if_made(_reading, cases))
     return page.write(folder)
 
 
@@ -130,7 +132,7 @@ def _reading(cases: Cases) -> str:
     def loss(network: str, width: int) -> str:
         return f"{cases[network][width].median('loss'):.2g}"
 
-    return READING.format(
+    words = READING.format(
         plain_narrow=eighth("plain", narrow),
         plain_wide=eighth("plain", wide),
         siren_wide=eighth("siren", wide),
@@ -144,6 +146,7 @@ def _reading(cases: Cases) -> str:
         plain_parameters=cases["plain"][wide].rows[0]["parameters"],
         plain_loss=loss("plain", wide),
     )
+    return wrapped(words)
 
 
 def _times(cases: Cases) -> str:
