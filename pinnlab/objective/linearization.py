@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
+from pinnlab.numerics.least_squares import count_sketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
+from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
+
+_TRIANGLES = 4
+"""Rows that are reduced to a triangle at a time, in triangles: QR's work is then within a third of the least."""
 
 
 class Linearization:
@@ -76,6 +82,10 @@ class Linearization:
         rows.count()
         return distributed.all_sum(rows.functions.loss(rows.at(point), rows.batch, rows.factors))
 
+    def losses(self, points: Sequence[Tensor]) -> list[float]:
+        """The losses at several flat vectors `(n,)`."""
+        return torch.stack([self.loss(point) for point in points]).tolist()
+
     @torch.no_grad()
     def gradient(self, point: Tensor | None = None) -> Tensor:
         """The loss's gradient `(n,)` at a flat vector, by default at the present parameters, where it is 2 J'r."""
@@ -103,6 +113,32 @@ class Linearization:
             both[n].addmv_(rows.T, values)
         both = distributed.all_sum(both)
         return both[:n], both[n]
+
+    @torch.no_grad()
+    def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
+        """`(k, n + 1)`: [J r] after orthogonal maps from the left, so with the same Gram matrix and k <= 2 (n + 1).
+
+        Args:
+            sketch: when positive and less than N, the rows are first added up in so many random sums (`count_sketch`).
+            draw: the number of the random draw.
+        """
+        width, scale = self._rows.columns + 1, self._local_scale()
+
+        def both() -> Iterator[Tensor]:
+            yield self._rows.factors.new_zeros(0, width)  # a rank may have no points
+            for part, values, rows in self._rows.blocks():
+                joined = torch.cat([rows, values[:, None]], 1)
+                yield joined if scale is None else scale[part, None] * joined
+
+        if 0 < sketch < self.shape[0]:
+            total = self._rows.factors.new_zeros(sketch, width)
+            generator = torch.Generator().manual_seed(seed_for("sketch", draw, distributed.rank()))
+            for block in both():
+                count_sketch(block, total, generator)
+            return triangle([distributed.all_sum(total)], width, sketch)
+        own = triangle(both(), width, _TRIANGLES * width)
+        shares = distributed.gather(own)
+        return own if shares is own else triangle([shares], width, len(shares))
 
     @torch.no_grad()
     def kernel(self) -> Tensor:
