@@ -40,21 +40,33 @@ def triangle(blocks: Iterable[Tensor], width: int, most: int) -> Tensor:
     return torch.linalg.qr(rows, mode="r").R if len(rows) > 2 * width else rows
 
 
-def count_sketch(rows: Tensor, total: Tensor, generator: torch.Generator, copies: int = 2) -> None:
-    """Adds rows to a sketch, in place: each with a random sign to some of its buckets (Clarkson & Woodruff, 1207.6365).
+class CountSketch:
+    """Random sums of rows: each row is added with a random sign to some of the sums (Clarkson & Woodruff, 1207.6365).
 
-    The expected Gram matrix of the sketch is that of the rows.
+    The expected Gram matrix of the sums is that of the rows.
 
     Args:
-        rows: `(k, width)`.
-        total: `(size, width)`.
+        size: how many sums.
+        rows: how many rows.
         generator: on the CPU, so that every device draws alike.
-        copies: to how many buckets each row is added; two halve the chance that two large rows hide each other.
+        copies: to how many sums each row is added; two halve the chance that two large rows hide each other.
     """
-    for _ in range(copies):
-        bucket = torch.randint(len(total), (len(rows),), generator=generator).to(rows.device)
-        sign = 2.0 * torch.randint(2, (len(rows), 1), generator=generator).to(rows) - 1.0
-        total.index_add_(0, bucket, rows * sign / math.sqrt(copies))
+
+    def __init__(self, size: int, rows: int, generator: torch.Generator, copies: int = 2) -> None:
+        self.buckets = torch.randint(size, (rows, copies), generator=generator)
+        self.signs = 2.0 * torch.randint(2, (rows, copies), generator=generator, dtype=torch.float64) - 1.0
+
+    def add(self, rows: Tensor, total: Tensor, numbers: slice | Tensor) -> None:
+        """Adds rows to the sums, in place.
+
+        Args:
+            rows: `(k, width)`.
+            total: `(size, width)`.
+            numbers: which of all rows they are.
+        """
+        buckets, signs = self.buckets[numbers].to(rows.device), self.signs[numbers].to(rows)
+        for copy in range(buckets.shape[1]):
+            total.index_add_(0, buckets[:, copy], rows * (signs[:, copy, None] / math.sqrt(buckets.shape[1])))
 
 
 class DampedLeastSquares:

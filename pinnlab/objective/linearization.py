@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
-from pinnlab.numerics.least_squares import count_sketch, triangle
+from pinnlab.numerics.least_squares import CountSketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
@@ -122,23 +122,25 @@ class Linearization:
             sketch: when positive and less than N, the rows are first added up in so many random sums (`count_sketch`).
             draw: the number of the random draw.
         """
-        width, scale = self._rows.columns + 1, self._local_scale()
-
-        def both() -> Iterator[Tensor]:
-            yield self._rows.factors.new_zeros(0, width)  # a rank may have no points
-            for part, values, rows in self._rows.blocks():
-                joined = torch.cat([rows, values[:, None]], 1)
-                yield joined if scale is None else scale[part, None] * joined
-
+        width = self._rows.columns + 1
         if 0 < sketch < self.shape[0]:
-            total = self._rows.factors.new_zeros(sketch, width)
-            generator = torch.Generator().manual_seed(seed_for("sketch", draw, distributed.rank()))
-            for block in both():
-                count_sketch(block, total, generator)
-            return triangle([distributed.all_sum(total)], width, sketch)
-        own = triangle(both(), width, _TRIANGLES * width)
-        shares = distributed.gather(own)
-        return own if shares is own else triangle([shares], width, len(shares))
+            sums = self._rows.factors.new_zeros(sketch, width)
+            chosen = CountSketch(sketch, self.shape[0], torch.Generator().manual_seed(seed_for("sketch", draw)))
+            numbers = self._rows.numbers_in_whole_set()
+            for part, both in self._joined():
+                chosen.add(both, sums, numbers[part])
+            return triangle([distributed.all_sum(sums)], width, sketch)
+        own = triangle((both for _, both in self._joined()), width, _TRIANGLES * width)
+        whole = distributed.gather(own)
+        return own if whole is own else triangle([whole], width, len(whole))
+
+    def _joined(self) -> Iterator[tuple[slice, Tensor]]:
+        """Which of this rank's residuals, and [J r] of them, after row scaling; at least an empty block."""
+        scale = self._local_scale()
+        yield slice(0, 0), self._rows.factors.new_zeros(0, self._rows.columns + 1)
+        for part, values, rows in self._rows.blocks():
+            both = torch.cat([rows, values[:, None]], 1)
+            yield part, both if scale is None else scale[part, None] * both
 
     @torch.no_grad()
     def kernel(self) -> Tensor:

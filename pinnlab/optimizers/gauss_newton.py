@@ -90,6 +90,11 @@ class GaussNewton(LinearizedOptimizer):
         super().__init__(params, options)
         self._fits = 0  # for how many residuals memory was looked at
 
+    @property
+    def last_damping(self) -> float | None:
+        """Mu of the last step; None before the first."""
+        return self._memory.get("last_damping")
+
     def check_memory(self, residuals: int) -> None:
         """Refuses matrices that do not fit: that of the system, once more with damping, and its factor.
 
@@ -137,6 +142,7 @@ class GaussNewton(LinearizedOptimizer):
         found = self.damping.find(self._memory.setdefault("damping", self.damping.initial()), iteration)
         if found is None:
             return None
+        self._memory["last_damping"] = found.damping
         if group["momentum"]:
             self._memory["momentum"] = found.step
         return point.add(found.step, alpha=found.length), found.loss
@@ -183,7 +189,8 @@ class LevenbergMarquardt(GaussNewton):
         params: the parameters, in one group, real and of one dtype.
         damping: mu; default `GainRatio()`.
         line_search: `backtracking`, or `none` for the textbook's full steps.
-        form: `primal`, `dual`, or `auto`: the smaller one.
+        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
+        sketch: see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
     Raises:
@@ -197,10 +204,13 @@ class LevenbergMarquardt(GaussNewton):
         damping: Damping | None = None,
         line_search: str = "backtracking",
         form: str = "auto",
+        sketch: float = 0.0,
         row_scaling: bool = False,
     ) -> None:
         damping = damping or GainRatio()
-        super().__init__(params, damping=damping, line_search=line_search, form=form, row_scaling=row_scaling)
+        super().__init__(
+            params, damping=damping, line_search=line_search, form=form, sketch=sketch, row_scaling=row_scaling
+        )
 
 
 class EnergyNaturalGradient(GaussNewton):
@@ -213,7 +223,8 @@ class EnergyNaturalGradient(GaussNewton):
         params: the parameters, in one group, real and of one dtype.
         damping: mu; default `FixedDamping(1e-6)`.
         line_search: `backtracking`, or `grid` as in the paper.
-        form: `primal`, `dual`, or `auto`: the smaller one.
+        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
+        sketch: see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
     Raises:
@@ -227,9 +238,12 @@ class EnergyNaturalGradient(GaussNewton):
         damping: Damping | None = None,
         line_search: str = "backtracking",
         form: str = "auto",
+        sketch: float = 0.0,
         row_scaling: bool = False,
     ) -> None:
-        super().__init__(params, damping=damping, line_search=line_search, form=form, row_scaling=row_scaling)
+        super().__init__(
+            params, damping=damping, line_search=line_search, form=form, sketch=sketch, row_scaling=row_scaling
+        )
 
 
 class SPRING(GaussNewton):
@@ -246,7 +260,7 @@ class SPRING(GaussNewton):
         lr: the step length, shortened to keep within `max_norm`.
         max_norm: longest step; the root of the paper's C = 1e-3.
         line_search: `none` as in the paper, or one of `GaussNewton`.
-        form: `primal`, `dual`, or `auto`: the smaller one.
+        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
     Raises:

@@ -10,32 +10,29 @@ from typing import Any, final
 import numpy as np
 from torch import Tensor
 
+from pinnlab.criteria.damping import PATIENCE, RISING, WINDOW
+from pinnlab.criteria.series import passed_minimum
 from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.optimizers.gauss_newton import GaussNewton
 from pinnlab.optimizers.step_rules import Candidate, Memory, StepRule, Trials
-
-_TREND = 30
-"""Iterations over which the damping's trend is looked at."""
-_CORRELATION, _RISE = 0.1, 5e-3
-"""The damping rises when log mu correlates with the iteration so well, and has risen by so much from the first to the
-last ten of them."""
 
 
 @final
 class TargetRatio(StepRule):
     """The longest step whose gain ratio is still the target; no line search.
 
-    A set of lengths around the last one is tried. Where the ratio of actual to predicted decrease falls below the target, going
-    from short to long, is where the step ends. A small target takes long steps that lower the damping first; a large
-    decrease too early ends in a badly conditioned place (Poisson 2-D: 4e-16 after 105 iterations with 0.075 first,
-    2e-8 after 217 with 0.5 from the start). Once the damping has passed its minimum, the larger target makes the descent.
+    A set of lengths around the last one is tried. Where the ratio of actual to predicted decrease falls below the
+    target, going from short to long, is where the step ends. A small target takes long steps that lower the damping
+    first; a large decrease too early ends in a badly conditioned place. Once the damping has passed its minimum, the
+    larger target makes the descent.
 
     For fixed and many points, four to ten residuals for each parameter, and smooth solutions. It needs `form: qr`.
 
     Args:
         target: of the gain ratio, at first. 0.075 in float64, 0.1 to 0.15 in float32 (the paper's).
         late: the target once the damping has passed its minimum; 0.5.
-        probes: how many lengths are tried. 12 cost as much as one Jacobian; the paper takes 24, and 64 in many dimensions.
+        probes: how many lengths are tried. 12 cost as much as one Jacobian; the paper takes 24, and 64 in many
+            dimensions.
         window: the lengths go from the last one over this to the last one times this.
         patience: iterations before the damping's minimum is looked for.
         initial: the first length.
@@ -53,7 +50,7 @@ class TargetRatio(StepRule):
         late: float = 0.5,
         probes: int = 12,
         window: float = 3.0,
-        patience: int = 80,
+        patience: int = PATIENCE,
         initial: float = 1.0,
         smallest: float = 1e-8,
     ) -> None:
@@ -65,7 +62,7 @@ class TargetRatio(StepRule):
             raise ConfigurationError(f"damping.window: must be above 1, not {window:g}")
         if not 0 < smallest < initial < math.inf:
             raise ConfigurationError(f"damping: need 0 < smallest < initial, not {smallest:g}, {initial:g}")
-        for key, value, least in (("probes", probes, 2), ("patience", patience, _TREND)):
+        for key, value, least in (("probes", probes, 2), ("patience", patience, WINDOW)):
             if value < least:
                 raise ConfigurationError(f"damping.{key}: must be at least {least}, not {value}")
         self._targets, self._probes, self._window = (float(target), float(late)), probes, float(window)
@@ -84,6 +81,7 @@ class TargetRatio(StepRule):
                 self._look_back(memory, found.damping)
                 return Candidate(found.step, 1.0, found.loss, found.damping, found.gain_ratio)
             memory["radius"] /= self._window
+        memory["radius"] = self._initial  # for whoever goes on with other points or another draw
         return None
 
     def _choose(self, memory: Memory, trials: Trials) -> Candidate:
@@ -100,9 +98,9 @@ class TargetRatio(StepRule):
     def _look_back(self, memory: Memory, damping: float) -> None:
         """Notes whether the damping has passed its minimum."""
         memory["iterations"] += 1
-        memory["dampings"] = [*memory["dampings"][-_TREND + 1 :], damping]
+        memory["dampings"] = [*memory["dampings"][1 - WINDOW :], damping]
         if not memory["late"] and memory["iterations"] > self._patience:
-            memory["late"] = is_rising(memory["dampings"])
+            memory["late"] = passed_minimum(memory["dampings"]) > RISING
 
 
 def crossing(lengths: Sequence[float], ratios: Sequence[float], target: float) -> float:
@@ -131,18 +129,6 @@ def crossing(lengths: Sequence[float], ratios: Sequence[float], target: float) -
             share = (high - target) / (high - max(low, 0.0))
             return float(short * (long / short) ** share)
     return float(lengths[-1])
-
-
-def is_rising(dampings: Sequence[float]) -> bool:
-    """Whether the logarithm of the damping goes up over the iterations given, the last thirty."""
-    if len(dampings) < _TREND:
-        return False
-    logs = np.log(dampings)
-    deviations = logs - logs.mean()
-    if not deviations.any():
-        return False
-    correlation = np.corrcoef(np.arange(len(logs)), logs)[0, 1]
-    return bool(correlation > _CORRELATION and logs[-10:].mean() - logs[:10].mean() > _RISE)
 
 
 def _with_length(candidate: Candidate, length: float) -> Candidate:
