@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -79,21 +79,17 @@ class TargetRatio(StepRule):
             if found.loss < trials.loss:
                 memory["radius"] = found.length
                 self._look_back(memory, found.damping)
-                return Candidate(found.step, 1.0, found.loss, found.damping, found.gain_ratio)
+                return replace(found, length=1.0)
             memory["radius"] /= self._window
         memory["radius"] = self._initial  # for whoever goes on with other points or another draw
         return None
 
     def _choose(self, memory: Memory, trials: Trials) -> Candidate:
-        """The probe, or the step between two probes, where the ratio crosses the target; its `length` in the 2-norm."""
+        """The longest probe up to which every gain ratio is the target at least; its `length` in the 2-norm."""
         lengths = memory["radius"] * self._window ** np.linspace(-1.0, 1.0, self._probes)
         probes = trials.of_lengths(lengths.tolist())
-        target = self._targets[memory["late"]]
-        length = crossing(lengths, [probe.gain_ratio for probe in probes], target)
-        at = int(np.argmin(abs(lengths - length)))
-        if lengths[at] == length:
-            return _with_length(probes[at], length)
-        return _with_length(trials.of_lengths([length])[0], length)
+        chosen = longest([probe.gain_ratio for probe in probes], self._targets[memory["late"]])
+        return replace(probes[chosen], length=float(lengths[chosen]))
 
     def _look_back(self, memory: Memory, damping: float) -> None:
         """Notes whether the damping has passed its minimum."""
@@ -103,36 +99,18 @@ class TargetRatio(StepRule):
             memory["late"] = passed_minimum(memory["dampings"]) > RISING
 
 
-def crossing(lengths: Sequence[float], ratios: Sequence[float], target: float) -> float:
-    """The longest step up to which every gain ratio is at least the target.
+def longest(ratios: Sequence[float], target: float) -> int:
+    """The last probe up to which every gain ratio is at least the target; the first if not even its own is.
 
-    The running minimum of the ratio is interpolated over the logarithm of the length, linearly, which keeps it
-    monotone.
+    The paper interpolates between this probe and the next one, which puts every step where the ratio has fallen to
+    the target: on Poisson 2-D the error was then 1e-8 to 1e-13 after 140 iterations, and 1e-13 to 1e-16 without.
 
     Args:
-        lengths: in ascending order.
-        ratios: at these lengths; nan and infinities count as below the target.
+        ratios: of ever longer steps; nan and infinities count as below the target.
         target: of the ratio.
-
-    Returns:
-        The last length if all ratios reach the target, the first if not even its own does.
     """
-    lowest, reached = [], math.inf
-    for ratio in ratios:
-        reached = min(reached, ratio) if math.isfinite(ratio) else -math.inf
-        lowest.append(reached)
-    if lowest[0] < target:
-        return float(lengths[0])
-    for (short, long), (high, low) in zip(pairwise(lengths), pairwise(lowest), strict=True):
-        if low < target:
-            # Below zero the ratio says only that the step is too long, not by how much.
-            share = (high - target) / (high - max(low, 0.0))
-            return float(short * (long / short) ** share)
-    return float(lengths[-1])
-
-
-def _with_length(candidate: Candidate, length: float) -> Candidate:
-    return Candidate(candidate.step, length, candidate.loss, candidate.damping, candidate.gain_ratio)
+    reached = [math.isfinite(ratio) and ratio >= target for ratio in ratios]
+    return max(reached.index(False) - 1, 0) if False in reached else len(reached) - 1
 
 
 class TargetRatioGaussNewton(GaussNewton):
