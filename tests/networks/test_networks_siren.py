@@ -46,7 +46,7 @@ def test_orthogonal_start():
 
 
 def test_unknown_start_is_refused():
-    with pytest.raises(ConfigurationError, match="unknown start 'orthogonl'.*did you mean 'orthogonal'"):
+    with pytest.raises(ConfigurationError, match=r"unknown start 'orthogonl'.*did you mean 'orthogonal'"):
         SIREN(2, 1, start="orthogonl")
 
 
