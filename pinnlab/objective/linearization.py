@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -82,9 +82,13 @@ class Linearization:
         rows.count()
         return distributed.all_sum(rows.functions.loss(rows.at(point), rows.batch, rows.factors))
 
-    def losses(self, points: Sequence[Tensor]) -> list[float]:
-        """The losses at several flat vectors `(n,)`."""
-        return torch.stack([self.loss(point) for point in points]).tolist()
+    @torch.no_grad()
+    def losses(self, points: Tensor) -> list[float]:
+        """The losses at several flat vectors, `(m, n)`."""
+        rows = self._rows
+        rows.count(len(points))
+        own = rows.functions.losses(rows.at(None), points, rows.batch, rows.factors)
+        return distributed.all_sum(own).tolist()
 
     @torch.no_grad()
     def gradient(self, point: Tensor | None = None) -> Tensor:

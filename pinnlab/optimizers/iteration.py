@@ -61,7 +61,7 @@ class GaussNewtonIteration(Trials):
         system = cast("OrthogonalModel", self._model).system
         dampings = system.of_length(self._point.new_tensor(lengths))
         steps, predicted = system.step(dampings), system.decreases(dampings)
-        losses = self._linearization.losses(list(self._point + steps))
+        losses = self._linearization.losses(self._point + steps)
         pairs = zip(steps, losses, dampings.tolist(), predicted.tolist(), strict=True)
         return [
             Candidate(step, 1.0, loss, damping, (self.loss - loss) / decrease if decrease > 0 else -math.inf)

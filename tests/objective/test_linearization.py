@@ -37,7 +37,10 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
     assert torch.equal(found.kernel(), found.kernel().T)
     both = torch.cat([rows, r[:, None]], 1)
     assert close(found.triangle().T @ found.triangle(), both.T @ both)
-    assert found.losses([point, elsewhere]) == [float(found.loss()), float(found.loss(elsewhere))]
+    several = torch.stack([point, elsewhere])
+    assert found.losses(several) == [float(found.loss()), float(found.loss(elsewhere))]
+    at_once = case.functions.losses_at_once(found._rows.at(None), several, case.batch, case.factors)
+    assert close(at_once, torch.tensor(found.losses(several)))
     assert close(found.times(v), rows @ v)
     assert close(found.transposed_times(u), rows.T @ u)
     assert close(found.gram_times(v), rows.T @ (rows @ v))

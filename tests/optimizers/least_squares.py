@@ -41,7 +41,7 @@ class DenseLinearization:
         rows = self._jacobian()
         return rows @ rows.T
 
-    def losses(self, points: list[Tensor]) -> list[float]:
+    def losses(self, points: Tensor) -> list[float]:
         return [float(self.loss(point)) for point in points]
 
     def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
