@@ -23,8 +23,8 @@ from pinnlab.optimizers.linearized import LinearizedOptimizer
 from pinnlab.optimizers.step_rules import StepRule
 
 _FORMS = ("auto", "primal", "dual", "qr")
-_SQUARED = 1e-12
-"""Dampings that J'J resolves, for a J of norm one to a hundred: its round-off is 1e-16 times the square."""
+_SQUARED = 1e-15
+"""Dampings that J'J resolves, for a J of norm one: its round-off is 1e-16 times the square."""
 _QR_PAYS = 1500
 """Singular values take 6 to 12 times a Cholesky factor: 0.03 s against 0.005 at n = 500, 1 s against 0.1 at 1,500."""
 
@@ -46,7 +46,7 @@ class GaussNewton(LinearizedOptimizer):
         momentum: how much of the last step the next one starts from (SPRING); 0 is none.
         max_norm: longest step in the 2-norm; 0 is no limit.
         form: `primal` (Cholesky, n x n), `dual` (Cholesky, N x N), `qr` (singular values of J, for dampings that J'J
-            does not resolve), or `auto`: `qr` for a rule that may damp less than 1e-12, in float64 and up to
+            does not resolve), or `auto`: `qr` for a rule that may damp less than 1e-15, in float64 and up to
             1,500 parameters or residuals; else the smaller one of the other two, which takes less time and memory.
         sketch: when positive, rows of J are first added up in `sketch` times n random sums (CountSketch), so that any
             number of points costs the same from there on. 2 is enough. The loss is that of all points.
