@@ -13,10 +13,12 @@ from pinnlab.networks import (
     MLP,
     SIREN,
     FourierFeatures,
+    Gabor,
     ModifiedMLP,
     PeriodicEmbedding,
     PirateNet,
     ScaledInput,
+    Separable,
 )
 from pinnlab.problems import Problem
 
@@ -61,6 +63,10 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "modified-mlp-factorised": partial(ModifiedMLP, hidden=[7], activation="gelu", factorised=True),
     "siren": partial(SIREN, hidden=[8, 6]),
     "siren-periodic": partial(SIREN, hidden=[8, 6], hidden_frequency=3.0, embedding=_periodic),
+    "siren-trained": partial(SIREN, hidden=[8, 6], first_frequency=1.0, trained_frequencies=True, start="orthogonal"),
+    "siren-glorot": partial(SIREN, hidden=[6], trained_frequencies=True, start="glorot"),
+    "separable": partial(Separable, rank=4, hidden=[5, 3]),
+    "gabor": partial(Gabor, atoms=7),
     "piratenet": partial(PirateNet, width=6, blocks=2),
     "piratenet-factorised": partial(
         PirateNet, width=6, blocks=1, activation="sigmoid", embedding=_periodic, factorised=True

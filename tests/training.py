@@ -40,6 +40,8 @@ from pinnlab.optimizers import (
     NystromNewtonCG,
     SchwarzLBFGS,
     SSBroyden,
+    TargetRatio,
+    TargetRatioGaussNewton,
 )
 from pinnlab.problems import Burgers, NeumannPoisson2D
 from pinnlab.training.batch_growth import Geometric, NormTest
@@ -54,6 +56,9 @@ DECAY = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.99)
 # Enough damping that the order of sums over two processes does not matter at 1e-10.
 PRIMAL = functools.partial(LevenbergMarquardt, damping=GainRatio(1e-2, lowest=1e-3))
 DUAL = functools.partial(LevenbergMarquardt, form="dual", damping=GainRatio(1e-2, lowest=1e-3))
+ORTHOGONAL = functools.partial(LevenbergMarquardt, form="qr", damping=GainRatio(1e-2, lowest=1e-3))
+SKETCHED = functools.partial(ORTHOGONAL, sketch=1.0)
+TARGET_RATIO = functools.partial(TargetRatioGaussNewton, damping=TargetRatio(initial=0.01))
 NATURAL = functools.partial(EnergyNaturalGradient, damping=FixedDamping(1e-2))
 ROW_SCALED = functools.partial(NATURAL, row_scaling=True)
 NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=10)
@@ -103,6 +108,7 @@ def three_steps(*optimizers):
 PHASES = {
     "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
     "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
+    "singular_values": lambda: three_steps(ORTHOGONAL, SKETCHED, TARGET_RATIO),
     "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
     "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
     "two_levels": two_levels,

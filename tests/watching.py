@@ -10,6 +10,7 @@ from pinnlab.criteria import (
     All,
     Any,
     AtLeast,
+    DampingMinimum,
     FixedSteps,
     GradientAlignment,
     GradientNormStabilisation,
@@ -34,6 +35,7 @@ CRITERIA = {
     "norm": GradientNormStabilisation,
     "alignment": GradientAlignment,
     "signal": SignalToNoise,
+    "damping": DampingMinimum,
     "any": lambda: Any([FixedSteps(5000), PATIENT(), GradientAlignment()]),
     "all": lambda: All([PATIENT(), SignalToNoise()]),
     "at least": lambda: AtLeast(700, PATIENT()),
@@ -77,11 +79,15 @@ def series(knee, scatter=0.3, floor=1e-3, length=6000, seed=0):
 
 
 def progress(values, scale=1.0, floor=1e-3):
-    """One record per loss; two gradients share a part that vanishes at the floor, and differ in the rest."""
+    """One record per loss; two gradients share a part that vanishes at the floor, and differ in the rest.
+
+    The damping falls down to the knee at 1,500, and then rises.
+    """
     for step, value in enumerate(map(float, values), 1):
         signal, noise = scale * (value - floor), scale * 5 * floor
         gradients = FakeGradients(scale * math.sqrt(abs(value)), ((signal, noise), (signal, -noise)))
-        yield Progress(step, step, scale * value, step / 100, gradients=gradients)
+        damping = math.exp(abs(step - 1500) / 100)
+        yield Progress(step, step, scale * value, step / 100, gradients=gradients, damping=damping)
 
 
 def decided(criterion, steps):

@@ -8,6 +8,7 @@ what takes more than a microsecond is not computed at every step.
 
 from pinnlab.criteria.base import Criterion, Gradients, Progress, TrialRule
 from pinnlab.criteria.combined import All, Any, AtLeast
+from pinnlab.criteria.damping import DampingMinimum
 from pinnlab.criteria.gradients import GradientAlignment, GradientNormStabilisation, SignalToNoise
 from pinnlab.criteria.loss import LossPlateau, PercentileFlatness, RelativeImprovement
 from pinnlab.criteria.recommended import recommended
@@ -20,6 +21,7 @@ __all__ = [
     "Any",
     "AtLeast",
     "Criterion",
+    "DampingMinimum",
     "FixedSteps",
     "GradientAlignment",
     "GradientNormStabilisation",

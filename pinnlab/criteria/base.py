@@ -61,6 +61,7 @@ class Progress:
         seconds: wall time of this phase.
         version: of the objective: another number means other points, and a loss that cannot be compared.
         gradients: gradients of the loss, for criteria that look at them.
+        damping: of the step that a Gauss-Newton method made; None for other optimizers, and without a step.
     """
 
     step: int
@@ -69,6 +70,7 @@ class Progress:
     seconds: float = 0.0
     version: int = 0
     gradients: Gradients | None = None
+    damping: float | None = None
 
 
 class Criterion(ABC):

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 _SMALLEST = 5e-324
+_RISE = 5e-3
 
 
 def plateau(losses: Sequence[float]) -> float:
@@ -55,6 +56,22 @@ def log_change(losses: Sequence[float]) -> float:
     steps = np.arange(len(losses)) - (len(losses) - 1) / 2
     slope = steps @ np.array(logarithms(losses)) / (steps @ steps)
     return float(slope) * len(losses)
+
+
+def passed_minimum(values: Sequence[float]) -> float:
+    """How clearly a series has turned upwards, on a logarithmic scale.
+
+    Args:
+        values: at least three finite and positive values.
+
+    Returns:
+        The correlation of the logarithm with the step, in [-1, 1]; 0 if the mean of the last third is less than half
+        a per cent above that of the first.
+    """
+    logs, third = np.array(logarithms(values)), len(values) // 3
+    if not logs[-third:].mean() - logs[:third].mean() > _RISE:
+        return 0.0
+    return float(np.corrcoef(np.arange(len(logs)), logs)[0, 1])
 
 
 def drift(norms: Sequence[float]) -> float:

@@ -15,11 +15,13 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
+from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
+from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
 
 __all__ = [
@@ -29,11 +31,13 @@ __all__ = [
     "Embedding",
     "FactorisedLinear",
     "FourierFeatures",
+    "Gabor",
     "Identity",
     "ModifiedMLP",
     "Narrowable",
     "PeriodicEmbedding",
     "PirateNet",
     "ScaledInput",
+    "Separable",
     "activation",
 ]

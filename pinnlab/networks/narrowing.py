@@ -60,7 +60,7 @@ def first_neurons(tensors: Mapping[str, Tensor], width: int, entries: Collection
     slices = {}
     for name, tensor in tensors.items():
         layer = name.rpartition(".")[0]
-        if name.startswith("embedding."):
+        if name.startswith("embedding.") or not layer:  # a network's own tensors are one number for each layer
             slices[name] = tensor
             continue
         rows = slice(None) if layer == "last" else slice(width)

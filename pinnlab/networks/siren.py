@@ -10,9 +10,12 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from pinnlab.errors import unknown
 from pinnlab.networks.checks import positive, positive_int, widths
 from pinnlab.networks.embeddings import Embedding, embed
 from pinnlab.networks.narrowing import first_neurons
+
+_STARTS = ("uniform", "orthogonal", "glorot")
 
 
 @final
@@ -38,10 +41,14 @@ class SIREN(nn.Module):
         hidden_frequency: w of the other layers. It cancels in the weights that are drawn, so that
             it mainly multiplies the step of a first-order optimizer (it also divides the initial output).
             The default of 1 leaves steps to the optimizer; the paper uses 30.
+        trained_frequencies: whether w of each layer is trained, too, as exp of a parameter. For Gauss-Newton to the
+            last digits (arXiv 2607.02194), which takes w = 1 at the start and orthogonal weights.
+        start: the weights' distribution: `uniform` as above, `orthogonal` (rows or columns are, biases zero), or
+            `glorot` (normal, biases zero).
         embedding: what the coordinates go through first, for instance a `PeriodicEmbedding`.
 
     Raises:
-        ConfigurationError: a size or a frequency is not positive.
+        ConfigurationError: a size or a frequency is not positive, or there is no such start.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class SIREN(nn.Module):
         hidden: Sequence[int] = (20, 20, 20),
         first_frequency: float = 5.0,
         hidden_frequency: float = 1.0,
+        trained_frequencies: bool = False,
+        start: str = "uniform",
         embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()
@@ -59,12 +68,18 @@ class SIREN(nn.Module):
         positive("hidden_frequency", hidden_frequency)
         self.embedding = embed(inputs, embedding)
         sizes = (self.embedding.outputs, *widths("hidden", hidden))
-        self.frequencies = (first_frequency, *[hidden_frequency] * (len(sizes) - 2))
+        if start not in _STARTS:
+            raise unknown("start", start, _STARTS)
+        frequencies = (first_frequency, *[hidden_frequency] * (len(sizes) - 2))
+        self.frequencies = frequencies
+        self.log_frequencies = None
+        if trained_frequencies:
+            self.log_frequencies = nn.Parameter(torch.tensor([math.log(w) for w in frequencies]))
         bounds = (1 / sizes[0], *[math.sqrt(6 / size) / hidden_frequency for size in sizes[1:]])
         self.hidden = nn.ModuleList(
-            _uniform(a, b, bound) for (a, b), bound in zip(pairwise(sizes), bounds[:-1], strict=True)
+            _layer(a, b, bound, start) for (a, b), bound in zip(pairwise(sizes), bounds[:-1], strict=True)
         )
-        self.last = _uniform(sizes[-1], positive_int("outputs", outputs), bounds[-1])
+        self.last = _layer(sizes[-1], positive_int("outputs", outputs), bounds[-1], start)
 
     def narrowed(self, tensors: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
         """The tensors of the network's first `width` neurons in every hidden layer, see `Narrowable`."""
@@ -73,13 +88,20 @@ class SIREN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
         x = self.embedding(x)
-        for layer, frequency in zip(self.hidden, self.frequencies, strict=True):
+        trained = self.log_frequencies
+        for number, layer in enumerate(self.hidden):
+            frequency = self.frequencies[number] if trained is None else torch.exp(trained[number])
             x = torch.sin(frequency * layer(x))
         return self.last(x)
 
 
-def _uniform(inputs: int, outputs: int, bound: float) -> nn.Linear:
+def _layer(inputs: int, outputs: int, bound: float, start: str) -> nn.Linear:
     layer = nn.Linear(inputs, outputs)
-    nn.init.uniform_(layer.weight, -bound, bound)
-    nn.init.uniform_(layer.bias, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs))
+    if start == "uniform":
+        nn.init.uniform_(layer.weight, -bound, bound)
+        nn.init.uniform_(layer.bias, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs))
+        return layer
+    draw = nn.init.orthogonal_ if start == "orthogonal" else nn.init.xavier_normal_
+    draw(layer.weight)
+    nn.init.zeros_(layer.bias)
     return layer

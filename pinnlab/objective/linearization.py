@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
+from pinnlab.numerics.least_squares import CountSketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
+from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
+
+_TRIANGLES = 4
+"""Rows that are reduced to a triangle at a time, in triangles: QR's work is then within a third of the least."""
 
 
 class Linearization:
@@ -77,6 +83,14 @@ class Linearization:
         return distributed.all_sum(rows.functions.loss(rows.at(point), rows.batch, rows.factors))
 
     @torch.no_grad()
+    def losses(self, points: Tensor) -> list[float]:
+        """The losses at several flat vectors, `(m, n)`."""
+        rows = self._rows
+        rows.count(len(points))
+        own = rows.functions.losses(rows.at(None), points, rows.batch, rows.factors)
+        return distributed.all_sum(own).tolist()
+
+    @torch.no_grad()
     def gradient(self, point: Tensor | None = None) -> Tensor:
         """The loss's gradient `(n,)` at a flat vector, by default at the present parameters, where it is 2 J'r."""
         rows = self._rows
@@ -103,6 +117,34 @@ class Linearization:
             both[n].addmv_(rows.T, values)
         both = distributed.all_sum(both)
         return both[:n], both[n]
+
+    @torch.no_grad()
+    def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
+        """`(k, n + 1)`: [J r] after orthogonal maps from the left, so with the same Gram matrix and k <= 2 (n + 1).
+
+        Args:
+            sketch: when positive and less than N, the rows are first added up in so many random sums (`count_sketch`).
+            draw: the number of the random draw.
+        """
+        width = self._rows.columns + 1
+        if 0 < sketch < self.shape[0]:
+            sums = self._rows.factors.new_zeros(sketch, width)
+            chosen = CountSketch(sketch, self.shape[0], torch.Generator().manual_seed(seed_for("sketch", draw)))
+            numbers = self._rows.numbers_in_whole_set()
+            for part, both in self._joined():
+                chosen.add(both, sums, numbers[part])
+            return triangle([distributed.all_sum(sums)], width, sketch)
+        own = triangle((both for _, both in self._joined()), width, _TRIANGLES * width)
+        whole = distributed.gather(own)
+        return own if whole is own else triangle([whole], width, len(whole))
+
+    def _joined(self) -> Iterator[tuple[slice, Tensor]]:
+        """Which of this rank's residuals, and [J r] of them, after row scaling; at least an empty block."""
+        scale = self._local_scale()
+        yield slice(0, 0), self._rows.factors.new_zeros(0, self._rows.columns + 1)
+        for part, values, rows in self._rows.blocks():
+            both = torch.cat([rows, values[:, None]], 1)
+            yield part, both if scale is None else scale[part, None] * both
 
     @torch.no_grad()
     def kernel(self) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from pinnlab.numerics.compilation import CompiledFunction, outer_products
 from pinnlab.numerics.compiled_value import CompiledValue
@@ -66,6 +67,25 @@ class LinearizedFunctions:
             on_cpu = tensors[POINT].device.type == "cpu"
             self._made["loss"] = BlockedLoss(weighted, self.system.floats_per_point()) if on_cpu else weighted
         return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
+
+    def losses(self, tensors: Parameters, points: Tensor, batch: Batch, factors: Tensor) -> Tensor:
+        """The losses `(m,)` at several flat vectors of the trained parameters, `(m, n)`.
+
+        On a GPU that small problems do not fill, all of them in one evaluation.
+        """
+        each = self.system.floats_per_point()
+        size = sum(len(rows) * each[name] for name, rows in batch.items()) * points.element_size()
+        if points.device.type == "cpu" or size * len(points) > _GPU_BLOCK_BYTES:
+            return torch.stack([self.loss({**tensors, POINT: point}, batch, factors) for point in points])
+        return self.losses_at_once(tensors, points, batch, factors)
+
+    def losses_at_once(self, tensors: Parameters, points: Tensor, batch: Batch, factors: Tensor) -> Tensor:
+        """The same in one evaluation, wherever."""
+
+        def at(point: Tensor) -> Tensor:
+            return self.system.weighted_loss(self._parameters({**tensors, POINT: point}), batch, factors)[0]
+
+        return vmap(at)(points)
 
     def gradient(self, tensors: Parameters, batch: Batch, factors: Tensor) -> Tensor:
         """See `parameter_derivatives.loss_gradient`."""

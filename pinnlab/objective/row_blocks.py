@@ -152,6 +152,20 @@ class RowBlocks:
         parts = torch.arange(sum(lengths), device=self.factors.device).split(lengths)
         return {name: torch.cat(parts[i :: len(self.lengths)]) for i, name in enumerate(self.lengths)}
 
+    def numbers_in_whole_set(self) -> Tensor:
+        """Which of all ranks' residuals this rank's are, in an order that any number of processes share; a collective.
+
+        Condition by condition, then by point as in the whole set, of which a rank has every `world`-th, then equation.
+        """
+        numbers, before = [self.factors.new_zeros(0, dtype=torch.int64)], 0
+        for name, own in self.lengths.items():
+            each, lengths = self._equations[name], self._gather_numbers([own])
+            turns = [torch.arange(length // each) * len(lengths) + rank for rank, length in enumerate(lengths)]
+            places = torch.cat(turns).argsort().argsort().split([len(part) for part in turns])[distributed.rank()]
+            numbers.append((before + places[:, None] * each + torch.arange(each)).reshape(-1))
+            before += sum(lengths)
+        return torch.cat(numbers)
+
     def of_condition(self, name: str) -> RowBlocks:
         """A view with one condition only; what is kept serves it, too. A collective."""
         if self.keeps:

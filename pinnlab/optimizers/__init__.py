@@ -21,6 +21,8 @@ from pinnlab.optimizers.requirements import (
     wants_overlap,
 )
 from pinnlab.optimizers.schwarz import SchwarzLBFGS
+from pinnlab.optimizers.step_rules import StepRule
+from pinnlab.optimizers.target_ratio import TargetRatio, TargetRatioGaussNewton
 
 __all__ = [
     "BFGS",
@@ -42,7 +44,10 @@ __all__ = [
     "SearchStatus",
     "SeveralValues",
     "StepLength",
+    "StepRule",
     "StrongWolfe",
+    "TargetRatio",
+    "TargetRatioGaussNewton",
     "check_memory",
     "evaluations_per_step",
     "is_multi_eval",

@@ -7,21 +7,29 @@ between problems whose residuals are of order one.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 from pinnlab.errors import ConfigurationError, check_list, check_real
+from pinnlab.optimizers.step_rules import Candidate, Memory, StepRule, Trials
 
-Memory = dict[str, Any]
 
+class Damping(StepRule):
+    """Chooses mu, and damps more until the line search finds a decrease."""
 
-class Damping(ABC):
-    """Chooses mu. Keeps nothing itself: what it remembers is in the dictionary that the optimizer hands it."""
-
-    @abstractmethod
-    def initial(self) -> Memory:
-        """What is remembered before the first iteration; primitives only."""
+    def find(self, memory: Memory, trials: Trials) -> Candidate | None:
+        """The step with the lowest loss among those for `values`; damps more until there is one."""
+        while True:
+            found = [trials.damped(value) for value in self.values(memory)]
+            candidates = [candidate for candidate in found if candidate is not None]
+            if candidates:
+                best = min(candidates, key=lambda candidate: candidate.loss)
+                self.accepted(memory, best.damping, trials.gain_ratio(best), best.length)
+                return best
+            if not self.rejected(memory):
+                return None
+            trials.forget_momentum()
 
     @abstractmethod
     def values(self, memory: Memory) -> Sequence[float]:
@@ -56,7 +64,7 @@ class FixedDamping(Damping):
     """
 
     def __init__(self, value: float = 1e-6) -> None:
-        self.value = _positive("damping.value", value)
+        self.value = self.lowest = _positive("damping.value", value)
 
     def initial(self) -> Memory:
         """The factor of this iteration."""
@@ -109,7 +117,7 @@ class GainRatio(Damping):
     ) -> None:
         check_real("", shrink=shrink, grow=grow, reject=reject)
         self._initial = _positive("damping.initial", initial)
-        self._lowest = _positive("damping.lowest", lowest)
+        self.lowest = _positive("damping.lowest", lowest)
         self._shrink, self._grow, self._reject = _positive("damping.shrink", shrink), grow, reject
         if not (shrink <= 1 <= grow and reject > 1):
             raise ConfigurationError(
@@ -131,7 +139,7 @@ class GainRatio(Damping):
             factor = self._shrink
         elif gain_ratio < 0.25 or step <= 0.25:
             factor = self._grow
-        memory["value"] = max(self._lowest, value * factor)
+        memory["value"] = max(self.lowest, value * factor)
 
     def rejected(self, memory: Memory) -> bool:
         """More, up to 1e10."""
@@ -165,7 +173,7 @@ class SeveralValues(Damping):
             raise ConfigurationError("damping.factors: is empty; name at least one factor, such as 1.0")
         self._initial = _positive("damping.initial", initial)
         self._factors = [_positive("damping.factors", factor) for factor in factors]
-        self._lowest = _positive("damping.lowest", lowest)
+        self.lowest = _positive("damping.lowest", lowest)
 
     def initial(self) -> Memory:
         """The last value."""
@@ -173,7 +181,7 @@ class SeveralValues(Damping):
 
     def values(self, memory: Memory) -> Sequence[float]:
         """The last value times each factor."""
-        return [max(self._lowest, memory["value"] * factor) for factor in self._factors]
+        return [max(self.lowest, memory["value"] * factor) for factor in self._factors]
 
     def accepted(self, memory: Memory, value: float, gain_ratio: float, step: float) -> None:
         """Goes on from the best."""
@@ -215,7 +223,7 @@ class StepLength(Damping):
     ) -> None:
         check_real("", initial=initial, lowest=lowest, highest=highest, shrink=shrink, grow=grow)
         self._initial = _positive("damping.initial", initial)
-        self._lowest, self._highest = _positive("damping.lowest", lowest), _positive("damping.highest", highest)
+        self.lowest, self._highest = _positive("damping.lowest", lowest), _positive("damping.highest", highest)
         self._shrink, self._grow = shrink, grow
         if not lowest <= initial <= highest:
             raise ConfigurationError(
@@ -236,7 +244,7 @@ class StepLength(Damping):
         """Less after a full step, more after a short one."""
         memory["factor"] = 1.0
         factor = self._shrink if step >= 1 else self._grow if step <= 0.25 else 1.0
-        memory["value"] = min(max(memory["value"] * factor, self._lowest), self._highest)
+        memory["value"] = min(max(memory["value"] * factor, self.lowest), self._highest)
 
     def rejected(self, memory: Memory) -> bool:
         """Ten times as much in this iteration, and twice as much for good."""

@@ -24,7 +24,8 @@ def criterion_met(record: PhaseRecord, module: Any) -> bool:
         return False
     gradients, spent = module.loss_gradients(), record.evaluations
     version = module.loss_version  # not the present one: points may have changed after the step
-    met: bool = until.update(Progress(record.steps, spent, record.loss, record.seconds, version, gradients))
+    damping = getattr(module.current_optimizer(), "last_damping", None)
+    met: bool = until.update(Progress(record.steps, spent, record.loss, record.seconds, version, gradients, damping))
     module.evaluations += gradients.evaluations
     record.evaluations += gradients.evaluations
     return met

@@ -13,6 +13,7 @@ def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
         batch_size: the most rows that a condition has in the present batch, of all ranks.
     """
     until = module.phases[module.phase].until
+    damping = getattr(module.current_optimizer(), "last_damping", None)
     return {
         **{f"loss/{name}": value for name, value in module.loss_terms().items()},
         **{f"coefficient/{name}": float(v.detach()) for name, v in module.system.coefficient_values().items()},
@@ -21,5 +22,6 @@ def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
         "training/points_seen": float(module.points_seen),
         "training/batch_size": float(batch_size),
         "training/phase": float(module.phase + 1),
+        **({} if damping is None else {"training/damping": damping}),
         **({} if until is None or until.value is None else {"training/criterion": until.value}),
     }

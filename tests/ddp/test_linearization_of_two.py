@@ -38,6 +38,9 @@ class Reordered:
         self.loss, self.gradient, self.gram = inner.loss, inner.gradient, inner.gram
         self.hessian_times = inner.hessian_times
 
+    def triangle(self):
+        return self._inner.triangle()
+
     def residual(self):
         return self._inner.residual()[self._order]
 

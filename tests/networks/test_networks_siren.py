@@ -23,6 +23,33 @@ def test_agrees_with_its_formula(hidden_frequency: float):
     np.testing.assert_allclose(network(torch.from_numpy(x)).detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
+def test_trained_frequencies_are_those_given_at_the_start():
+    options = {"hidden": [6, 4], "first_frequency": 7.0, "hidden_frequency": 2.0}
+    x = torch.rand(5, 2, dtype=torch.float64)
+    torch.manual_seed(0)
+    fixed = SIREN(2, 1, **options).double()
+    torch.manual_seed(0)
+    trained = SIREN(2, 1, trained_frequencies=True, **options).double()
+    torch.testing.assert_close(trained(x), fixed(x), rtol=1e-6, atol=1e-6)
+    with torch.no_grad():
+        trained.log_frequencies.copy_(torch.tensor([3.0, 0.5]).log())
+    h = torch.sin(3.0 * trained.hidden[0](x))
+    expected = trained.last(torch.sin(0.5 * trained.hidden[1](h)))
+    torch.testing.assert_close(trained(x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_orthogonal_start():
+    network = SIREN(2, 1, hidden=[8, 8], start="orthogonal")
+    torch.testing.assert_close(network.hidden[0].weight.T @ network.hidden[0].weight, torch.eye(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(network.hidden[1].weight.T @ network.hidden[1].weight, torch.eye(8), atol=1e-5, rtol=0)
+    assert not network.hidden[0].bias.any()
+
+
+def test_unknown_start_is_refused():
+    with pytest.raises(ConfigurationError, match=r"unknown start 'orthogonl'.*did you mean 'orthogonal'"):
+        SIREN(2, 1, start="orthogonl")
+
+
 @pytest.mark.parametrize("hidden_frequency", [1.0, 30.0])
 def test_weights_are_uniform_with_the_bounds_of_the_paper(hidden_frequency: float):
     torch.manual_seed(0)

@@ -35,6 +35,12 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
     assert close(found.gradient(), 2 * rows.T @ r)  # from the rows that are there now
     assert close(found.kernel(), rows @ rows.T)
     assert torch.equal(found.kernel(), found.kernel().T)
+    both = torch.cat([rows, r[:, None]], 1)
+    assert close(found.triangle().T @ found.triangle(), both.T @ both)
+    several = torch.stack([point, elsewhere])
+    assert found.losses(several) == [float(found.loss()), float(found.loss(elsewhere))]
+    at_once = case.functions.losses_at_once(found._rows.at(None), several, case.batch, case.factors)
+    assert close(at_once, torch.tensor(found.losses(several), dtype=torch.float64))
     assert close(found.times(v), rows @ v)
     assert close(found.transposed_times(u), rows.T @ u)
     assert close(found.gram_times(v), rows.T @ (rows @ v))
@@ -221,3 +227,20 @@ def test_compiled_functions(name):
         assert close(found.transposed_times(u), rows.T @ u)
         assert close(found.hessian_times(v), eager.hessian() @ v)
         assert close(found.hessian_times(draw(len(v), 3)), eager.hessian() @ draw(len(v), 3))
+
+
+def test_sketched_rows_have_the_gram_matrix_on_average():
+    case = Case("burgers", times=8)
+    found, rows, r = case.linearization(), case.jacobian(), case.residual(case.flat())
+    both = torch.cat([rows, r[:, None]], 1)
+    total = sum(sketch.T @ sketch for sketch in (found.triangle(40, draw) for draw in range(300))) / 300
+    exact = both.T @ both
+    assert float((total - exact).norm() / exact.norm()) < 0.1
+    assert torch.equal(found.triangle(40, 7), found.triangle(40, 7))
+    assert not torch.equal(found.triangle(40, 7), found.triangle(40, 8))
+    assert close(found.row_scaled().triangle().T @ found.row_scaled().triangle(), _scaled(both).T @ _scaled(both))
+
+
+def _scaled(both):
+    """Rows of [J r] over the norm of the row of J."""
+    return both / both[:, :-1].norm(dim=1, keepdim=True)

@@ -26,6 +26,7 @@ from pinnlab.optimizers import (
     SeveralValues,
     SSBroyden,
     StepLength,
+    TargetRatioGaussNewton,
     objective_changed,
 )
 
@@ -57,6 +58,8 @@ OPTIMIZERS = [
     OptimizerCase("LM-textbook", lambda p: LevenbergMarquardt(p, line_search="none"), 40, 2e-4, owned=True),
     OptimizerCase("LM-dual", lambda p: LevenbergMarquardt(p, form="dual"), 40, 2e-6, owned=True),
     OptimizerCase("LM-several", lambda p: LevenbergMarquardt(p, damping=SeveralValues()), 40, 2e-2, owned=True),
+    OptimizerCase("LM-qr", lambda p: LevenbergMarquardt(p, form="qr"), 40, 2e-6, owned=True),
+    OptimizerCase("TargetRatio", TargetRatioGaussNewton, 40, 2e-6, owned=True),
     OptimizerCase("ENG", EnergyNaturalGradient, 40, 2e-5, owned=True),
     OptimizerCase("ENG-grid", lambda p: EnergyNaturalGradient(p, line_search="grid"), 40, 2e-5, owned=True),
     OptimizerCase("ENG-rows", lambda p: EnergyNaturalGradient(p, row_scaling=True), 40, 2e-4, owned=True),

@@ -41,6 +41,17 @@ class DenseLinearization:
         rows = self._jacobian()
         return rows @ rows.T
 
+    def losses(self, points: Tensor) -> list[float]:
+        return [float(self.loss(point)) for point in points]
+
+    def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
+        """The rows themselves, or a dense random sketch of them."""
+        both = torch.cat([self._jacobian(), self.residual()[:, None]], 1)
+        if 0 < sketch < len(both):
+            generator = torch.Generator().manual_seed(draw)
+            both = torch.randn(sketch, len(both), generator=generator, dtype=both.dtype) @ both / sketch**0.5
+        return both if len(both) <= 2 * both.shape[1] else torch.linalg.qr(both, mode="r").R
+
     def times(self, v: Tensor) -> Tensor:
         return self._jacobian() @ v
 

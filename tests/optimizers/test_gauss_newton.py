@@ -15,6 +15,7 @@ from pinnlab.optimizers import (
     GaussNewton,
     LevenbergMarquardt,
     SeveralValues,
+    gauss_newton,
 )
 
 
@@ -32,7 +33,7 @@ def run(build, start=(0.7, -0.4, 1.3), residual=nonlinear):
     return LeastSquares(residual, [vector(list(start))], build)
 
 
-@pytest.mark.parametrize("form", ["primal", "dual"])
+@pytest.mark.parametrize("form", ["primal", "dual", "qr"])
 def test_step_solves_the_damped_normal_equations(form):
     problem = run(lambda p: LevenbergMarquardt(p, damping=FixedDamping(0.3), form=form))
     before = problem.flat().detach().clone()
@@ -42,7 +43,7 @@ def test_step_solves_the_damped_normal_equations(form):
     torch.testing.assert_close(after - before, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_auto_form_takes_the_smaller_system():
+def test_auto_form_takes_the_smaller_system_or_singular_values():
     shapes = []
 
     class Watching(DenseLinearization):
@@ -54,14 +55,41 @@ def test_auto_form_takes_the_smaller_system():
             shapes.append("dual")
             return super().kernel()
 
-    for residual in (nonlinear, lambda x: nonlinear(x)[:2]):
-        x = vector([0.7, -0.4, 1.3])
-        problem = LeastSquares(residual, [x], LevenbergMarquardt)
-        problem.optimizer.step(problem.closure, linearization=Watching(residual, x.detach()))
-    assert shapes == ["primal", "dual"]
+        def triangle(self, sketch=0, draw=0):
+            shapes.append("qr")
+            return super().triangle(sketch, draw)
+
+    def steps(build, dtype=torch.float64):
+        shapes.clear()
+        for residual in (nonlinear, lambda x: nonlinear(x)[:2]):
+            x = vector([0.7, -0.4, 1.3], dtype)
+            problem = LeastSquares(residual, [x], build)
+            problem.optimizer.step(problem.closure, linearization=Watching(residual, x.detach()))
+        return list(shapes)
+
+    def precise(parameters):
+        return LevenbergMarquardt(parameters, damping=GainRatio(lowest=1e-20))
+
+    assert steps(EnergyNaturalGradient) == ["primal", "dual"]
+    assert steps(precise) == ["qr", "qr"]
+    assert steps(precise, torch.float32) == ["primal", "dual"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gauss_newton, "_QR_PAYS", 2)
+        assert steps(precise) == ["primal", "qr"]
 
 
-@pytest.mark.parametrize("form", ["primal", "dual"])
+@pytest.mark.parametrize("form", ["primal", "dual", "qr"])
+def test_gain_ratio_with_scaled_rows_is_that_of_the_loss(form):
+    problem = run(lambda p: LevenbergMarquardt(p, damping=GainRatio(0.1), form=form, row_scaling=True))
+    seen, before = [], problem.flat().detach().clone()
+    problem.optimizer.damping.accepted = lambda memory, value, gain_ratio, step: seen.append(gain_ratio)
+    after = problem.step()
+    r, rows = model(before)
+    predicted = r.square().sum() - (r + rows @ (after - before)).square().sum()
+    assert seen == [pytest.approx(((r.square().sum() - problem.loss().detach()) / predicted).item(), rel=1e-9)]
+
+
+@pytest.mark.parametrize("form", ["primal", "dual", "qr"])
 def test_momentum_is_that_of_spring(form):
     momentum, damping, lr = 0.8, 1e-2, 0.05
     problem = run(
@@ -78,7 +106,7 @@ def test_momentum_is_that_of_spring(form):
         torch.testing.assert_close(problem.step(), x, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("form", ["primal", "dual"])
+@pytest.mark.parametrize("form", ["primal", "dual", "qr"])
 def test_row_scaling_divides_every_residual_by_the_norm_of_its_gradient(form):
     problem = run(lambda p: GaussNewton(p, damping=FixedDamping(0.1), line_search="none", must_decrease=False,
                                         row_scaling=True, form=form))  # fmt: skip
