@@ -1,7 +1,8 @@
 """A card that is not there: tensors that say they are on a device of their own, and compute on the CPU.
 
-Code that makes a tensor in the wrong place, or mixes places, fails on it as it fails on a GPU, and what makes a host wait
-for its GPU is counted. The device is called `meta`, the only one beside `cpu` that every build of torch differentiates on.
+Code that makes a tensor in the wrong place, or mixes places, fails on it as it fails on a GPU, and what makes a host
+wait for its GPU is counted. The device is called `meta`, the only one beside `cpu` on which every build of torch can
+differentiate.
 
 What a real card refuses and this one does not: operations without a kernel there, and a numpy array of its own memory.
 What this one refuses and a real card does not: pickling.
@@ -164,7 +165,7 @@ class CardAccelerator(CPUAccelerator):
 
 
 def card_trainer_options():
-    """Options of a `Trainer` that trains on the card. In inference mode torch takes apart what the card would compute."""
+    """Options of a `Trainer` that trains on the card; torch takes operations apart in inference mode, before it."""
     strategy = SingleDeviceStrategy(CARD, CardAccelerator())
     return {"accelerator": "auto", "strategy": strategy, "devices": 1, "inference_mode": False}
 

@@ -8,6 +8,7 @@ Inductor, directly.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ _FACTORS = "factors of the loss"
 def _with_gradient(squared_sums: TensorFunction, trained: tuple[str, ...]) -> TensorFunction:
     """The function that returns the loss, the sums and the gradient."""
 
+    @functools.wraps(squared_sums)
     def evaluate(
         tensors: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:

@@ -164,7 +164,8 @@ class ResidualSystem:
     def _norms(self, tensors: Parameters, batch: Batch) -> Tensor:
         """The sizes of the residuals of one condition's rows."""
         (residuals,) = self.residuals(batch, tensors).values()
-        return residuals.norm(dim=-1)
+        # Not `norm`, whose axis of length one some compilers keep; and a sum of squares over it costs the same.
+        return residuals.square().sum(1).sqrt()
 
     def trained(self) -> dict[str, torch.Size]:
         """Names and shapes of the parameters that training moves; in this order they make the flat vector `(n,)`."""
