@@ -183,9 +183,7 @@ class RowBlocks:
 
     def _evaluated(self, point: Tensor | None) -> Tensor:
         self.count()
-        system, tensors = self.functions.system, self.at(point)
-        parameters = {**tensors, **system.unflatten(tensors[POINT])}
-        residuals = system.residuals(self.batch, parameters, enhanced=True)
+        residuals = self.functions.residuals(self.at(point), self.batch)
         return torch.cat([root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)])
 
     def _conditions(self) -> Iterator[tuple[int, str, Tensor]]:
