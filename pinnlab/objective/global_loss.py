@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -73,6 +74,7 @@ class GlobalLoss:
         self._device = torch.device("cpu")
         self._rebuilt = 0
         self.last: Evaluated | None = None
+        self._known: tuple[Evaluated | None, float] = (None, math.nan)
         self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
         self._functions = LinearizedFunctions(system, compiled=False)
         self._tensors: dict[str, Tensor] = {}
@@ -158,12 +160,26 @@ class GlobalLoss:
         """What a mini-batch of this number shares with its neighbours, see `BatchOverlap`."""
         return BatchOverlap(self.evaluate, self._tensors, weights, shared, number)
 
+    def value(self) -> float:
+        """The last loss as a number; NaN before the first evaluation. Fetched from the device once."""
+        if self.last is not None and self._known[0] is not self.last:
+            self._known = self.last, float(self.last.loss)
+        return self._known[1]
+
+    def value_with(self, other: Tensor) -> tuple[float, float]:
+        """The last loss and another number, fetched together: on a GPU each transfer waits for all that is queued."""
+        if self.last is None or self._known[0] is self.last:
+            return self.value(), float(other)
+        loss, number = torch.stack([self.last.loss, other.to(self.last.loss)]).tolist()
+        self._known = self.last, loss
+        return loss, number
+
     def terms(self, names: Sequence[str]) -> dict[str, float]:
         """The last loss as `total`, and the mean square of each condition; empty before the first evaluation."""
         if self.last is None:
             return {}
         means = (self.last.sums / self.last.counts).tolist()
-        return {"total": float(self.last.loss), **dict(zip(names, means, strict=True))}
+        return {"total": self.value(), **dict(zip(names, means, strict=True))}
 
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""

@@ -179,6 +179,8 @@ class RowBlocks:
         return not distributed.any_rank(not fits(size, device), device)
 
     def _gather_numbers(self, own: list[int]) -> list[int]:
+        if distributed.world_size() == 1:
+            return own  # without a way to the device and back
         return distributed.gather(torch.tensor([own], device=self.factors.device)).flatten().tolist()
 
     def _evaluated(self, point: Tensor | None) -> Tensor:

@@ -246,7 +246,7 @@ class PINN(EvaluatedModule):
         kept = getattr(self.current_optimizer(), "loss", None)
         if kept is not None:
             return float(kept)
-        return float("nan") if self.objective.last is None else float(self.objective.last.loss)
+        return self.objective.value()
 
     def current_optimizer(self) -> Optimizer:
         """The optimizer of the current phase, without Lightning's wrapper; outside of training, one like it."""

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, check_whole, unknown
-from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, prefer_fused, wants_overlap
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -97,6 +97,7 @@ class Phase:
     def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
         """The phase's optimizer on some parameters, with its scheduler, as Lightning wants them."""
         optimizer = self.build(parameters)
+        prefer_fused(optimizer)
         scheduler = self.schedule(optimizer)
         if scheduler is None:
             return optimizer
