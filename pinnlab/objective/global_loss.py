@@ -114,7 +114,7 @@ class GlobalLoss:
         """
         changed = self._system.readings.look()
         constant = changed and not self._system.readings.make_arguments(changed)
-        if changed and not self.compiled and self._device.type == "cuda":
+        if changed and not self.compiled and self._device.type != "cpu":
             self.build(device)  # a recording repeats what it was recorded with
         elif constant and self.compiled:
             self._rebuilt += 1

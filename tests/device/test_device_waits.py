@@ -8,6 +8,7 @@ import torch
 from card import WAITS, card, card_trainer_options
 from training import quiet_trainer, small_data, small_module
 
+from pinnlab.callbacks import Rollback
 from pinnlab.optimizers import LBFGS, EnergyNaturalGradient, LevenbergMarquardt, SSBroyden
 from pinnlab.training.phases import Phase
 
@@ -33,7 +34,7 @@ def counted(optimizer, steps=8, **options):
     """What the steps of a run waited for, beside their evaluations; the first ones, which set things up, left out."""
     module, counter = small_module(phases=[Phase(optimizer, steps=steps)], **options), Counter()
     with card():
-        quiet_trainer(callbacks=[counter], val_check_interval=1000, **card_trainer_options()).fit(
+        quiet_trainer(callbacks=[Rollback(every=100), counter], val_check_interval=1000, **card_trainer_options()).fit(
             module, small_data(module.problem)
         )
     assert len(counter.waits) == steps
