@@ -1,7 +1,31 @@
-"""Threads for the test processes."""
+"""Threads for the test processes, and the one place that says which of them see a GPU."""
 
 import os
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers and threads multiply; set before torch is imported, and passed on to processes that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config):
+    """Hides GPUs, from processes that tests start too, unless their tests are asked for: `pytest -m cuda`.
+
+    Without them tests compute on a machine with a GPU what they compute on all others.
+    """
+    if "cuda" not in (config.option.markexpr or ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(items):
+    """Skips what needs a GPU where there is none, and says so."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        reason = "no CUDA device to be seen; where there is one, run pytest -m cuda"
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=reason))

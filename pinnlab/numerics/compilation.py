@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import torch_version
+from pinnlab.numerics.outlines import check_outline, outline
 
 TensorFunction = Callable[..., Any]
 
@@ -63,7 +64,7 @@ class CompiledFunction:
     (the one initial point of an ordinary differential equation) gets a graph of its own, compiled when it is met.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
-    lost to a missing compiler.
+    lost to a missing compiler. The same goes for code that returns other shapes or data types than the function.
 
     Args:
         function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. Its result
@@ -125,6 +126,8 @@ class CompiledFunction:
             # The first call decides which sizes torch takes for equal; on the examples none are, so that later
             # changes of the numbers of points never compile again. Forward and backward, without touching `.grad`.
             outputs = compiled(list(parameters.values()), examples)
+            shapes = outline(self._function, parameters, dict(zip(input_names, examples, strict=True)))
+            check_outline(self._function, outputs, shapes)
             trained = [p for p in parameters.values() if p.requires_grad]
             if torch.is_grad_enabled() and trained:
                 torch.autograd.grad(outputs.sum(), trained, allow_unused=True)

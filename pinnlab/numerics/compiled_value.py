@@ -15,6 +15,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from torch.utils import _pytree as pytree
 
 from pinnlab.numerics.compilation import TensorFunction, first_line
+from pinnlab.numerics.outlines import check_outline, outline
 from pinnlab.numerics.torch_version import decompositions
 
 MOST_GRAPHS = 8
@@ -32,7 +33,7 @@ class CompiledValue:
     data type.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
-    lost to a missing compiler.
+    lost to a missing compiler. The same goes for code that returns other shapes or data types than the function.
 
     Args:
         function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. It returns
@@ -70,7 +71,10 @@ class CompiledValue:
     def _build(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], symbolic: bool) -> _Graph:
         if len(self._graphs) == MOST_GRAPHS:
             raise RuntimeError("the computation is another one for every number of points")
-        return _Graph(self._function, parameters, inputs, symbolic)
+        graph = _Graph(self._function, parameters, inputs, symbolic)
+        if graph.admits(inputs):
+            check_outline(self._function, graph(parameters, inputs), outline(self._function, parameters, inputs))
+        return graph
 
 
 class _Graph:

@@ -1,4 +1,4 @@
-"""The loss evaluated block by block, for large batches on a CPU."""
+"""The loss evaluated block by block: in a processor's cache, or within a part of a GPU's memory."""
 
 from __future__ import annotations
 
@@ -7,29 +7,45 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from pinnlab.numerics.compiled_loss import add_losses
+from pinnlab.numerics.memory import free_bytes
 from pinnlab.objective.residuals import Batch, Parameters
+
+CACHE = 1_500_000
+"""Bytes of a layer on a CPU: what stays in a core's own cache."""
+
+GPU_SHARE, GPU_MOST = 1 / 3, 1 << 30
+"""Share of a GPU's free memory that a block may take, and bytes at most: more makes no evaluation faster."""
+
+_ALLOWANCE = 2.5
+"""Copies of a layer's derivative channels until the gradient is known: before and behind the activation, and half."""
 
 
 class BlockedLoss:
-    """Evaluates the loss block by block, so that a layer's derivative channels stay in the processor's cache.
+    """Evaluates the loss block by block.
 
-    With 100 coordinates and 1,000 points one layer's channels are 50 MB in float64; in blocks of 30 points the same
-    loss and gradient take two thirds of the time on a CPU. Small batches are evaluated in one piece.
+    On a CPU a layer's derivative channels stay in the processor's cache then. With 100 coordinates and 1,000 points one
+    layer's channels are 50 MB in float64; in blocks of 30 points the same loss and gradient take two thirds of the time
+    on a CPU. On a GPU the memory is bounded, whatever the number of points: gradients are added up block by block, as
+    long as `evaluate` knows them along with the loss. Small batches are evaluated in one piece.
 
     Args:
-        evaluate: `ResidualSystem.weighted_loss`, compiled or not.
+        evaluate: `ResidualSystem.weighted_loss`, compiled or not, or a `CompiledLoss`.
         floats_per_point: numbers that a point of each condition takes in a layer.
-        budget: bytes of a block's layer: what stays in a core's own cache. Only what takes more than eight
-            times as much is cut: below that one piece is as fast, and threads share it better.
+        budget: bytes of a block, of that many numbers for each point.
+        tolerance: times the budget that is not cut yet: on a CPU one piece is as fast below eight of them, and threads
+            share it better.
     """
 
     def __init__(
         self,
         evaluate: Callable[..., tuple[Tensor, Tensor]],
         floats_per_point: Mapping[str, int],
-        budget: int = 1_500_000,
+        budget: int = CACHE,
+        tolerance: int = 8,
     ) -> None:
-        self._evaluate, self._floats, self._budget = evaluate, dict(floats_per_point), budget
+        self._evaluate, self._floats = evaluate, dict(floats_per_point)
+        self._budget, self._tolerance = budget, tolerance
 
     def __call__(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss and the squared sums of each condition, as `ResidualSystem.weighted_loss`."""
@@ -41,9 +57,43 @@ class BlockedLoss:
         for i, (name, parts) in enumerate(blocks.items()):
             for part in parts[1:]:
                 more, extra = self._evaluate(parameters, {name: part}, factors[i : i + 1])
-                loss, totals[i] = loss + more, totals[i] + extra[0]
+                loss, totals[i] = add_losses(loss, more), totals[i] + extra[0]
         return loss, torch.stack(totals)
 
     def _split(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
-        size = len(rows) * self._floats[name] * rows.element_size()
-        return (rows,) if size <= 8 * self._budget else rows.tensor_split(-(-size // self._budget))
+        each = self._floats[name] * rows.element_size()
+        small = len(rows) * each <= self._tolerance * self._budget
+        return (rows,) if small else in_blocks(rows, each, self._budget)
+
+
+def blocked(
+    evaluate: Callable[..., tuple[Tensor, Tensor]],
+    floats_per_point: Mapping[str, int],
+    layers: int,
+    device: torch.device,
+    budget: int | None = None,
+) -> BlockedLoss:
+    """A loss in the blocks that suit a device.
+
+    Args:
+        evaluate: as `BlockedLoss` takes it.
+        floats_per_point: numbers that a point of each condition takes in a layer.
+        layers: how many layers keep theirs until the gradient is known.
+        device: where it is evaluated.
+        budget: bytes for a block on a GPU; default: `gpu_budget`.
+    """
+    if device.type == "cpu":
+        return BlockedLoss(evaluate, floats_per_point)
+    kept = {name: int(_ALLOWANCE * layers * count) for name, count in floats_per_point.items()}
+    return BlockedLoss(evaluate, kept, gpu_budget(device) if budget is None else budget, tolerance=1)
+
+
+def gpu_budget(device: torch.device) -> int:
+    """Bytes that a block of points may take on a GPU: a third of what is free, and 1 GiB at most."""
+    return int(min(GPU_SHARE * free_bytes(device), GPU_MOST))
+
+
+def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:
+    """Rows in parts of almost equal lengths, none of which takes more than a budget but where one row does."""
+    count = -(-int(len(rows) * bytes_per_row) // max(budget, 1))
+    return rows.tensor_split(max(min(count, len(rows)), 1))

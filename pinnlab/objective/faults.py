@@ -48,10 +48,13 @@ class Fault:
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether all numbers are finite; one sum, because a number that is not finite makes it so."""
-    if not tensors:
-        return True
-    return bool(torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).sum().isfinite())
+    """Whether all numbers are finite."""
+    return not tensors or bool(total(tensors).isfinite())
+
+
+def total(tensors: Sequence[Tensor]) -> Tensor:
+    """The sum of all numbers of tensors, at least one: a number that is not finite makes it so."""
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).sum()
 
 
 @torch.no_grad()

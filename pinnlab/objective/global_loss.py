@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,8 +13,9 @@ from torch import Tensor
 
 from pinnlab.numerics import distributed
 from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.objective.batch_overlap import BatchOverlap
-from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, ResidualSystem
@@ -60,13 +63,18 @@ class GlobalLoss:
     Attributes:
         last: the last evaluation; None before the first.
         compiled: whether compiled functions are used, see `build`.
+        budget: bytes of a GPU's memory for the blocks of an evaluation, from the next `build` on; None is a third of
+            what is free, and 1 GiB at most.
     """
 
     def __init__(self, system: ResidualSystem) -> None:
         self._system = system
         self.compiled = False
+        self.budget: int | None = None
+        self._device = torch.device("cpu")
         self._rebuilt = 0
         self.last: Evaluated | None = None
+        self._known: tuple[Evaluated | None, float] = (None, math.nan)
         self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
         self._functions = LinearizedFunctions(system, compiled=False)
         self._tensors: dict[str, Tensor] = {}
@@ -76,16 +84,21 @@ class GlobalLoss:
         """Builds what evaluates, for the network's present width and dtype, which are part of a compiled graph.
 
         Args:
-            device: where the parameters are; on a CPU large batches are evaluated in blocks.
+            device: where the parameters are; large batches are evaluated in blocks, see `blocked`, and on a GPU
+                evaluations are replayed, see `Replayed`.
             compiled: whether to compile, each function when it is first used; default: as before.
         """
         self.compiled = compiled = self.compiled if compiled is None else compiled
         self._system.readings.settle()
         self._tensors, self._counts = self._system.trial.tensors(), {}
-        evaluate = CompiledLoss(self._system.squared_sums) if compiled else self._system.weighted_loss
-        self.evaluate = BlockedLoss(evaluate, self._system.floats_per_point()) if device.type == "cpu" else evaluate
-        self._functions = LinearizedFunctions(self._system, compiled)
-        self._system.compile_scores(compiled)
+        self._device, system = device, self._system
+        evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
+        if compiled or device.type != "cpu":  # elsewhere blocks can only be added up where gradients are known at once
+            make = functools.partial(evaluator, device=device, compiled=compiled)
+            evaluate = CompiledLoss(system.squared_sums, make)
+        self.evaluate = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget)
+        self._functions = LinearizedFunctions(system, compiled, self.budget)
+        system.compile_scores(compiled)
 
     def follow(self, device: torch.device) -> list[str]:
         """Looks whether what the problem's functions read has changed since the last look, and goes with it.
@@ -100,7 +113,10 @@ class GlobalLoss:
             The names of what changed.
         """
         changed = self._system.readings.look()
-        if changed and not self._system.readings.make_arguments(changed) and self.compiled:
+        constant = changed and not self._system.readings.make_arguments(changed)
+        if changed and not self.compiled and self._device.type != "cpu":
+            self.build(device)  # a recording repeats what it was recorded with
+        elif constant and self.compiled:
             self._rebuilt += 1
             if self._rebuilt > MOST_BUILDS:
                 names = ", ".join(changed)
@@ -144,22 +160,42 @@ class GlobalLoss:
         """What a mini-batch of this number shares with its neighbours, see `BatchOverlap`."""
         return BatchOverlap(self.evaluate, self._tensors, weights, shared, number)
 
+    def value(self) -> float:
+        """The last loss as a number; NaN before the first evaluation. Fetched from the device once."""
+        if self.last is not None and self._known[0] is not self.last:
+            self._known = self.last, float(self.last.loss)
+        return self._known[1]
+
+    def value_with(self, other: Tensor) -> tuple[float, float]:
+        """The last loss and another number, fetched together: on a GPU each transfer waits for all that is queued."""
+        if self.last is None or self._known[0] is self.last:
+            return self.value(), float(other)
+        loss, number = torch.stack([self.last.loss, other.to(self.last.loss)]).tolist()
+        self._known = self.last, loss
+        return loss, number
+
     def terms(self, names: Sequence[str]) -> dict[str, float]:
         """The last loss as `total`, and the mean square of each condition; empty before the first evaluation."""
         if self.last is None:
             return {}
         means = (self.last.sums / self.last.counts).tolist()
-        return {"total": float(self.last.loss), **dict(zip(names, means, strict=True))}
+        return {"total": self.value(), **dict(zip(names, means, strict=True))}
 
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
         if not rows:
             return {}
-        residuals = self._system.residuals(rows)
-        sums = torch.stack([r.square().sum() for r in residuals.values()])
-        counts = sums.new_tensor([len(r) for r in residuals.values()])
+        sums = torch.stack([self._squared_sum(name, part) for name, part in rows.items()])
+        counts = sums.new_tensor([len(part) for part in rows.values()])
         sums, counts = distributed.all_sum(torch.stack([sums, counts]))
-        return dict(zip(residuals, sums / counts, strict=True))
+        return dict(zip(rows, sums / counts, strict=True))
+
+    def _squared_sum(self, name: str, rows: Tensor) -> Tensor:
+        """The sum of a condition's squared residuals; on a GPU in blocks of rows."""
+        system, budget = self._system, gpu_budget(rows.device) if self.budget is None else self.budget
+        each = 4 * system.floats_per_point()[name] * rows.element_size()  # what a layer is made of, and what it makes
+        parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, each, budget)
+        return torch.stack([system.residuals({name: part})[name].square().sum() for part in parts]).sum()
 
     def _parameters(self) -> dict[str, Tensor]:
         return self._tensors or self._system.trial.tensors()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from pinnlab.numerics.compilation import CompiledFunction, outer_products
-from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.objective import parameter_derivatives
-from pinnlab.objective.blocked_loss import BlockedLoss
+from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
 POINT = "point"
@@ -35,11 +36,12 @@ class LinearizedFunctions:
     Args:
         system: the residuals.
         compiled: whether to compile; each function costs 5-20 s at its first use.
+        budget: bytes for the points that are taken at a time on a GPU; default: see `gpu_budget`.
     """
 
-    def __init__(self, system: ResidualSystem, compiled: bool) -> None:
+    def __init__(self, system: ResidualSystem, compiled: bool, budget: int | None = None) -> None:
         self.system = system
-        self._compiled = compiled
+        self._compiled, self._budget = compiled, budget
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
@@ -59,13 +61,14 @@ class LinearizedFunctions:
             return self.system.weighted_loss(self._parameters(t), b, t["factors"])
 
         if "loss" not in self._made:
-            pure: Evaluate = CompiledValue(evaluate) if self._compiled else evaluate
+            device = tensors[POINT].device
+            pure: Evaluate = evaluator(evaluate, device, self._compiled)
 
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
 
-            on_cpu = tensors[POINT].device.type == "cpu"
-            self._made["loss"] = BlockedLoss(weighted, self.system.floats_per_point()) if on_cpu else weighted
+            layers = self.system.layers()
+            self._made["loss"] = blocked(weighted, self.system.floats_per_point(), layers, device, self._budget)
         return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
 
     def losses(self, tensors: Parameters, points: Tensor, batch: Batch, factors: Tensor) -> Tensor:
@@ -93,7 +96,21 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.loss_gradient(self.system, self._parameters(t), b, t["factors"])
 
-        return self._function("gradient", evaluate)({**tensors, "factors": factors}, batch)
+        gradient = self._function("gradient", evaluate)
+        parts = (gradient({**tensors, "factors": f}, part) for part, f in self._parts(batch, factors))
+        return functools.reduce(torch.add, parts)
+
+    def residuals(self, tensors: Parameters, batch: Batch) -> dict[str, Tensor]:
+        """The residuals of each condition, enhanced, as `ResidualSystem.residuals` has them; never compiled."""
+        parameters = self._parameters(tensors)
+
+        def evaluated(part: Batch) -> Tensor:
+            return self.system.residuals(part, parameters, enhanced=True)[next(iter(part))]
+
+        return {
+            name: torch.cat([evaluated({name: rows}) for rows in self._pieces(name, points)])
+            for name, points in batch.items()
+        }
 
     def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
         """See `parameter_derivatives.jacobian_rows`."""
@@ -131,12 +148,14 @@ class LinearizedFunctions:
         return list(zip(parts, counts, strict=True))
 
     def jvp(self, tensors: Parameters, batch: Batch, vector: Tensor) -> Tensor:
-        """See `parameter_derivatives.jacobian_product`."""
+        """See `parameter_derivatives.jacobian_product`; for one condition."""
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.jacobian_product(self.system, self._parameters(t), b, t["vector"])
 
-        return self._function("jvp", evaluate)({**tensors, "vector": vector}, batch)
+        product = self._function("jvp", evaluate)
+        ((name, points),) = batch.items()
+        return torch.cat([product({**tensors, "vector": vector}, {name: p}) for p in self._pieces(name, points)])
 
     def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
         """See `parameter_derivatives.transposed_product`; for one condition, the dual as `(points, equations)`."""
@@ -149,7 +168,9 @@ class LinearizedFunctions:
             )
 
         # Beside the points, because tensors that must have the same length can only be one input.
-        return self._function("vjp", evaluate)(tensors, {name: torch.cat([points, dual], 1)})
+        both = torch.cat([points, dual], 1)
+        product = self._function("vjp", evaluate)
+        return functools.reduce(torch.add, (product(tensors, {name: p}) for p in self._pieces(name, both)))
 
     def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
         """See `parameter_derivatives.hessian_product`."""
@@ -157,6 +178,12 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.hessian_product(self.system, self._parameters(t), b, t["factors"], t["vector"])
 
+        parts = (self._hessian_product(evaluate, tensors, *part, vector) for part in self._parts(batch, factors))
+        return functools.reduce(torch.add, parts)
+
+    def _hessian_product(
+        self, evaluate: Evaluate, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor
+    ) -> Tensor:
         product = self._function("hessian_product", evaluate)
         given = {**tensors, "factors": factors}
         if vector.ndim == 1 or not self._compiled:
@@ -168,6 +195,23 @@ class LinearizedFunctions:
         """What the functions depend on besides points: a flat vector in place of the trained parameters."""
         trained = self.system.trained()
         return {POINT: point, **{name: t.detach() for name, t in parameters.items() if name not in trained}}
+
+    def _pieces(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
+        """A condition's rows in the parts that fit into the budget; on a CPU in one."""
+        if rows.device.type == "cpu":
+            return (rows,)
+        budget = gpu_budget(rows.device) if self._budget is None else self._budget
+        # Derivatives of gradients keep about twice what a gradient keeps.
+        each = 5 * self.system.layers() * self.system.floats_per_point()[name] * rows.element_size()
+        return in_blocks(rows, each, budget)
+
+    def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
+        """Batches that fit into the budget, with their factors: all conditions' first parts, then the others singly."""
+        pieces = {name: self._pieces(name, rows) for name, rows in batch.items()}
+        yield {name: parts[0] for name, parts in pieces.items()}, factors
+        for i, (name, parts) in enumerate(pieces.items()):
+            for part in parts[1:]:
+                yield {name: part}, factors[i : i + 1]
 
     def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
         return {**tensors, **self.system.unflatten(tensors[POINT])}

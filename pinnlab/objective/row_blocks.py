@@ -193,13 +193,13 @@ class RowBlocks:
         return not distributed.any_rank(not fits(size, device), device)
 
     def _gather_numbers(self, own: list[int]) -> list[int]:
+        if distributed.world_size() == 1:
+            return own  # without a way to the device and back
         return distributed.gather(torch.tensor([own], device=self.factors.device)).flatten().tolist()
 
     def _evaluated(self, point: Tensor | None) -> Tensor:
         self.count()
-        system, tensors = self.functions.system, self.at(point)
-        parameters = {**tensors, **system.unflatten(tensors[POINT])}
-        residuals = system.residuals(self.batch, parameters, enhanced=True)
+        residuals = self.functions.residuals(self.at(point), self.batch)
         return torch.cat([root * r.reshape(-1) for root, r in zip(self._roots, residuals.values(), strict=True)])
 
     def _conditions(self) -> Iterator[tuple[int, str, Tensor]]:

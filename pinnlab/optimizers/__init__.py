@@ -18,6 +18,7 @@ from pinnlab.optimizers.requirements import (
     is_multi_eval,
     needs_linearization,
     objective_changed,
+    prefer_fused,
     wants_overlap,
 )
 from pinnlab.optimizers.schwarz import SchwarzLBFGS
@@ -53,5 +54,6 @@ __all__ = [
     "is_multi_eval",
     "needs_linearization",
     "objective_changed",
+    "prefer_fused",
     "wants_overlap",
 ]

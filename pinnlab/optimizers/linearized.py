@@ -78,9 +78,10 @@ class LinearizedOptimizer(FlatOptimizer):
         objective = FlatObjective(self.param_groups[0]["params"], closure)
         point = objective.point()
         loss, gradient = objective(point)
-        found = self._improve(linearization, point, float(loss), gradient) if math.isfinite(loss) else None
+        value = float(loss)  # once: on a GPU it waits for the evaluation
+        found = self._improve(linearization, point, value, gradient) if math.isfinite(value) else None
         self._memory["stalled"] = found is None
-        self._memory["loss"] = float(loss) if found is None else found[1]
+        self._memory["loss"] = value if found is None else found[1]
         if found is not None:
             objective.move(found[0])
         self._memory["evaluations"] = self.evaluations + objective.evaluations + linearization.evaluations

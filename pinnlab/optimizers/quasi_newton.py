@@ -120,7 +120,7 @@ class QuasiNewton(FlatOptimizer):
         kept = "point" in memory and torch.equal(memory["point"], point)
         if not kept:
             self._evaluate(objective, point)
-        first = memory["gradient"].new_tensor(memory["loss"])
+        first = memory["gradient"].new_full((), memory["loss"])
         for _ in range(self.param_groups[0]["iterations"]):
             if not self._iterate(objective, fresh=not kept):
                 break

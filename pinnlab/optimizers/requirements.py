@@ -47,6 +47,24 @@ def objective_changed(optimizer: Optimizer) -> None:
             state.update(counted)
 
 
+def prefer_fused(optimizer: Optimizer, device_type: str = "cuda") -> None:
+    """Lets torch's Adam and AdamW make their step on a GPU in one kernel, unless the user chose how.
+
+    By default they take about twenty launches, a tenth of a millisecond, which a small loss takes itself.
+
+    Args:
+        optimizer: before its first step.
+        device_type: where the parameters must be.
+    """
+    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+        return
+    for group in optimizer.param_groups:
+        chosen = group["foreach"] is not None or group["fused"] is not None
+        inside = all(p.device.type == device_type for p in group["params"])
+        if inside and not (chosen or group["capturable"] or group["differentiable"]):
+            group["fused"] = True
+
+
 def check_memory(optimizer: Optimizer, residuals: int) -> None:
     """Has an optimizer refuse what does not fit into memory, before it makes it.
 

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.numerics import distributed
-from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault
+from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault, total
 from pinnlab.training.phases import point_store
 
 
@@ -47,7 +47,8 @@ def gradient_fault(module: Any, optimizer: Optimizer) -> str | None:
     """
     if hasattr(optimizer, "multi_eval") or getattr(module.trainer.precision_plugin, "scaler", None) is not None:
         return None
-    if all_finite(_gradients(optimizer)):
+    gradients = _gradients(optimizer)
+    if not gradients or math.isfinite(module.objective.value_with(total(gradients))[1]):
         return None
     when = _in_step(module)
     return fault_line(module, when) or f"the gradient is not finite {when}; looked at again, every part of it is"

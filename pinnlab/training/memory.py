@@ -41,15 +41,15 @@ def check_optimizers(module: Any, optimizers: list[Optimizer], store: PointStore
 def check_batch(module: Any, store: PointStore | None, device: torch.device) -> None:
     """Refuses a batch whose derivatives do not fit: points times channels of derivatives, in every layer.
 
-    A compiled loss on a CPU works in blocks, and keeps none of them.
+    A compiled loss works in blocks, and keeps none of them; so does any on a GPU.
 
     Raises:
         ConfigurationError: they do not.
     """
-    if store is None or (module.objective.compiled and device.type == "cpu"):
+    if store is None or module.objective.compiled or device.type != "cpu":
         return
     floats, world = module.system.floats_per_point(), distributed.world_size()
-    layers = sum(p.ndim > 1 for p in module.trial.parameters())
+    layers = module.system.layers()
     itemsize = torch.finfo(module.dtype).bits // 8
     # What a layer makes, and what its activation makes of that: both are there until the gradient is known.
     each = {name: 2 * layers * itemsize * floats[name] * -(-n // world) for name, n in store.batch_sizes().items()}
@@ -58,5 +58,5 @@ def check_batch(module: Any, store: PointStore | None, device: torch.device) -> 
         f"data.points.{largest}: the loss on {store.batch_sizes()[largest]} points",
         sum(each.values()),
         device,
-        "use fewer points, data.batch_size" + (", or model.compile: true" if device.type == "cpu" else ""),
+        "use fewer points, data.batch_size, or model.compile: true",
     )

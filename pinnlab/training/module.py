@@ -246,7 +246,7 @@ class PINN(EvaluatedModule):
         """The global loss at the last evaluation that the optimizer kept, before a resume, too; NaN before any."""
         kept = getattr(self.current_optimizer(), "loss", None)
         if kept is None:
-            kept = self._loaded_loss if self.objective.last is None else self.objective.last.loss
+            kept = self._loaded_loss if self.objective.last is None else self.objective.value()
         return float(kept)
 
     def current_optimizer(self) -> Optimizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,8 @@ from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, check_whole, unknown
-from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.numerics.precision import has_slow_float64
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, prefer_fused, wants_overlap
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -97,6 +99,7 @@ class Phase:
     def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
         """The phase's optimizer on some parameters, with its scheduler, as Lightning wants them."""
         optimizer = self.build(parameters)
+        prefer_fused(optimizer)
         scheduler = self.schedule(optimizer)
         if scheduler is None:
             return optimizer
@@ -272,6 +275,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_points(module)
     _check_dtypes(trainer, module)
     check_random_network(module)
+    _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_optimizers(module, optimizers, point_store(module))
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
@@ -346,6 +350,18 @@ def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
             "model.phases.dtype"
         )
     needed_store(module, "model.phases.dtype")
+
+
+def _warn_of_slow_float64(trainer: L.Trainer, module: Any) -> None:
+    """Says once that a card is made for float32, where no phase makes use of that."""
+    device = trainer.strategy.root_device
+    wide = all(phase_dtype(module, phase) == torch.float64 for phase in module.phases)
+    if wide and trainer.is_global_zero and has_slow_float64(device):
+        warnings.warn(
+            f"{torch.cuda.get_device_name(device)} is 30 to 60 times slower in float64 than in float32; give the first "
+            "phases dtype: float32 (model.phases.dtype), or train on a data-centre card (docs/gpu.md)",
+            stacklevel=2,
+        )
 
 
 def _trained(module: Any, phase: Phase, device: torch.device) -> list[torch.nn.Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 from pinnlab.criteria import TrialRule
 from pinnlab.errors import NotFiniteError, StopReason
 from pinnlab.numerics import distributed
+from pinnlab.numerics.precision import exact_products
 from pinnlab.training.checkpoints import checked_phase, described_phase
 from pinnlab.training.faults import check_parameters, check_targets, keep_checkpoints, raise_unless_recovered
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
@@ -39,6 +41,7 @@ class OptimizerPhases(L.Callback):
 
     def __init__(self) -> None:
         self._start_over()
+        self._settings = ExitStack()  # of torch, for the time of the training
 
     def _start_over(self) -> None:
         self.history = RunHistory()
@@ -69,6 +72,7 @@ class OptimizerPhases(L.Callback):
         for phase in pl_module.phases:
             if phase.until is not None:
                 phase.until.reset()
+        self._settings.enter_context(exact_products())
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Starts the clock; a run that was resumed after its end stops at once."""
@@ -152,7 +156,8 @@ class OptimizerPhases(L.Callback):
         trainer.should_stop = True
 
     def teardown(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
-        """Outside of training the whole network is used: other weights may be loaded then."""
+        """Outside of training the whole network is used, as other weights may be loaded, and torch as it was set."""
+        self._settings.close()
         use_width(pl_module, None)
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:

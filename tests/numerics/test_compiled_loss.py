@@ -9,7 +9,7 @@ from cases import PROBLEMS
 from compiling import example, needs_compiler, squares
 
 from pinnlab.networks import MLP
-from pinnlab.numerics import compiled_loss
+from pinnlab.numerics import compiled_value
 from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.objective.residuals import ResidualSystem
@@ -134,7 +134,7 @@ def test_gradients_scale_and_accumulate():
 @pytest.mark.slow
 @needs_compiler
 def test_a_function_of_the_number_of_points_compiles_for_each_and_then_not_at_all(monkeypatch, builds):
-    monkeypatch.setattr(compiled_loss, "MOST_GRAPHS", 3)
+    monkeypatch.setattr(compiled_value, "MOST_GRAPHS", 3)
 
     def function(parameters, inputs):
         return (parameters["w"].sum() * inputs["c0"][: int(len(inputs["c0"]) / 2)]).square().sum()[None]

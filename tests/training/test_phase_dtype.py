@@ -1,5 +1,6 @@
 """Phases in another precision than the module's."""
 
+import contextlib
 import functools
 import warnings
 
@@ -249,3 +250,35 @@ def test_the_width_of_the_domain_is_exact_again_in_float64():
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     fit(module)
     assert same(dict(module.named_buffers()), buffers)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_products_are_exact_while_a_run_trains_and_as_they_were_after(fails):
+    class Look(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *unused):
+            seen.append(torch.get_float32_matmul_precision())
+            if fails:
+                raise KeyError
+
+    seen, module = [], small_module(phases=[Phase(ADAM, steps=2, dtype="float32")])
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+            quiet_trainer(callbacks=[Look()]).fit(module, small_data(module.problem))
+        assert set(seen) == {"highest"}
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize(("dtypes", "warned"), [((None, "float64"), 1), (("float32", None), 0), (("float32",) * 2, 0)])
+def test_a_card_made_for_float32_is_named_once_with_the_two_ways_out(dtypes, warned, monkeypatch):
+    monkeypatch.setattr("pinnlab.training.phases.has_slow_float64", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A small card")
+    module = small_module(phases=[Phase(ADAM, steps=2, dtype=dtype) for dtype in dtypes])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quiet_trainer().fit(module, small_data(module.problem))
+    lines = [str(w.message) for w in caught if "A small card" in str(w.message)]
+    assert len(lines) == warned
+    assert all("model.phases.dtype" in line and "data-centre card" in line for line in lines)

@@ -1,0 +1,73 @@
+"""What compiled code returns, held against what the function itself returns: shapes, data types, devices.
+
+A code generator that drops or keeps an axis by mistake gives right numbers in a wrong shape, which broadcasting may
+hide for long. So every graph is tried once, on the tensors that it was made for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.utils import _pytree as pytree
+
+
+def outline(
+    function: Callable[..., Any], parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+) -> list[Tensor | None]:
+    """What a function would return: tensors without contents. Nothing is computed.
+
+    Args:
+        function: pure, `(parameters, inputs) -> nest of tensors and None`.
+        parameters: real ones, whose contents are not looked at.
+        inputs: the same.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    shapes = ({name: mode.from_tensor(t) for name, t in given.items()} for given in (parameters, inputs))
+    with mode:
+        return pytree.tree_leaves(function(*shapes))
+
+
+def check_outline(function: Callable[..., Any], found: Any, expected: list[Tensor | None]) -> None:
+    """Refuses what compiled code returned where it is not what the function returns.
+
+    Strides may differ, as every consumer honours them, but not so that several elements share their memory: results are
+    changed in place.
+
+    Args:
+        function: whose code it is.
+        found: what the code returned.
+        expected: the function's `outline`.
+
+    Raises:
+        RuntimeError: a tensor has another shape or data type, is elsewhere, or overlaps itself; names the function.
+    """
+    leaves = pytree.tree_leaves(found)
+    if len(leaves) != len(expected):
+        raise RuntimeError(f"{name_of(function)}: compiled code returns {len(leaves)} values, not {len(expected)}")
+    for own, wanted in zip(leaves, expected, strict=True):
+        if _kind(own) != _kind(wanted):
+            raise RuntimeError(
+                f"{name_of(function)}: compiled code returns {_words(own)} where the function returns {_words(wanted)}"
+            )
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function, or of the one that made it, for a message."""
+    return getattr(function, "__qualname__", type(function).__name__).partition(".<locals>")[0]
+
+
+def _kind(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return type(value)
+    overlaps = any(stride == 0 and size > 1 for size, stride in zip(value.shape, value.stride(), strict=True))
+    return tuple(value.shape), value.dtype, value.device, overlaps
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    shape, dtype, device, overlaps = _kind(value)
+    return f"{shape} {str(dtype).removeprefix('torch.')} on {device}" + (", overlapping" if overlaps else "")

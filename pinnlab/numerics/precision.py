@@ -1,0 +1,42 @@
+"""What a device makes of float64 and float32: how fast is the one there, and are products of the other exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+
+FULL_RATE = frozenset({(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)})
+"""Compute capabilities of cards with half as many float64 as float32 operations: P100, V100, A100, H100, B200.
+
+All others have 1/32 or 1/64, those of capability 10.3 (B300) too. From the table of arithmetic throughput in NVIDIA's
+CUDA C++ Programming Guide.
+"""
+
+
+def has_slow_float64(device: torch.device) -> bool:
+    """Whether a device is a GPU that is made for float32: 30 to 60 times slower in float64."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) not in FULL_RATE
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Has products of float32 matrices rounded as float32 is, whatever was set, or preset in a container.
+
+    TensorFloat-32 keeps three digits of the factors. Second derivatives of a network are differences of such products.
+    """
+    before: str | None = None
+    with suppress(RuntimeError):  # where the setting of one backend was changed, there is none for all
+        before = torch.get_float32_matmul_precision()
+    backends = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    single = [backend.fp32_precision for backend in backends]
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        if before is not None:
+            torch.set_float32_matmul_precision(before)
+        else:
+            for backend, setting in zip(backends, single, strict=True):
+                backend.fp32_precision = setting

@@ -1,0 +1,173 @@
+"""A card that is not there: tensors that say they are on a device of their own, and compute on the CPU.
+
+Code that makes a tensor in the wrong place, or mixes places, fails on it as it fails on a GPU, and what makes a host
+wait for its GPU is counted. The device is called `meta`, the only one beside `cpu` on which every build of torch can
+differentiate.
+
+What a real card refuses and this one does not: operations without a kernel there, and a numpy array of its own memory.
+What this one refuses and a real card does not: pickling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lightning as L
+import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+
+CARD = torch.device("meta")
+aten = torch.ops.aten
+
+_MOVES = {aten._to_copy.default, *(getattr(aten.to, name) for name in aten.to.overloads())}
+_COPIES = {aten.copy_.default, aten._foreach_copy_.default, *_MOVES}
+_INDEXING = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
+_READS = {aten._local_scalar_dense.default, aten.equal.default, aten.nonzero.default, aten.masked_select.default}
+
+
+class Waits:
+    """Counts how often the host waited for the card since `clear`, and for what."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def note(self, what: object) -> None:
+        self.seen.append(str(what))
+
+    def clear(self) -> None:
+        self.seen.clear()
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+
+WAITS = Waits()
+
+
+class CardTensor(torch.Tensor):
+    """A tensor on the card; `inner` has its numbers."""
+
+    inner: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, inner):
+        return torch.Tensor._make_wrapper_subclass(
+            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(),
+            dtype=inner.dtype, device=CARD, requires_grad=inner.requires_grad,
+        )  # fmt: skip
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __repr__(self):
+        return f"card({self.inner!r})"
+
+    def tolist(self):
+        WAITS.note("tolist")
+        return self.detach().cpu().tolist() if type(self) is not CardTensor else self.inner.tolist()
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a tensor on the card that is not there cannot be pickled")
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return _compute(func, args, kwargs or {})
+
+
+class _Factories(TorchDispatchMode):
+    """Sees to what has no tensor on the card among its arguments, and yet makes one."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return _compute(func, args, kwargs or {})
+
+
+class _Constructors(TorchFunctionMode):
+    """Makes tensors of Python numbers on the CPU and brings them to the card: torch makes them inside of itself."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func not in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor):
+            return func(*args, **kwargs)
+        if func is torch.Tensor.new_tensor:
+            kwargs = {"dtype": args[0].dtype, "device": args[0].device, **kwargs}
+            func, args = torch.tensor, args[1:]
+        device = kwargs.pop("device", None)
+        if args and isinstance(args[0], torch.Tensor):
+            return args[0].to(device=device or args[0].device, dtype=kwargs.get("dtype") or args[0].dtype)
+        made = func(*args, **kwargs)
+        return made if device is None else made.to(device)
+
+
+def _is_card(tensor):
+    return isinstance(tensor, CardTensor)
+
+
+def _compute(func, args, kwargs):
+    tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+    there = any(map(_is_card, tensors))
+    _check_places(func, args, tensors)
+    to = kwargs.get("device")
+    result_there = there if to is None else torch.device(to).type == CARD.type
+    if func in _READS and there:
+        WAITS.note(func)
+    if func in _COPIES and len(tensors) and (to is not None or len(tensors) > 1):
+        source = tensors[0 if func in _MOVES else -1]
+        target_there = result_there if func in _MOVES else _is_card(tensors[0])
+        if _is_card(source) != target_there:
+            WAITS.note(func)
+    plain = [pytree.tree_map_only(CardTensor, lambda t: t.inner, part) for part in (args, kwargs)]
+    if to is not None:
+        plain[1]["device"] = "cpu"
+    found = func(*plain[0], **plain[1])
+    if not result_there:
+        return found
+    wrapped = pytree.tree_map_only(torch.Tensor, lambda t: t if _is_card(t) else CardTensor(t), found)
+    return return_and_correct_aliasing(func, args, kwargs, wrapped) if there else wrapped
+
+
+def _check_places(func, args, tensors):
+    """Refuses tensors in two places, as CUDA does: but for copies, numbers of no dimension, and indices."""
+    if func in _COPIES:
+        return
+    if func in _INDEXING and _is_card(args[0]):
+        if any(t is not None and (not _is_card(t) or t.dtype == torch.bool) for t in args[1]):
+            WAITS.note(func)
+        return
+    numbers = torch.Tag.pointwise in func.tags
+    places = {_is_card(t) for t in tensors if _is_card(t) or t.ndim or not numbers}
+    if len(places) == 2:
+        raise RuntimeError(f"{func}: expected all tensors to be on one device, found some on the card, some on the CPU")
+
+
+@contextmanager
+def card() -> Iterator[torch.device]:
+    """Plugs the card in, and gives its device."""
+    WAITS.clear()
+    swapped = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)  # a module keeps its parameters, as on a real card
+    try:
+        with _Factories(), _Constructors():
+            yield CARD
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(swapped)
+
+
+class CardAccelerator(CPUAccelerator):
+    """The card, for Lightning."""
+
+    def setup_device(self, device):
+        """Nothing to set up."""
+
+
+def card_trainer_options():
+    """Options of a `Trainer` that trains on the card; torch takes operations apart in inference mode, before it."""
+    strategy = SingleDeviceStrategy(CARD, CardAccelerator())
+    return {"accelerator": "auto", "strategy": strategy, "devices": 1, "inference_mode": False}
+
+
+__all__ = ["CARD", "WAITS", "CardTensor", "L", "card", "card_trainer_options"]

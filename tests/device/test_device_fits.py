@@ -1,0 +1,108 @@
+"""Whole runs on a device give what they give on the CPU: every optimizer, callback and criterion."""
+
+import pytest
+import torch
+from devices import GPU, PLACES, at, fetched
+from training import (
+    ADAM,
+    BATCH_SIZES,
+    CONDITION_PROBLEMS,
+    GROWTH_CALLBACKS,
+    PHASES,
+    POINT_CALLBACKS,
+    PRIMAL,
+    PROBLEM_CALLBACKS,
+    QUASI_NEWTON,
+    WATCHING_CALLBACKS,
+    WEIGHT_CALLBACKS,
+    Recorder,
+    assert_alike,
+    full_run,
+    quiet_trainer,
+    small_data,
+    small_module,
+)
+from watching import CRITERIA
+
+from pinnlab.callbacks import Rollback
+from pinnlab.training.phases import Phase
+
+CALLBACKS = {
+    **POINT_CALLBACKS,
+    **PROBLEM_CALLBACKS,
+    **WEIGHT_CALLBACKS,
+    **GROWTH_CALLBACKS,
+    **WATCHING_CALLBACKS,
+}
+
+
+def fit(name, compiled=False, **trainer):
+    """A run of 20 steps or so, all of whose parameters are kept."""
+    options = {"phases": PHASES[name]()} if name in PHASES else {}
+    if name in CONDITION_PROBLEMS:
+        phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), Phase(PRIMAL, steps=3)]
+        options = {"problem": CONDITION_PROBLEMS[name](), "phases": phases}
+    if name in CRITERIA:
+        options = {"phases": [Phase(ADAM, steps=9, until=CRITERIA[name]()), Phase(QUASI_NEWTON, steps=2)]}
+    module, recorder = small_module(**options, compile=compiled), Recorder()
+    data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))
+    callbacks = CALLBACKS[name]() if name in CALLBACKS else []
+    runner = quiet_trainer(callbacks=[*callbacks, Rollback(every=4), recorder], **trainer)
+    runner.fit(module, data)
+    runner.validate(module, data, verbose=False)
+    parameters = {step: fetched(flat) for step, flat in recorder.parameters.items()}
+    return parameters, {name: float(value) for name, value in runner.callback_metrics.items()}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
+
+NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *CRITERIA]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("place", "compiled"), [("card", False), pytest.param("cuda", False, marks=GPU.marks)])
+def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
+    expected, metrics = fit(name, compiled)
+    with at(place) as there:
+        found, seen = fit(name, compiled, **there.trainer)
+    assert found.keys() == expected.keys()
+    for step, flat in expected.items():
+        assert float((found[step] - flat).abs().max()) <= 1e-9 * max(1.0, float(flat.abs().max())), step
+    assert seen == pytest.approx(metrics, rel=1e-6)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiled_run_on_a_gpu_is_the_run_on_the_cpu(name):
+    test_a_run_on_a_device_is_the_run_on_the_cpu(name, "cuda", True)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_run_on_a_gpu_resumes_bitwise(tmp_path, compiled, monkeypatch):
+    import training
+
+    monkeypatch.setattr(
+        training, "quiet_trainer", lambda **options: quiet_trainer(**{**options, "accelerator": "gpu", "devices": 1})
+    )
+    whole, *_ = full_run(tmp_path / "whole", compile=compiled)
+    for saved in sorted((tmp_path / "whole").glob("step=*.ckpt")):
+        part, *_ = full_run(tmp_path / "part", ckpt_path=saved, compile=compiled)
+        assert_alike(part.parameters, {step: whole.parameters[step] for step in part.parameters})
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_predictions_and_pictures_come_back_from_the_device(place):
+    module = small_module(phases=[Phase(ADAM, steps=2)])
+    data = small_data(module.problem)
+    with at(place) as there:
+        trainer = quiet_trainer(**there.trainer)
+        trainer.fit(module, data)
+        errors = module.measure_errors(data)
+        (batch,) = trainer.predict(module, data)
+    prediction = fetched(batch["prediction"])
+    assert prediction.shape == (len(fetched(batch["points"])), 1)
+    points, reference = data.evaluation_set()
+    assert torch.allclose(fetched(batch["points"]), points)
+    error = float((prediction[:, 0] - reference[:, 0]).norm() / reference[:, 0].norm())
+    assert errors == pytest.approx({"u": error}, rel=1e-9)

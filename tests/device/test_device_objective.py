@@ -1,0 +1,83 @@
+"""Losses, gradients, scores and Jacobians on a device are those on the CPU: every problem, every network."""
+
+import copy
+
+import pytest
+import torch
+from cases import NETWORKS, PROBLEMS
+from devices import PLACES, at, fetched
+
+from pinnlab.networks import MLP
+from pinnlab.numerics.compilation import can_compile
+from pinnlab.numerics.graph_replay import PLAIN_CALLS
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.scores import SCORES
+from pinnlab.objective.trial_function import Trial
+from pinnlab.training.point_store import probe_rows
+
+POINTS = 11
+COMPILED = [False, pytest.param(True, marks=pytest.mark.cuda)]
+
+
+def computed(problem, network, device, compiled=False):
+    """Everything that training asks of an objective, with the places of what came out."""
+    trial = Trial(problem, copy.deepcopy(network)).double().to(device)
+    system = ResidualSystem(problem, trial)
+    system.resolve_engine()
+    objective = GlobalLoss(system)
+    objective.build(device, compiled)
+    rows = {name: part.to(device) for name, part in probe_rows(problem, POINTS, 0).items()}
+    weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64).to(device)
+    for _ in range(PLAIN_CALLS + 1 if device.type == "cuda" else 0):  # until evaluations are replayed
+        objective(rows, weights)
+        with torch.no_grad():
+            _ = [system.score(name, part) for name, part in rows.items()]
+    objective(rows, weights).backward()
+    found = {"loss": objective.last.loss, "sums": objective.last.sums}
+    found |= {f"grad {name}": p.grad for name, p in trial.named_parameters() if p.grad is not None}
+    scored = list(SCORES) if len(problem.coordinates) < 10 else ["residual"]
+    with torch.no_grad():
+        for name, part in rows.items():
+            found |= {f"{kind} {name}": SCORES[kind](system, name, part) for kind in scored}
+            if problem.conditions[name].names():
+                found |= {f"target {name} {u}": t for u, t in system.targets(name, part).items()}
+    around = objective.linearization(rows, weights)
+    matrix, right = around.gram()
+    v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64).to(device)
+    found |= {"gram": matrix, "right": right, "J v": around.times(v), "loss again": around.loss()}
+    found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual()}
+    found |= {"gradients": objective.gradients(rows, weights).by_condition()}
+    return found
+
+
+def agree(problem, network, place, compiled=False):
+    """Asserts that a device computes what the CPU computes."""
+    expected = computed(problem, network, torch.device("cpu"))
+    with at(place) as there:
+        if compiled and not can_compile(there.device):
+            pytest.skip("no Triton, without which nothing is compiled for a GPU")
+        found = computed(problem, network, there.device, compiled)
+        assert {name: t.device for name, t in found.items()} == dict.fromkeys(found, there.device)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].shape == value.shape, name
+        scale = float(value.abs().max()) + 1e-300
+        assert float((fetched(found[name]) - value.detach()).abs().max()) <= 1e-9 * scale, name
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem(name, place, compiled):
+    problem = PROBLEMS[name]()
+    torch.manual_seed(0)
+    agree(problem, MLP(len(problem.coordinates), len(problem.unknowns), hidden=[6, 5]), place, compiled)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network(name, place, compiled):
+    torch.manual_seed(0)
+    agree(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1), place, compiled)

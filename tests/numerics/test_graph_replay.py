@@ -1,0 +1,221 @@
+"""Replayed computations: the tensors around a recording, with a recorder that calls the function again."""
+
+import warnings
+
+import pytest
+import torch
+from compiling import example, squares
+
+from pinnlab.numerics import graph_replay
+from pinnlab.numerics.compiled_loss import CompiledLoss, add_losses, leave_gradient
+from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.graph_replay import PLAIN_CALLS, CudaRecorder, Replayed, by_calling, evaluator
+
+
+class Recorder:
+    """Records by calling, and counts recordings and replays."""
+
+    def __init__(self):
+        self.recorded, self.replayed = 0, 0
+
+    def __call__(self, compute):
+        self.recorded += 1
+        run, results = by_calling(compute)
+
+        def counted():
+            self.replayed += 1
+            run()
+
+        return counted, results
+
+
+def results(parameters, inputs):
+    return {"sums": squares(parameters, inputs), "twice": [2 * parameters["w"], None]}
+
+
+def agree(replayed, parameters, inputs):
+    found, expected = replayed(parameters, inputs), results(parameters, inputs)
+    assert torch.equal(found["sums"], expected["sums"])
+    assert torch.equal(found["twice"][0], expected["twice"][0])
+    assert found["twice"][1] is None
+    assert not found["sums"].requires_grad
+    return found
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+def warm(recorder):
+    """A replayed function that has been recorded, and what with."""
+    replayed, given = Replayed(results, recorder), example(40, 50)
+    for _ in range(PLAIN_CALLS + 1):
+        agree(replayed, *given)
+    assert (recorder.recorded, recorder.replayed) == (1, 1)
+    return replayed, *given
+
+
+def test_contents_may_change_in_place_or_be_other_tensors(warm, recorder):
+    replayed, parameters, inputs = warm
+    with torch.no_grad():
+        parameters["w"].mul_(1.5)
+    inputs["c0"].add_(0.25)
+    agree(replayed, parameters, inputs)
+    inputs["c1"] = inputs["c1"].flip(0)  # other points, as many
+    parameters["w"] = (parameters["w"].detach() - 0.5).requires_grad_()
+    agree(replayed, parameters, inputs)
+    inputs["c1"] = torch.cat([inputs["c1"], inputs["c1"]])[::2]  # and not next to each other in memory
+    agree(replayed, parameters, inputs)
+    assert (recorder.recorded, recorder.replayed) == (1, 4)
+
+
+def test_results_outlive_the_next_replay(warm):
+    replayed, parameters, inputs = warm
+    first = agree(replayed, parameters, inputs)
+    kept = first["sums"].clone()
+    with torch.no_grad():
+        parameters["w"].zero_()
+    assert float(agree(replayed, parameters, inputs)["sums"].sum()) == 0
+    assert torch.equal(first["sums"], kept)
+    first["twice"][0].zero_()  # nor does it matter to the recording what is done to them
+    agree(replayed, parameters, inputs)
+
+
+def test_arguments_are_left_alone(warm):
+    replayed, parameters, inputs = warm
+    before = {name: rows.clone() for name, rows in inputs.items()}
+    other = {name: rows + 1 for name, rows in inputs.items()}
+    agree(replayed, parameters, other)
+    assert all(torch.equal(inputs[name], rows) for name, rows in before.items())
+
+
+def test_another_number_of_points_or_data_type_is_recorded_anew(warm, recorder):
+    replayed, parameters, inputs = warm
+    more = {"c0": inputs["c0"], "c1": torch.cat([inputs["c1"], inputs["c0"]])}
+    for _ in range(PLAIN_CALLS):
+        agree(replayed, parameters, more)
+    assert recorder.recorded == 1
+    for _ in range(3):
+        agree(replayed, parameters, more)
+        agree(replayed, parameters, inputs)  # the first recording is still there
+    assert (recorder.recorded, recorder.replayed) == (2, 7)
+    single = {"w": parameters["w"].detach().float()}, {name: rows.float() for name, rows in inputs.items()}
+    for _ in range(PLAIN_CALLS + 1):
+        assert agree(replayed, *single)["sums"].dtype == torch.float32
+    assert recorder.recorded == 3
+
+
+def test_points_that_change_in_number_at_every_call_are_not_recorded(recorder):
+    replayed, (parameters, _) = Replayed(results, recorder), example(4)
+    for count in range(4, 100):
+        agree(replayed, parameters, example(count)[1])
+    assert recorder.recorded == 0
+    assert len(replayed._calls) <= 4 * graph_replay.MOST_RECORDINGS
+
+
+def test_old_recordings_make_room(recorder, monkeypatch):
+    monkeypatch.setattr(graph_replay, "MOST_RECORDINGS", 2)
+    replayed, (parameters, _) = Replayed(results, recorder), example(4)
+    for count in (5, 6, 7):
+        for _ in range(PLAIN_CALLS + 1):
+            agree(replayed, parameters, example(count)[1])
+    assert (recorder.recorded, len(replayed._recorded)) == (3, 2)
+
+
+def test_many_rows_are_not_replayed(recorder, monkeypatch):
+    monkeypatch.setattr(graph_replay, "MOST_ROWS", 89)
+    replayed, given = Replayed(results, recorder), example(40, 50)
+    for _ in range(PLAIN_CALLS + 2):
+        agree(replayed, *given)
+    assert recorder.recorded == 0
+
+
+def test_what_cannot_be_recorded_is_one_line_and_goes_on():
+    def refuse(compute):
+        raise RuntimeError("called a synchronizing CUDA operation\nmore of it")
+
+    replayed, given = Replayed(results, refuse), example(40, 50)
+    for _ in range(PLAIN_CALLS):
+        agree(replayed, *given)
+    with pytest.warns(UserWarning, match="results: cannot be replayed.*synchronizing") as caught:
+        agree(replayed, *given)
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        agree(replayed, *given)
+
+
+def test_gradients_are_those_of_the_function_and_accumulate(recorder):
+    def replays(function):
+        return Replayed(function, recorder)
+
+    loss, (parameters, inputs) = CompiledLoss(squares, replays), example(40, 50)
+    factors = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    for step in range(PLAIN_CALLS + 3):
+        factors = factors * 1.5  # weights change
+        parameters["w"].grad = None
+        for _ in range(2):
+            value, sums = loss(parameters, inputs, factors)
+            assert leave_gradient(value)
+        expected = torch.autograd.grad(factors @ squares(parameters, inputs), parameters["w"])[0]
+        assert torch.allclose(parameters["w"].grad, 2 * expected, rtol=1e-13), step
+        assert torch.equal(sums, squares(parameters, inputs).detach())
+        with torch.no_grad():
+            parameters["w"].sub_(0.01 * expected)  # parameters move
+    assert recorder.recorded == 1
+
+
+def test_known_gradients_add_up():
+    loss, (parameters, inputs) = CompiledLoss(squares, lambda function: function), example(40, 50)
+    factors, w = torch.tensor([0.5, 2.0], dtype=torch.float64), parameters["w"]
+    one, other = (loss(parameters, {name: inputs[name]}, factors[i : i + 1])[0] for i, name in enumerate(inputs))
+    both, whole = add_losses(one, other), factors @ squares(parameters, inputs)
+    assert leave_gradient(both)
+    assert torch.allclose(both, whole)
+    assert torch.allclose(w.grad, torch.autograd.grad(whole, w)[0])
+
+
+def test_a_loss_whose_gradient_is_not_known_adds_up_too():
+    loss, (parameters, inputs) = CompiledLoss(squares, lambda function: function), example(40)
+    known, w = loss(parameters, inputs, torch.ones(1, dtype=torch.float64))[0], parameters["w"]
+    found = torch.autograd.grad(add_losses(known, w.square().sum()), w)[0]
+    assert torch.allclose(found, torch.autograd.grad(squares(parameters, inputs).sum(), w)[0] + 2 * w)
+
+
+def test_only_a_cuda_device_replays():
+    plain = evaluator(squares, torch.device("cpu"), compiled=False)
+    assert plain is squares
+    assert isinstance(evaluator(squares, torch.device("cpu"), compiled=True), CompiledValue)
+    for compiled, inner in ((False, type(squares)), (True, CompiledValue)):
+        replayed = evaluator(squares, torch.device("cuda", 0), compiled)
+        assert isinstance(replayed, Replayed)
+        assert isinstance(replayed._function, inner)
+        assert isinstance(replayed._record, CudaRecorder)
+
+
+@pytest.mark.cuda
+def test_a_cuda_graph_gives_the_same_and_what_waits_is_refused():
+    device = torch.device("cuda", 0)
+    parameters, inputs = example(40, 50)
+    parameters = {"w": parameters["w"].detach().to(device).requires_grad_()}
+    inputs = {name: rows.to(device) for name, rows in inputs.items()}
+    replayed = evaluator(results, device, compiled=False)
+    for _ in range(PLAIN_CALLS + 3):
+        with torch.no_grad():
+            parameters["w"].mul_(1.1)
+        agree(replayed, parameters, inputs)
+    assert len(replayed._recorded) == 1
+
+    def waits(parameters, inputs):
+        return squares(parameters, inputs) * float(parameters["w"].sum())
+
+    refused = evaluator(waits, device, compiled=False)
+    for _ in range(PLAIN_CALLS):
+        refused(parameters, inputs)
+    with pytest.warns(UserWarning, match="cannot be replayed"):
+        found = refused(parameters, inputs)
+    assert torch.equal(found, waits(parameters, inputs))
+    agree(replayed, parameters, inputs)  # recordings before it still run

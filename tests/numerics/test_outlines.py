@@ -1,0 +1,94 @@
+"""Compiled code that returns something else than its function: noticed at once, and not used."""
+
+import pytest
+import torch
+from cases import PROBLEMS
+from compiling import example, squares
+
+from pinnlab.networks import MLP
+from pinnlab.numerics.compilation import CompiledFunction
+from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.outlines import check_outline, name_of, outline
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.samplers import Sobol
+
+FAULTS = {
+    "keeps an axis": lambda t: t.unsqueeze(-1),
+    "rounds": lambda t: t.float(),
+    "overlaps": lambda t: t.reshape(-1)[:1].expand(t.shape) if t.ndim else t.unsqueeze(0),
+}
+
+
+def generator_with(fault):
+    """A code generator whose code returns wrong things; right is what the graph itself computes."""
+
+    def compile(graph, examples):
+        def run(*tensors):
+            return [None if t is None else fault(t) for t in graph(*tensors)]
+
+        return run
+
+    return compile
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_score_of_another_shape_falls_back_with_one_line(fault, monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", generator_with(FAULTS[fault]))
+    problem = PROBLEMS["burgers"]()
+    system = ResidualSystem(problem, Trial(problem, MLP(2, 1, hidden=[4]).double()))
+    rows = problem.conditions["pde"].rows(Sobol().sample(problem.conditions["pde"].region, 40, 1))
+    expected = system.score("pde", rows)
+    system.compile_scores(True)
+    with torch.no_grad(), pytest.warns(UserWarning, match="ResidualSystem._norms: compiled code returns") as caught:
+        found = system.score("pde", rows)
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    assert found.shape == (40,)
+    assert torch.equal(found, expected)
+
+
+def test_a_loss_whose_gradient_has_another_shape_is_not_compiled(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", generator_with(FAULTS["keeps an axis"]))
+    parameters, inputs = example(40, 50)
+    with pytest.warns(UserWarning, match=r"squares: compiled code returns \(1,\) float64"):
+        loss, sums = CompiledLoss(squares)(parameters, inputs, torch.ones(2, dtype=torch.float64))
+    assert torch.equal(sums, squares(parameters, inputs).detach())
+    assert loss.shape == ()
+
+
+def test_right_code_is_used(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", generator_with(lambda t: t))
+    parameters, inputs = example(40, 50)
+    value = CompiledValue(squares)
+    with torch.no_grad():
+        assert torch.equal(value(parameters, inputs), squares(parameters, inputs))
+    assert len(value._graphs) == 1
+
+
+def test_a_function_that_stays_differentiable_is_checked_too(monkeypatch):
+    def compile(graph, dynamic):
+        return lambda parameters, inputs: graph(parameters, inputs)[:, None]
+
+    monkeypatch.setattr(torch, "compile", compile)
+    parameters, inputs = example(40, 50)
+    with pytest.warns(UserWarning, match=r"squares: compiled code returns \(2, 1\) float64 on cpu where"):
+        found = CompiledFunction(squares)(parameters, inputs)
+    assert found.shape == (2,)
+
+
+def test_an_outline_computes_nothing():
+    seen = []
+
+    def function(parameters, inputs):
+        seen.append(type(parameters["w"]).__name__)
+        return {"a": squares(parameters, inputs), "b": None}
+
+    shapes = outline(function, *example(40, 50))
+    assert seen == ["FakeTensor"]
+    assert [None if t is None else tuple(t.shape) for t in shapes] == [(2,), None]
+    check_outline(function, {"a": torch.zeros(2, dtype=torch.float64), "b": None}, shapes)
+    with pytest.raises(RuntimeError, match="returns NoneType where the function returns"):
+        check_outline(function, {"a": None, "b": None}, shapes)
+    assert name_of(function) == "test_an_outline_computes_nothing"

@@ -1,0 +1,109 @@
+"""Blocks under a budget: how many, and the same results as in one piece."""
+
+import pytest
+import torch
+from cases import PROBLEMS
+from devices import PLACES, at, fetched
+from linearized import CASES, Case, draw
+
+from pinnlab.networks import MLP
+from pinnlab.numerics import memory
+from pinnlab.objective import blocked_loss
+from pinnlab.objective.blocked_loss import GPU_MOST, blocked, gpu_budget, in_blocks
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.linearized_functions import LinearizedFunctions
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.training.point_store import probe_rows
+
+GIB = 2**30
+GPU = torch.device("cuda", 0)
+
+
+def test_a_block_takes_a_third_of_what_is_free_and_a_gibibyte_at_most(monkeypatch):
+    for free, budget in ((80 * GIB, GPU_MOST), (1.5 * GIB, GIB / 2), (0, 0)):
+        monkeypatch.setattr(blocked_loss, "free_bytes", lambda device, free=free: float(free))
+        assert gpu_budget(GPU) == budget
+    assert memory.free_bytes("meta") == float("inf")
+
+
+def burgers(hidden):
+    problem = PROBLEMS["burgers_soft"]()
+    torch.manual_seed(0)
+    return ResidualSystem(problem, Trial(problem, MLP(2, 1, hidden=hidden).double()))
+
+
+@pytest.mark.parametrize("points", [1_000, 100_000, 1_000_000, 10_000_000])
+def test_the_derivatives_of_a_block_stay_within_the_budget(points, monkeypatch):
+    """The network of the comparison with JAX; what a point takes was measured there: 11 to 18 KiB in float64."""
+    monkeypatch.setattr(blocked_loss, "free_bytes", lambda device: 78.0 * GIB)
+    system, rows = burgers([50] * 4), torch.empty(1, 2, dtype=torch.float64).expand(points, 2)
+    seen = []
+
+    def evaluate(parameters, batch, factors):
+        seen.append(sum(map(len, batch.values())))
+        return torch.zeros(()), torch.zeros(len(batch))
+
+    loss = blocked(evaluate, system.floats_per_point(), system.layers(), GPU)
+    loss({}, {"pde": rows}, torch.ones(1))
+    assert sum(seen) == points
+    assert max(seen) * 18 * 1024 <= GIB
+    assert len(seen) <= max(2 * points * 18 * 1024 / GIB, 1)  # and no block is needlessly small
+    assert max(seen) - min(seen) <= 1
+
+
+def test_rows_in_blocks():
+    rows = torch.arange(10.0)[:, None]
+    assert [len(part) for part in in_blocks(rows, 8.0, 40)] == [5, 5]
+    assert [len(part) for part in in_blocks(rows, 8.0, 27)] == [4, 3, 3]
+    assert [len(part) for part in in_blocks(rows, 8.0, 80)] == [10]
+    assert [len(part) for part in in_blocks(rows, 8.0, 0)] == [1] * 10
+    assert [len(part) for part in in_blocks(rows[:0], 8.0, 0)] == [0]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("budget", [1, 50_000, 10**9])
+def test_a_loss_on_a_device_in_blocks_is_the_loss_in_one_piece(budget, place):
+    def computed(device, budget):
+        system = burgers([6, 5])
+        system.trial.to(device)
+        objective = GlobalLoss(system)
+        objective.budget = budget
+        objective.build(device, compiled=False)
+        rows = {name: part.to(device) for name, part in probe_rows(system.problem, 17, 0).items()}
+        weights = torch.linspace(0.5, 2, len(rows), dtype=torch.float64).to(device)
+        loss = objective(rows, weights)
+        loss.backward()
+        means = objective.mean_squares(rows)
+        parts = [loss.detach(), objective.last.sums, torch.stack(list(means.values()))]
+        return [fetched(t) for t in parts + [p.grad for p in system.trial.parameters() if p.grad is not None]]
+
+    expected = computed(torch.device("cpu"), None)
+    with at(place) as there:
+        found = computed(there.device, budget)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+@pytest.mark.parametrize("name", CASES)
+def test_products_on_a_device_in_blocks(name, memory, place):
+    def computed(device, budget):
+        case = Case(name, memory=memory)
+        case.system.trial.to(device)
+        case.batch = {key: rows.to(device) for key, rows in case.batch.items()}
+        case.factors = case.factors.to(device)
+        case.functions = LinearizedFunctions(case.system, False, budget)
+        around = case.linearization()
+        v, u = (draw(n).to(device) for n in around.shape[::-1])
+        columns = draw(around.shape[1], 3).to(device)
+        parts = [around.loss(), around.gradient(), around.residual(around.point + 0.1), around.times(v)]
+        parts += [around.transposed_times(u), around.hessian_times(v), around.hessian_times(columns), *around.gram()]
+        return [fetched(t) for t in parts]
+
+    expected = computed(torch.device("cpu"), None)
+    with at(place) as there:
+        found = computed(there.device, 3_000)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-11, atol=1e-12 * float(other.abs().max()))
