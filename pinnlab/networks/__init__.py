@@ -15,6 +15,8 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
+from pinnlab.networks.features import RandomFeatures
+from pinnlab.networks.last_layer import last_layer
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
@@ -34,6 +36,8 @@ __all__ = [
     "Narrowable",
     "PeriodicEmbedding",
     "PirateNet",
+    "RandomFeatures",
     "ScaledInput",
     "activation",
+    "last_layer",
 ]

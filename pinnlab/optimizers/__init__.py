@@ -8,6 +8,7 @@ from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio, Several
 from pinnlab.optimizers.dense import BFGS, SSBFGS, SSBroyden
 from pinnlab.optimizers.gauss_newton import SPRING, EnergyNaturalGradient, GaussNewton, LevenbergMarquardt
 from pinnlab.optimizers.hager_zhang import HagerZhang
+from pinnlab.optimizers.last_layer import LeastSquares
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
@@ -16,6 +17,7 @@ from pinnlab.optimizers.requirements import (
     check_memory,
     evaluations_per_step,
     is_multi_eval,
+    needs_last_layer,
     needs_linearization,
     objective_changed,
     wants_overlap,
@@ -35,6 +37,7 @@ __all__ = [
     "GainRatio",
     "GaussNewton",
     "HagerZhang",
+    "LeastSquares",
     "LevenbergMarquardt",
     "MultiBatchLBFGS",
     "NystromNewtonCG",
@@ -51,6 +54,7 @@ __all__ = [
     "check_memory",
     "evaluations_per_step",
     "is_multi_eval",
+    "needs_last_layer",
     "needs_linearization",
     "objective_changed",
     "wants_overlap",

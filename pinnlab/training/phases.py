@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, check_whole, unknown
-from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, wants_overlap
+from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, needs_last_layer, wants_overlap
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -274,6 +274,8 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     check_random_network(module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_optimizers(module, optimizers, point_store(module))
+    if any(map(needs_last_layer, optimizers)):
+        module.system.last_layer()
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
     if not several:
         return
