@@ -8,6 +8,13 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks.scaling import ScaledInput
 
 
+def inside(network: nn.Module) -> nn.Module:
+    """The network itself, out of any `ScaledInput`."""
+    while isinstance(network, ScaledInput):
+        network = network.network
+    return network
+
+
 def last_layer(network: nn.Module) -> list[str]:
     """The names of the parameters in which a network's outputs are linear, as `named_parameters` has them.
 
@@ -21,9 +28,7 @@ def last_layer(network: nn.Module) -> list[str]:
     Raises:
         ConfigurationError: it has no module `last` with parameters.
     """
-    prefix, inner = "", network
-    while isinstance(inner, ScaledInput):
-        prefix, inner = f"{prefix}network.", inner.network
+    inner = inside(network)
     last = getattr(inner, "last", None)
     own = [name for name, p in last.named_parameters() if p.requires_grad] if isinstance(last, nn.Module) else []
     names = [name for name in own if name in getattr(last, "linear_in", own)]
@@ -31,4 +36,5 @@ def last_layer(network: nn.Module) -> list[str]:
         raise ConfigurationError(
             f"model.network: {type(inner).__name__} has no trained last layer; name the linear one that ends it `last`"
         )
-    return [f"{prefix}last.{name}" for name in names]
+    prefix = next(key for key, module in network.named_modules() if module is last)
+    return [f"{prefix}.{name}" for name in names]

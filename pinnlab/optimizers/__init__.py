@@ -8,7 +8,7 @@ from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio, Several
 from pinnlab.optimizers.dense import BFGS, SSBFGS, SSBroyden
 from pinnlab.optimizers.gauss_newton import SPRING, EnergyNaturalGradient, GaussNewton, LevenbergMarquardt
 from pinnlab.optimizers.hager_zhang import HagerZhang
-from pinnlab.optimizers.last_layer import LeastSquares
+from pinnlab.optimizers.last_layer import LeastSquares, solve_last_layer
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
@@ -57,5 +57,6 @@ __all__ = [
     "needs_last_layer",
     "needs_linearization",
     "objective_changed",
+    "solve_last_layer",
     "wants_overlap",
 ]

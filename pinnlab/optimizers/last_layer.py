@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_real
-from pinnlab.numerics.least_squares import rank_revealing
+from pinnlab.numerics.least_squares import Solution, rank_revealing
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.linearized import LinearizedOptimizer
@@ -18,6 +18,28 @@ from pinnlab.optimizers.linearized import LinearizedOptimizer
 _HALVINGS = 12
 _LINEAR = 1e-6
 """How much of the loss may be beside what the linear model says of a problem that counts as linear: round-off."""
+
+
+def solve_last_layer(linearization: Linearization, tolerance: float = 0.0) -> tuple[Tensor, Solution]:
+    """Minimises the linear model of the loss over the last layer's parameters; a collective.
+
+    Args:
+        linearization: around the present parameters.
+        tolerance: see `LeastSquares`.
+
+    Returns:
+        The numbers of these parameters, and by how much they are to move.
+
+    Raises:
+        ConfigurationError: the network has no last layer, or the matrices do not fit into memory.
+    """
+    columns = linearization.last_layer()
+    count = len(columns)
+    rows = min(linearization.shape[0], 2 * count + 2)
+    key = f"LeastSquares: a QR for the {count} parameters of the last layer"
+    check_fits(key, 4 * rows * count * linearization.point.element_size(), columns.device, "use fewer features")
+    both = linearization.triangle(columns=columns)
+    return columns, rank_revealing(both[:, :-1], both[:, -1], tolerance or None)
 
 
 class LeastSquares(LinearizedOptimizer):
@@ -70,12 +92,8 @@ class LeastSquares(LinearizedOptimizer):
     def _improve(
         self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor
     ) -> tuple[Tensor, float] | None:
-        group, columns = self.param_groups[0], linearization.last_layer()
-        residuals, size = min(linearization.shape[0], 2 * len(columns)), len(columns)
-        key = f"LeastSquares: a QR for the {size} parameters of the last layer"
-        check_fits(key, 4 * residuals * size * point.element_size(), point.device, "use fewer features")
-        rows = linearization.triangle(columns=columns)
-        solution = rank_revealing(rows[:, :-1], rows[:, -1], group["tolerance"] or None)
+        group = self.param_groups[0]
+        columns, solution = solve_last_layer(linearization, group["tolerance"])
         self._memory["rank"] = solution.rank
         for halving in range(_HALVINGS + 1):
             length = group["lr"] * 0.5**halving
