@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pinnlab.errors import ConfigurationError, check_real
-from pinnlab.networks import inside
+from pinnlab.networks import Rescalable, inside
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import solve_last_layer
 from pinnlab.training.phases import needed_store
@@ -49,18 +49,18 @@ class ScaleSearch(L.Callback):
         """Refuses a network without a scale, and data without held-out points."""
         if stage != "fit":
             return
-        self._done, network = False, inside(pl_module.trial.network)
-        if not hasattr(network, "rescale"):
-            name = type(network).__name__
-            raise ConfigurationError(f"ScaleSearch: {name} has no method rescale(scale); use RandomFeatures")
+        self._done = False
+        _rescalable(pl_module)
         if not getattr(getattr(trainer, "datamodule", None), "held_out", 0):
-            raise ConfigurationError("ScaleSearch: needs held-out points; train with CollocationDataModule(held_out=...)")
+            raise ConfigurationError(
+                "ScaleSearch: needs held-out points; train with CollocationDataModule(held_out=...)"
+            )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Searches, unless the run is resumed."""
         if self._done:
             return
-        self._done, network = True, inside(pl_module.trial.network)
+        self._done, network = True, _rescalable(pl_module)
         parameters = pl_module.trial.trained()
         first = parameters_to_vector(parameters).detach().clone()
         left = {}
@@ -94,3 +94,16 @@ class ScaleSearch(L.Callback):
         weights: dict[str, Tensor] = dict(zip(module.problem.conditions, module.loss_weights, strict=True))
         total = float(sum(weights[name] * mean for name, mean in means.items()))
         return total if math.isfinite(total) else math.inf
+
+
+def _rescalable(module: Any) -> Rescalable:
+    """The module's network, which has a scale.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    network = inside(module.trial.network)
+    if not isinstance(network, Rescalable):
+        name = type(network).__name__
+        raise ConfigurationError(f"ScaleSearch: {name} has no method rescale(scale); use RandomFeatures")
+    return network

@@ -15,7 +15,7 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
-from pinnlab.networks.features import RandomFeatures
+from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.last_layer import inside, last_layer
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
@@ -37,6 +37,7 @@ __all__ = [
     "PeriodicEmbedding",
     "PirateNet",
     "RandomFeatures",
+    "Rescalable",
     "ScaledInput",
     "activation",
     "inside",

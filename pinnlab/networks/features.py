@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,15 @@ from torch import Tensor, nn
 
 from pinnlab.networks.checks import positive, positive_int
 from pinnlab.networks.embeddings import Embedding, embed
+
+
+@runtime_checkable
+class Rescalable(Protocol):
+    """A network with a scale that can be chosen once it is there, see `ScaleSearch`."""
+
+    def rescale(self, scale: float) -> None:
+        """Takes another scale, and changes nothing else."""
+        ...
 
 
 @final
