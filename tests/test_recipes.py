@@ -8,7 +8,6 @@ import yaml
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
 
-
 FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
 

@@ -65,6 +65,9 @@ class LeastSquares(LinearizedOptimizer):
         ConfigurationError: a value is out of its range, or there is more than one parameter group.
     """
 
+    needs_last_layer = True
+    """Marks optimizers that can only train a network with a last layer."""
+
     def __init__(
         self, params: Iterable[Tensor] | Iterable[dict[str, Any]], *, tolerance: float = 0.0, lr: float = 1.0
     ) -> None:
@@ -74,9 +77,6 @@ class LeastSquares(LinearizedOptimizer):
         if not 0 < lr < math.inf:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
         super().__init__(params, {"tolerance": tolerance, "lr": lr})
-
-    needs_last_layer = True
-    """Marks optimizers that can only train a network with a last layer."""
 
     @property
     def linear(self) -> bool | None:
