@@ -214,7 +214,7 @@ FEATURES = {
     "features": lambda: {
         "problem": Heat1D(),
         "network": functools.partial(RandomFeatures, count=12, scale=30.0),
-        "phases": [Phase(LAST_LAYER, steps=2), Phase(ADAM, steps=2)],
+        "phases": [Phase(ADAM, steps=2), Phase(LAST_LAYER, steps=1)],
         "callbacks": [ScaleSearch([8.0, 2.0, 30.0])],
     }
 }

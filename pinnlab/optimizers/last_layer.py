@@ -80,8 +80,15 @@ class LeastSquares(LinearizedOptimizer):
 
     @property
     def linear(self) -> bool | None:
-        """Whether the loss after the first step was what the linear model had said; None before it."""
+        """Whether the loss after the first step was what the linear model had said; None before it.
+
+        The first one on an objective: later, near the minimum, every problem looks linear.
+        """
         return self._memory.get("linear")
+
+    def objective_changed(self) -> None:
+        """Whether the problem is linear is seen anew: a number of it may have changed."""
+        self._memory.pop("linear", None)
 
     @property
     def rank(self) -> int | None:
@@ -94,7 +101,7 @@ class LeastSquares(LinearizedOptimizer):
         group = self.param_groups[0]
         columns, solution = solve_last_layer(linearization, group["tolerance"])
         self._memory["rank"] = solution.rank
-        for halving in range(_HALVINGS + 1):
+        for halving in range(1 if self.linear else _HALVINGS + 1):  # a linear problem has no shorter step to offer
             length = group["lr"] * 0.5**halving
             moved = point.index_add(0, columns, solution.minimiser, alpha=length)
             found = float(linearization.loss(moved))

@@ -56,7 +56,7 @@ def test_resume_is_bitwise(tmp_path):
     whole, _, module, _ = full_run(tmp_path / "whole", every=1, **FEATURES["features"]())
     assert float(module.trial.network.network.scale) == 2.0
     paths = sorted((tmp_path / "whole").glob("*.ckpt"))
-    assert len(paths) == 4
+    assert len(paths) == 3
     for path in paths:
         again, _, resumed, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, **FEATURES["features"]())
         assert resumed.evaluations == module.evaluations, path.name
