@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pinnlab.errors import ConfigurationError, check_real
-from pinnlab.networks import Rescalable, inside
+from pinnlab.networks import Rescalable, unscaled
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import solve_last_layer
 from pinnlab.training.phases import needed_store
@@ -102,7 +102,7 @@ def _rescalable(module: Any) -> Rescalable:
     Raises:
         ConfigurationError: it has none.
     """
-    network = inside(module.trial.network)
+    network = unscaled(module.trial.network)
     if not isinstance(network, Rescalable):
         name = type(network).__name__
         raise ConfigurationError(f"ScaleSearch: {name} has no method rescale(scale); use RandomFeatures")

@@ -16,7 +16,7 @@ torch.Size([5, 1])
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
 from pinnlab.networks.features import RandomFeatures, Rescalable
-from pinnlab.networks.last_layer import inside, last_layer
+from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
@@ -40,6 +40,6 @@ __all__ = [
     "Rescalable",
     "ScaledInput",
     "activation",
-    "inside",
     "last_layer",
+    "unscaled",
 ]

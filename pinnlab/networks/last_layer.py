@@ -8,7 +8,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks.scaling import ScaledInput
 
 
-def inside(network: nn.Module) -> nn.Module:
+def unscaled(network: nn.Module) -> nn.Module:
     """The network itself, out of any `ScaledInput`."""
     while isinstance(network, ScaledInput):
         network = network.network
@@ -28,7 +28,7 @@ def last_layer(network: nn.Module) -> list[str]:
     Raises:
         ConfigurationError: it has no module `last` with parameters.
     """
-    inner = inside(network)
+    inner = unscaled(network)
     last = getattr(inner, "last", None)
     own = [name for name, p in last.named_parameters() if p.requires_grad] if isinstance(last, nn.Module) else []
     names = [name for name in own if name in getattr(last, "linear_in", own)]
