@@ -20,7 +20,7 @@ from pinnlab.objective import balancing as bl
 from pinnlab.optimizers import damping as dp
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import StrongWolfe
-from pinnlab.problems import Heat1D, Poisson, Poisson1D, Regression1D, Wave1D
+from pinnlab.problems import Heat1D, Helmholtz2D, Poisson, Poisson1D, Regression1D, Wave1D
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Neumann, Observations, Periodic, Residual, Robin
 from pinnlab.samplers import Sobol
@@ -134,6 +134,7 @@ COMMANDS = [
     _c("--model.network=bad_inputs.network --model.network.width=3", "model.network: bad_inputs.network is a function"),
     _c("--model.network os.system", "model.network: os.system is no Module"),
     _c("--model.network subprocess.run", "model.network: subprocess.run is no Module"),
+    _c("--model.network RandomFeatures --model.network.scal 3", "'scal'", "did you mean 'scale'"),
     _c("--problem os.system", "problem: os.system is no Problem"),
     _c("--problem.viscosit 1", "'viscosit'", "did you mean 'viscosity'"),
     _c("--problem.viscosity abc", "problem.viscosity: must be float, got abc"),
@@ -371,6 +372,12 @@ CALLS = [
     (lambda: nw.MLP(1, 1, activation=3), "activation '3'"),
     (lambda: nw.MLP(1, 1, embedding=3), "embedding must build an Embedding"),
     (lambda: nw.FourierFeatures(1, columns=[2]), "columns"),
+    (lambda: nw.RandomFeatures(1, 0), "outputs must be a positive integer, not 0"),
+    (lambda: nw.RandomFeatures(1, 1).rescale("a"), "scale must be a positive number, not 'a'"),
+    (lambda: nw.last_layer(torch.nn.Linear(1, 1)), "model.network: Linear has no trained last layer"),
+    (lambda: cb.ScaleSearch(5), "ScaleSearch.scales: must list at least one scale"),
+    (lambda: cb.ScaleSearch([1.0, math.nan]), "ScaleSearch.scales[1]: must be a number, got nan"),
+    (lambda: cb.ScaleSearch([0.0]), "ScaleSearch.scales: must be positive, not [0.0]"),
 ]
 """Calls, each with phrases of its error."""
 
@@ -384,13 +391,16 @@ SHARE = (-1, math.nan, math.inf, "abc", True)
 
 NUMBERS = {
     Heat1D: {"diffusivity": POSITIVE},
+    Helmholtz2D: {"wave_number": POSITIVE},
     Poisson: {"dim": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
     functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
+    functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.SIREN, 1, 1): {"first_frequency": POSITIVE, "hidden_frequency": POSITIVE},
+    functools.partial(op.LeastSquares, PARAMETERS): {"tolerance": SHARE, "lr": POSITIVE},
     functools.partial(op.BFGS, PARAMETERS): {"lr": POSITIVE, "iterations": COUNT, "max_memory": POSITIVE},
     functools.partial(op.LBFGS, PARAMETERS): {"lr": POSITIVE, "history": COUNT, "iterations": COUNT, "c1": POSITIVE},
     functools.partial(op.MultiBatchLBFGS, PARAMETERS): {

@@ -17,6 +17,7 @@ from pinnlab.networks import (
     ModifiedMLP,
     PeriodicEmbedding,
     PirateNet,
+    RandomFeatures,
     ScaledInput,
     Separable,
 )
@@ -71,6 +72,8 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "piratenet-factorised": partial(
         PirateNet, width=6, blocks=1, activation="sigmoid", embedding=_periodic, factorised=True
     ),
+    "random-features": partial(RandomFeatures, count=9, scale=2.0),
+    "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "scaled": _scaled,
     "attention": AttentionNetwork,
     "layers-of-torch": _of_layers,
@@ -96,6 +99,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "layer_fourth_order": lambda: problems.Layer1D(order=4),
     "heat": problems.Heat1D,
     "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
+    "helmholtz": problems.Helmholtz2D,
     "burgers": problems.Burgers,
     "burgers_soft": lambda: problems.Burgers(exact_conditions=False),
     "allen_cahn": problems.AllenCahn,

@@ -21,11 +21,12 @@ from pinnlab.callbacks import (
     ResidualResampling,
     RetainResample,
     Rollback,
+    ScaleSearch,
     SelfAdaptive,
     SolutionFigures,
 )
 from pinnlab.criteria import TrialStep
-from pinnlab.networks import MLP
+from pinnlab.networks import MLP, RandomFeatures
 from pinnlab.objective.balancing import LRA, GradientNorm, NTKTrace, ReLoBRaLo, SoftAdapt
 from pinnlab.optimizers import (
     BFGS,
@@ -35,6 +36,7 @@ from pinnlab.optimizers import (
     EnergyNaturalGradient,
     FixedDamping,
     GainRatio,
+    LeastSquares,
     LevenbergMarquardt,
     MultiBatchLBFGS,
     NystromNewtonCG,
@@ -43,7 +45,7 @@ from pinnlab.optimizers import (
     TargetRatio,
     TargetRatioGaussNewton,
 )
-from pinnlab.problems import Burgers, NeumannPoisson2D
+from pinnlab.problems import Burgers, Heat1D, NeumannPoisson2D
 from pinnlab.training.batch_growth import Geometric, NormTest
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -62,6 +64,7 @@ TARGET_RATIO = functools.partial(TargetRatioGaussNewton, damping=TargetRatio(ini
 NATURAL = functools.partial(EnergyNaturalGradient, damping=FixedDamping(1e-2))
 ROW_SCALED = functools.partial(NATURAL, row_scaling=True)
 NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=10)
+LAST_LAYER = functools.partial(LeastSquares, tolerance=1e-2)
 SCHWARZ = functools.partial(SchwarzLBFGS, local_iterations=4)
 
 
@@ -109,6 +112,7 @@ PHASES = {
     "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
     "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
     "singular_values": lambda: three_steps(ORTHOGONAL, SKETCHED, TARGET_RATIO),
+    "last_layer": lambda: [*three_steps(LAST_LAYER), Phase(QUASI_NEWTON, steps=3)],
     "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
     "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
     "two_levels": two_levels,
@@ -206,6 +210,16 @@ WATCHING_CALLBACKS = {
 CONDITION_PROBLEMS = {"integral": lambda: NeumannPoisson2D(mean=0.5)}
 """Problems by name, for `full_run`, with a condition that has one row only: one of two processes has none of it."""
 
+FEATURES = {
+    "features": lambda: {
+        "problem": Heat1D(),
+        "network": functools.partial(RandomFeatures, count=12, scale=30.0),
+        "phases": [Phase(ADAM, steps=2), Phase(LAST_LAYER, steps=1)],
+        "callbacks": [ScaleSearch([8.0, 2.0, 30.0])],
+    }
+}
+"""Options by name, for `full_run`, of runs on random features whose scale is searched for."""
+
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""
 
@@ -220,7 +234,8 @@ def small_module(problem=None, phases=None, **options):
         Phase(QUASI_NEWTON, steps=6),
         Phase(ADAM, steps=6, scheduler=DECAY),
     ]
-    return PINN(problem, functools.partial(MLP, hidden=[6, 6]), phases, **{"compile": False, **options})
+    network = options.pop("network", functools.partial(MLP, hidden=[6, 6]))
+    return PINN(problem, network, phases, **{"compile": False, **options})
 
 
 def small_data(problem, **options):

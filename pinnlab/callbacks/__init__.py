@@ -17,6 +17,7 @@ from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, Residual
 from pinnlab.callbacks.resolution import ResolutionWarning
 from pinnlab.callbacks.retention import RetainResample
 from pinnlab.callbacks.rollback import Rollback
+from pinnlab.callbacks.scale import ScaleSearch
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.spectrum import NTKSpectrum
 from pinnlab.callbacks.summary import RunSummary
@@ -45,6 +46,7 @@ __all__ = [
     "Rollback",
     "RunCheckpoint",
     "RunSummary",
+    "ScaleSearch",
     "SelfAdaptive",
     "SolutionFigures",
     "SolutionWriter",

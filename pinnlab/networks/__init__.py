@@ -15,7 +15,9 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
+from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
+from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
@@ -37,7 +39,11 @@ __all__ = [
     "Narrowable",
     "PeriodicEmbedding",
     "PirateNet",
+    "RandomFeatures",
+    "Rescalable",
     "ScaledInput",
     "Separable",
     "activation",
+    "last_layer",
+    "unscaled",
 ]

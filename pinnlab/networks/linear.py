@@ -27,6 +27,9 @@ class FactorisedLinear(nn.Module):
         outputs: the size of the last dimension of y.
     """
 
+    linear_in = ("direction", "bias")
+    """The parameters in which the output is linear while the others stay, see `last_layer`."""
+
     def __init__(self, inputs: int, outputs: int):
         positive_int("inputs", inputs)
         positive_int("outputs", outputs)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
+import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -124,3 +127,43 @@ class DampedLeastSquares:
     def _scaled(self, damping: float | Tensor, slopes: Tensor) -> Tensor:
         mu = damping[:, None] if isinstance(damping, Tensor) else damping
         return -(slopes / (self.values.square() + mu)) @ self._right
+
+
+class Solution(NamedTuple):
+    """A least-squares solution.
+
+    Attributes:
+        minimiser: d `(n,)`.
+        left_over: |J d + r|^2.
+        rank: how many columns were found to be independent.
+    """
+
+    minimiser: Tensor
+    left_over: float
+    rank: int
+
+
+def rank_revealing(rows: Tensor, right: Tensor, tolerance: float | None = None) -> Solution:
+    """Minimises |J d + r|^2 over the columns that can be told apart: QR with column pivoting (Golub & Van Loan, 5.4).
+
+    Columns are first divided by their norms, so that the tolerance means the same for each of them. Those whose part
+    that is orthogonal to the columns before is below it get zero. Computed by LAPACK on the CPU, where torch has no
+    pivoting.
+
+    Args:
+        rows: J `(k, n)`.
+        right: r `(k,)`.
+        tolerance: the smallest pivot over the largest one; default 50 times the round-off of the dtype. Random sines
+            for the wave equation came to 1e-10 with 1e-14 and to 1e-8 with 1e-11.
+    """
+    scale = rows.norm(dim=0)
+    scale = torch.where(scale > 0, scale, 1)
+    tolerance = 50 * torch.finfo(rows.dtype).eps if tolerance is None else tolerance
+    columns = (rows / scale).cpu().numpy()
+    image, triangular, order = scipy.linalg.qr_multiply(columns, right.cpu().numpy(), mode="right", pivoting=True)
+    pivots = np.abs(triangular.diagonal())
+    rank = int((pivots > tolerance * pivots[0]).sum())
+    found = np.zeros(rows.shape[1], dtype=columns.dtype)
+    found[order[:rank]] = -scipy.linalg.solve_triangular(triangular[:rank, :rank], image[:rank])
+    minimiser = torch.from_numpy(found).to(rows) / scale
+    return Solution(minimiser, float((rows @ minimiser + right).square().sum()), rank)

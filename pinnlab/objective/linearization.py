@@ -119,31 +119,41 @@ class Linearization:
         return both[:n], both[n]
 
     @torch.no_grad()
-    def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
+    def triangle(self, sketch: int = 0, draw: int = 0, columns: Tensor | None = None) -> Tensor:
         """`(k, n + 1)`: [J r] after orthogonal maps from the left, so with the same Gram matrix and k <= 2 (n + 1).
 
         Args:
             sketch: when positive and less than N, the rows are first added up in so many random sums (`count_sketch`).
             draw: the number of the random draw.
+            columns: the numbers of the n columns of J that are wanted; default: all.
         """
-        width = self._rows.columns + 1
+        columns = torch.arange(self._rows.columns) if columns is None else columns
+        width = len(columns) + 1
         if 0 < sketch < self.shape[0]:
             sums = self._rows.factors.new_zeros(sketch, width)
             chosen = CountSketch(sketch, self.shape[0], torch.Generator().manual_seed(seed_for("sketch", draw)))
             numbers = self._rows.numbers_in_whole_set()
-            for part, both in self._joined():
+            for part, both in self._joined(columns):
                 chosen.add(both, sums, numbers[part])
             return triangle([distributed.all_sum(sums)], width, sketch)
-        own = triangle((both for _, both in self._joined()), width, _TRIANGLES * width)
+        own = triangle((both for _, both in self._joined(columns)), width, _TRIANGLES * width)
         whole = distributed.gather(own)
         return own if whole is own else triangle([whole], width, len(whole))
 
-    def _joined(self) -> Iterator[tuple[slice, Tensor]]:
+    def last_layer(self) -> Tensor:
+        """The numbers of the parameters in theta in which the network's outputs are linear, see `networks.last_layer`.
+
+        Raises:
+            ConfigurationError: the network has no last layer.
+        """
+        return self._rows.functions.system.last_layer().to(self._rows.factors.device)
+
+    def _joined(self, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Which of this rank's residuals, and [J r] of them, after row scaling; at least an empty block."""
-        scale = self._local_scale()
-        yield slice(0, 0), self._rows.factors.new_zeros(0, self._rows.columns + 1)
+        scale, some = self._local_scale(), len(columns) < self._rows.columns
+        yield slice(0, 0), self._rows.factors.new_zeros(0, len(columns) + 1)
         for part, values, rows in self._rows.blocks():
-            both = torch.cat([rows, values[:, None]], 1)
+            both = torch.cat([rows[:, columns] if some else rows, values[:, None]], 1)
             yield part, both if scale is None else scale[part, None] * both
 
     @torch.no_grad()

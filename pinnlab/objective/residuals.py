@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, downward_closure, partials, resolve_engine
+from pinnlab.networks import last_layer
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.readings import Readings
@@ -184,6 +185,16 @@ class ResidualSystem:
         shapes = self.trained()
         parts = point.split([shape.numel() for shape in shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+    def last_layer(self) -> Tensor:
+        """Which numbers of the flat vector `(n,)` belong to the network's last layer, see `networks.last_layer`.
+
+        Raises:
+            ConfigurationError: the network has none.
+        """
+        names = {f"network.{name}" for name in last_layer(self.trial.network)}
+        chosen = [torch.full((shape.numel(),), name in names) for name, shape in self.trained().items()]
+        return torch.cat(chosen).nonzero()[:, 0]
 
     # ----------------------------------------------------------------------------- details
 

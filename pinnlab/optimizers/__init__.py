@@ -8,6 +8,7 @@ from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio, Several
 from pinnlab.optimizers.dense import BFGS, SSBFGS, SSBroyden
 from pinnlab.optimizers.gauss_newton import SPRING, EnergyNaturalGradient, GaussNewton, LevenbergMarquardt
 from pinnlab.optimizers.hager_zhang import HagerZhang
+from pinnlab.optimizers.last_layer import LeastSquares, solve_last_layer
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
@@ -16,6 +17,7 @@ from pinnlab.optimizers.requirements import (
     check_memory,
     evaluations_per_step,
     is_multi_eval,
+    needs_last_layer,
     needs_linearization,
     objective_changed,
     prefer_fused,
@@ -36,6 +38,7 @@ __all__ = [
     "GainRatio",
     "GaussNewton",
     "HagerZhang",
+    "LeastSquares",
     "LevenbergMarquardt",
     "MultiBatchLBFGS",
     "NystromNewtonCG",
@@ -52,8 +55,10 @@ __all__ = [
     "check_memory",
     "evaluations_per_step",
     "is_multi_eval",
+    "needs_last_layer",
     "needs_linearization",
     "objective_changed",
     "prefer_fused",
+    "solve_last_layer",
     "wants_overlap",
 ]

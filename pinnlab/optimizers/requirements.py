@@ -16,6 +16,11 @@ def needs_linearization(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "needs_linearization", False))
 
 
+def needs_last_layer(optimizer: Optimizer) -> bool:
+    """True when it solves for the network's last layer, see `pinnlab.networks.last_layer`."""
+    return bool(getattr(optimizer, "needs_last_layer", False))
+
+
 def wants_overlap(optimizer: Optimizer) -> bool:
     """True when successive mini-batches must share points, and `step` takes the keyword `overlap`."""
     return bool(getattr(optimizer, "wants_overlap", False))

@@ -15,6 +15,7 @@ from pinnlab.problems.conditions import (
 )
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.heat import Heat1D
+from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
@@ -34,6 +35,7 @@ __all__ = [
     "Exact",
     "Front2D",
     "Heat1D",
+    "Helmholtz2D",
     "Integral",
     "Layer1D",
     "Mean",

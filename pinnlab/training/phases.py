@@ -16,7 +16,14 @@ from torch.optim import Optimizer
 from pinnlab.criteria import Criterion, recommended
 from pinnlab.errors import ConfigurationError, check_whole, unknown
 from pinnlab.numerics.precision import has_slow_float64
-from pinnlab.optimizers import LBFGS, evaluations_per_step, is_multi_eval, prefer_fused, wants_overlap
+from pinnlab.optimizers import (
+    LBFGS,
+    evaluations_per_step,
+    is_multi_eval,
+    needs_last_layer,
+    prefer_fused,
+    wants_overlap,
+)
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -278,6 +285,8 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_optimizers(module, optimizers, point_store(module))
+    if any(map(needs_last_layer, optimizers)):
+        module.system.last_layer()
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
     if not several:
         return

@@ -22,6 +22,7 @@ from training import (  # noqa: E402
     BATCH_SIZES,
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
+    FEATURES,
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
@@ -51,6 +52,8 @@ def train(name, processes, folder):
     callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
+    if name in FEATURES:
+        options = FEATURES[name]()
     if few:
         options["data"] = {"points": {"pde": 1, "wall": 1, "start": 1}}
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +79,7 @@ def train(name, processes, folder):
                 "evaluations": module.evaluations,
                 "points_seen": module.points_seen,
                 "batch_size": data.store.batches.size,
+                "scale": module.trial.tensors().get("network.network.scale"),
                 "factors": module.weights.factors,
                 "score": score.detach(),
                 "history": history,

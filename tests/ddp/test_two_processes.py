@@ -11,6 +11,7 @@ from board import read_board
 from training import (
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
+    FEATURES,
     GROWTH_CALLBACKS,
     PHASES,
     PROBLEM_CALLBACKS,
@@ -36,6 +37,7 @@ NAMES = [
     *WATCHING_CALLBACKS,
     *BOARD_CALLBACKS,
     *CONDITION_PROBLEMS,
+    *FEATURES,
     *FEW,
 ]
 THERE_AND_BACK = ["plain", "several", "gradient_norm", "lra"]
@@ -207,3 +209,11 @@ def test_who_only_looks_on_sees_the_same(name, results):
     assert_same_path(one, two)
     # Of spectra 1e-10 of the largest eigenvalue, which is about 10.
     assert_alike(two["seen"], one["seen"], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_scales_of_features_agree(results, name):
+    one, two = results(name)
+    assert_same_path(one, two)
+    assert one["evaluations"] == two["evaluations"]
+    assert one["scale"] == two["scale"] == 2.0

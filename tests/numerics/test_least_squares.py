@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pinnlab.numerics.least_squares import CountSketch, DampedLeastSquares, triangle
+from pinnlab.numerics.least_squares import CountSketch, DampedLeastSquares, rank_revealing, triangle
 
 
 def graded(rows, columns, smallest=1e-12, seed=0):
@@ -126,3 +126,43 @@ def test_sketch_of_blocks_adds_up():
     for numbers in (slice(0, 30), torch.arange(99, 29, -1)):
         sketch.add(rows[numbers], sums, numbers)
     torch.testing.assert_close(sums, matrix @ rows, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 12)])
+def test_rank_revealing_of_independent_columns(shape):
+    rows, right = draw(*shape) * torch.logspace(-9, 9, shape[1], dtype=torch.float64), draw(shape[0] + 1)[1:]
+    found = rank_revealing(rows, right)
+    expected = torch.linalg.lstsq(draw(*shape), -right[:, None], driver="gelsd").solution[:, 0]
+    scaled = found.minimiser * torch.logspace(-9, 9, shape[1], dtype=torch.float64)
+    torch.testing.assert_close(scaled, expected, rtol=1e-9, atol=1e-12)
+    assert found.rank == shape[1]
+    assert found.left_over == pytest.approx(float((rows @ found.minimiser + right).square().sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(30, 9), (6, 9)])
+def test_rank_revealing_of_columns_that_depend_on_each_other(shape):
+    """Twice the same column, a zero one, more columns than rows: a minimum all the same, without large numbers."""
+    rows, right = draw(*shape), draw(shape[0] + 1)[1:]
+    rows = torch.cat([rows, rows[:, :1], torch.zeros(shape[0], 1)], 1)
+    found = rank_revealing(rows, right)
+    least = torch.linalg.lstsq(rows, -right[:, None], driver="gelsd").solution[:, 0]
+    assert found.rank == min(shape)
+    assert found.left_over == pytest.approx(float((rows @ least + right).square().sum()), rel=1e-10, abs=1e-25)
+    assert float(found.minimiser.norm()) < 100 * float(least.norm())
+    assert float(found.minimiser[-1]) == 0.0
+
+
+def test_tolerance_leaves_out_what_is_below_it():
+    basis = torch.linalg.qr(draw(20, 3)).Q
+    rows = torch.stack([basis[:, 0], basis[:, 1], basis[:, 0] + 1e-6 * basis[:, 2]], 1)
+    assert [rank_revealing(rows, basis[:, 2], tolerance).rank for tolerance in (None, 1e-8, 1e-4)] == [3, 3, 2]
+    torch.testing.assert_close(
+        rank_revealing(rows, basis[:, 2]).minimiser[2], torch.tensor(-1e6).double(), rtol=1e-9, atol=0
+    )
+
+
+def test_rank_revealing_in_float32():
+    rows, right = draw(20, 4).float(), draw(21)[1:].float()
+    found = rank_revealing(torch.cat([rows, rows[:, :2]], 1), right)
+    assert found.rank == 4
+    assert found.minimiser.dtype == torch.float32

@@ -57,6 +57,22 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 0])
+def test_the_last_layer_and_its_columns(memory):
+    case = Case("inverse", memory=memory)  # with coefficients behind the network
+    found, start = case.linearization(), 0
+    expected = []
+    for name, parameter in case.system.trial.named_parameters():
+        expected += range(start, start + parameter.numel()) if "last" in name else []
+        start += parameter.numel()
+    columns = found.last_layer()
+    assert columns.tolist() == expected
+    both = torch.cat([case.jacobian()[:, columns], case.residual(case.flat())[:, None]], 1)
+    triangle = found.triangle(columns=columns)
+    assert triangle.shape[1] == len(columns) + 1
+    assert close(triangle.T @ triangle, both.T @ both)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0])
 def test_rows_scaled_to_norm_one(memory):
     case = Case("oscillator", memory=memory)  # the second condition has weight zero: its rows are zero
     rows, r, point = case.jacobian(), case.residual(case.flat()), case.flat()

@@ -29,6 +29,7 @@ from pinnlab.optimizers import (
     TargetRatioGaussNewton,
     objective_changed,
 )
+from pinnlab.optimizers import LeastSquares as LastLayer
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ OPTIMIZERS = [
     OptimizerCase("LM-several", lambda p: LevenbergMarquardt(p, damping=SeveralValues()), 40, 2e-2, owned=True),
     OptimizerCase("LM-qr", lambda p: LevenbergMarquardt(p, form="qr"), 40, 2e-6, owned=True),
     OptimizerCase("TargetRatio", TargetRatioGaussNewton, 40, 2e-6, owned=True),
+    OptimizerCase("LeastSquares", lambda p: LastLayer(p, tolerance=1e-5), 40, 2e-4, owned=True),
     OptimizerCase("ENG", EnergyNaturalGradient, 40, 2e-5, owned=True),
     OptimizerCase("ENG-grid", lambda p: EnergyNaturalGradient(p, line_search="grid"), 40, 2e-5, owned=True),
     OptimizerCase("ENG-rows", lambda p: EnergyNaturalGradient(p, row_scaling=True), 40, 2e-4, owned=True),

@@ -27,6 +27,10 @@ class DenseLinearization:
         return rows if self._scale is None else rows * self._scale[:, None]
 
     @property
+    def point(self) -> Tensor:
+        return self._point
+
+    @property
     def shape(self) -> tuple[int, int]:
         return len(self.residual()), len(self._point)
 
@@ -44,9 +48,14 @@ class DenseLinearization:
     def losses(self, points: Tensor) -> list[float]:
         return [float(self.loss(point)) for point in points]
 
-    def triangle(self, sketch: int = 0, draw: int = 0) -> Tensor:
+    def last_layer(self) -> Tensor:
+        """All parameters: for a method that trains the last layer only, these functions are nothing else."""
+        return torch.arange(len(self._point))
+
+    def triangle(self, sketch: int = 0, draw: int = 0, columns: Tensor | None = None) -> Tensor:
         """The rows themselves, or a dense random sketch of them."""
-        both = torch.cat([self._jacobian(), self.residual()[:, None]], 1)
+        rows = self._jacobian()
+        both = torch.cat([rows if columns is None else rows[:, columns], self.residual()[:, None]], 1)
         if 0 < sketch < len(both):
             generator = torch.Generator().manual_seed(draw)
             both = torch.randn(sketch, len(both), generator=generator, dtype=both.dtype) @ both / sketch**0.5

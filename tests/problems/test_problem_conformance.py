@@ -201,6 +201,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "layer": {"pde": ({(0, 0)}, set()), "ends": (set(), set())},
     "layer_fourth_order": {"pde": BEAM, "ends": (set(), set()), "moments": ({(0, 0)}, set())},
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
+    "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "burgers": {"pde": ({(0,), (1,), (0, 0)}, set())},
     "allen_cahn_periodic": {
         "pde": ({(1,), (0, 0)}, set()),
@@ -243,6 +244,7 @@ BAD = {
     "order": lambda: problems.Layer1D(order=3),
     "steepness: must be positive": lambda: problems.Layer1D(steepness=-1.0),
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
+    "wave_number": lambda: problems.Helmholtz2D(wave_number=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
     "kink": lambda: problems.AllenCahn(kink="keep"),

@@ -1,0 +1,40 @@
+"""The last layer of a network: the parameters in which its outputs are linear."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks.scaling import ScaledInput
+
+
+def unscaled(network: nn.Module) -> nn.Module:
+    """The network itself, out of any `ScaledInput`."""
+    while isinstance(network, ScaledInput):
+        network = network.network
+    return network
+
+
+def last_layer(network: nn.Module) -> list[str]:
+    """The names of the parameters in which a network's outputs are linear, as `named_parameters` has them.
+
+    They are those of the module `last`, which every network of this package has whose last operation is a linear
+    layer, and which a network from elsewhere may have. A layer of which only a part is linear lists that part in an
+    attribute `linear_in`, as `FactorisedLinear` does.
+
+    Args:
+        network: as it is or inside a `ScaledInput`.
+
+    Raises:
+        ConfigurationError: it has no module `last` with parameters.
+    """
+    inner = unscaled(network)
+    last = getattr(inner, "last", None)
+    own = [name for name, p in last.named_parameters() if p.requires_grad] if isinstance(last, nn.Module) else []
+    names = [name for name in own if name in getattr(last, "linear_in", own)]
+    if not names:
+        raise ConfigurationError(
+            f"model.network: {type(inner).__name__} has no trained last layer; name the linear one that ends it `last`"
+        )
+    prefix = next(key for key, module in network.named_modules() if module is last)
+    return [f"{prefix}.{name}" for name in names]

@@ -1,0 +1,112 @@
+"""The last layer by one rank-revealing solve: a linear problem's answer, and a start for other methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.numerics.least_squares import Solution, rank_revealing
+from pinnlab.numerics.memory import check_fits
+from pinnlab.objective.linearization import Linearization
+from pinnlab.optimizers.linearized import LinearizedOptimizer
+
+_HALVINGS = 12
+_LINEAR = 1e-6
+"""How much of the loss may be beside what the linear model says of a problem that counts as linear: round-off."""
+
+
+def solve_last_layer(linearization: Linearization, tolerance: float = 0.0) -> tuple[Tensor, Solution]:
+    """Minimises the linear model of the loss over the last layer's parameters; a collective.
+
+    Args:
+        linearization: around the present parameters.
+        tolerance: see `LeastSquares`.
+
+    Returns:
+        The numbers of these parameters, and by how much they are to move.
+
+    Raises:
+        ConfigurationError: the network has no last layer, or the matrices do not fit into memory.
+    """
+    columns = linearization.last_layer()
+    count = len(columns)
+    rows = min(linearization.shape[0], 2 * count + 2)
+    key = f"LeastSquares: a QR for the {count} parameters of the last layer"
+    check_fits(key, 4 * rows * count * linearization.point.element_size(), columns.device, "use fewer features")
+    both = linearization.triangle(columns=columns)
+    return columns, rank_revealing(both[:, :-1], both[:, -1], tolerance or None)
+
+
+class LeastSquares(LinearizedOptimizer):
+    """Solves for the last layer: all conditions together, with the loss's weights, by QR with column pivoting.
+
+    The network is linear in its last layer. If the problem is linear in the unknowns, too, one step is the answer, and
+    `linear` is true after it; a second step only takes round-off away. If not, a step is one of Newton's method on the
+    last layer (Gauss-Newton's, for a sum of squares), halved until the loss falls; give it more steps. When no step
+    lowers the loss, `status` says STALLED. All other parameters stay.
+
+    On `RandomFeatures` it solves smooth linear problems to 1e-10 in seconds (FastLSQ, arXiv 2602.10541). In front of
+    another optimizer it is the initialisation of PirateNets (arXiv 2402.00326, section 4.2) with the equation for data.
+
+    It needs the network's last layer, see `pinnlab.networks.last_layer`. Time and memory are those of a QR of all
+    residuals by the last layer's parameters: 8,000 by 1,500 take 5 s on a core.
+
+    Args:
+        params: the parameters, in one group, real and of one dtype.
+        tolerance: the smallest pivot over the largest one; columns below it stay. 0 stands for 50 times the round-off,
+            see `rank_revealing`; more, such as 1e-8, keeps weights small on a network that is trained further.
+        lr: the first step length.
+
+    Raises:
+        ConfigurationError: a value is out of its range, or there is more than one parameter group.
+    """
+
+    needs_last_layer = True
+    """Marks optimizers that can only train a network with a last layer."""
+
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[dict[str, Any]], *, tolerance: float = 0.0, lr: float = 1.0
+    ) -> None:
+        check_real("", tolerance=tolerance, lr=lr)
+        if not 0 <= tolerance < 1:
+            raise ConfigurationError(f"tolerance: must be in [0, 1), not {tolerance}")
+        if not 0 < lr < math.inf:
+            raise ConfigurationError(f"lr: must be positive, not {lr}")
+        super().__init__(params, {"tolerance": tolerance, "lr": lr})
+
+    @property
+    def linear(self) -> bool | None:
+        """Whether the loss after the first step was what the linear model had said; None before it.
+
+        The first one on an objective: later, near the minimum, every problem looks linear.
+        """
+        return self._memory.get("linear")
+
+    def objective_changed(self) -> None:
+        """Whether the problem is linear is seen anew: a number of it may have changed."""
+        self._memory.pop("linear", None)
+
+    @property
+    def rank(self) -> int | None:
+        """How many parameters of the last layer were independent at the last step; None before the first."""
+        return self._memory.get("rank")
+
+    def _improve(
+        self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor
+    ) -> tuple[Tensor, float] | None:
+        group = self.param_groups[0]
+        columns, solution = solve_last_layer(linearization, group["tolerance"])
+        self._memory["rank"] = solution.rank
+        for halving in range(1 if self.linear else _HALVINGS + 1):  # a linear problem has no shorter step to offer
+            length = group["lr"] * 0.5**halving
+            moved = point.index_add(0, columns, solution.minimiser, alpha=length)
+            found = float(linearization.loss(moved))
+            said = loss + (2 - length) * length * (solution.left_over - loss)
+            self._memory.setdefault("linear", abs(found - said) <= _LINEAR * loss)
+            if math.isfinite(found) and found < loss:
+                return moved, found
+        return None

@@ -1,0 +1,50 @@
+"""Random features: their formula, and what is trained of them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import RandomFeatures
+
+
+def test_agrees_with_its_formula():
+    torch.manual_seed(0)
+    network = RandomFeatures(2, 3, count=7, scale=4.0).double()
+    x = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    sines = np.sin(4 * x @ network.directions.numpy().T + network.phases.numpy()) / math.sqrt(7)
+    last = {name: parameter.detach().numpy() for name, parameter in network.named_parameters()}
+    expected = sines @ last["last.weight"].T + last["last.bias"]
+    np.testing.assert_allclose(network(torch.from_numpy(x)).detach().numpy(), expected, rtol=0, atol=1e-13)
+    assert set(last) == {"last.weight", "last.bias"}
+
+
+def test_directions_are_normal_and_phases_uniform():
+    torch.manual_seed(0)
+    network = RandomFeatures(2, 1, count=3000)
+    assert stats.kstest(network.directions.flatten().numpy(), stats.norm.cdf).statistic < 0.03
+    assert stats.kstest(network.phases.numpy(), stats.uniform(0, 2 * math.pi).cdf).statistic < 0.03
+
+
+def test_another_scale_keeps_the_directions_and_goes_into_the_state():
+    torch.manual_seed(0)
+    first, directions = RandomFeatures(2, 1, count=7, scale=2.0), None
+    directions = first.directions.clone()
+    first.rescale(9.0)
+    assert torch.equal(first.directions, directions)
+    torch.manual_seed(0)
+    same = RandomFeatures(2, 1, count=7, scale=9.0)
+    x = torch.rand(4, 2)
+    assert torch.equal(first(x), same(x))
+    other = RandomFeatures(2, 1, count=7)
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(other(x), first(x))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])
+def test_scale_must_be_positive(scale):
+    with pytest.raises(ConfigurationError, match=r"^scale must be"):
+        RandomFeatures(1, 1).rescale(scale)
