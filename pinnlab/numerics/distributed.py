@@ -1,11 +1,12 @@
 """The only caller of `torch.distributed`: sums, gathers and decisions that are the same on all ranks.
 
 Every function is the identity in a single process, so callers never ask whether they are distributed.
-All but the first three are collectives: each rank must call them, in the same order.
+All but the first four are collectives: each rank must call them, in the same order.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +25,14 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def ranks_here() -> int:
+    """How many of them are on this machine: what started them says so, or all of them where the first one is here."""
+    if (told := os.environ.get("LOCAL_WORLD_SIZE", "")).isdigit():
+        return max(1, int(told))
+    is_here = os.environ.get("MASTER_ADDR", "localhost") in ("localhost", "127.0.0.1", "::1")
+    return world_size() if is_here else 1
 
 
 def is_lost(error: BaseException) -> bool:

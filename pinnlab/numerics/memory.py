@@ -2,7 +2,8 @@
 
 Estimates are of the arrays that are there at the same time, without what the system adds. What is free is what a
 process can have now: on a CPU the least of what the machine has available, what the process's control group leaves it,
-and its own limit of address space (`ulimit -v`); on a GPU what neither other processes nor this one's tensors hold.
+both shared by the ranks on the machine, which ask for the same, and its own limit of address space (`ulimit -v`); on a
+GPU what neither other processes nor this one's tensors hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics import distributed
 
 SMALL = 64 << 20
 """Bytes that are not worth asking for: nothing runs where they are not there."""
@@ -27,7 +29,9 @@ def free_bytes(device: torch.device | str = "cpu") -> float:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, for reuse
         return float(torch.cuda.mem_get_info(device)[0] + kept)
-    return min(_available(), _left_of_group(), _left_of_address_space()) if device.type == "cpu" else float("inf")
+    if device.type != "cpu":
+        return float("inf")
+    return min(min(_available(), _left_of_group()) / distributed.ranks_here(), _left_of_address_space())
 
 
 def fits(needed: float, device: torch.device | str = "cpu") -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics.linalg import SquareRoot
-from pinnlab.optimizers.limited_memory import CurvaturePairs
+from pinnlab.optimizers.limited_memory import CurvaturePairs, check_history
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
 
@@ -66,6 +66,10 @@ class LBFGS(QuasiNewton):
             raise ConfigurationError(f"history: must be at least 1, not {history}")
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}
         super().__init__(params, lr=lr, iterations=iterations, history=history, **search)
+
+    def check_memory(self, residuals: int = 0) -> None:
+        """Refuses a history that does not fit, whatever the number of residuals; see `check_history`."""
+        check_history(self)
 
     def _has_curvature(self) -> bool:
         return len(self._pairs) > 0

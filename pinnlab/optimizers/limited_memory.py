@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from pinnlab.numerics.linalg import SquareRoot
+from pinnlab.numerics.memory import check_fits
 
 _KEYS = ("pairs", "products", "written")
 
@@ -112,3 +114,22 @@ class CurvaturePairs:
 
     def _project(self, vector: Tensor) -> Tensor:
         return (self._rows() @ vector).view(-1, 2).T
+
+
+def check_history(optimizer: Optimizer) -> None:
+    """Refuses an optimizer whose pairs do not fit into memory.
+
+    Args:
+        optimizer: with `history` in its parameter group.
+
+    Raises:
+        ConfigurationError: they do not.
+    """
+    parameters, history = optimizer.param_groups[0]["params"], optimizer.param_groups[0]["history"]
+    n = sum(p.numel() for p in parameters)
+    check_fits(
+        f"model.phases.optimizer.history: {type(optimizer).__name__}'s {history} pairs of {n} numbers",
+        2 * history * (n + history) * parameters[0].element_size(),
+        parameters[0].device,
+        "use fewer, or a smaller network",
+    )

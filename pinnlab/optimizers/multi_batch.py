@@ -11,7 +11,7 @@ from torch import Tensor
 from pinnlab.errors import ConfigurationError, StopReason, check_real, check_whole
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
-from pinnlab.optimizers.limited_memory import CurvaturePairs
+from pinnlab.optimizers.limited_memory import CurvaturePairs, check_history
 
 _SHARED = ("shared_point", "shared_gradient", "shared_number")
 
@@ -93,6 +93,10 @@ class MultiBatchLBFGS(FlatOptimizer):
     def evaluations(self) -> int:
         """How many gradients were computed, those on overlaps included, also before a resume."""
         return self._memory.get("evaluations", 0)
+
+    def check_memory(self, residuals: int = 0) -> None:
+        """Refuses a history that does not fit, whatever the number of residuals; see `check_history`."""
+        check_history(self)
 
     def objective_changed(self) -> None:
         """Forgets the gradient kept for the next pair; the pairs stay."""

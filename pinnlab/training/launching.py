@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -36,6 +37,7 @@ class RankLauncher(_SubprocessScriptLauncher):
         """Starts the other ranks, unless something else did, and calls the function."""
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         if not self.cluster_environment.creates_processes_externally:
+            os.environ["LOCAL_WORLD_SIZE"] = str(self.num_processes)  # as torchrun does, for `distributed.ranks_here`
             with signals_held():
                 self._call_children_scripts()
         self.watch.start(self.cluster_environment.local_rank(), self.procs)

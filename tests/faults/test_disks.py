@@ -120,7 +120,7 @@ def write(found):
     rows = []
     for case, (_, code) in CASES.items():
         own = [row for row in found if row[0] == case]
-        steps = sorted({str(row[3]) for row in own if row[3] is not None})
+        steps = map(str, sorted({row[3] for row in own if row[3] is not None}))
         went_on = [row[4] for row in own if row[4] is not None]
         right = sum(row[1] and row[5] <= 1 for row in own)
         rows.append(

@@ -39,6 +39,23 @@ def test_a_control_group_leaves_less(machine):
     assert free_bytes() == 8 * GIB
 
 
+def test_the_ranks_of_a_machine_share_what_it_has(machine, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert free_bytes() == 2 * GIB
+    (machine / "statm").write_text("0 10 10 1 0 10 0\n")
+    monkeypatch.setattr(memory, "_STATM", machine / "statm")
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (GIB, resource.RLIM_INFINITY))
+    assert free_bytes() == GIB  # a limit of each
+
+
+def test_ranks_that_nobody_counted_are_here_where_the_first_one_is(machine, monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(memory.distributed, "world_size", lambda: 2)
+    for address, free in (("127.0.0.1", 4 * GIB), ("node7", 8 * GIB)):
+        monkeypatch.setenv("MASTER_ADDR", address)
+        assert free_bytes() == free
+
+
 def test_a_limit_of_address_space_leaves_less(machine, monkeypatch):
     (machine / "statm").write_text("1000 10 10 1 0 10 0\n")
     monkeypatch.setattr(memory, "_STATM", machine / "statm")

@@ -16,6 +16,7 @@ from pinnlab.optimizers import (
     SPRING,
     EnergyNaturalGradient,
     LevenbergMarquardt,
+    MultiBatchLBFGS,
     NystromNewtonCG,
     SSBroyden,
 )
@@ -75,7 +76,7 @@ def test_a_dense_matrix(free, optimizer):
     refused(
         rf"{optimizer.__name__}'s 61 x 61 matrix .* use LBFGS, NystromNewtonCG", Phase(ADAM, steps=1), two(optimizer)
     )
-    fit(two(LBFGS))
+    fit(two(LBFGS, history=10))
 
 
 @pytest.mark.parametrize("optimizer", [LevenbergMarquardt, EnergyNaturalGradient, SPRING])
@@ -158,3 +159,9 @@ def test_points_times_channels_of_derivatives(free, monkeypatch):
             evaluation_points=10)  # fmt: skip
     free(needed)
     fit(Phase(ADAM, steps=1), evaluation_points=10)
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS, MultiBatchLBFGS])
+def test_a_history_that_does_not_fit(free, optimizer):
+    free(2 * 8 * 1000 * (PARAMETERS + 1000) - 1)
+    refused(rf"history: {optimizer.__name__}'s 1000 pairs of {PARAMETERS} numbers takes", two(optimizer, history=1000))
