@@ -80,7 +80,9 @@ class Replayed:
                 return self._function(parameters, inputs)
             kind = (_shapes(parameters), _shapes(inputs))
             if kind not in self._recorded and not self._is_worth_it(kind):
-                return self._function(parameters, inputs)
+                # As they lie in a recording: kernels for another alignment or stride may round differently, and a run
+                # that is resumed begins with plain calls where the other one replays.
+                return self._function(parameters, {name: _own(rows) for name, rows in inputs.items()})
             try:
                 return self._replay(kind, parameters, inputs)
             except RuntimeError as error:
@@ -106,22 +108,24 @@ class Replayed:
                 self._recorded.pop(next(iter(self._recorded)))
             self._recorded[kind] = self._make(list(parameters), list(inputs), given)
         static, (run, results) = self._recorded[kind]
-        torch._foreach_copy_(static, given)
-        run()
+        # What is made in inference mode could not be written to outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            torch._foreach_copy_(static, given)
+            run()
         return _copies(results)
 
     def _make(
         self, parameter_names: list[str], input_names: list[str], given: Sequence[Tensor]
     ) -> tuple[list[Tensor], Recording]:
         """Records the function on tensors of its own, like those that are given."""
-        static = [t.detach().clone(memory_format=torch.contiguous_format) for t in given]
-        parameters = {
-            name: own.requires_grad_(t.requires_grad)
-            for name, own, t in zip(parameter_names, static, given, strict=False)
-        }
-        inputs = dict(zip(input_names, static[len(parameter_names) :], strict=True))
-        recording = self._record(lambda: self._function(parameters, inputs))
-        return static, recording
+        with torch.inference_mode(False), torch.no_grad():
+            static = [_own(t) for t in given]
+            parameters = {
+                name: own.requires_grad_(t.requires_grad)
+                for name, own, t in zip(parameter_names, static, given, strict=False)
+            }
+            inputs = dict(zip(input_names, static[len(parameter_names) :], strict=True))
+            return static, self._record(lambda: self._function(parameters, inputs))
 
 
 class CudaRecorder:
@@ -181,6 +185,11 @@ def by_calling(compute: Callable[[], Any]) -> Recording:
             own.copy_(new)
 
     return run, results
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy that begins where memory is aligned, and has no gaps."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics.compiled_loss import add_losses
-from pinnlab.numerics.memory import free_bytes
+from pinnlab.numerics.memory import SMALL, free_bytes
 from pinnlab.objective.residuals import Batch, Parameters
 
 CACHE = 1_500_000
@@ -89,8 +89,8 @@ def blocked(
 
 
 def gpu_budget(device: torch.device) -> int:
-    """Bytes that a block of points may take on a GPU: a third of what is free, and 1 GiB at most."""
-    return int(min(GPU_SHARE * free_bytes(device), GPU_MOST))
+    """Bytes for a block of points on a GPU: a third of what is free, 1 GiB at most, and 64 MiB in any case."""
+    return int(max(min(GPU_SHARE * free_bytes(device), GPU_MOST), SMALL))
 
 
 def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:

@@ -162,7 +162,9 @@ class GlobalLoss:
 
     def value(self) -> float:
         """The last loss as a number; NaN before the first evaluation. Fetched from the device once."""
-        if self.last is not None and self._known[0] is not self.last:
+        if self.last is None:
+            return math.nan
+        if self._known[0] is not self.last:
             self._known = self.last, float(self.last.loss)
         return self._known[1]
 

@@ -200,10 +200,11 @@ class LinearizedFunctions:
         """A condition's rows in the parts that fit into the budget; on a CPU in one."""
         if rows.device.type == "cpu":
             return (rows,)
-        budget = gpu_budget(rows.device) if self._budget is None else self._budget
+        if self._budget is None:
+            self._budget = gpu_budget(rows.device)  # once: what is free changes from call to call, and blocks with it
         # Derivatives of gradients keep about twice what a gradient keeps.
         each = 5 * self.system.layers() * self.system.floats_per_point()[name] * rows.element_size()
-        return in_blocks(rows, each, budget)
+        return in_blocks(rows, each, self._budget)
 
     def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
         """Batches that fit into the budget, with their factors: all conditions' first parts, then the others singly."""

@@ -71,6 +71,32 @@ def test_contents_may_change_in_place_or_be_other_tensors(warm, recorder):
     assert (recorder.recorded, recorder.replayed) == (1, 4)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_it_may_be_recorded_in_inference_mode_and_replayed_outside_and_the_other_way_round(first, recorder):
+    replayed, (parameters, inputs) = Replayed(results, recorder), example(40, 50)
+    with torch.inference_mode(first):
+        for _ in range(PLAIN_CALLS + 1):
+            agree(replayed, parameters, {name: rows.clone() for name, rows in inputs.items()})
+    with torch.inference_mode(not first):
+        agree(replayed, parameters, {name: rows.clone() for name, rows in inputs.items()})
+    assert (recorder.recorded, recorder.replayed) == (1, 2)
+
+
+def test_plain_calls_and_recordings_see_points_that_lie_alike_in_memory(recorder):
+    """Kernels choose their way by strides and alignment: a resumed run would round differently."""
+    seen = []
+
+    def function(parameters, inputs):
+        seen.append([(rows.stride(), rows.data_ptr() % 64, rows.storage_offset()) for rows in inputs.values()])
+        return results(parameters, inputs)
+
+    replayed, (parameters, inputs) = Replayed(function, recorder), example(80, 50)
+    for _ in range(PLAIN_CALLS + 1):
+        replayed(parameters, {"c0": inputs["c0"][1::2], "c1": inputs["c1"][3:20]})
+    assert len(seen) > PLAIN_CALLS
+    assert seen == [[((3, 1), 0, 0)] * 2] * len(seen)
+
+
 def test_results_outlive_the_next_replay(warm):
     replayed, parameters, inputs = warm
     first = agree(replayed, parameters, inputs)

@@ -21,7 +21,7 @@ GPU = torch.device("cuda", 0)
 
 
 def test_a_block_takes_a_third_of_what_is_free_and_a_gibibyte_at_most(monkeypatch):
-    for free, budget in ((80 * GIB, GPU_MOST), (1.5 * GIB, GIB / 2), (0, 0)):
+    for free, budget in ((80 * GIB, GPU_MOST), (1.5 * GIB, GIB / 2), (0, memory.SMALL)):
         monkeypatch.setattr(blocked_loss, "free_bytes", lambda device, free=free: float(free))
         assert gpu_budget(GPU) == budget
     assert memory.free_bytes("meta") == float("inf")
@@ -107,3 +107,19 @@ def test_products_on_a_device_in_blocks(name, memory, place):
         found = computed(there.device, 3_000)
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other, rtol=1e-11, atol=1e-12 * float(other.abs().max()))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_million_points_stay_within_two_gibibytes(compiled):
+    device, system = torch.device("cuda", 0), burgers([50] * 4)
+    system.trial.to(device)
+    objective = GlobalLoss(system)
+    objective.build(device, compiled)
+    generator = torch.Generator().manual_seed(0)
+    rows = {"pde": (2 * torch.rand(1_000_000, 2, generator=generator, dtype=torch.float64) - 1).to(device)}
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(5):
+        objective(rows, torch.ones(1, dtype=torch.float64, device=device)).backward()
+    assert torch.cuda.max_memory_reserved(device) <= 2 * GIB
