@@ -57,6 +57,7 @@ class RunSummary(L.Callback):
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
             "relative_l2": pl_module.measure_errors(trainer.datamodule),  # type: ignore[attr-defined]
+            "reference_accuracy": getattr(pl_module.problem.reference(), "accuracy", None),
             "loss": pl_module.current_loss(),
             "seconds": sum(record["seconds"] for record in records),
             "steps": trainer.global_step,
@@ -92,6 +93,9 @@ class RunSummary(L.Callback):
 def _table(summary: dict[str, Any]) -> Table:
     errors = ", ".join(f"{name} {value:.3e}" for name, value in summary["relative_l2"].items()) or "no reference"
     found = ", ".join(f"{name} = {value:.6g}" for name, value in summary["coefficients"].items())
+    accuracy = summary["reference_accuracy"]
+    if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):
+        errors += f" (the reference itself is good to {accuracy:.0e})"
     table = Table(title=f"{summary['recipe']}: relative L2 error {errors}", title_justify="left")
     for heading in ("phase", "steps", "evaluations", "seconds", "loss"):
         table.add_column(heading, justify="left" if heading == "phase" else "right")

@@ -96,4 +96,4 @@ class AllenCahn(Problem):
 
     def reference(self) -> Numerical:
         """A converged spectral solution."""
-        return Numerical(self._solution)
+        return Numerical(self._solution, accuracy=2e-11)

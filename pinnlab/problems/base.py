@@ -81,10 +81,19 @@ class Numerical:
     Args:
         function: takes `(n, d)` numpy points, returns `(n,)`, or `(n, m)` for several unknowns.
         where: where it is known, see `Exact`.
+        accuracy: its own relative L2 error, as far as it was tested; None where nobody did. An error below it says
+            nothing of the network, and the summary of a run tells so.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
     where: Callable[..., Tensor] | None = None
+    accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None:
+            check_real("reference", accuracy=self.accuracy)
+            if not 0 < self.accuracy < 1:
+                raise ConfigurationError(f"reference.accuracy: must be in (0, 1), not {self.accuracy}")
 
 
 Reference = Exact | Numerical

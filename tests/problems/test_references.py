@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import PROBLEMS
 from scipy.integrate import quad
 from scipy.io import loadmat
 
+from pinnlab import problems
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems import Burgers
 from pinnlab.problems.references import AllenCahn, ColeHopf, cole_hopf
 from pinnlab.problems.references.allen_cahn import heat_flow, kink_coefficients
 
@@ -78,6 +81,14 @@ def test_the_default_number_of_nodes_suffices(viscosity, horizon):
     points = grid(np.concatenate([np.linspace(-1, 1, 41), near]), np.linspace(horizon / 20, horizon, 20))
     many = ColeHopf(viscosity, nodes=3000)(points[::7])
     assert np.abs(ColeHopf(viscosity)(points[::7]) - many).max() < 1e-9
+
+
+@pytest.mark.parametrize("viscosity", [1e-3, USUAL, 0.01, 0.1, 0.3, 1.0])
+def test_burgers_is_as_accurate_as_it_says(viscosity):
+    reference = Burgers(viscosity).reference()
+    points = grid(np.linspace(-1, 1, 41), np.linspace(0, 1, 11))
+    finer = cole_hopf(points[:, 0], points[:, 1], viscosity, nodes=3000)
+    assert relative(reference.function(points), finer) < reference.accuracy <= 1e-12
 
 
 def test_burgers_satisfies_its_equation():
@@ -153,7 +164,8 @@ def test_allen_cahn_converges_at_all_times_also_near_the_kink(allen_cahn, finer)
 @pytest.mark.slow
 def test_allen_cahn_converges_on_the_full_grid(allen_cahn):
     points = grid(np.linspace(-1, 1, 201), np.linspace(0, 1, 101))
-    assert relative(allen_cahn(points), AllenCahn(modes=4096, steps=8000)(points)) < 2e-11
+    accuracy = problems.AllenCahn().reference().accuracy
+    assert relative(allen_cahn(points), AllenCahn(modes=4096, steps=8000)(points)) < accuracy <= 2e-11
 
 
 @pytest.mark.parametrize("diffusion", [1e-4, 1e-3, 0.05])
@@ -259,3 +271,15 @@ def test_allen_cahn_agrees_with_the_data_of_others(allen_cahn):
     # The file misses the kink by up to 1e-3 just after the start, and is good to 2e-7 from t = 0.5 on.
     assert relative(mine, u) < 3e-5
     assert relative(mine[100:], u[100:]) < 1e-6
+
+
+@pytest.mark.parametrize("accuracy", [0.0, -1e-9, 1.0, math.nan])
+def test_an_accuracy_that_is_none_is_refused(accuracy):
+    with pytest.raises(ConfigurationError, match="accuracy"):
+        problems.Numerical(lambda points: points[:, 0], accuracy=accuracy)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_shipped_numerical_references_say_how_accurate_they_are(name):
+    reference = PROBLEMS[name]().reference()
+    assert not isinstance(reference, problems.Numerical) or reference.accuracy is not None

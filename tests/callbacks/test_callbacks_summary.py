@@ -1,0 +1,43 @@
+"""What a run's summary says of the reference that its error was measured against."""
+
+from functools import partial
+
+import lightning as L
+import pytest
+import torch
+
+from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.callbacks import RunSummary
+from pinnlab.callbacks.summary import _table
+from pinnlab.networks import MLP
+from pinnlab.problems import Burgers, Poisson1D
+
+
+def summary_of(problem):
+    """Of one step of Adam."""
+    summary = RunSummary()
+    phases = [Phase(partial(torch.optim.Adam, lr=1e-3), steps=1)]
+    model = PINN(problem, partial(MLP, hidden=[4]), phases, compile=False)
+    data = CollocationDataModule(problem, points=20, evaluation_points=50)
+    trainer = L.Trainer(
+        max_epochs=-1, accelerator="cpu", logger=False, callbacks=[summary],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    return summary.result
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("problem", "accuracy"), [(Burgers(), 1e-13), (Poisson1D(), None)])
+def test_accuracy_of_the_reference(problem, accuracy):
+    assert summary_of(problem)["reference_accuracy"] == accuracy
+
+
+@pytest.mark.parametrize(("error", "told"), [(1.9e-11, True), (3e-11, False), (0.1, False)])
+def test_an_error_as_small_as_that_of_the_reference_is_told(error, told):
+    summary = {
+        "recipe": "burgers", "relative_l2": {"u": error}, "reference_accuracy": 1e-11, "coefficients": {},
+        "phases": [], "points": {}, "parameters": 1, "dtype": "float64",
+    }  # fmt: skip
+    title = str(_table(summary).title)
+    assert ("the reference itself is good to 1e-11" in title) == told
