@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,11 +15,11 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.studies.engine.runner import Row
 
 Measurement = Callable[[L.Trainer, Any], Mapping[str, float]]
-Unit = Literal["evaluations", "points_seen"]
+Unit = Literal["evaluations", "points_seen", "seconds"]
 
 
 class Recorder(L.Callback):
-    """Measures a run at given numbers of evaluations, or of points seen.
+    """Measures a run at given numbers of evaluations, of points seen, or of seconds without those of measuring.
 
     Args:
         at: when: at the end of the step in which a number is reached; 0 is before the first step.
@@ -38,9 +39,11 @@ class Recorder(L.Callback):
         self.at, self.what, self.unit = tuple(at), what, unit
         self.curves: dict[str, list[float]] = {}
         self._next = 0
+        self._began = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the initial weights, if asked for."""
+        self._began = time.perf_counter()
         self._measure(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -48,7 +51,8 @@ class Recorder(L.Callback):
         self._measure(trainer, pl_module)
 
     def _measure(self, trainer: L.Trainer, module: Any) -> None:
-        count: int = getattr(module, self.unit)
+        asked = time.perf_counter()
+        count: float = asked - self._began if self.unit == "seconds" else getattr(module, self.unit)
         if self._next == len(self.at) or count < self.at[self._next]:
             return
         values = self.what(trainer, module)
@@ -56,6 +60,7 @@ class Recorder(L.Callback):
             for name, value in values.items():
                 self.curves.setdefault(name, []).append(value)
             self._next += 1
+        self._began += time.perf_counter() - asked
 
 
 class StableRate(L.Callback):
