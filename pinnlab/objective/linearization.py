@@ -123,7 +123,7 @@ class Linearization:
         """`(k, n + 1)`: [J r] after orthogonal maps from the left, so with the same Gram matrix and k <= 2 (n + 1).
 
         Args:
-            sketch: when positive and less than N, the rows are first added up in so many random sums (`count_sketch`).
+            sketch: when positive and less than N, the rows are first added up in so many random sums (`CountSketch`).
             draw: the number of the random draw.
             columns: the numbers of the n columns of J that are wanted; default: all.
         """
