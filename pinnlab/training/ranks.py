@@ -113,7 +113,8 @@ class RankWatch:
 
     def failed(self, error: BaseException) -> RankError:
         """The one line for an error of this rank, whose traceback goes to a file; the others have nothing to add."""
-        for child in self._children:
+        children, self._children = self._children, ()  # before their end, of which the watch would tell
+        for child in children:
             child.kill()
         with tempfile.NamedTemporaryFile(
             "w", prefix=f"pinnlab-rank-{self._rank}-", suffix=".txt", delete=False
@@ -156,7 +157,7 @@ class RankWatch:
         for rank, child in enumerate(self._children, start=1):
             code = child.poll()
             number = _signal_of(code)
-            if not code:
+            if not code or not self._children:
                 continue
             if number is not None:
                 self.number = self.number or number

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 SUMMARY = {
-    "recipe": "r", "relative_l2": {}, "coefficients": {}, "phases": [], "points": {}, "parameters": 1,
-    "dtype": "float64",
+    "recipe": "r", "relative_l2": {}, "reference_accuracy": None, "coefficients": {}, "phases": [], "points": {},
+    "parameters": 1, "dtype": "float64",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pinnlab
+from pinnlab.training.ranks import RankWatch
 
 START = f"""
 import importlib.util, os, signal, subprocess, sys, time
@@ -133,3 +134,40 @@ def test_signals_that_come_while_a_rank_starts_wait_for_its_watch():
     script.process.send_signal(signal.SIGTERM)
     code, _, out, _ = script.end()
     assert (code, out) == (-signal.SIGTERM, "held\n")
+
+
+class Child:
+    """A rank that is killed at once."""
+
+    pid = 4711
+
+    def __init__(self):
+        self.code = None
+
+    def poll(self):
+        return self.code
+
+    def kill(self):
+        self.code = -signal.SIGKILL
+
+
+def test_the_ranks_that_an_error_takes_along_are_not_told_of():
+    watch, children, ended = RankWatch(), [Child(), Child()], []
+    watch._children = children
+    watch._end = lambda *words: ended.append(words)
+    error = watch.failed(MemoryError("no more"))
+    assert str(error).startswith("rank 0: MemoryError: no more; traceback in ")
+    assert all(child.code == -signal.SIGKILL for child in children)
+    watch._look_at_children()
+    assert ended == []
+
+
+def test_a_rank_that_somebody_else_killed_is_told_of():
+    watch, child, ended = RankWatch(), Child(), []
+    watch._children = [child]
+    watch._end = lambda *words: ended.append(words)
+    watch._look_at_children()
+    assert ended == []
+    child.kill()
+    watch._look_at_children()
+    assert ended == [(1, "rank 1 (process 4711) was killed by SIGKILL; the run ends")]
