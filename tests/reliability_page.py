@@ -12,6 +12,19 @@ def asked_for():
     return bool(os.environ.get("PINNLAB_WRITE_DOCS"))
 
 
+def kept(count, write):
+    """What the runs of a test are noted in, for a fixture; a table is made of it when so many are over.
+
+    Args:
+        count: how many.
+        write: makes the table of them.
+    """
+    found = []
+    yield found
+    if asked_for() and len(found) == count:
+        write(found)
+
+
 def write_table(name, head, rows):
     """Puts a table between the page's markers of this name.
 

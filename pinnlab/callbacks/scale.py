@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks import Rescalable, unscaled
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import solve_last_layer
@@ -39,8 +39,8 @@ class ScaleSearch(L.Callback):
     def __init__(self, scales: Sequence[float] = (2.0, 4.0, 8.0, 16.0)) -> None:
         if not isinstance(scales, Sequence) or isinstance(scales, str) or not scales:
             raise ConfigurationError(f"ScaleSearch.scales: must list at least one scale, such as [2, 4], not {scales}")
-        check_real("ScaleSearch", **{f"scales[{k}]": scale for k, scale in enumerate(scales)})
-        if not all(0 < scale < math.inf for scale in scales):
+        check_list("ScaleSearch", scales=scales)
+        if not all(scale > 0 for scale in scales):
             raise ConfigurationError(f"ScaleSearch.scales: must be positive, not {list(scales)}")
         self.scales = [float(scale) for scale in scales]
         self._done = False

@@ -212,5 +212,5 @@ def check_at_least(key: str, value: int, least: int) -> None:
 def check_positive(key: str, value: float) -> None:
     """Refuses what is not positive and finite."""
     check_real("", **{key: value})
-    if not 0 < value < math.inf:
+    if not value > 0:
         raise ConfigurationError(f"{key}: must be positive, not {value}")

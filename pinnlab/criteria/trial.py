@@ -49,7 +49,7 @@ class TrialStep(Series):
         check_at_least("window", window, 4)
         check_positive("margin", margin)
         check_real("", backoff=backoff)
-        if not 1 <= backoff < math.inf:
+        if not backoff >= 1:
             raise ConfigurationError(f"backoff: must be at least 1, not {backoff}")
         if propose is not None and propose.trial is not None:
             raise ConfigurationError("propose: is a TrialStep itself; name another criterion or leave it out")

@@ -87,8 +87,7 @@ class DampedLeastSquares:
         # gesvdj, torch's default on a GPU, takes seconds on the graded matrices of a PINN; gesvd a tenth of that.
         driver = "gesvd" if rows.is_cuda else None
         left, self.values, self._right = torch.linalg.svd(rows, full_matrices=False, driver=driver)
-        self._coordinates = left.T @ right
-        self._slopes = self.values * self._coordinates
+        self._slopes = self.values * (left.T @ right)
 
     def step(self, damping: float | Tensor, carried: Tensor | None = None) -> Tensor:
         """D `(n,)` for one damping, `(m, n)` for a vector of them.

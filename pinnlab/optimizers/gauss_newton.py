@@ -104,10 +104,12 @@ class GaussNewton(LinearizedOptimizer):
         Raises:
             ConfigurationError: they do not; names the form or the optimizer that does.
         """
-        parameters, form = self.param_groups[0]["params"], self._form(residuals)
-        columns = sum(p.numel() for p in parameters)
-        if residuals == self._fits or (residuals == 0 and form == "dual"):
+        if residuals == self._fits:
             return
+        parameters, form = self.param_groups[0]["params"], self._form(residuals)
+        if residuals == 0 and form == "dual":
+            return
+        columns = sum(p.numel() for p in parameters)
         numbers = {"primal": 3 * columns**2, "dual": 3 * residuals**2}
         if form == "qr":  # rows to reduce, singular vectors on both sides, and what the decomposition works in
             numbers["qr"] = 10 * columns * min(residuals or columns, columns)
@@ -167,7 +169,7 @@ def _check_together(rule: StepRule, form: str, sketch: float, momentum: float, r
         ConfigurationError: names both.
     """
     name = type(rule).__name__
-    if not (sketch == 0 or 1 <= sketch < math.inf):
+    if not (sketch == 0 or sketch >= 1):
         raise ConfigurationError(f"sketch: must be 0 or at least 1, in multiples of the parameters, not {sketch}")
     if sketch and form not in ("auto", "qr"):
         raise ConfigurationError(f"sketch: works on rows, which form: {form} does not have; use form: qr")

@@ -74,7 +74,7 @@ class LeastSquares(LinearizedOptimizer):
         check_real("", tolerance=tolerance, lr=lr)
         if not 0 <= tolerance < 1:
             raise ConfigurationError(f"tolerance: must be in [0, 1), not {tolerance}")
-        if not 0 < lr < math.inf:
+        if not lr > 0:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
         super().__init__(params, {"tolerance": tolerance, "lr": lr})
 

@@ -72,7 +72,7 @@ class NystromNewtonCG(LinearizedOptimizer):
         check_real("", damping=damping, cg_tolerance=cg_tolerance, lr=lr, c1=c1, shrink=shrink)
         options = {"damping": damping, "lr": lr, "rank": rank, "refresh": refresh, "cg_iterations": cg_iterations}
         for key in ("damping", "lr"):
-            if not 0 < options[key] < math.inf:
+            if not options[key] > 0:
                 raise ConfigurationError(f"{key}: must be positive, not {options[key]}")
         for key in ("rank", "refresh", "cg_iterations"):
             if options[key] < 1:

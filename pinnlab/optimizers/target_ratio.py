@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
 from torch import Tensor
 
 from pinnlab.criteria.damping import PATIENCE, RISING, WINDOW
-from pinnlab.criteria.series import passed_minimum
+from pinnlab.criteria.series import passed_minimum, push
 from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.optimizers.gauss_newton import GaussNewton
 from pinnlab.optimizers.step_rules import Candidate, Memory, StepRule, Trials
@@ -58,9 +57,9 @@ class TargetRatio(StepRule):
         check_whole("damping", probes=probes, patience=patience)
         if not 0 < target <= late < 1:
             raise ConfigurationError(f"damping: need 0 < target <= late < 1, not {target:g}, {late:g}")
-        if not 1 < window < math.inf:
+        if not window > 1:
             raise ConfigurationError(f"damping.window: must be above 1, not {window:g}")
-        if not 0 < smallest < initial < math.inf:
+        if not 0 < smallest < initial:
             raise ConfigurationError(f"damping: need 0 < smallest < initial, not {smallest:g}, {initial:g}")
         for key, value, least in (("probes", probes, 2), ("patience", patience, WINDOW)):
             if value < least:
@@ -75,28 +74,28 @@ class TargetRatio(StepRule):
     def find(self, memory: Memory, trials: Trials) -> Candidate | None:
         """Probes around the last length; a third of it, again and again, while none lowers the loss."""
         while memory["radius"] >= self._smallest:
-            found = self._choose(memory, trials)
+            length, found = self._choose(memory, trials)
             if found.loss < trials.loss:
-                memory["radius"] = found.length
+                memory["radius"] = length
                 self._look_back(memory, found.damping)
-                return replace(found, length=1.0)
+                return found
             memory["radius"] /= self._window
         memory["radius"] = self._initial  # for whoever goes on with other points or another draw
         return None
 
-    def _choose(self, memory: Memory, trials: Trials) -> Candidate:
-        """The longest probe up to which every gain ratio is the target at least; its `length` in the 2-norm."""
+    def _choose(self, memory: Memory, trials: Trials) -> tuple[float, Candidate]:
+        """The length of the longest probe up to which every gain ratio is the target at least, and the probe."""
         lengths = memory["radius"] * self._window ** np.linspace(-1.0, 1.0, self._probes)
         probes = trials.of_lengths(lengths.tolist())
         chosen = longest([probe.gain_ratio for probe in probes], self._targets[memory["late"]])
-        return replace(probes[chosen], length=float(lengths[chosen]))
+        return float(lengths[chosen]), probes[chosen]
 
     def _look_back(self, memory: Memory, damping: float) -> None:
         """Notes whether the damping has passed its minimum."""
         memory["iterations"] += 1
-        memory["dampings"] = [*memory["dampings"][1 - WINDOW :], damping]
+        dampings = push(memory["dampings"], damping, WINDOW)
         if not memory["late"] and memory["iterations"] > self._patience:
-            memory["late"] = passed_minimum(memory["dampings"]) > RISING
+            memory["late"] = passed_minimum(dampings) > RISING
 
 
 def longest(ratios: Sequence[float], target: float) -> int:

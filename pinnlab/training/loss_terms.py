@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -79,7 +78,7 @@ def loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
         if name not in values:
             raise unknown("condition in model.weights", name, values)
         check_real("model.weights", **{name: weight})
-        if not 0 <= weight < math.inf:
+        if not weight >= 0:
             raise ConfigurationError(f"model.weights.{name}: {weight} is no finite number >= 0; 0 switches it off")
         values[name] = weight
     return torch.tensor(list(values.values()), dtype=torch.float64)

@@ -14,7 +14,7 @@ import torch
 import yaml
 from faulty import KINDS
 from forked import finish, forked, run_command
-from reliability_page import asked_for, write_table
+from reliability_page import kept, write_table
 
 RUNS = 100
 STEPS = 12
@@ -47,10 +47,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def rows():
     """What was seen; the table is made of it when all runs are over."""
-    found = []
-    yield found
-    if asked_for() and len(found) == RUNS:
-        write(found)
+    yield from kept(RUNS, write)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import pytest
 import torch
 from forked import finish, forked, pipe
 from killed_runs import RUN_CALLBACKS, RUN_PHASES, SAVES, train
-from reliability_page import asked_for, write_table
+from reliability_page import kept, write_table
 from training import GROWTH_CALLBACKS, assert_alike
 
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -45,10 +45,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def rows():
     """What was seen; the table is made of it when all runs are over."""
-    found = []
-    yield found
-    if asked_for() and len(found) == RUNS:
-        write(found)
+    yield from kept(RUNS, write)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from reliability_page import asked_for, write_table
+from reliability_page import kept, write_table
 from two_process_runs import SAVING, TwoProcessRun, resumes
 
 OPTIONS = (SAVING, "--trainer.val_check_interval=30", "--trainer.enable_progress_bar=false")
@@ -35,10 +35,7 @@ def drawn(kind):
 @pytest.fixture(scope="module")
 def rows():
     """What was seen; the table is made of it when all runs are over."""
-    found = []
-    yield found
-    if asked_for() and len(found) == 2 * RUNS:
-        write(found)
+    yield from kept(2 * RUNS, write)
 
 
 @pytest.mark.slow
