@@ -8,10 +8,10 @@ from typing import Any
 from pinnlab.studies.engine.recording import error, recorded, recording
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
 
-SECONDS = 60
+SECONDS = 30
 """Of training, for each run. Measurements in between do not count."""
 
-AT = (2, 5, 10, 20, SECONDS)
+AT = (1, 2, 5, 10, SECONDS)
 """Seconds after which the error is measured."""
 
 WARM_UP = 100
