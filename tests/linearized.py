@@ -6,6 +6,7 @@ from torch.autograd.functional import hessian, jacobian
 
 from pinnlab.domains import Interval
 from pinnlab.networks import MLP
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -64,7 +65,7 @@ class Case:
             self.batch[key] = condition.rows(points)
         weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64)
         self.factors = weights / torch.tensor([len(rows) for rows in self.batch.values()])
-        self.functions = LinearizedFunctions(self.system, compiled)
+        self.functions = LinearizedFunctions(self.system, Compiler() if compiled else None)
         self.memory = memory
 
     def flat(self):

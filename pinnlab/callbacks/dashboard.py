@@ -108,7 +108,7 @@ class Dashboard(L.Callback):
             "problem": problem_card(problem, points, weights),
             "recipe": recipe_card(self.name or problem.name, self.recipe, settings),
             "system": machine_card(
-                module.device, settings["weights_dtype"], settings["processes"], module.objective.compiled
+                module.device, settings["weights_dtype"], settings["processes"], module.objective.compiler is not None
             ),
         }
 

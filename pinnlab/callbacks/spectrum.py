@@ -101,7 +101,7 @@ class NTKSpectrum(L.Callback):
         rows = probe_rows(pl_module.problem, self.max_points, self.seed)
         self._rows = {name: distributed.shard(part).to(pl_module.device) for name, part in rows.items()}
         # Functions of its own: compiled ones keep sizes of blocks, and those of the run must stay as they are.
-        self._functions = LinearizedFunctions(pl_module.system, compiled=False)
+        self._functions = LinearizedFunctions(pl_module.system)
         folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
         if folder is not None:
             self._file = Path(folder) / "spectrum.csv"

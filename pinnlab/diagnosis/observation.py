@@ -242,7 +242,7 @@ def linearization(
         functions: how to evaluate; default: new ones that are not compiled. Compiled ones of the run would keep the
             sizes of blocks, and those must stay as they are.
     """
-    functions = functions or LinearizedFunctions(module.system, compiled=False)
+    functions = functions or LinearizedFunctions(module.system)
     exact, weights = doubled(rows), module.loss_weights.double()
     return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
 

@@ -1,50 +1,43 @@
-"""Compiles a pure tensor function once for every number of points.
-
-`torch.compile` cannot follow fields and jets through Python arithmetic, so the function is first traced to a
-plain graph of tensor operations with symbolic sizes (`make_fx`); that graph is then compiled. Everything that
-changes in a run must be an argument of the function: whatever it closes over becomes a constant of the graph.
-"""
+"""Whether and how plain graphs of tensor operations become machine code: the only caller of torch's code generator."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
-import sys
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx import GraphModule
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.numerics import torch_version
-from pinnlab.numerics.outlines import check_outline, outline
 
 TensorFunction = Callable[..., Any]
 
-WORTH_COMPILING = 1500
-"""Evaluations a run must plan before `"auto"` compiles: the 6-20 s it costs are won back at 5-10 ms each."""
+FAST: Mapping[str, Any] = MappingProxyType(
+    {"cpp_wrapper": True, "cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}
+)
+"""How the code generator is called for a CPU.
+
+All kernels of a graph, and what calls them, are one C++ file: a file for each kernel reads the same 1.3 s of headers
+each time, and calling kernels from Python takes 0.2 ms of a small network's 0.5. Without the dry compilations that ask
+what the processor can do, 1 s at every start; and without precompiled headers, 150 MB that save nothing for one file.
+"""
 
 
-def should_compile(option: str | bool, evaluations: int, device: torch.device) -> bool:
-    """Decides the option `compile`: `True`, `False`, or `"auto"` (compile when it pays and can be done).
-
-    Args:
-        option: the user's choice.
-        evaluations: how many evaluations the run plans.
-        device: where it runs; a CPU needs a C++ compiler, a GPU needs Triton.
+def check_option(option: str | bool) -> None:
+    """Looks at the option `compile`.
 
     Raises:
-        ConfigurationError: the option is none of the three.
+        ConfigurationError: it is none of `True`, `False` and `"auto"`.
     """
-    if isinstance(option, bool):
-        return option
-    if option != "auto":
+    if not isinstance(option, bool) and option != "auto":
         raise ConfigurationError(f"model.compile: {option!r} is not one of auto, true, false")
-    return evaluations >= WORTH_COMPILING and can_compile(device)
 
 
 def can_compile(device: torch.device) -> bool:
@@ -57,95 +50,52 @@ def can_compile(device: torch.device) -> bool:
     return any(name and shutil.which(name) for name in compilers)
 
 
-class CompiledFunction:
-    """A pure function `(parameters, inputs) -> tensors`, compiled at its first call.
+def generate(graph: GraphModule, examples: Sequence[Any]) -> TensorFunction:
+    """Machine code for a graph, which torch keeps in a cache on the disk.
 
-    One compilation serves all numbers of points but 0 and 1, which torch treats specially: an input of such a length
-    (the one initial point of an ordinary differential equation) gets a graph of its own, compiled when it is met.
-
-    Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
-    lost to a missing compiler. The same goes for code that returns other shapes or data types than the function.
+    On a CPU two ways are tried: `FAST`, and torch's own defaults for compilers that do not take it.
 
     Args:
-        function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. Its result
-            is a tensor, or, when no parameter requires a gradient, any structure of tensors.
-        decompositions: how to write some operations in terms of others before the graph is compiled.
-        any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
-            that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
+        graph: as `make_fx` traces it.
+        examples: what it was traced with.
     """
+    from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
 
-    def __init__(
-        self,
-        function: TensorFunction,
-        decompositions: Mapping[Any, Callable[..., Any]] | None = None,
-        any_length: bool = True,
-    ) -> None:
-        self._function = function
-        self._decompositions = torch_version.decompositions() | dict(decompositions or {})
-        self._any_length = any_length
-        self._compiled: dict[tuple[tuple[str, int], ...], Callable[..., Any]] = {}
-        self._failed = False
-
-    def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
-        """Evaluates the function; differentiable with respect to the parameters."""
-        if self._failed:
-            return self._function(parameters, inputs)
-        distinct = 2 if self._any_length else sys.maxsize
-        kind = tuple((name, min(len(rows), distinct)) for name, rows in inputs.items())
-        try:
-            if kind not in self._compiled:
-                self._compiled[kind] = self._build(parameters, inputs)
-            return self._compiled[kind](list(parameters.values()), list(inputs.values()))
-        except _compilation_errors() as error:
-            self._failed = True
-            warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=2)
-            return self._function(parameters, inputs)
-
-    def _build(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Callable[..., Any]:
-        parameter_names, input_names = list(parameters), list(inputs)
-
-        def flat(parameter_values: list[Tensor], input_values: list[Tensor]) -> Any:
-            return self._function(
-                dict(zip(parameter_names, parameter_values, strict=True)),
-                dict(zip(input_names, input_values, strict=True)),
-            )
-
-        # Tensors that a user's function closes over (tables, constants) become constants of the graph.
-        trace = make_fx(
-            flat,
-            decomposition_table=self._decompositions,
-            tracing_mode="symbolic" if self._any_length else "fake",
-            _allow_non_fake_inputs=True,
-        )
-        examples = _examples(inputs) if self._any_length else list(inputs.values())
-        try:
-            graph = trace(list(parameters.values()), examples)
-            graph.graph.eliminate_dead_code()  # half of what differentiating twice leaves behind
-            graph.recompile()
-            compiled = torch.compile(graph, dynamic=self._any_length)
-            # The first call decides which sizes torch takes for equal; on the examples none are, so that later
-            # changes of the numbers of points never compile again. Forward and backward, without touching `.grad`.
-            outputs = compiled(list(parameters.values()), examples)
-            shapes = outline(self._function, parameters, dict(zip(input_names, examples, strict=True)))
-            check_outline(self._function, outputs, shapes)
-            trained = [p for p in parameters.values() if p.requires_grad]
-            if torch.is_grad_enabled() and trained:
-                torch.autograd.grad(outputs.sum(), trained, allow_unused=True)
-        except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
-            raise _NotCompiledError(first_line(error)) from error
-        return compiled
+    if any(isinstance(t, Tensor) and t.device.type != "cpu" for t in examples):
+        return _inductor.compile(graph, [*examples])
+    try:
+        return _inductor.compile(graph, [*examples], options=dict(FAST))
+    except Exception:  # whatever it trips over, if it is no matter of these options it comes again
+        return _inductor.compile(graph, [*examples])
 
 
-class _NotCompiledError(RuntimeError):
-    """The first compilation failed."""
+def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
+    """Names a graph, for inputs of these shapes; the same in every process with this version of torch."""
+    shapes = [(str(tuple(t.shape)), str(t.dtype), str(t.device)) for t in examples]
+    constants = [(name, tuple(t.shape), str(t.dtype)) for name, t in graph.named_buffers()]
+    said = repr((graph.code, shapes, constants, torch.__version__))
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _compilation_errors() -> tuple[type[Exception], ...]:
-    """What a call raises that could not be compiled: a function, for `torch._dynamo` takes a second to import.
+def is_known(name: str) -> bool:
+    """Whether a graph of this fingerprint was compiled on this machine before, so that its code is in the cache."""
+    return _mark(name).exists()
 
-    The second kind comes from compiling again in mid-run, for a number of points that torch treats specially.
-    """
-    return _NotCompiledError, torch._dynamo.exc.TorchDynamoException
+
+def remember(name: str) -> None:
+    """Notes that the code of a graph is in the cache. Without the right to write there, it is not noted."""
+    mark = _mark(name)
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:
+        return
+
+
+def _mark(name: str) -> Path:
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    return Path(cache_dir()) / "pinnlab" / name
 
 
 def outer_products(left: Tensor, right: Tensor) -> Any:
@@ -163,14 +113,6 @@ def outer_products(left: Tensor, right: Tensor) -> Any:
 
 
 _SHORT = 4  # as many channels as a layer's first derivatives have in up to four dimensions
-
-
-def _examples(inputs: Mapping[str, Tensor]) -> list[Tensor]:
-    """Inputs to trace with: no two of the same length but those of length 0 or 1, so that no other is specialised."""
-    return [
-        tensor.new_ones(length if len(tensor) > 1 else len(tensor), *tensor.shape[1:])
-        for length, tensor in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
-    ]
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,9 @@
-"""Compiles a pure function to one graph, without torch's guards around it: traced (`make_fx`), then Inductor."""
+"""A pure function, compiled: traced to a plain graph (`make_fx`), for which torch's code generator makes machine code.
+
+`torch.compile` cannot follow fields and jets through Python arithmetic, and puts guards around what it makes. Here the
+function is traced with symbolic sizes, so that one compilation serves every number of points. Everything that changes
+in a run must be an argument of the function: whatever it closes over becomes a constant of the graph.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.utils import _pytree as pytree
 
-from pinnlab.numerics.compilation import TensorFunction, first_line
-from pinnlab.numerics.outlines import check_outline, outline
-from pinnlab.numerics.torch_version import decompositions
+from pinnlab.numerics import torch_version
+from pinnlab.numerics.compilation import TensorFunction, fingerprint, first_line, generate, remember
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.outlines import check_outline, name_of, outline
 
 MOST_GRAPHS = 8
 """Compilations of one function at most: a function that needs one for every number of points is not worth any."""
@@ -38,10 +44,26 @@ class CompiledValue:
     Args:
         function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. It returns
             a tensor, or a nest of lists, tuples and dictionaries with tensors or None in it.
+        compiler: of the run; by default the function is compiled when it is first called.
+        title: what it computes, for people; default: the function's name.
+        decompositions: how to write some operations in terms of others before the graph is compiled.
+        any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
+            that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
     """
 
-    def __init__(self, function: TensorFunction) -> None:
+    def __init__(
+        self,
+        function: TensorFunction,
+        compiler: Compiler | None = None,
+        title: str = "",
+        decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+        any_length: bool = True,
+    ) -> None:
         self._function = function
+        self._compiler = Compiler() if compiler is None else compiler
+        self._title = title or name_of(function)
+        self._decompositions = torch_version.decompositions() | dict(decompositions or {})
+        self._any_length = any_length
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
         self._failed = False
 
@@ -52,41 +74,57 @@ class CompiledValue:
             return self._function(parameters, inputs) if graph is None else graph(parameters, inputs)
 
     def _graph(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> _Graph | None:
+        """The graph for these arguments; None while there is no code for it."""
         lengths = {name: len(rows) for name, rows in inputs.items()}
         shapes = tuple((name, p.shape, p.dtype) for name, p in parameters.items())
         kind: tuple[Any, ...] = (shapes, *((name, min(length, SHORT)) for name, length in lengths.items()))
+        symbolic = self._any_length
+        if not symbolic:
+            kind = (*kind, *lengths.values())
         try:
-            if kind not in self._graphs:
-                self._graphs[kind] = self._build(parameters, inputs, symbolic=True)
-            if not self._graphs[kind].admits(inputs):  # something in the function depends on the number of points
+            graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic)
+            if not graph.admits(inputs):  # something in the function depends on the number of points
                 kind = (*kind, *lengths.values())
-            if kind not in self._graphs:
-                self._graphs[kind] = self._build(parameters, inputs, symbolic=False)
-            return self._graphs[kind]
+                graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic=False)
+            return graph if graph.is_right(self._function, parameters, inputs) else None
         except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
             self._failed = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=4)
             return None
 
-    def _build(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], symbolic: bool) -> _Graph:
+    def _build(
+        self, kind: tuple[Any, ...], parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], symbolic: bool
+    ) -> _Graph:
         if len(self._graphs) == MOST_GRAPHS:
             raise RuntimeError("the computation is another one for every number of points")
-        graph = _Graph(self._function, parameters, inputs, symbolic)
-        if graph.admits(inputs):
-            check_outline(self._function, graph(parameters, inputs), outline(self._function, parameters, inputs))
+        with self._compiler.counting():
+            graph = _Graph(self._function, parameters, inputs, symbolic, self._title, self._decompositions)
+            if graph.admits(inputs):
+                self._compiler.take(graph)
+        self._graphs[kind] = graph
         return graph
 
 
 class _Graph:
-    """A function compiled for one kind of arguments.
+    """A function traced for one kind of arguments, to be compiled.
 
     The lengths of inputs are symbols where `symbolic` says so and they are not `SHORT`. They are traced with lengths
     that are all different and that do not depend on the run: the same code, and hence the same rounding, comes out
     after a resume.
+
+    Attributes:
+        title: what it computes, for people.
+        fingerprint: its name, the same in every process.
     """
 
     def __init__(
-        self, function: TensorFunction, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], symbolic: bool
+        self,
+        function: TensorFunction,
+        parameters: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        symbolic: bool,
+        title: str,
+        decompositions: Mapping[Any, Callable[..., Any]],
     ) -> None:
         parameter_names, input_names = list(parameters), list(inputs)
 
@@ -107,12 +145,39 @@ class _Graph:
             _placeholder(mode, rows, length if symbolic and len(rows) >= SHORT else None)
             for length, rows in zip(range(1009, 1009 + len(inputs)), inputs.values(), strict=True)
         ]
+        self._examples = [*fixed, *self._inputs]
         with mode, enable_python_dispatcher():
-            graph = make_fx(flat, decompositions(), _allow_non_fake_inputs=True)(*fixed, *self._inputs)
-        from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
-
-        self._run: Callable[..., Any] = _inductor.compile(graph, [*fixed, *self._inputs])
+            self._graph = make_fx(flat, dict(decompositions), _allow_non_fake_inputs=True)(*self._examples)
+        self.title, self.fingerprint = title, fingerprint(self._graph, self._examples)
+        self._run: Callable[..., Any] | None = None
+        self._error: Exception | None = None
+        self._checked = False
         self._admitted: dict[tuple[int, ...], bool] = {}
+
+    def compile(self) -> None:
+        """Makes the code, or fetches it from the cache on the disk; an error shows when the code is to be used."""
+        with torch.no_grad():
+            try:
+                self._run = generate(self._graph, self._examples)
+            except Exception as error:
+                self._error = error
+            else:
+                remember(self.fingerprint)
+
+    def is_right(
+        self, function: TensorFunction, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+    ) -> bool:
+        """Whether there is code; looks at what it returns when there is for the first time.
+
+        Raises:
+            RuntimeError: it returns something else than the function, or could not be made.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._run is not None and not self._checked:
+            check_outline(function, self(parameters, inputs), outline(function, parameters, inputs))
+            self._checked = True
+        return self._checked
 
     def admits(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether the graph is right for inputs of these lengths."""
@@ -126,6 +191,7 @@ class _Graph:
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         # The generated code takes memory for contiguous, as the placeholders are.
         tensors = [t.contiguous() for t in (*parameters.values(), *inputs.values())]
+        assert self._run is not None
         return pytree.tree_unflatten(self._run(*tensors), self._structure)
 
 

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from pinnlab.numerics.compilation import TensorFunction, first_line
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import name_of
 
 MOST_ROWS = 1 << 18
@@ -38,15 +39,18 @@ Recording = tuple[Callable[[], Any], Any]
 Recorder = Callable[[Callable[[], Any]], Recording]
 
 
-def evaluator(function: TensorFunction, device: torch.device, compiled: bool) -> TensorFunction:
+def evaluator(
+    function: TensorFunction, device: torch.device, compiler: Compiler | None, title: str = ""
+) -> TensorFunction:
     """How a pure function is evaluated, without a tape, on a device: the one place that chooses.
 
     Args:
         function: see `CompiledValue`.
         device: where its arguments are; on a CUDA device the computation is replayed.
-        compiled: whether to compile it.
+        compiler: of the run; None: it is not compiled.
+        title: what it computes, for people.
     """
-    pure: TensorFunction = CompiledValue(function) if compiled else function
+    pure: TensorFunction = function if compiler is None else CompiledValue(function, compiler, title)
     if device.type != "cuda":
         return pure
     return Replayed(pure, CudaRecorder(device), name_of(function))

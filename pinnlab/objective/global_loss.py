@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pinnlab.numerics import distributed
 from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
@@ -62,43 +63,52 @@ class GlobalLoss:
 
     Attributes:
         last: the last evaluation; None before the first.
-        compiled: whether compiled functions are used, see `build`.
+        compiler: of the run, from the next `build` on; None: nothing is compiled.
         budget: bytes of a GPU's memory for the blocks of an evaluation, from the next `build` on; None is a third of
             what is free, and 1 GiB at most.
     """
 
     def __init__(self, system: ResidualSystem) -> None:
         self._system = system
-        self.compiled = False
+        self.compiler: Compiler | None = None
         self.budget: int | None = None
         self._device = torch.device("cpu")
         self._rebuilt = 0
         self.last: Evaluated | None = None
         self._known: tuple[Evaluated | None, float] = (None, math.nan)
         self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
-        self._functions = LinearizedFunctions(system, compiled=False)
+        self._functions = LinearizedFunctions(system)
         self._tensors: dict[str, Tensor] = {}
         self._counts: dict[tuple[int, ...], Tensor] = {}
 
-    def build(self, device: torch.device, compiled: bool | None = None) -> None:
+    @property
+    def compiled(self) -> list[str] | bool:
+        """What has been compiled, as fingerprints that a resumed run repeats; False where nothing ever is."""
+        return False if self.compiler is None else sorted(self.compiler.used)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that evaluations have waited for compilation so far."""
+        return 0.0 if self.compiler is None else self.compiler.seconds
+
+    def build(self, device: torch.device) -> None:
         """Builds what evaluates, for the network's present width and dtype, which are part of a compiled graph.
 
         Args:
             device: where the parameters are; large batches are evaluated in blocks, see `blocked`, and on a GPU
                 evaluations are replayed, see `Replayed`.
-            compiled: whether to compile, each function when it is first used; default: as before.
         """
-        self.compiled = compiled = self.compiled if compiled is None else compiled
         self._system.readings.settle()
         self._tensors, self._counts = self._system.trial.tensors(), {}
         self._device, system = device, self._system
         evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
-        if compiled or device.type != "cpu":  # elsewhere blocks can only be added up where gradients are known at once
-            make = functools.partial(evaluator, device=device, compiled=compiled)
+        # Elsewhere than on a CPU blocks can only be added up where gradients are known at once.
+        if self.compiler is not None or device.type != "cpu":
+            make = functools.partial(evaluator, device=device, compiler=self.compiler, title="loss and gradient")
             evaluate = CompiledLoss(system.squared_sums, make)
         self.evaluate = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget)
-        self._functions = LinearizedFunctions(system, compiled, self.budget)
-        system.compile_scores(compiled)
+        self._functions = LinearizedFunctions(system, self.compiler, self.budget)
+        system.compile_scores(self.compiler)
 
     def follow(self, device: torch.device) -> list[str]:
         """Looks whether what the problem's functions read has changed since the last look, and goes with it.
@@ -114,14 +124,15 @@ class GlobalLoss:
         """
         changed = self._system.readings.look()
         constant = changed and not self._system.readings.make_arguments(changed)
-        if changed and not self.compiled and self._device.type != "cpu":
+        if changed and self.compiler is None and self._device.type != "cpu":
             self.build(device)  # a recording repeats what it was recorded with
-        elif constant and self.compiled:
+        elif constant and self.compiler is not None:
             self._rebuilt += 1
             if self._rebuilt > MOST_BUILDS:
                 names = ", ".join(changed)
                 warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
-            self.build(device, compiled=self._rebuilt <= MOST_BUILDS)
+                self.compiler = None
+            self.build(device)
         return changed
 
     def __call__(self, batch: Batch, weights: Tensor) -> Tensor:

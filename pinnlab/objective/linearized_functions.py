@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from pinnlab.numerics.compilation import CompiledFunction, outer_products
+from pinnlab.numerics.compilation import outer_products
+from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.objective import parameter_derivatives
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
@@ -35,13 +37,13 @@ class LinearizedFunctions:
 
     Args:
         system: the residuals.
-        compiled: whether to compile; each function costs 5-20 s at its first use.
+        compiler: of the run; None: nothing is compiled.
         budget: bytes for the points that are taken at a time on a GPU; default: see `gpu_budget`.
     """
 
-    def __init__(self, system: ResidualSystem, compiled: bool, budget: int | None = None) -> None:
+    def __init__(self, system: ResidualSystem, compiler: Compiler | None = None, budget: int | None = None) -> None:
         self.system = system
-        self._compiled, self._budget = compiled, budget
+        self._compiler, self._budget = compiler, budget
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
@@ -62,7 +64,7 @@ class LinearizedFunctions:
 
         if "loss" not in self._made:
             device = tensors[POINT].device
-            pure: Evaluate = evaluator(evaluate, device, self._compiled)
+            pure: Evaluate = evaluator(evaluate, device, self._compiler, "loss")
 
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
@@ -137,7 +139,7 @@ class LinearizedFunctions:
         memory = _BLOCK_BYTES if points.device.type == "cpu" else _GPU_BLOCK_BYTES
         most = max(_FEWEST, memory // (width * points.element_size()))
         length = -(-len(points) // -(-len(points) // most))
-        if not self._compiled:
+        if self._compiler is None:
             return [(part, len(part)) for part in points.split(length)]
         kept = self._block_lengths.get(name, 0)
         if not length / 4 <= kept <= 2 * length:
@@ -186,7 +188,7 @@ class LinearizedFunctions:
     ) -> Tensor:
         product = self._function("hessian_product", evaluate)
         given = {**tensors, "factors": factors}
-        if vector.ndim == 1 or not self._compiled:
+        if vector.ndim == 1 or self._compiler is None:
             return product({**given, "vector": vector}, batch)
         # One compilation for any number of columns; and one column at a time stays in the cache.
         return torch.stack([product({**given, "vector": v}, batch) for v in vector.T], 1)
@@ -219,10 +221,11 @@ class LinearizedFunctions:
 
     def _function(self, name: str, function: Evaluate) -> Evaluate:
         if name not in self._made:
-            self._made[name] = function
-            if self._compiled and name == "jacobian_rows":
-                decompositions = {torch.ops.aten.bmm.default: outer_products}
-                self._made[name] = CompiledFunction(function, decompositions, any_length=False)
-            elif self._compiled:
-                self._made[name] = CompiledFunction(function)
+            self._made[name] = function if self._compiler is None else self._compiled(name, function)
         return self._made[name]
+
+    def _compiled(self, name: str, function: Evaluate) -> Evaluate:
+        if name != "jacobian_rows":
+            return CompiledValue(function, self._compiler, name.replace("_", " "))
+        decompositions = {torch.ops.aten.bmm.default: outer_products}
+        return CompiledValue(function, self._compiler, "Jacobian", decompositions, any_length=False)

@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, downward_closure, partials, resolve_engine
 from pinnlab.networks import last_layer
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.readings import Readings
@@ -56,7 +57,7 @@ class ResidualSystem:
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
         self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
-        self.compile_scores(False)
+        self.compile_scores(None)
 
     def resolve_engine(self) -> None:
         """Turns `"auto"` into the engine that can differentiate this trial function."""
@@ -142,17 +143,17 @@ class ResidualSystem:
         with torch.no_grad():
             return {name: len(self.condition_residuals(name, rows[:1], None)) for name, rows in batch.items()}
 
-    def compile_scores(self, compiled: bool) -> None:
-        """Whether `score` uses a graph of its own from now on, for the present width.
+    def compile_scores(self, compiler: Compiler | None) -> None:
+        """Whether `score` is compiled from now on, for the present width, and by whom.
 
-        It is compiled at its first use, in 2 to 4 s; 50,000 points of a 3x20 network then take 60 ms in place of 140.
+        50,000 points of a 3x20 network then take 60 ms in place of 140.
         """
         device = next(self.trial.parameters(), torch.empty(0)).device
         self._sizes: dict[str, Callable[[Parameters, Batch], Tensor]] = {
-            name: evaluator(self._norms, device, compiled) for name in self.problem.conditions
+            name: evaluator(self._norms, device, compiler, "sizes of residuals") for name in self.problem.conditions
         }
         # A layer of so many rows stays in a core's own cache; uncompiled, more rows at a time have less overhead.
-        self._score_bytes = 1_500_000 if compiled else 8_000_000
+        self._score_bytes = 8_000_000 if compiler is None else 1_500_000
 
     def score(self, name: str, rows: Tensor) -> Tensor:
         """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations.

@@ -27,6 +27,7 @@ def described(module: Any) -> dict[str, Any]:
         "loss_version": module.loss_version,
         "loss": module.current_loss(),
         "readings": module.system.readings.version,
+        "compiled": module.objective.compiled,
         "format": FORMAT,
         "made_with": made_with(module, _data_of(module)),
     }

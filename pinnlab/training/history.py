@@ -68,7 +68,7 @@ class RunHistory:
     def __init__(self) -> None:
         self.records: list[PhaseRecord] = []
         self.decisions: list[Decision] = []
-        self._watch, self._counted = time.perf_counter(), 0
+        self._watch, self._counted, self._waited = time.perf_counter(), 0, 0.0
 
     @property
     def present(self) -> PhaseRecord:
@@ -100,7 +100,8 @@ class RunHistory:
             return
         record, before = self.present, self._watch
         self.start_watch(trainer.global_step)
-        record.seconds += self._watch - before
+        waited, self._waited = module.objective.waited - self._waited, module.objective.waited
+        record.seconds += self._watch - before - waited  # compilation is no part of an optimizer's work
         record.steps += 1
         record.evaluations = module.evaluations - sum(r.evaluations for r in self.records[:-1])
         record.loss = module.current_loss()

@@ -46,7 +46,7 @@ def check_batch(module: Any, store: PointStore | None, device: torch.device) -> 
     Raises:
         ConfigurationError: they do not.
     """
-    if store is None or module.objective.compiled or device.type != "cpu":
+    if store is None or module.objective.compiler is not None or device.type != "cpu":
         return
     floats, world = module.system.floats_per_point(), distributed.world_size()
     layers = module.system.layers()

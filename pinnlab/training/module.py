@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from pinnlab.derivatives import ENGINES
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.numerics.compilation import should_compile
+from pinnlab.numerics.compilation import check_option
 from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.global_loss import GlobalLoss
@@ -26,6 +26,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
+from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
@@ -37,7 +38,6 @@ from pinnlab.training.phases import (
     DTYPES,
     Phase,
     default_phases,
-    planned_evaluations,
     point_store,
     use_saved_dtype,
     with_ends,
@@ -65,7 +65,8 @@ class PINN(EvaluatedModule):
         enhance_weight: the factor of the squares of those derivatives, relative to the squared residual.
         scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
-        compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it.
+        compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it, and go on uncompiled
+            until the code is there; `True` waits for it, so that two runs agree to the last bit.
         dtype: `float64` or `float32`, of parameters and points, in phases that do not choose their own.
         seed: of the network's initial weights.
 
@@ -107,7 +108,8 @@ class PINN(EvaluatedModule):
         self.errors = SolutionErrors(problem.unknowns)
         self.objective = GlobalLoss(self.system)
         self._compile = compile
-        should_compile(compile, 0, torch.device("cpu"))
+        check_option(compile)
+        self._compiled_before: list[str] | bool | None = None  # by the run that this one resumes
         self.batch: Batch = {}
         # Of the objective that the last step was made on, see `objective_version`; the loss that a checkpoint brought.
         self.loss_version, self._loaded_loss = 0, float("nan")
@@ -142,16 +144,15 @@ class PINN(EvaluatedModule):
 
     def start_over(self) -> None:
         """A new run begins: nothing is counted yet, and no callback has changed a weight of the loss."""
-        self.evaluations, self._points = 0, PointCount()
+        self.evaluations, self._points, self._compiled_before = 0, PointCount(), None
         self.weights.set_factors(torch.ones_like(self.weights.factors))
 
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
         warn_of_flat_derivatives(self.system)
-        planned = planned_evaluations(self.phases, self.trial.trained(), self.trainer.max_steps)
-        compiled = self.system.engine == "taylor" and should_compile(self._compile, planned, self.device)
-        self.objective.build(self.device, compiled)
+        self.objective.compiler = compiler_for(self, self._compile, self._compiled_before)
+        self.objective.build(self.device)
         check_batch(self, point_store(self), self.device)
 
     # ---------------------------------------------------------------------------- training
@@ -160,6 +161,7 @@ class PINN(EvaluatedModule):
         """Tells the optimizer when points or weights are not those of the last step."""
         self.batch, self.fault = batch, None
         self.follow_problem()
+        adopt_compiled(self)
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
         if version != self.loss_version:
@@ -297,6 +299,7 @@ class PINN(EvaluatedModule):
         self.evaluations, self.loss_version = saved["evaluations"], saved["loss_version"]
         self.system.readings.version, self._loaded_loss = saved.get("readings", 0), saved.get("loss", float("nan"))
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
+        self._compiled_before = saved.get("compiled")
         use_saved_dtype(self, checkpoint["state_dict"])
 
 

@@ -38,6 +38,7 @@ from cases import NETWORKS, PROBLEMS  # noqa: E402
 from pinnlab.networks import MLP  # noqa: E402
 from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient  # noqa: E402
 from pinnlab.numerics.compiled_value import CompiledValue  # noqa: E402
+from pinnlab.numerics.compiler import Compiler  # noqa: E402
 from pinnlab.numerics.graph_replay import PLAIN_CALLS, evaluator  # noqa: E402
 from pinnlab.objective.blocked_loss import blocked  # noqa: E402
 from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
@@ -119,7 +120,7 @@ def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Cal
     makes: dict[str, Callable[..., Any]] = {
         "eager": lambda function: function,
         "compiled": CompiledValue,
-        "replayed": lambda function: evaluator(function, device, compiled=True),
+        "replayed": lambda function: evaluator(function, device, Compiler()),
     }
     evaluate = CompiledLoss(system.squared_sums, makes[way])
     # The card's blocks also where the small run has none: this is what is to be timed.

@@ -19,6 +19,7 @@ import torch
 
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import LevenbergMarquardt, SSBroyden
 from pinnlab.problems import Burgers, Poisson2D
@@ -80,7 +81,7 @@ def gauss_newton() -> None:
     module = PINN(problem, functools.partial(MLP, hidden=(20, 20)))
     store = PointStore(problem, {"pde": 680, "boundary": 120}, dict.fromkeys(problem.conditions, Sobol()), 0)
     batch = store.batch()
-    functions = LinearizedFunctions(module.system, compiled=True)
+    functions = LinearizedFunctions(module.system, Compiler())
     factors = module.loss_weights / torch.tensor([len(rows) for rows in batch.values()], dtype=torch.float64)
     optimizer = LevenbergMarquardt(module.trial.parameters())
     closure = loss_and_gradient(module, batch, compiled=True)

@@ -26,6 +26,7 @@ from pinnlab.analysis.ntk import kernel_spectra, kernel_spectrum
 from pinnlab.callbacks import NTKSpectrum, ResidualResampling, Rollback
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import SSBroyden
@@ -66,7 +67,7 @@ def exact() -> None:
             parameter.grad = None
         loss(tensors, batch, factors)[0].backward()
 
-    kinds = {"compiled": LinearizedFunctions(module.system, True), "eager": LinearizedFunctions(module.system, False)}
+    kinds = {"compiled": LinearizedFunctions(module.system, Compiler()), "eager": LinearizedFunctions(module.system)}
     works: dict[str, Callable[[], object]] = {"loss": lambda: [evaluation() for _ in range(10)]}
     for kind, functions in kinds.items():
         make = functools.partial(Linearization, functions, tensors, batch, factors)
@@ -90,7 +91,7 @@ def matrix_free() -> None:
     """The largest 50 eigenvalues at N = 50,000."""
     module, batch, factors = burgers(50_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    functions = LinearizedFunctions(module.system, compiled=False)
+    functions = LinearizedFunctions(module.system)
     linearization = Linearization(functions, module.trial.tensors(), batch, factors)
     start = time.perf_counter()
     found = kernel_spectrum(linearization, top=50)

@@ -81,7 +81,7 @@ def test_compiled_functions_take_the_number_as_an_argument():
     plain, *_ = fit(Continuation("viscosity", 1.0, steps=6, stages=6), phases=phases)
     assert watch.seen == plain.seen
     assert watch.losses == pytest.approx(plain.losses, rel=1e-9)
-    assert module.objective.compiled
+    assert module.objective.compiled  # names what was
     assert module.objective._rebuilt == 0
 
 

@@ -88,9 +88,7 @@ if __name__ == "__main__":
     for kind in SHARES:
         for memory in (1 << 30, 0):
             system, batches, factors = problem_of(kind)
-            found = Linearization(
-                LinearizedFunctions(system, compiled=False), system.trial.tensors(), batches[rank], factors, memory
-            )
+            found = Linearization(LinearizedFunctions(system), system.trial.tensors(), batches[rank], factors, memory)
             results[f"{kind} {memory}"] = measure(found)
             results[f"{kind} {memory} spectra"] = spectra(found)
     results["gather"] = distributed.gather(torch.arange(3.0 * rank).reshape(-1, 3))

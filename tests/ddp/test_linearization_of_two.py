@@ -26,7 +26,7 @@ def one_process(kind):
         for rank, batch in enumerate(batches):
             order[rank] += range(start, start + len(batch[name]))
             start += len(batch[name])
-    functions = LinearizedFunctions(system, compiled=False)
+    functions = LinearizedFunctions(system)
     return Linearization(functions, system.trial.tensors(), whole, factors), torch.tensor(order[0] + order[1])
 
 

@@ -9,6 +9,7 @@ from devices import PLACES, at, fetched
 
 from pinnlab.networks import MLP
 from pinnlab.numerics.compilation import can_compile
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import PLAIN_CALLS
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.residuals import ResidualSystem
@@ -26,7 +27,8 @@ def computed(problem, network, device, compiled=False):
     system = ResidualSystem(problem, trial)
     system.resolve_engine()
     objective = GlobalLoss(system)
-    objective.build(device, compiled)
+    objective.compiler = Compiler() if compiled else None
+    objective.build(device)
     rows = {name: part.to(device) for name, part in probe_rows(problem, POINTS, 0).items()}
     weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64).to(device)
     for _ in range(PLAIN_CALLS + 1 if device.type == "cuda" else 0):  # until evaluations are replayed

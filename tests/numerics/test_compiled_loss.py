@@ -21,7 +21,9 @@ from pinnlab.samplers import Sobol
 def builds(monkeypatch):
     """Counts compilations."""
     calls, original = [], torch._inductor.compile
-    monkeypatch.setattr(torch._inductor, "compile", lambda *args: (calls.append(args), original(*args))[1])
+    monkeypatch.setattr(
+        torch._inductor, "compile", lambda *args, **options: (calls.append(args), original(*args, **options))[1]
+    )
     return calls
 
 

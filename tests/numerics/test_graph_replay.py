@@ -9,6 +9,7 @@ from compiling import example, squares
 from pinnlab.numerics import graph_replay
 from pinnlab.numerics.compiled_loss import CompiledLoss, add_losses, leave_gradient
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import PLAIN_CALLS, CudaRecorder, Replayed, by_calling, evaluator
 
 
@@ -212,11 +213,11 @@ def test_a_loss_whose_gradient_is_not_known_adds_up_too():
 
 
 def test_only_a_cuda_device_replays():
-    plain = evaluator(squares, torch.device("cpu"), compiled=False)
+    plain = evaluator(squares, torch.device("cpu"), None)
     assert plain is squares
-    assert isinstance(evaluator(squares, torch.device("cpu"), compiled=True), CompiledValue)
-    for compiled, inner in ((False, type(squares)), (True, CompiledValue)):
-        replayed = evaluator(squares, torch.device("cuda", 0), compiled)
+    assert isinstance(evaluator(squares, torch.device("cpu"), Compiler()), CompiledValue)
+    for compiler, inner in ((None, type(squares)), (Compiler(), CompiledValue)):
+        replayed = evaluator(squares, torch.device("cuda", 0), compiler)
         assert isinstance(replayed, Replayed)
         assert isinstance(replayed._function, inner)
         assert isinstance(replayed._record, CudaRecorder)
@@ -228,7 +229,7 @@ def test_a_cuda_graph_gives_the_same_and_what_waits_is_refused():
     parameters, inputs = example(40, 50)
     parameters = {"w": parameters["w"].detach().to(device).requires_grad_()}
     inputs = {name: rows.to(device) for name, rows in inputs.items()}
-    replayed = evaluator(results, device, compiled=False)
+    replayed = evaluator(results, device, None)
     for _ in range(PLAIN_CALLS + 3):
         with torch.no_grad():
             parameters["w"].mul_(1.1)
@@ -238,7 +239,7 @@ def test_a_cuda_graph_gives_the_same_and_what_waits_is_refused():
     def waits(parameters, inputs):
         return squares(parameters, inputs) * float(parameters["w"].sum())
 
-    refused = evaluator(waits, device, compiled=False)
+    refused = evaluator(waits, device, None)
     for _ in range(PLAIN_CALLS):
         refused(parameters, inputs)
     with pytest.warns(UserWarning, match="cannot be replayed"):

@@ -6,9 +6,9 @@ from cases import PROBLEMS
 from compiling import example, squares
 
 from pinnlab.networks import MLP
-from pinnlab.numerics.compilation import CompiledFunction
 from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_outline, name_of, outline
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -24,7 +24,7 @@ FAULTS = {
 def generator_with(fault):
     """A code generator whose code returns wrong things; right is what the graph itself computes."""
 
-    def compile(graph, examples):
+    def compile(graph, examples, options=None):
         def run(*tensors):
             return [None if t is None else fault(t) for t in graph(*tensors)]
 
@@ -40,7 +40,7 @@ def test_a_score_of_another_shape_falls_back_with_one_line(fault, monkeypatch):
     system = ResidualSystem(problem, Trial(problem, MLP(2, 1, hidden=[4]).double()))
     rows = problem.conditions["pde"].rows(Sobol().sample(problem.conditions["pde"].region, 40, 1))
     expected = system.score("pde", rows)
-    system.compile_scores(True)
+    system.compile_scores(Compiler())
     with torch.no_grad(), pytest.warns(UserWarning, match="ResidualSystem._norms: compiled code returns") as caught:
         found = system.score("pde", rows)
     assert len(caught) == 1
@@ -65,17 +65,6 @@ def test_right_code_is_used(monkeypatch):
     with torch.no_grad():
         assert torch.equal(value(parameters, inputs), squares(parameters, inputs))
     assert len(value._graphs) == 1
-
-
-def test_a_function_that_stays_differentiable_is_checked_too(monkeypatch):
-    def compile(graph, dynamic):
-        return lambda parameters, inputs: graph(parameters, inputs)[:, None]
-
-    monkeypatch.setattr(torch, "compile", compile)
-    parameters, inputs = example(40, 50)
-    with pytest.warns(UserWarning, match=r"squares: compiled code returns \(2, 1\) float64 on cpu where"):
-        found = CompiledFunction(squares)(parameters, inputs)
-    assert found.shape == (2,)
 
 
 def test_an_outline_computes_nothing():

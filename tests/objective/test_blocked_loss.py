@@ -8,6 +8,7 @@ from linearized import CASES, Case, draw
 
 from pinnlab.networks import MLP
 from pinnlab.numerics import memory
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective import blocked_loss
 from pinnlab.objective.blocked_loss import GPU_MOST, blocked, gpu_budget, in_blocks
 from pinnlab.objective.global_loss import GlobalLoss
@@ -69,7 +70,7 @@ def test_a_loss_on_a_device_in_blocks_is_the_loss_in_one_piece(budget, place):
         system.trial.to(device)
         objective = GlobalLoss(system)
         objective.budget = budget
-        objective.build(device, compiled=False)
+        objective.build(device)
         rows = {name: part.to(device) for name, part in probe_rows(system.problem, 17, 0).items()}
         weights = torch.linspace(0.5, 2, len(rows), dtype=torch.float64).to(device)
         loss = objective(rows, weights)
@@ -94,7 +95,7 @@ def test_products_on_a_device_in_blocks(name, memory, place):
         case.system.trial.to(device)
         case.batch = {key: rows.to(device) for key, rows in case.batch.items()}
         case.factors = case.factors.to(device)
-        case.functions = LinearizedFunctions(case.system, False, budget)
+        case.functions = LinearizedFunctions(case.system, None, budget)
         around = case.linearization()
         v, u = (draw(n).to(device) for n in around.shape[::-1])
         columns = draw(around.shape[1], 3).to(device)
@@ -115,7 +116,8 @@ def test_a_million_points_stay_within_two_gibibytes(compiled):
     device, system = torch.device("cuda", 0), burgers([50] * 4)
     system.trial.to(device)
     objective = GlobalLoss(system)
-    objective.build(device, compiled)
+    objective.compiler = Compiler() if compiled else None
+    objective.build(device)
     generator = torch.Generator().manual_seed(0)
     rows = {"pde": (2 * torch.rand(1_000_000, 2, generator=generator, dtype=torch.float64) - 1).to(device)}
     torch.cuda.empty_cache()

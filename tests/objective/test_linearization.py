@@ -194,7 +194,7 @@ def gated(inputs, outputs, hidden):
 )
 def test_traced_rows_in_blocks_of_one_length(name, network, monkeypatch):
     """All that compilation does but the compiling; the blocks do not divide the numbers of points."""
-    monkeypatch.setattr(torch, "compile", lambda graph, **options: graph)
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, examples, **options: graph)
     monkeypatch.setattr(module, "_FEWEST", 5)
     monkeypatch.setattr(module, "_BLOCK_BYTES", 0)
     case = Case(name, network=network, compiled=True)

@@ -8,6 +8,7 @@ from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.networks import MLP
+from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.parameter_derivatives import (
     hessian_product,
@@ -113,7 +114,7 @@ def test_score_is_the_size_of_the_residual_in_any_blocks(compiled):
     s = system("convection_soft")
     for width in (None, 4):
         s.set_width(width)
-        s.compile_scores(compiled)
+        s.compile_scores(Compiler() if compiled else None)
         whole = rows(s, 40_000)["periodic"]
         expected = s.residuals({"periodic": whole})["periodic"].norm(dim=-1)
         for count in (0, 1, 50, len(whole)):  # the last in several blocks

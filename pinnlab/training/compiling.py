@@ -1,0 +1,77 @@
+"""Whether a run compiles its functions, and from which step on it uses them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from pinnlab.numerics.compilation import can_compile
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.training.phases import planned_evaluations, point_store
+from pinnlab.training.switching import phases_of
+
+WORTH_SECONDS = 5.0
+"""What a run's evaluations must take uncompiled before `"auto"` compiles: about 2 s go by for a cached function."""
+
+WORTH_EVALUATIONS = 1500
+"""The same on a GPU, where compilation is waited for."""
+
+ROWS = 500
+"""Of each condition, with which an evaluation is timed."""
+
+
+def compiler_for(module: Any, option: bool | str, used: list[str] | bool | None) -> Compiler | None:
+    """Who compiles the functions of a run that begins; None: nobody.
+
+    With `"auto"` it is decided by seconds: those of an uncompiled evaluation, measured, times how many the run plans.
+
+    Args:
+        module: the `PINN`, on its device, with a trainer.
+        option: `True`: compile, and wait for it. `False`: do not. `"auto"`: compile what pays, beside the run.
+        used: what the run that this one resumes had compiled; False if it did not compile; None for a new run.
+    """
+    if option is False or module.system.engine != "taylor":
+        return None
+    if option is True:
+        return Compiler()
+    if used is False:
+        return None
+    if isinstance(used, list):
+        return Compiler(beside=True, used=used)
+    planned = planned_evaluations(module.phases, module.trial.trained(), module.trainer.max_steps)
+    if not can_compile(module.device):
+        return None
+    if module.device.type != "cpu":
+        return Compiler() if planned >= WORTH_EVALUATIONS else None
+    return Compiler(beside=True) if planned * _seconds(module) >= WORTH_SECONDS else None
+
+
+def _seconds(module: Any) -> float:
+    """What an evaluation of loss and gradient takes uncompiled, about: timed on some rows of each condition."""
+    store = point_store(module)
+    if store is None:
+        return 0.0
+    rows = {name: points[:ROWS] for name, points in store.rows.items()}
+    share = sum(map(len, rows.values())) / max(sum(store.batch_sizes().values()), 1)
+    factors = torch.ones_like(module.loss_weights)
+    trained = module.trial.trained()
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        with torch.enable_grad():
+            loss, _ = module.system.weighted_loss(module.trial.tensors(), rows, factors)
+            torch.autograd.grad(loss, trained, allow_unused=True)
+        taken.append(time.perf_counter() - start)
+    return min(taken) / min(share, 1.0)
+
+
+def adopt_compiled(module: Any) -> None:
+    """Has what was compiled beside the run used from this step on, and says so; a decision about the run."""
+    compiler = module.objective.compiler
+    if compiler is None or compiler.waiting is None:
+        return
+    for title, seconds in compiler.adopt():
+        reason = f"{title}, made beside the run in {seconds:.0f} s (once for this kind of problem, then cached)"
+        phases_of(module.trainer).decide(module.trainer, module, "compiled", reason, seconds)

@@ -1,0 +1,135 @@
+"""Compilation beside a run: what is used when, what a resumed run repeats, and what is left behind."""
+
+import multiprocessing
+import os
+import time
+
+import pytest
+import torch
+from compiling import example, needs_compiler, squares
+
+from pinnlab.numerics import compiler as module
+from pinnlab.numerics.compilation import remember
+from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler, can_fork
+
+needs_fork = pytest.mark.skipif(not can_fork(), reason="this system cannot be trusted to fork")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+class Work:
+    """Something to compile, that takes its time and notes where it was done."""
+
+    def __init__(self, name, folder, seconds=0.0):
+        self.title = self.fingerprint = name
+        self.folder, self.seconds, self.here = folder, seconds, 0
+
+    def compile(self):
+        self.here += 1
+        time.sleep(self.seconds)
+        (self.folder / f"{self.title}-{os.getpid()}").touch()
+        remember(self.fingerprint)
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_at_once(tmp_path):
+    compiler, work = Compiler(), Work("loss", tmp_path)
+    compiler.take(work)
+    assert work.here == 1
+    assert compiler.used == {"loss"}
+    assert compiler.waiting is None
+    assert compiler.adopt() == []
+
+
+@needs_fork
+def test_beside_the_run_and_used_when_adopted(tmp_path):
+    compiler, work = Compiler(beside=True), Work("loss", tmp_path, 0.1)
+    compiler.take(work)
+    assert work.here == 0
+    assert compiler.waiting[0] == "loss"
+    until(lambda: list(tmp_path.glob("loss-*")))
+    assert not (tmp_path / f"loss-{os.getpid()}").exists()
+    assert compiler.used == set()
+    found = []
+    until(lambda: found.extend(compiler.adopt()) or found)
+    ((title, seconds),) = found
+    assert title == "loss"
+    assert seconds >= 0.1
+    assert work.here == 1  # fetched by this process, too
+    assert compiler.used == {"loss"}
+    assert compiler.titles == ["loss"]
+    assert compiler.waiting is None
+
+
+@needs_fork
+def test_what_is_known_or_was_used_before_is_compiled_at_once(tmp_path):
+    known, repeated = Work("known", tmp_path), Work("repeated", tmp_path)
+    remember("known")
+    compiler = Compiler(beside=True, used=["repeated"])
+    for work in (known, repeated):
+        compiler.take(work)
+        assert work.here == 1
+    assert compiler.waiting is None
+
+
+@needs_fork
+def test_a_run_that_ends_ends_what_compiles_beside_it(tmp_path):
+    compiler = Compiler(beside=True)
+    compiler.take(Work("loss", tmp_path, 60))
+    (process,) = multiprocessing.active_children()
+    compiler.close()
+    assert not process.is_alive()
+    assert compiler.waiting is None
+
+
+@needs_fork
+def test_a_failure_shows_when_the_code_is_fetched(tmp_path):
+    class Broken(Work):
+        def compile(self):
+            self.here += 1
+            raise SystemExit(3)
+
+    compiler, work = Compiler(beside=True), Broken("loss", tmp_path)
+    compiler.take(work)
+    with pytest.raises(SystemExit):
+        until(lambda: compiler.adopt() or work.here)
+
+
+def test_without_forks_everything_is_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "can_fork", lambda: False)
+    compiler, work = Compiler(beside=True), Work("loss", tmp_path)
+    compiler.take(work)
+    assert work.here == 1
+
+
+@needs_fork
+@needs_compiler
+def test_a_function_runs_uncompiled_until_its_code_is_adopted():
+    compiler = Compiler(beside=True)
+    function, (parameters, inputs) = CompiledValue(squares, compiler), example(40, 50)
+    expected = squares(parameters, inputs).detach()
+    assert torch.equal(function(parameters, inputs), expected)
+    until(lambda: not compiler._running[0][1].is_alive(), 200)
+    assert torch.equal(function(parameters, inputs), expected)  # in the middle of a step nothing changes
+    (graph,) = function._graphs.values()
+    assert graph._run is None
+    ((title, _),) = compiler.adopt()
+    assert title == "squares"
+    assert torch.allclose(function(parameters, inputs), expected, rtol=1e-13)
+    assert graph._run is not None
+    assert compiler.used == {graph.fingerprint}
+    again = Compiler(beside=True)
+    assert torch.allclose(CompiledValue(squares, again)(parameters, inputs), expected, rtol=1e-13)
+    assert again.used == compiler.used  # from the cache: at once
+    assert again.waiting is None
