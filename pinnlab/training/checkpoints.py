@@ -29,6 +29,7 @@ def described(module: Any) -> dict[str, Any]:
         "readings": module.system.readings.version,
         "format": FORMAT,
         "made_with": made_with(module, _data_of(module)),
+        "recipe": module.recipe,
     }
 
 
