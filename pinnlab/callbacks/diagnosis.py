@@ -16,7 +16,7 @@ from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.summary import finite
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
-from pinnlab.reporting.files import free_path
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.phases import draw_points, enter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab.numerics import distributed
-from pinnlab.reporting.files import free_path
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.switching import phases_of
 

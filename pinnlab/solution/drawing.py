@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.base import known_solution
-from pinnlab.reporting.files import whole
+from pinnlab.solution.files import whole
 from pinnlab.solution.sampling import Array, Function, Samples, on_grid
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.files import whole
 from pinnlab.solution.extras import needed
+from pinnlab.solution.files import whole
 
 FORMATS = (".pt2", ".onnx")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.files import whole
 from pinnlab.solution.extras import needed
 from pinnlab.solution.sampling import Samples
 
@@ -70,7 +70,8 @@ def read_points(path: Path, coordinates: tuple[str, ...]) -> np.ndarray:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"points: {path} cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise ConfigurationError(f"points: {path} cannot be read ({reason})") from error
     rows = [[cell.strip() for cell in line.split(",")] for line in lines]
     names = list(coordinates)
     if rows and not _is_number(rows[0][0]):
@@ -78,15 +79,32 @@ def read_points(path: Path, coordinates: tuple[str, ...]) -> np.ndarray:
     missing = [name for name in coordinates if name not in names]
     if missing:
         raise ConfigurationError(f"points: {path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
+    columns, table = [names.index(name) for name in coordinates], []
     for number, row in enumerate(rows, 1):
-        if len(row) != len(names) or not all(map(_is_number, row)):
-            raise ConfigurationError(
-                f"points: {path}: point {number} is not {len(names)} numbers: {','.join(row)[:60]}"
-            )
-    if not rows:
+        if len(row) != len(names) or not all(_is_number(row[column]) for column in columns):
+            line = ",".join(row)[:60]
+            raise ConfigurationError(f"points: {path}: point {number} is not {', '.join(names)} in numbers: {line}")
+        table.append([float(row[column]) for column in columns])
+    if not table:
         raise ConfigurationError(f"points: {path} has no point in it")
-    table = np.array(rows, dtype=np.float64)
-    return table[:, [names.index(name) for name in coordinates]]
+    return np.array(table, dtype=np.float64)
+
+
+def whole(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Writes a file under a temporary name and renames it, so that no reader meets half of it.
+
+    Args:
+        path: of the file; its folder is made.
+        write: is given the temporary path, with the same ending.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
 
 
 def _is_number(cell: str) -> bool:
