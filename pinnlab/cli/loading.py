@@ -69,8 +69,8 @@ def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     found = recipe_of(saved) if "pinnlab_config" in saved else saved["pinnlab"].get("recipe")
     if not isinstance(found, dict):
         return {"missing": dict.fromkeys(KINDS, f"{checkpoint.name} says nothing of it")}
-    resolved: dict[str, Any] = resolve_names(found)
-    return resolved
+    named = resolve_names({key: found[key] for key in ("problem", "model") if key in found})
+    return {**found, **named}
 
 
 def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], checkpoint: Path) -> Any:

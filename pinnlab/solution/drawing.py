@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,8 @@ def figure_of(solution: Function, name: str | None, count: int) -> Figure:
     column = problem.unknowns.index(chosen)
     points, reference = known_solution(problem, problem.evaluation_points(count))
     exact = None if reference is None else reference[:, column].numpy()
-    return solution_figure(points, solution(points)[:, column], exact, problem.coordinates, chosen)
+    places = points.numpy()
+    return solution_figure(places, solution(places)[:, column], exact, problem.coordinates, chosen)
 
 
 def chosen_unknown(solution: Function, name: str | None) -> str:
@@ -74,9 +74,11 @@ def write_movie(
     if not 1 <= len(others) <= 2:
         raise ConfigurationError(f"movie: needs one or two coordinates beside {over}, not {len(others)}")
     check_real("movie", seconds=seconds)
+    if seconds <= 0:
+        raise ConfigurationError(f"movie.seconds: must be above 0, got {seconds}")
     chosen = chosen_unknown(solution, name)
     samples = on_grid(solution, {over: frames, **dict.fromkeys(others, 401 if len(others) == 1 else 121)})
-    writer = _writer(path, frames / max(seconds, 1e-3))
+    writer = _writer(path, frames / seconds)
     figure, draw = _lines(samples, others, over, chosen) if len(others) == 1 else _map(samples, others, over, chosen)
 
     def write(part: Path) -> None:
@@ -89,6 +91,13 @@ def write_movie(
     return whole(path, write)
 
 
+def has_ffmpeg() -> bool:
+    """Whether the program that writes `.mp4` is there."""
+    from matplotlib import animation
+
+    return bool(animation.FFMpegWriter.isAvailable())
+
+
 def _writer(path: Path, rate: float) -> Any:
     from matplotlib import animation
 
@@ -96,7 +105,7 @@ def _writer(path: Path, rate: float) -> Any:
         raise ConfigurationError(f"movie: {path.name} must end with {' or '.join(MOVIES)}")
     if path.suffix == ".gif":
         return animation.PillowWriter(fps=rate)  # type: ignore[arg-type]
-    if not animation.FFMpegWriter.isAvailable():
+    if not has_ffmpeg():
         raise ConfigurationError(
             "movie: .mp4 needs the program ffmpeg, which is not there; install it, or write a .gif"
         )
@@ -130,7 +139,11 @@ def _map(samples: Samples, others: list[str], over: str, name: str) -> tuple[Fig
     mesh = axes.pcolormesh(x, y, pictures[0].T, shading="gouraud", vmin=low, vmax=high, cmap="viridis")
     figure.colorbar(mesh, ax=axes, label=name)
     axes.set(xlabel=others[0], ylabel=others[1], aspect="auto" if "t" in others else "equal")
-    return figure, lambda k: partial(mesh.set_array)(pictures[k].T)
+
+    def draw(k: int) -> None:
+        mesh.set_array(pictures[k].T)
+
+    return figure, draw
 
 
 def _over(samples: Samples, key: str, over: str) -> Array:

@@ -7,15 +7,20 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.solution.extras import needed
 from pinnlab.solution.files import whole
 
 FORMATS = (".pt2", ".onnx")
+
+ARITHMETIC = frozenset({"add", "sub", "mul", "div", "truediv", "true_divide", "pow"})
+"""Functions that may be given a float in place of a tensor."""
 
 
 def export(trial: nn.Module, example: torch.Tensor, path: Path) -> Path:
@@ -36,9 +41,9 @@ def export(trial: nn.Module, example: torch.Tensor, path: Path) -> Path:
             needed(package, "export", "pip install onnx onnxscript")
     from torch import export as exporting  # brings the compiler, which takes a second
 
-    shapes = ({0: exporting.Dim("n")},)
+    module = trial if path.suffix == ".pt2" else _ExactNumbers(trial)
     try:
-        program = exporting.export(trial, (example,), dynamic_shapes=shapes)
+        program = exporting.export(module, (example,), dynamic_shapes=({0: exporting.Dim("n")},))
     except Exception as error:  # what an operation cannot do is said by errors of many kinds
         reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else type(error).__name__
         raise ConfigurationError(f"export: the network cannot be exported ({reason})") from error
@@ -50,6 +55,32 @@ def export(trial: nn.Module, example: torch.Tensor, path: Path) -> Path:
         )
     assert converted is not None  # it is None only where a file was named
     return whole(path, lambda part: converted.save(str(part)))
+
+
+class _ExactNumbers(nn.Module):
+    """A module whose floats in arithmetic are tensors of the points' dtype.
+
+    The converter to ONNX rounds other ones to float32, so that `sin(pi x)` would be wrong by 1e-7.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        with _NumbersAsTensors(points.dtype):
+            return self.module(points)
+
+
+class _NumbersAsTensors(TorchFunctionMode):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func.__name__.strip("_").removeprefix("r") in ARITHMETIC:
+            args = tuple(torch.tensor(a, dtype=self._dtype) if isinstance(a, float) else a for a in args)
+        return func(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
 
     Args:
         solution: what to write.
-        path: ends with `.vtu`; any other ending that meshio knows will do without time.
+        path: ends with `.vtu`, or `.pvd` for a series.
         mesh: a `meshio.Mesh`, or a file that meshio reads; default: the cells of a regular grid that lie in the domain.
         sides: of the grid, and the times, as for `on_grid`.
 
@@ -48,8 +48,11 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
         The file to open: the `.pvd` of a series.
 
     Raises:
-        ConfigurationError: space has more than three dimensions; the mesh does not fit; a side is given beside a mesh.
+        ConfigurationError: space has more than three dimensions; the mesh or the ending does not fit; a side is given
+            beside a mesh.
     """
+    if path.suffix not in (".vtu", ".pvd"):
+        raise ConfigurationError(f"to_vtk: {path.name} must end with .vtu")
     meshio, sides = needed("meshio", "to_vtk"), dict(sides or {})
     names = solution.problem.coordinates
     space = [name for name in names if name != TIME]
@@ -64,14 +67,18 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
         if extra := [name for name in sides if name != TIME]:
             raise ConfigurationError(f"to_vtk: {extra[0]} is given by the mesh; leave it out")
         places, cells = _of_mesh(mesh, space, meshio)
-    frames = [path] if times is None else [path.with_name(f"{path.stem}_{k:04d}.vtu") for k in range(len(times))]
+    frames = (
+        [path.with_suffix(".vtu")]
+        if times is None
+        else [path.with_name(f"{path.stem}_{k:04d}.vtu") for k in range(len(times))]
+    )
     for k, frame in enumerate(frames):
         columns = {name: places[:, i] for i, name in enumerate(space)}
         if times is not None:
             columns[TIME] = np.full(len(places), times[k])
         points = torch.from_numpy(np.stack([columns[name] for name in names], -1))
         _write(meshio, frame, places, cells, at_points(solution, points).values)
-    return path if times is None else _write_series(path.with_suffix(".pvd"), frames, times)
+    return frames[0] if times is None else _write_series(path.with_suffix(".pvd"), frames, times)
 
 
 def write_points(samples: Samples, path: Path) -> Path:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from solution.examples import Decay, InBox, OnDisk, TwoWaves, Waves, bowl, waves
+from known_solutions import Decay, InBox, OnDisk, TwoWaves, Waves, bowl, waves
 
 from pinnlab import PINN
 from pinnlab.derivatives import Wanted, reverse
