@@ -98,8 +98,8 @@ class PINN(EvaluatedModule):
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase, self.evaluations = 0, 0
-        self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
+        self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
