@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -22,10 +23,11 @@ from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.module import PINN
 
-OPTIONS = ("scale_inputs", "engine", "dtype")
-"""Those of the module that decide about the trial function, beside its network."""
+OPTIONS = ("scale_inputs", "engine", "dtype", "seed")
+"""Those of the module that decide about the trial function; the seed where a network keeps random numbers to itself."""
 
-KINDS: Mapping[str, Any] = {"problem": Problem, "network": hints_of(PINN)["network"]}
+HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
+"""What may stand for the module's arguments."""
 
 
 def load(
@@ -49,16 +51,17 @@ def load(
     checkpoint = checkpoint_of(Path(path))
     saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     recipe = _recipe(saved, checkpoint)
-    model = recipe.get("model") or {}
-    missing = recipe.get("missing") or {}
+    model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
     if problem is None:
         problem = _built("problem", recipe, missing, checkpoint)
     if network is None:
         network = _built("network", model, missing, checkpoint)
     elif isinstance(network, nn.Module):
         network = copy.deepcopy(network)  # the parameters of the run are written into it
-    seed = model.get("seed", recipe.get("seed_everything", 0))
-    module = PINN(problem, network, seed=int(seed), **{key: model[key] for key in OPTIONS if key in model})
+    options = {key: model[key] for key in OPTIONS if key in model}
+    for key, value in options.items():
+        check(value, HINTS[key], f"model.{key}")
+    module = PINN(problem, network, **options)
     module.on_load_checkpoint(saved)
     module.load_state_dict(saved["state_dict"])
     return Solution(module, run=str(path))
@@ -67,9 +70,11 @@ def load(
 def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     """What a checkpoint says of problem and network, classes by their paths."""
     found = recipe_of(saved) if "pinnlab_config" in saved else saved["pinnlab"].get("recipe")
-    if not isinstance(found, dict):
-        return {"missing": dict.fromkeys(KINDS, f"{checkpoint.name} says nothing of it")}
+    if not isinstance(found, dict) or not isinstance(found.get("model", {}), (dict, type(None))):
+        return {"missing": dict.fromkeys(("problem", "network"), f"{checkpoint.name} says nothing of it")}
     named = resolve_names({key: found[key] for key in ("problem", "model") if key in found})
+    if "seed_everything" in found:  # of the command, which gives it to the module
+        named["model"] = {"seed": found["seed_everything"], **(named.get("model") or {})}
     return {**found, **named}
 
 
@@ -86,7 +91,7 @@ def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], check
     if spec is None and key == "network":
         return None  # the module's own default
     try:
-        check(spec, KINDS[key], key)
+        check(spec, HINTS[key], key)
         parser = ArgumentParser(exit_on_error=False)
         others = set(inspect.signature(PINN).parameters) - {key}
         parser.add_class_arguments(PINN, skip=others, instantiate=False, fail_untyped=False)

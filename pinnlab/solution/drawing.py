@@ -46,7 +46,7 @@ def chosen_unknown(solution: Function, name: str | None) -> str:
     """
     known = solution.problem.unknowns
     if name is not None and name not in known:
-        raise unknown("unknown of the problem", name, known)
+        raise unknown(f"quantity of {solution.problem.name}", name, known)
     return name or known[0]
 
 

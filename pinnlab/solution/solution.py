@@ -80,7 +80,7 @@ class Solution:
     def __init__(self, model: Trained, run: str | None = None) -> None:
         self.problem: Problem = model.problem
         self.run = run
-        # Not the problem, which may hold large tables, and which the copy speaks to, too.
+        # The problem is shared: it may hold large tables, and nobody trains it.
         self.trial: Trial = copy.deepcopy(model.trial, {id(model.problem): model.problem}).requires_grad_(False).eval()
         self.system = ResidualSystem(self.problem, self.trial, model.system.engine)
 
@@ -97,7 +97,7 @@ class Solution:
             ConfigurationError: there is none of that name.
         """
         if name not in self.problem.unknowns:
-            raise unknown("unknown of the problem", name, self.problem.unknowns)
+            raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
         column = self.problem.unknowns.index(name)
         return Quantity(name, self, lambda points: self._unknowns(points)[:, column])
 

@@ -24,7 +24,7 @@ def description(problem: Problem, network: Any, **options: bool | int | str) -> 
     Args:
         problem: what is solved.
         network: as `PINN` was given it.
-        options: those of `PINN` that decide about the trial function.
+        options: those of `PINN` that decide about the trial function or its derivatives.
 
     Returns:
         `problem` and `model.network` as class paths with arguments, and `model`'s options. What cannot be described is

@@ -250,3 +250,36 @@ def test_where_there_is_no_run(tmp_path):
     (tmp_path / "x.ckpt").write_text("no")
     with pytest.raises(ConfigurationError, match="damaged or no checkpoint"):
         pinnlab.load(tmp_path / "x.ckpt")
+
+
+class KeepsToItself(torch.nn.Module):
+    """Has random numbers that are in no checkpoint."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.mixed = torch.randn(inputs, 5, dtype=torch.float64)
+        self.last = torch.nn.Linear(5, outputs)
+
+    def forward(self, x):
+        return self.last(torch.tanh(x @ self.mixed))
+
+
+def test_the_seed_is_that_of_the_run(command, tmp_path):
+    model = fitted(Burgers(), KeepsToItself, tmp_path, seed=7)
+    points = torch.rand(6, 2, dtype=torch.float64)
+    assert torch.equal(pinnlab.load(tmp_path / "run.ckpt")(points), model(points))
+    options = ["--model.network=test_loading.KeepsToItself", "--seed_everything=7", *SHORT]
+    command("fit", "-c", "burgers", *options)
+    loaded = pinnlab.load(tmp_path / "runs" / "burgers" / "version_0")
+    assert torch.equal(loaded.trial.network.network.mixed, model.trial.network.network.mixed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("scale_inputs", "wide", "model.scale_inputs: must be bool"), ("dtype", "float16", "model.dtype")],
+)
+def test_options_that_do_not_fit(tmp_path, key, value, message):
+    fitted(Burgers(), partial(MLP, hidden=[4]), tmp_path)
+    changed(tmp_path / "run.ckpt", lambda recipe: recipe["model"].update({key: value}))
+    with pytest.raises(ConfigurationError, match=message):
+        pinnlab.load(tmp_path / "run.ckpt")

@@ -20,7 +20,7 @@ def test_a_figure_is_one_that_notebooks_show():
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert waves().plot("v", 300).get_suptitle().startswith("v: ")
     assert bowl(OnDisk()).plot(points=300).get_suptitle() == "u"  # there is no reference
-    with pytest.raises(ConfigurationError, match="unknown unknown of the problem 'w'"):
+    with pytest.raises(ConfigurationError, match="unknown quantity of TwoWaves 'w'"):
         waves().plot("w")
 
 
@@ -72,7 +72,7 @@ def test_the_map_is_that_of_the_solution():
     [
         ({"path": "u.avi"}, "u.avi must end with .gif or .mp4"),
         ({"over": "y"}, "unknown coordinate of the movie 'y'"),
-        ({"unknown": "w"}, "unknown unknown of the problem 'w'"),
+        ({"unknown": "w"}, "unknown quantity of TwoWaves 'w'"),
         ({"frames": 1}, "grid.t: must be at least 2, got 1"),
         ({"seconds": 0}, "movie.seconds: must be above 0, got 0"),
     ],
