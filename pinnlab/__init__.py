@@ -5,21 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pinnlab.cli.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from pinnlab.cli.loading import load
     from pinnlab.problems import Problem
     from pinnlab.training.datamodule import CollocationDataModule
     from pinnlab.training.module import PINN
     from pinnlab.training.phases import Phase
 
-__all__ = ["PINN", "CollocationDataModule", "Phase", "Problem"]
-
-__version__ = "0.1.0"
+__all__ = ["PINN", "CollocationDataModule", "Phase", "Problem", "load"]
 
 _HOMES = {
     "PINN": "pinnlab.training.module",
     "CollocationDataModule": "pinnlab.training.datamodule",
     "Phase": "pinnlab.training.phases",
     "Problem": "pinnlab.problems",
+    "load": "pinnlab.cli.loading",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take any name for one of the package

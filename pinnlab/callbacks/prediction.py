@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from pinnlab.solution import Solution
+from pinnlab.solution.prediction import Prediction
+
 
 class SolutionWriter(L.Callback):
-    """Writes predictions as `solution.npz` and one figure per unknown.
+    """Writes predictions as one file, and a figure for each unknown at the evaluation points.
 
-    The file holds one `(n,)` array per coordinate and per unknown, and `reference_<unknown>` where a reference is
-    known. Existing files are never overwritten: a number is added to the name.
+    The file holds coordinates, unknowns, and `reference_<unknown>` where a reference is known. Existing files are never
+    overwritten: a number is added to the name.
 
     Args:
         folder: where; default: the run's folder.
+        grid: how many values of each coordinate, as `200,100`. Default: the evaluation points; a grid of about 40,000
+            points in the formats that are made for grids, `netcdf` and `vtk`.
+        points: a CSV file of points, in place of a grid.
+        format: `npz`, `netcdf`, `vtk` or `csv`.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(
+        self, folder: str | None = None, grid: str | None = None, points: str | None = None, format: str = "npz"
+    ) -> None:
         self.folder = folder
+        self.grid, self.points, self.format = grid, points, format
+        self._asked: Prediction | None = None
+
+    def ask(self, grid: str | None, points: str | None, format: str | None) -> None:
+        """Takes what a command asks for, where it does, in place of what the constructor was given."""
+        if grid is not None or points is not None:
+            self.grid, self.points = grid, points
+        self.format = format or self.format
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Looks at what is asked for, before anything is computed."""
+        if stage == "predict":
+            self._asked = Prediction.asked(pl_module.problem, self.grid, self.points, self.format)
 
     def on_predict_batch_end(
         self,
@@ -36,43 +56,23 @@ class SolutionWriter(L.Callback):
     ) -> None:
         """Writes what was predicted."""
         folder = self.folder or trainer.log_dir or trainer.default_root_dir  # log_dir is a collective: all ranks
-        self._write(Path(folder), pl_module.problem, outputs, trainer)
+        self._write(Path(folder), pl_module, outputs, trainer)
 
     @rank_zero_only
-    def _write(self, folder: Path, problem: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
+    def _write(self, folder: Path, pl_module: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
         # Imported where it is drawn, as in all callbacks: matplotlib is for runs that draw.
         from pinnlab.reporting.figures.solution import save, solution_figure
 
-        folder.mkdir(parents=True, exist_ok=True)
+        assert self._asked is not None  # `setup` came before
+        problem = pl_module.problem
         points = outputs["points"].cpu().to(torch.float64)
         prediction = outputs["prediction"].cpu().to(torch.float64)
+        with torch.inference_mode(False):
+            path = self._asked.write(Solution(pl_module), folder, points.clone())
         reference = problem.reference_values(points)
-        arrays = {name: points[:, i].numpy() for i, name in enumerate(problem.coordinates)}
-        path = free_path(folder / "solution.npz")
+        shown = slice(None) if reference is None else problem.reference_known(points)
         for column, name in enumerate(problem.unknowns):
-            exact = None if reference is None else reference[:, column]
-            arrays[name] = prediction[:, column].numpy()
-            if exact is not None:
-                arrays[f"reference_{name}"] = exact.numpy()
-            shown = slice(None) if exact is None else problem.reference_known(points)
-            figure = solution_figure(
-                points[shown],
-                prediction[shown, column],
-                None if exact is None else exact[shown],
-                problem.coordinates,
-                name,
-            )
+            exact = None if reference is None else reference[shown, column]
+            figure = solution_figure(points[shown], prediction[shown, column], exact, problem.coordinates, name)
             save(figure, path.with_name(f"{path.stem}_{name}.png"))
-        temporary = path.with_suffix(".partial.npz")
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
         trainer.print(f"wrote {path}")
-
-
-def free_path(path: Path) -> Path:
-    """The path itself, or with the first number behind its name that is not taken."""
-    candidate, number = path, 1
-    while candidate.exists():
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
-    return candidate

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from pinnlab.callbacks.prediction import free_path
 from pinnlab.numerics import distributed
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.switching import phases_of
 

@@ -108,6 +108,40 @@ class Trainer(L.Trainer):
         self.callbacks.append(own.DiagnosisWriter(folder))  # type: ignore[attr-defined]
         self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
 
+    def predict(  # type: ignore[override]
+        self,
+        model: PINN,
+        datamodule: CollocationDataModule,
+        ckpt_path: str | None = None,
+        grid: str | None = None,
+        points: str | None = None,
+        format: str | None = None,
+        weights_only: bool | None = None,
+        return_predictions: bool | None = None,
+    ) -> Any:
+        """Writes the solution of a run to a file, and draws it.
+
+        Args:
+            model: the module.
+            datamodule: its points.
+            ckpt_path: of a run.
+            grid: how many values of each coordinate, as 200,100; default: the evaluation points.
+            points: a CSV file of points to write it at, in place of a grid.
+            format: npz (the default), netcdf, vtk or csv.
+            weights_only: see Lightning's Trainer.
+            return_predictions: see Lightning's Trainer.
+        """
+        for callback in self.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, own.SolutionWriter):
+                callback.ask(grid, points, format)
+        return super().predict(
+            model,
+            datamodule=datamodule,
+            ckpt_path=ckpt_path,
+            weights_only=weights_only,
+            return_predictions=return_predictions,
+        )
+
 
 class PinnlabCLI(LightningCLI):
     """Builds problem, module, data and trainer from a recipe and the command line."""

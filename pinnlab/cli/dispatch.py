@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import pinnlab
 from pinnlab.cli.catalog import KINDS, find_recipe
+from pinnlab.cli.version import __version__
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -72,7 +72,7 @@ def _answer(arguments: Sequence[str]) -> int | None:
         print(program_help())
         return 0
     if first == "--version":
-        print(f"pinnlab {pinnlab.__version__}")
+        print(f"pinnlab {__version__}")
         return 0
     if first == "list":
         return _list(rest)

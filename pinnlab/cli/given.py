@@ -37,6 +37,9 @@ SINGLE: Mapping[str, Any] = {
     "verbose": bool,
     "return_predictions": bool | None,
     "folder": str | None,
+    "grid": list[int] | str | None,
+    "points": str | None,
+    "format": str | None,
 }
 """The keys beside the groups, with their types."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def with_run(arguments: Sequence[str]) -> list[str]:
 
 
 def checkpoint_of(place: Path) -> Path:
-    """The checkpoint of a run.
+    """The checkpoint of a run: the last one, of a run of the command or of any other.
 
     Args:
         place: a checkpoint, or the folder of a run.
@@ -59,6 +59,9 @@ def checkpoint_of(place: Path) -> Path:
         for path in (place / "checkpoints" / f"{name}.ckpt", place / f"{name}.ckpt"):
             if path.is_file():
                 return path
+    others = [*(place / "checkpoints").glob("*.ckpt"), *place.glob("*.ckpt")]  # as Lightning names them
+    if others:
+        return max(others, key=lambda path: path.stat().st_mtime)
     raise ConfigurationError(f"there is no run in {str(place)!r}: name a folder such as runs/burgers/version_0")
 
 
@@ -77,10 +80,14 @@ def recipe_in(checkpoint: Path) -> dict[str, Any]:
         ConfigurationError: it holds none: the run was not made by the command.
     """
     saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    text = saved.get("pinnlab_config")
-    if not isinstance(text, str):
+    if not isinstance(saved.get("pinnlab_config"), str):
         raise ConfigurationError(f"{checkpoint}: holds no recipe; give the one it was made with (-c)")
-    content: dict[str, Any] = parse_yaml(text)
+    return recipe_of(saved)
+
+
+def recipe_of(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration in the content of a checkpoint that the command wrote, see `recipe_in`."""
+    content: dict[str, Any] = parse_yaml(saved["pinnlab_config"])
     return {key: value for key, value in content.items() if key not in _OF_ONE_CALL}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -98,6 +98,8 @@ class Numerical:
 
 Reference = Exact | Numerical
 
+Kind = TypeVar("Kind", bound="Problem")
+
 
 class Problem:
     """A partial differential equation with its conditions.
@@ -121,6 +123,15 @@ class Problem:
     ansatz: Callable[..., Any] | None = None
     periodic_coordinates: tuple[str, ...] = ()
     """Coordinates in which no condition asks for periodicity because the network must be periodic by itself."""
+
+    constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
+    """The arguments that the subclass was called with, so that a checkpoint can say how to build it again."""
+
+    def __new__(cls: type[Kind], *arguments: Any, **named: Any) -> Kind:
+        """Keeps the arguments; `copy` and `pickle` give none, and bring those of before."""
+        problem = super().__new__(cls)
+        problem.constructed_with = arguments, named
+        return problem
 
     def __init__(
         self,

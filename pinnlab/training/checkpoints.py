@@ -30,6 +30,7 @@ def described(module: Any) -> dict[str, Any]:
         "compiled": module.objective.compiled,
         "format": FORMAT,
         "made_with": made_with(module, _data_of(module)),
+        "recipe": module.recipe,
     }
 
 

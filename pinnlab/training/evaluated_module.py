@@ -9,10 +9,13 @@ import lightning as L
 from torch import Tensor
 
 from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
+from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import use_atomic_writes
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
+from pinnlab.training.loss_terms import LossWeights
 
 Batch = dict[str, Any]
 
@@ -23,12 +26,16 @@ class EvaluatedModule(L.LightningModule):
     Attributes:
         problem: what is solved.
         trial: the solution as it stands.
+        system: the residuals of its conditions.
+        weights: of the conditions in the loss.
         objective: its residuals.
         errors: against the reference, at the last validation.
     """
 
     problem: Problem
     trial: Trial
+    system: ResidualSystem
+    weights: LossWeights
     objective: GlobalLoss
     errors: SolutionErrors
 
@@ -43,9 +50,18 @@ class EvaluatedModule(L.LightningModule):
             state_dict = {**state_dict, **own}
         return super().load_state_dict(state_dict, strict, assign)
 
+    @property
+    def loss_weights(self) -> Tensor:
+        """The factors `(conditions,)` of the conditions in the loss, as they stand; see `LossWeights`."""
+        return self.weights.used
+
     def forward(self, points: Tensor) -> Tensor:
         """The unknowns at `(n, d)` points, `(n, m)`."""
         return self.trial(points)
+
+    def solution(self) -> Solution:
+        """The solution as it stands, as a thing of its own: to evaluate, derive, draw, write and export."""
+        return Solution(self)
 
     def on_validation_epoch_start(self) -> None:
         """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart."""

@@ -27,6 +27,7 @@ from pinnlab.problems.enhancement import Enhancement
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.compiling import adopt_compiled, compiler_for
+from pinnlab.training.description import description
 from pinnlab.training.evaluated_module import Batch, EvaluatedModule
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
@@ -99,6 +100,7 @@ class PINN(EvaluatedModule):
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase, self.evaluations = 0, 0
         self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
+        self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
@@ -126,11 +128,6 @@ class PINN(EvaluatedModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
-
-    @property
-    def loss_weights(self) -> Tensor:
-        """The factors `(conditions,)` of the conditions in the loss, as they stand; see `LossWeights`."""
-        return self.weights.used
 
     # ------------------------------------------------------------------------------ set-up
 

@@ -10,8 +10,8 @@ import torch
 from training import ADAM, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import GracefulStop, PhaseProgressBar, SolutionFigures, SolutionWriter
-from pinnlab.callbacks.prediction import free_path
 from pinnlab.errors import ConfigurationError
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")

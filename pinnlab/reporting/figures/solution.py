@@ -6,6 +6,7 @@ are perceptually uniform (viridis, magma) or from the colour-blind safe palette 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,15 @@ INNERMOST = 0.95
 """Irregular points hardly ever lie at the very end of the time span: the last profile stays inside."""
 DECADES = 5
 """Errors are shown over at most so many powers of ten below the largest one; less is round-off to the eye."""
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows where pyplot, which would see to that, was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
 
 
 def solution_figure(
@@ -297,7 +307,7 @@ def _error_text(u: Array, exact: Array) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

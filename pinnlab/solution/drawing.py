@@ -1,0 +1,166 @@
+"""A solution as a figure, and as a movie over one of its coordinates. Nothing here needs a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pinnlab.errors import ConfigurationError, check_real, unknown
+from pinnlab.problems.base import known_solution
+from pinnlab.solution.files import whole
+from pinnlab.solution.sampling import Array, Function, Samples, on_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOVIES = (".gif", ".mp4")
+
+
+def figure_of(solution: Function, name: str | None, count: int) -> Figure:
+    """The solution beside its reference, see `reporting.figures.solution.solution_figure`.
+
+    Args:
+        solution: what to draw.
+        name: the unknown; default: the first.
+        count: about how many points.
+    """
+    from pinnlab.reporting.figures.solution import solution_figure
+
+    problem = solution.problem
+    chosen = chosen_unknown(solution, name)
+    column = problem.unknowns.index(chosen)
+    points, reference = known_solution(problem, problem.evaluation_points(count))
+    exact = None if reference is None else reference[:, column].numpy()
+    places = points.numpy()
+    return solution_figure(places, solution(places)[:, column], exact, problem.coordinates, chosen)
+
+
+def chosen_unknown(solution: Function, name: str | None) -> str:
+    """The unknown of a name, or the first.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    known = solution.problem.unknowns
+    if name is not None and name not in known:
+        raise unknown(f"quantity of {solution.problem.name}", name, known)
+    return name or known[0]
+
+
+def write_movie(
+    solution: Function, path: Path, over: str, name: str | None, frames: int, seconds: float, dpi: int
+) -> Path:
+    """Writes a movie: lines over one other coordinate, beside the reference, or a map of two others.
+
+    Args:
+        solution: what to draw.
+        path: ends with `.gif`, or with `.mp4`, which needs the program ffmpeg.
+        over: the coordinate that passes.
+        name: the unknown; default: the first.
+        frames: how many pictures.
+        seconds: how long it takes.
+        dpi: dots per inch; a picture is 6.4 x 4 inches.
+
+    Raises:
+        ConfigurationError: the file has another ending, ffmpeg is not there, or there are not one or two coordinates
+            beside the one that passes.
+    """
+    others = [c for c in solution.problem.coordinates if c != over]
+    if over not in solution.problem.coordinates:
+        raise unknown("coordinate of the movie", over, solution.problem.coordinates)
+    if not 1 <= len(others) <= 2:
+        raise ConfigurationError(f"movie: needs one or two coordinates beside {over}, not {len(others)}")
+    check_real("movie", seconds=seconds)
+    if seconds <= 0:
+        raise ConfigurationError(f"movie.seconds: must be above 0, got {seconds}")
+    chosen = chosen_unknown(solution, name)
+    samples = on_grid(solution, {over: frames, **dict.fromkeys(others, 401 if len(others) == 1 else 121)})
+    writer = _writer(path, frames / seconds)
+    figure, draw = _lines(samples, others, over, chosen) if len(others) == 1 else _map(samples, others, over, chosen)
+
+    def write(part: Path) -> None:
+        with writer.saving(figure, str(part), dpi):
+            for k, value in enumerate(samples.axes[over]):
+                figure.suptitle(f"{over} = {value:.3g}")
+                draw(k)
+                writer.grab_frame()
+
+    return whole(path, write)
+
+
+def has_ffmpeg() -> bool:
+    """Whether the program that writes `.mp4` is there."""
+    from matplotlib import animation
+
+    return bool(animation.FFMpegWriter.isAvailable())
+
+
+def _writer(path: Path, rate: float) -> Any:
+    from matplotlib import animation
+
+    if path.suffix not in MOVIES:
+        raise ConfigurationError(f"movie: {path.name} must end with {' or '.join(MOVIES)}")
+    if path.suffix == ".gif":
+        return animation.PillowWriter(fps=rate)  # type: ignore[arg-type]
+    if not has_ffmpeg():
+        raise ConfigurationError(
+            "movie: .mp4 needs the program ffmpeg, which is not there; install it, or write a .gif"
+        )
+    return animation.FFMpegWriter(fps=rate)  # type: ignore[arg-type]
+
+
+def _lines(samples: Samples, others: list[str], over: str, name: str) -> tuple[Figure, Callable[[int], None]]:
+    from pinnlab.reporting.figures.solution import PREDICTION, REFERENCE
+
+    styles = {f"reference_{name}": ("reference", REFERENCE), name: ("prediction", PREDICTION)}
+    curves = {key: _over(samples, key, over) for key in styles if key in samples.values}
+    figure, x = _blank(), samples.axes[others[0]]
+    axes = figure.subplots()
+    lines = {key: axes.plot(x, curves[key][0], label=styles[key][0], **styles[key][1])[0] for key in curves}
+    axes.set(xlabel=others[0], ylabel=name, ylim=_limits(np.stack(list(curves.values())), margin=0.05))
+    axes.legend(frameon=False, loc="upper right")
+
+    def draw(k: int) -> None:
+        for key, line in lines.items():
+            line.set_ydata(curves[key][k])
+
+    return figure, draw
+
+
+def _map(samples: Samples, others: list[str], over: str, name: str) -> tuple[Figure, Callable[[int], None]]:
+    pictures = _over(samples, name, over)
+    low, high = _limits(pictures)
+    figure = _blank()
+    axes = figure.subplots()
+    x, y = (samples.axes[other] for other in others)
+    mesh = axes.pcolormesh(x, y, pictures[0].T, shading="gouraud", vmin=low, vmax=high, cmap="viridis")
+    figure.colorbar(mesh, ax=axes, label=name)
+    axes.set(xlabel=others[0], ylabel=others[1], aspect="auto" if "t" in others else "equal")
+
+    def draw(k: int) -> None:
+        mesh.set_array(pictures[k].T)
+
+    return figure, draw
+
+
+def _over(samples: Samples, key: str, over: str) -> Array:
+    """Values with the coordinate that passes in front."""
+    return np.moveaxis(samples.values[key], list(samples.axes).index(over), 0)
+
+
+def _limits(values: Array, margin: float = 0.0) -> tuple[float, float]:
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = margin * (high - low) or (0.5 if low == high else 0.0)
+    return low - room, high + room
+
+
+def _blank() -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

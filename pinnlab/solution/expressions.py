@@ -1,0 +1,87 @@
+"""Expressions of the unknowns: a function of fields, evaluated with the derivatives that it turns out to need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import AbstractField, Field, Partials, RecordingField, Wanted
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.base import Problem
+from pinnlab.problems.evaluation import call_by_name
+
+WHERE = "the expression"
+
+Derivatives = Callable[[Tensor, Wanted], Partials]
+
+
+def evaluate(
+    problem: Problem,
+    derivatives: Derivatives,
+    coefficients: Mapping[str, Tensor],
+    expression: Callable[..., Any],
+    points: Tensor,
+) -> Tensor:
+    """The values of an expression at points.
+
+    Args:
+        problem: gives the names.
+        derivatives: value and derivatives of the trial function, `(points, wanted)`.
+        coefficients: the problem's coefficients as they stand.
+        expression: takes unknowns (as fields: `u`, `u.x`, `u.laplacian()`), coordinates, coefficients and `points` by
+            name, in torch operations.
+        points: `(n, d)`.
+
+    Returns:
+        `(n,)`, or `(n, k)` where the expression gives so many numbers for each point.
+
+    Raises:
+        ConfigurationError: it asks for a name that is not there, or gives no numbers for each point.
+    """
+    wanted = _wanted(problem, coefficients, expression, points)
+    computed = derivatives(points, wanted)
+    fields = {u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)}
+    return _per_point(_called(problem, coefficients, expression, points, fields), points)
+
+
+def _wanted(
+    problem: Problem, coefficients: Mapping[str, Tensor], expression: Callable[..., Any], points: Tensor
+) -> Wanted:
+    """The derivatives that an expression asks for in one dry run, on two points of the domain's bounding box."""
+    low, high = (points.new_tensor(corner) for corner in (problem.domain.low, problem.domain.high))
+    trial = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
+    fields = {u: RecordingField(u, problem.coordinates, trial.new_ones(2)) for u in problem.unknowns}
+    _called(problem, coefficients, expression, trial, fields)
+    wanted = Wanted()
+    for field in fields.values():
+        wanted |= field.wanted
+    return wanted
+
+
+def _called(
+    problem: Problem,
+    coefficients: Mapping[str, Tensor],
+    expression: Callable[..., Any],
+    points: Tensor,
+    fields: Mapping[str, AbstractField],
+) -> Any:
+    columns = {name: points[:, i] for i, name in enumerate(problem.coordinates)}
+    return call_by_name(expression, {**coefficients, **columns, **fields, "points": points}, WHERE)
+
+
+def _per_point(result: Any, points: Tensor) -> Tensor:
+    if isinstance(result, (tuple, list)):
+        return torch.stack([_per_point(part, points) for part in result], -1)
+    if isinstance(result, AbstractField):
+        return result.value
+    values = result if isinstance(result, Tensor) else points.new_tensor(result)
+    if values.ndim == 0:
+        return values.expand(len(points))
+    if len(values) != len(points):
+        raise ConfigurationError(
+            f"{WHERE}: must give a number for each of {len(points)} points, got shape {tuple(values.shape)}"
+        )
+    return values

@@ -1,0 +1,115 @@
+"""Samples of a solution as files: NumPy's, NetCDF, CSV, and points for ParaView."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.solution.extras import needed
+from pinnlab.solution.sampling import Samples
+
+FORMATS: Mapping[str, str] = MappingProxyType({"npz": ".npz", "netcdf": ".nc", "vtk": ".vtu", "csv": ".csv"})
+"""Names of formats, with the endings of their files."""
+
+
+def dataset(samples: Samples, attributes: Mapping[str, str | float]) -> Any:
+    """An `xarray.Dataset`: of a grid with the coordinates as dimensions, of points with one dimension `point`."""
+    xarray = needed("xarray", "grid")
+    if samples.is_grid:
+        dimensions = tuple(samples.axes)
+        return xarray.Dataset(
+            {name: (dimensions, value) for name, value in samples.values.items()}, samples.axes, dict(attributes)
+        )
+    columns = {name: ("point", column) for name, column in samples.axes.items()}
+    return xarray.Dataset({k: ("point", v) for k, v in samples.values.items()}, columns, dict(attributes))
+
+
+def write_netcdf(samples: Samples, attributes: Mapping[str, str | float], path: Path) -> Path:
+    """Writes NetCDF-4, which xarray, ParaView, MATLAB and others read."""
+    for package in ("h5netcdf", "h5py"):
+        needed(package, "to_netcdf")
+    table = dataset(samples, attributes)
+    return whole(path, lambda part: table.to_netcdf(part, engine="h5netcdf"))
+
+
+def write_npz(samples: Samples, path: Path) -> Path:
+    """Writes NumPy's format: of a grid one `(k,)` axis for each coordinate, unknowns `(k1, ..., kd)`."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez(file, **samples.axes, **samples.values)  # type: ignore[arg-type]
+
+    return whole(path, write)
+
+
+def write_csv(samples: Samples, path: Path) -> Path:
+    """Writes a line for each point, with names in the first one, and all digits of a float64."""
+    columns = samples.columns()
+    table = np.stack(list(columns.values()), -1)
+    names = ",".join(columns)
+    return whole(path, lambda part: np.savetxt(part, table, "%.17g", ",", header=names, comments=""))
+
+
+def read_points(path: Path, coordinates: tuple[str, ...]) -> np.ndarray:
+    """The points `(n, d)` of a CSV file.
+
+    Args:
+        path: a line for each point. A first line with names says which column is which, and others are left out;
+            without one the columns are the coordinates in their order.
+        coordinates: their d names.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not such a file.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise ConfigurationError(f"points: {path} cannot be read ({reason})") from error
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    names = list(coordinates)
+    if rows and not _is_number(rows[0][0]):
+        names = rows.pop(0)
+    missing = [name for name in coordinates if name not in names]
+    if missing:
+        raise ConfigurationError(f"points: {path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
+    columns, table = [names.index(name) for name in coordinates], []
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(names) or not all(_is_number(row[column]) for column in columns):
+            line = ",".join(row)[:60]
+            raise ConfigurationError(f"points: {path}: point {number} is not {', '.join(names)} in numbers: {line}")
+        table.append([float(row[column]) for column in columns])
+    if not table:
+        raise ConfigurationError(f"points: {path} has no point in it")
+    return np.array(table, dtype=np.float64)
+
+
+def whole(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Writes a file under a temporary name and renames it, so that no reader meets half of it.
+
+    Args:
+        path: of the file; its folder is made.
+        write: is given the temporary path, with the same ending.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
