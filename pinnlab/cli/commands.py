@@ -17,6 +17,7 @@ from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
 from pinnlab.cli.catalog import find_recipe
 from pinnlab.cli.given import checked, content_of
+from pinnlab.cli.places import import_path
 from pinnlab.cli.runs import (
     LOOKING,
     NEED_A_RUN,
@@ -29,6 +30,7 @@ from pinnlab.cli.runs import (
 from pinnlab.cli.trainer_options import check_trainer, use_root
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError, StopReason
 from pinnlab.problems import Problem
+from pinnlab.problems.own_file import file_of
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
@@ -131,6 +133,9 @@ class PinnlabCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the problem and the run's name; module and data share the problem and the seed."""
         parser.add_subclass_arguments(Problem, "problem", required=True)
+        parser.add_argument(
+            "--problem_file", type=str | None, default=None, help="The Python file of your own problem."
+        )
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
         for key in ("model.problem", "data.problem"):
             parser.link_arguments("problem", key, apply_on="instantiate")
@@ -138,9 +143,11 @@ class PinnlabCLI(LightningCLI):
             parser.link_arguments("seed_everything", key, compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
-        """Names the run's folder after the recipe."""
+        """Names the run's folder after the recipe, and the file that the problem is in: the run is found by both."""
         config = self.config[self.subcommand]
         check_trainer(config.trainer)
+        file = file_of(import_path(config.problem.class_path, "problem"))
+        config.problem_file = None if file is None else str(file)
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
         logger = config.trainer.get("logger")
         is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pinnlab
 from pinnlab.cli.catalog import KINDS, find_recipe
+from pinnlab.cli.new import write_problem
+from pinnlab.cli.own_files import check_file, is_file, split
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -30,6 +32,7 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
+        "new": Command("write a problem of your own to begin with", "pinnlab new my_problem.py"),
         "fit": Command("train a network, and write down what it reached", "pinnlab fit -c burgers"),
         "validate": Command("measure loss and errors of a checkpoint", "pinnlab validate -c burgers --ckpt_path FILE"),
         "test": Command("measure the errors of a checkpoint", "pinnlab test -c burgers --ckpt_path FILE"),
@@ -76,11 +79,15 @@ def _answer(arguments: Sequence[str]) -> int | None:
         return 0
     if first == "list":
         return _list(rest)
+    if first == "new":
+        return write_problem(rest)
     if first not in COMMANDS and not first.startswith("-"):
         raise unknown("command", first, COMMANDS)
     if first != "study":
         for recipe in _recipes(rest):
             find_recipe(recipe)
+        if rest and is_file(rest[0]):
+            check_file(split(rest[0])[0])
     return None
 
 

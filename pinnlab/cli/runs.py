@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pinnlab.cli.catalog import recipe_names
+from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -28,15 +29,19 @@ _OF_ONE_CALL = ("ckpt_path", "weights_only", "config")
 def with_run(arguments: Sequence[str]) -> list[str]:
     """A command line in which a run is named by its folder or checkpoint, as `predict runs/burgers/version_0`.
 
+    Or a problem by its file, see `with_file`.
+
     Returns:
         The same with options: the checkpoint's own recipe, unless another one is given, and the checkpoint.
 
     Raises:
-        ConfigurationError: there is no such run.
+        ConfigurationError: there is no such run or file.
     """
     if len(arguments) < 2 or arguments[0] not in (*LOOKING, "fit") or arguments[1].startswith("-"):
         return list(arguments)
     command, place, *rest = arguments
+    if is_file(place):
+        return with_file(command, place, rest)
     if place in recipe_names() and not Path(place).exists():
         raise ConfigurationError(f"there is no run in {place!r}; for the recipe write `pinnlab {command} -c {place}`")
     checkpoint = str(checkpoint_of(Path(place)))

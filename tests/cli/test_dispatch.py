@@ -63,7 +63,7 @@ def test_help_shows_every_command_with_a_line_and_an_example(capsys):
 
 
 def test_commands_are_those_that_something_carries_out():
-    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "list", "study"}
+    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "list", "new", "study"}
 
 
 def test_version(capsys):
