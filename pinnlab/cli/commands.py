@@ -16,7 +16,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
 from pinnlab.cli.catalog import find_recipe
+from pinnlab.cli.endings import cut_off, ending, write_measured
 from pinnlab.cli.given import checked, content_of
+from pinnlab.cli.help import without_all
 from pinnlab.cli.places import import_path
 from pinnlab.cli.runs import (
     LOOKING,
@@ -149,13 +151,12 @@ class PinnlabCLI(LightningCLI):
         file = file_of(import_path(config.problem.class_path, "problem"))
         config.problem_file = None if file is None else str(file)
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
-        logger = config.trainer.get("logger")
-        is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
-        if is_board and logger.init_args.get("name") == "lightning_logs":
-            logger.init_args.name = config.name
-        if is_board:
-            use_root(config.trainer, logger.init_args, RUNS)
-        self._find_checkpoint(config, logger.init_args if is_board else None)
+        board = _board_in(config.trainer.get("logger"))
+        if board is not None and board.get("name") == "lightning_logs":
+            board.name = config.name
+        if board is not None:
+            use_root(config.trainer, board, RUNS)
+        self._find_checkpoint(config, board)
 
     def _find_checkpoint(self, config: Any, logger: Any) -> None:
         """Turns words for a checkpoint into its path; who looks at a run writes into its folder."""
@@ -172,6 +173,8 @@ class PinnlabCLI(LightningCLI):
         AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)  # before a file is written
         config.ckpt_path = str(path)
         folder = folder_of(path)
+        if folder is None and logger is not None and str(logger.save_dir) == RUNS:
+            folder = path.parent  # of no run that can be seen: beside the file
         if self.subcommand in LOOKING and logger is not None and folder is not None:
             logger.save_dir, logger.name, logger.version = str(folder.parent), "", folder.name
 
@@ -225,14 +228,42 @@ class PinnlabCLI(LightningCLI):
             standard.append(own.RunCheckpoint())
         return standard
 
+    def fit(self, **arguments: Any) -> None:
+        """Trains; a run that is ended in the middle of a step says what was saved before."""
+        try:
+            self.trainer.fit(**arguments)
+        except (KeyboardInterrupt, SystemExit):
+            self._say(cut_off(self.trainer))
+            raise
+
+    def after_validate(self) -> None:
+        """Writes what was measured into the run's folder."""
+        write_measured(self.trainer, "validate", self.config[self.subcommand].ckpt_path)
+
+    def after_test(self) -> None:
+        """Writes what was measured into the run's folder."""
+        write_measured(self.trainer, "test", self.config[self.subcommand].ckpt_path)
+
+    def _say(self, line: str | None) -> None:
+        if line is not None and self.trainer.is_global_zero:
+            print(line)
+
     def after_fit(self) -> None:
-        """Says so where the end of the run could not be saved."""
+        """Says how to go on after a run that ended early, or that its end could not be saved."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, own.RunCheckpoint) and callback.failed:
                 raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, own.RunSummary) and callback.failed:
                 raise SavingError(f"{callback.failed}: cannot be written; the end of the run is in last.ckpt")
+        self._say(ending(self.trainer))
+
+
+def _board_in(loggers: Any) -> Any:
+    """The arguments of the first TensorBoard logger of a configuration, which may be changed; None without one."""
+    given = loggers if isinstance(loggers, list) else [loggers]
+    boards = (one for one in given if isinstance(one, Namespace) and one.class_path.endswith("TensorBoardLogger"))
+    return next((board.init_args for board in boards), None)
 
 
 def quieten() -> None:
@@ -298,7 +329,7 @@ def run(arguments: list[str] | None = None) -> int:
     quieten()
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        named = with_run(given)
+        named = with_run(without_all(given))
         cli = command(named if named != given else arguments)
     except SystemExit as stop:
         return _exit_code(stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pinnlab.cli.catalog import recipe_names
 from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
+from pinnlab.reporting.histories import newest_summary
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 NEED_A_RUN = ("validate", "test", "predict")
@@ -114,9 +114,8 @@ def found(word: str, runs: Path) -> Path:
 def _error(checkpoint: Path) -> float:
     """What a run reached, by its newest summary."""
     folder = folder_of(checkpoint)
-    summaries = sorted(folder.glob("summary*.json"), key=lambda p: p.stat().st_mtime) if folder else []
-    if not summaries:
+    summary = newest_summary(folder) if folder else None
+    if summary is None:
         return math.inf
-    summary = json.loads(summaries[-1].read_text())
     errors = summary["relative_l2"].values()
     return float(max(errors) if errors else summary["loss"])
