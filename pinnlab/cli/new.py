@@ -57,7 +57,7 @@ model:
     - optimizer: {{class_path: Adam, init_args: {{lr: 5.0e-3}}}}
       steps: 200
     - optimizer: {{class_path: SSBroyden}}  # ten iterations a step
-      steps: 30
+      steps: 60
 """
 
 USAGE = """\

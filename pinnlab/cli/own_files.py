@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 from sysconfig import get_paths
 from typing import Any
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, suggest
 
 LEVELS = 5
 """Folders above a checkpoint in which the file of its problem is looked for: `runs/NAME/version_0/checkpoints/`."""
@@ -66,20 +67,24 @@ def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
     Raises:
         ConfigurationError: the file is not there, has a name that is taken, or no single problem.
     """
-    from pinnlab.problems.own_file import problem_in  # imports torch; what is above answers without
+    from pinnlab.problems.own_file import import_file, problem_in, problems_in  # imports torch; the rest does not
 
     path, name = split(place)
     check_file(path)
-    problem = problem_in(path, name)
-    own = f"{problem.__module__}.{problem.__name__}"
+    options = [f"--problem_file={path.resolve()}"]
     given = any(option in ("-c", "--config") or option.startswith("--config=") for option in rest)
     recipe = path.with_suffix(".yaml")
-    options = [f"--problem_file={path.resolve()}"]
-    if given:
-        return [command, *options, f"--problem={own}", *rest]
-    if not recipe.is_file():
-        return [command, *options, f"--problem={own}", *_settings(problem, path), *rest]
-    return [command, "-c", str(recipe), *options, *([] if _names(recipe, own) else [f"--problem={own}"]), *rest]
+    has_recipe = recipe.is_file() and not given
+    named = _named(recipe, path.stem) if has_recipe else None
+    if named is not None and named not in (known := problems_in(import_file(path))):
+        raise ConfigurationError(
+            f"{recipe.name}: problem: {path.name} defines no {named}{suggest(named, known)}; change one of the two"
+        )
+    if named is None or name not in (None, named):
+        options.append(f"--problem={path.stem}.{problem_in(path, name).__name__}")
+    if has_recipe:
+        return [command, "-c", str(recipe), *options, *rest]
+    return [command, *options, *([] if given else _settings(problem_in(path, name), path)), *rest]
 
 
 def check_file(path: Path) -> None:
@@ -119,7 +124,10 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> None:
         return
     folders = list(_folders(recipes))
     if file is not None and Path(str(file)).stem == module:
-        import_file(found_again(Path(str(file)), folders))
+        found = found_again(Path(str(file)), folders)
+        if found != Path(str(file)).resolve():
+            warnings.warn(f"problem_file: {file} is not there; {found} is taken", stacklevel=2)
+        import_file(found)
     elif not is_taken(module):
         beside = next((f for f in (folder / f"{module}.py" for folder in folders) if f.is_file()), None)
         if beside is not None:
@@ -135,13 +143,15 @@ def _folders(recipes: Sequence[Path]) -> Iterator[Path]:
             yield from list(recipe.resolve().parents)[:LEVELS]
 
 
-def _names(recipe: Path, own: str) -> bool:
-    """Whether a recipe has this problem, perhaps with arguments."""
+def _named(recipe: Path, module: str) -> str | None:
+    """The class of a module that is a recipe's problem; None where the recipe has another problem, or none."""
     from pinnlab.cli.yaml_file import read_yaml
 
     content = read_yaml(recipe)
     problem = content.get("problem") if isinstance(content, Mapping) else None
-    return own == (problem.get("class_path") if isinstance(problem, Mapping) else problem)
+    path = problem.get("class_path") if isinstance(problem, Mapping) else problem
+    owner, _, name = str(path).rpartition(".")
+    return name if owner == module else None
 
 
 def _settings(problem: Any, path: Path) -> list[str]:
