@@ -10,13 +10,13 @@ from typing import Any
 
 import lightning as L
 import yaml
-from jsonargparse import ActionConfigFile, Namespace, lazy_instance
+from jsonargparse import ActionConfigFile, lazy_instance
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
 from pinnlab.cli.catalog import find_recipe
-from pinnlab.cli.endings import cut_off, ending, write_measured
+from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.help import without_all
 from pinnlab.cli.places import import_path
@@ -29,8 +29,8 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import check_trainer, use_root
-from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError, StopReason
+from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
+from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.problems.own_file import file_of
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
@@ -40,7 +40,6 @@ from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.ranks import exit_code
-from pinnlab.training.switching import phases_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -151,7 +150,7 @@ class PinnlabCLI(LightningCLI):
         file = file_of(import_path(config.problem.class_path, "problem"))
         config.problem_file = None if file is None else str(file)
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
-        board = _board_in(config.trainer.get("logger"))
+        board = board_in(config.trainer.get("logger"))
         if board is not None and board.get("name") == "lightning_logs":
             board.name = config.name
         if board is not None:
@@ -259,13 +258,6 @@ class PinnlabCLI(LightningCLI):
         self._say(ending(self.trainer))
 
 
-def _board_in(loggers: Any) -> Any:
-    """The arguments of the first TensorBoard logger of a configuration, which may be changed; None without one."""
-    given = loggers if isinstance(loggers, list) else [loggers]
-    boards = (one for one in given if isinstance(one, Namespace) and one.class_path.endswith("TensorBoardLogger"))
-    return next((board.init_args for board in boards), None)
-
-
 def quieten() -> None:
     """Hides remarks of Lightning and torch that a user of the command cannot act on."""
     for name in (
@@ -352,19 +344,11 @@ def _code(cli: PinnlabCLI) -> int:
     """What to exit with after a command that came to its end."""
     if cli.graceful.number is not None:
         return exit_code(cli.graceful.number)
-    lost = _lost(cli)
+    lost = why_lost(cli.trainer) if cli.subcommand == "fit" else None
     if lost is None:
         return EXIT_DONE
     print(f"error: {lost}", file=sys.stderr)
     return EXIT_FAILED
-
-
-def _lost(cli: PinnlabCLI) -> str | None:
-    """Why training failed, although it came to an end with good weights; None if it did not."""
-    if cli.subcommand != "fit":
-        return None
-    phases = phases_of(cli.trainer)
-    return phases.decisions[-1].reason if phases.records[-1].stopped == StopReason.DIVERGED.value else None
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,9 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_only
 
 from pinnlab.callbacks.checkpoint import RunCheckpoint
-from pinnlab.callbacks.prediction import free_path
-from pinnlab.callbacks.summary import finite
 from pinnlab.cli.runs import folder_of
 from pinnlab.errors import StopReason
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import write_whole
 from pinnlab.training.switching import phases_of
 
@@ -56,6 +56,12 @@ def cut_off(trainer: L.Trainer) -> str | None:
     return None if run is None else f"ended at once; what was saved last is in {run}; go on with: pinnlab fit {run}"
 
 
+def why_lost(trainer: L.Trainer) -> str | None:
+    """Why training failed, although it came to an end with good weights; None if it did not."""
+    phases = phases_of(trainer)
+    return phases.decisions[-1].reason if phases.records[-1].stopped == StopReason.DIVERGED.value else None
+
+
 def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
     """Writes what `validate` or `test` measured to `validate.json` or `test.json` in the run's folder.
 
@@ -64,13 +70,14 @@ def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
     """
     folder = trainer.log_dir if trainer.loggers else None
     if folder is not None:
-        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        measured = {name: value if math.isfinite(value) else None for name, value in values.items()}
         _write(Path(folder) / f"{command}.json", {"checkpoint": checkpoint, **measured})
 
 
 @rank_zero_only
 def _write(path: Path, content: dict[str, Any]) -> None:
-    path, text = free_path(path), json.dumps(finite(content), indent=2) + "\n"
+    path, text = free_path(path), json.dumps(content, indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
     print(f"wrote {path}")
 

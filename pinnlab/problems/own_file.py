@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -36,9 +37,19 @@ def import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
         sys.modules.pop(name)
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{path.name}: cannot be imported: {type(error).__name__}: {reason}") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        line = _line(error, path)
+        where = "" if line is None else f"; see line {line} of {path}"
+        raise ConfigurationError(f"problem: {name} cannot be imported: {reason}{where}") from error
     return module
+
+
+def _line(error: Exception, path: Path) -> int | None:
+    """The line of a file that an error comes from; None where it says so itself, or comes from elsewhere."""
+    if isinstance(error, SyntaxError):
+        return None
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(path)), None)
 
 
 def problems_in(module: ModuleType) -> dict[str, type[Problem]]:

@@ -110,7 +110,11 @@ FILES = {
     "two": (TWO, "two.py", "two.py: defines 2 problems, Left and Right; name one of them, as two.py:Right"),
     "another": (TWO, "two.py:Rigth", "unknown problem of two.py: 'Rigth' (did you mean 'Right'?)"),
     "imported": (TWO, "two.py:Poisson2D", "unknown problem of two.py: 'Poisson2D'"),
-    "broken": ("1 / 0", "two.py", "two.py: cannot be imported: ZeroDivisionError: division by zero"),
+    "broken": (
+        "1 / 0",
+        "two.py",
+        "problem: two cannot be imported: ZeroDivisionError: division by zero; see line 1 of ",
+    ),
 }
 
 

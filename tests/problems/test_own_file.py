@@ -54,8 +54,10 @@ def test_another_file_of_the_same_name_takes_its_place(tmp_path):
 
 
 def test_a_file_that_fails_leaves_no_module(tmp_path):
-    path = written(tmp_path / "a", "raise ValueError('no\\nway')")
-    with pytest.raises(ConfigurationError, match=r"own_file_of_a_test\.py: cannot be imported: ValueError: no way"):
+    path = written(tmp_path / "a", "import os\nraise ValueError('no\\nway')")
+    with pytest.raises(ConfigurationError, match=r"problem: own_file_of_a_test cannot be imported: ValueError: no way"):
+        import_file(path)
+    with pytest.raises(ConfigurationError, match=rf"; see line 2 of {path}$"):
         import_file(path)
     assert "own_file_of_a_test" not in sys.modules
 
