@@ -2,13 +2,18 @@
 
 import json
 import signal
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
 import torch
 import yaml
 
+from pinnlab.callbacks import RunCheckpoint
+from pinnlab.cli import endings
 from pinnlab.cli.commands import run
+from pinnlab.errors import StopReason
+from pinnlab.training.history import PhaseRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -101,6 +106,21 @@ def test_a_run_that_ends_early_says_what_ended_it(case, command):
     assert code == 0, err
     assert reason in out[-1]
     assert then in out[-1]
+
+
+def test_after_a_loss_that_blew_up_the_next_thing_is_a_look(tmp_path, monkeypatch):
+    checkpoint = RunCheckpoint()
+    checkpoint.path = tmp_path / "runs" / "my run" / "version_0" / "checkpoints" / "last.ckpt"
+    checkpoint.path.parent.mkdir(parents=True)
+    checkpoint.path.touch()
+    monkeypatch.chdir(tmp_path)
+    record = PhaseRecord("Adam", stopped=StopReason.DIVERGED.value, phase=2)
+    monkeypatch.setattr(endings, "phases_of", lambda trainer: SimpleNamespace(records=[record]))
+    trainer = SimpleNamespace(global_step=7, callbacks=[checkpoint], max_steps=-1)
+    assert endings.ending(trainer) == (
+        "step 7, phase 2: the loss blew up again after the allowed number of rollbacks; "
+        "saved in 'runs/my run/version_0'; see why with: pinnlab diagnose 'runs/my run/version_0'"
+    )
 
 
 def test_a_run_that_comes_to_its_end_says_no_more(command):
