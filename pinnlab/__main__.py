@@ -15,7 +15,7 @@ def main() -> None:
         sys.path.append(os.getcwd())  # where the user's own classes are; last, so that they hide no package
     code = answer(sys.argv[1:])
     if code is None:
-        code = _study() if sys.argv[1] == "study" else _train()
+        code = {"study": _study, "compare": _compare}.get(sys.argv[1], _train)()
     sys.exit(code)
 
 
@@ -23,6 +23,12 @@ def _study() -> int:
     from pinnlab.studies.command import run_study_command
 
     return run_study_command(sys.argv[2:])
+
+
+def _compare() -> int:
+    from pinnlab.cli.compare import run_compare
+
+    return run_compare(sys.argv[2:])
 
 
 def _train() -> int:

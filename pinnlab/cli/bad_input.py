@@ -13,6 +13,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from pinnlab.cli.catalog import class_paths
 from pinnlab.cli.dispatch import COMMANDS
@@ -103,12 +104,30 @@ def _unknown_class(message: str) -> str | None:
 def _unknown_option(message: str) -> str | None:
     """A class has no such argument."""
     found = re.search(r"Option '([\w.]+)' is not accepted", message)
-    path = re.search(r"class_path[ =]'([\w.]+)'", message)
-    if found is None or path is None:
+    if found is None:
+        return None
+    named = r"class_path[ =]'([\w.]+)'"
+    path = re.search(named, message[found.end() :]) or re.search(
+        named, message
+    )  # what has the option, or what is around
+    if path is None:
         return None
     module, _, name = path[1].rpartition(".")
-    options = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    options = _options(getattr(importlib.import_module(module), name))
     return str(unknown(f"option of {name} in {_key(message)}", found[1], options))
+
+
+def _options(target: Any) -> list[str]:
+    """The arguments of a class, with those that it hands on to its bases as `**options`."""
+    options: dict[str, inspect.Parameter] = {}
+    for kind in getattr(target, "__mro__", [target]):
+        own = dict(inspect.signature(kind).parameters)
+        options = {**own, **options}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+            break
+    return [
+        name for name, p in options.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name != "params"
+    ]
 
 
 def _wrong_type(message: str) -> str | None:

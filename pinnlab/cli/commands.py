@@ -10,13 +10,16 @@ from typing import Any
 
 import lightning as L
 import yaml
-from jsonargparse import ActionConfigFile, Namespace, lazy_instance
+from jsonargparse import ActionConfigFile, lazy_instance
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
 from pinnlab.cli.catalog import find_recipe
+from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
+from pinnlab.cli.help import without_all
+from pinnlab.cli.places import import_path
 from pinnlab.cli.runs import (
     LOOKING,
     NEED_A_RUN,
@@ -26,9 +29,10 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import check_trainer, use_root
-from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError, StopReason
+from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
+from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
+from pinnlab.problems.own_file import file_of
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
@@ -36,7 +40,6 @@ from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.ranks import exit_code
-from pinnlab.training.switching import phases_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -165,6 +168,9 @@ class PinnlabCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the problem and the run's name; module and data share the problem and the seed."""
         parser.add_subclass_arguments(Problem, "problem", required=True)
+        parser.add_argument(
+            "--problem_file", type=str | None, default=None, help="The Python file of your own problem."
+        )
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
         for key in ("model.problem", "data.problem"):
             parser.link_arguments("problem", key, apply_on="instantiate")
@@ -172,17 +178,18 @@ class PinnlabCLI(LightningCLI):
             parser.link_arguments("seed_everything", key, compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
-        """Names the run's folder after the recipe."""
+        """Names the run's folder after the recipe, and the file that the problem is in: the run is found by both."""
         config = self.config[self.subcommand]
         check_trainer(config.trainer)
+        file = file_of(import_path(config.problem.class_path, "problem"))
+        config.problem_file = None if file is None else str(file)
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
-        logger = config.trainer.get("logger")
-        is_board = isinstance(logger, Namespace) and logger.class_path.endswith("TensorBoardLogger")
-        if is_board and logger.init_args.get("name") == "lightning_logs":
-            logger.init_args.name = config.name
-        if is_board:
-            use_root(config.trainer, logger.init_args, RUNS)
-        self._find_checkpoint(config, logger.init_args if is_board else None)
+        board = board_in(config.trainer.get("logger"))
+        if board is not None and board.get("name") == "lightning_logs":
+            board.name = config.name
+        if board is not None:
+            use_root(config.trainer, board, RUNS)
+        self._find_checkpoint(config, board)
 
     def _find_checkpoint(self, config: Any, logger: Any) -> None:
         """Turns words for a checkpoint into its path; who looks at a run writes into its folder."""
@@ -199,6 +206,8 @@ class PinnlabCLI(LightningCLI):
         AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)  # before a file is written
         config.ckpt_path = str(path)
         folder = folder_of(path)
+        if folder is None and logger is not None and str(logger.save_dir) == RUNS:
+            folder = path.parent  # of no run that can be seen: beside the file
         if self.subcommand in LOOKING and logger is not None and folder is not None:
             logger.save_dir, logger.name, logger.version = str(folder.parent), "", folder.name
 
@@ -252,14 +261,35 @@ class PinnlabCLI(LightningCLI):
             standard.append(own.RunCheckpoint())
         return standard
 
+    def fit(self, **arguments: Any) -> None:
+        """Trains; a run that is ended in the middle of a step says what was saved before."""
+        try:
+            self.trainer.fit(**arguments)
+        except (KeyboardInterrupt, SystemExit):
+            self._say(cut_off(self.trainer))
+            raise
+
+    def after_validate(self) -> None:
+        """Writes what was measured into the run's folder."""
+        write_measured(self.trainer, "validate", self.config[self.subcommand].ckpt_path)
+
+    def after_test(self) -> None:
+        """Writes what was measured into the run's folder."""
+        write_measured(self.trainer, "test", self.config[self.subcommand].ckpt_path)
+
+    def _say(self, line: str | None) -> None:
+        if line is not None and self.trainer.is_global_zero:
+            print(line)
+
     def after_fit(self) -> None:
-        """Says so where the end of the run could not be saved."""
+        """Says how to go on after a run that ended early, or that its end could not be saved."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, own.RunCheckpoint) and callback.failed:
                 raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, own.RunSummary) and callback.failed:
                 raise SavingError(f"{callback.failed}: cannot be written; the end of the run is in last.ckpt")
+        self._say(ending(self.trainer))
 
 
 def quieten() -> None:
@@ -325,7 +355,7 @@ def run(arguments: list[str] | None = None) -> int:
     quieten()
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        named = with_run(given)
+        named = with_run(without_all(given))
         cli = command(named if named != given else arguments)
     except SystemExit as stop:
         return _exit_code(stop)
@@ -348,19 +378,11 @@ def _code(cli: PinnlabCLI) -> int:
     """What to exit with after a command that came to its end."""
     if cli.graceful.number is not None:
         return exit_code(cli.graceful.number)
-    lost = _lost(cli)
+    lost = why_lost(cli.trainer) if cli.subcommand == "fit" else None
     if lost is None:
         return EXIT_DONE
     print(f"error: {lost}", file=sys.stderr)
     return EXIT_FAILED
-
-
-def _lost(cli: PinnlabCLI) -> str | None:
-    """Why training failed, although it came to an end with good weights; None if it did not."""
-    if cli.subcommand != "fit":
-        return None
-    phases = phases_of(cli.trainer)
-    return phases.decisions[-1].reason if phases.records[-1].stopped == StopReason.DIVERGED.value else None
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -12,6 +12,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pinnlab.cli.catalog import KINDS, find_recipe
+from pinnlab.cli.help import HELP, command_help, wants_page
+from pinnlab.cli.new import write_problem
+from pinnlab.cli.own_files import check_file, is_file, split
 from pinnlab.cli.version import __version__
 from pinnlab.errors import ConfigurationError, unknown
 
@@ -30,11 +33,13 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
+        "new": Command("write a problem of your own to begin with", "pinnlab new my_problem.py"),
         "fit": Command("train a network, and write down what it reached", "pinnlab fit -c burgers"),
-        "validate": Command("measure loss and errors of a checkpoint", "pinnlab validate -c burgers --ckpt_path FILE"),
-        "test": Command("measure the errors of a checkpoint", "pinnlab test -c burgers --ckpt_path FILE"),
-        "predict": Command("write the solution as .npz and figure", "pinnlab predict -c burgers --ckpt_path FILE"),
-        "diagnose": Command("show what helps or hinders training", "pinnlab diagnose -c burgers"),
+        "validate": Command("measure errors and held-out residuals", "pinnlab validate runs/burgers/version_0"),
+        "test": Command("measure the errors of a run", "pinnlab test runs/burgers/version_0"),
+        "predict": Command("write the solution as .npz and figure", "pinnlab predict runs/burgers/version_0"),
+        "diagnose": Command("show what helps or hinders training", "pinnlab diagnose runs/burgers/version_0"),
+        "compare": Command("show runs side by side, in a table and a figure", "pinnlab compare burgers poisson1d"),
         "list": Command("show problems, networks, optimizers, recipes and the rest", "pinnlab list problems"),
         "study": Command("compare methods on several problems", "pinnlab study switching"),
     }
@@ -43,8 +48,6 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 
 LISTED = (*KINDS, "recipes")
 """What `pinnlab list` shows, in its order."""
-
-HELP = ("-h", "--help")
 
 
 def answer(arguments: Sequence[str]) -> int | None:
@@ -76,11 +79,18 @@ def _answer(arguments: Sequence[str]) -> int | None:
         return 0
     if first == "list":
         return _list(rest)
+    if first == "new":
+        return write_problem(rest)
+    if wants_page(first, rest):
+        print(command_help(first))
+        return 0
     if first not in COMMANDS and not first.startswith("-"):
         raise unknown("command", first, COMMANDS)
-    if first != "study":
+    if first not in ("study", "compare"):
         for recipe in _recipes(rest):
             find_recipe(recipe)
+        if rest and is_file(rest[0]):
+            check_file(split(rest[0])[0])
     return None
 
 
@@ -101,7 +111,7 @@ def program_help() -> str:
             "commands, each with an example:",
             *commands,
             "",
-            "`pinnlab fit --help` shows all options of fit, and so for the others;",
+            "`pinnlab fit --help` shows the options of fit, and so for the others;",
             "`pinnlab list recipes` shows what can follow -c, beside files of your own.",
         ]
     )

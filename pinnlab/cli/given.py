@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,10 @@ import lightning as L
 
 from pinnlab.cli.catalog import CLASS_KEYS, class_paths, find_recipe, resolve_names
 from pinnlab.cli.dispatch import COMMANDS
-from pinnlab.cli.places import SPEC, check, fitting, hints_of, import_path
+from pinnlab.cli.numbered import is_numbered, put
+from pinnlab.cli.overlay import merge, set_option
+from pinnlab.cli.own_files import use_own_file
+from pinnlab.cli.places import check, hints_of
 from pinnlab.cli.runs import recipe_in
 from pinnlab.cli.yaml_file import parse_yaml, read_yaml
 from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
@@ -30,6 +31,7 @@ GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
 
 SINGLE: Mapping[str, Any] = {
     "problem": Problem,
+    "problem_file": str | None,
     "name": str | None,
     "seed_everything": bool | int,
     "ckpt_path": str | None,
@@ -78,7 +80,7 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
         return list(arguments)
     paths = class_paths()
     config: dict[str, Any] = json.loads(json.dumps(default))
-    rewritten = [arguments[0]]
+    rewritten, recipes = [arguments[0]], list[Path]()
     for option, value in _options(arguments[1:]):
         name = option.lstrip("-")
         if value is None or not option.startswith("-"):
@@ -87,12 +89,18 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
                 _check_option(name)
             continue
         if name in ("c", "config"):
-            _merge(config, content_of(find_recipe(value)))
+            recipes.append(find_recipe(value))
+            merge(config, content_of(recipes[-1]))
         elif name.split(".")[-1] not in _FLAGS:
             _check_option(name)
             value = _with_paths(name, value, paths)
-            _set(config, name, _parsed(value))
+            if is_numbered(name):
+                name, value = put(config, name, _parsed(value))
+                option = f"--{name}"
+            else:
+                set_option(config, name, _parsed(value))
         rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
+    use_own_file(config, recipes)
     check_config(config)
     return rewritten
 
@@ -184,76 +192,3 @@ def _parsed(value: str) -> Any:
         return parse_yaml(value)
     except ConfigurationError:
         return value
-
-
-def _set(config: dict[str, Any], name: str, value: Any) -> None:
-    """Puts the value of a dotted option where it belongs: into the arguments of a class, or of the last in a list."""
-    *parents, last = name.rstrip("+").split(".")
-    node = config
-    for part in parents:
-        owner = _inside(node, part)
-        inner = owner.get(part)
-        if isinstance(inner, list) and inner:
-            inner = inner[-1]
-        if isinstance(inner, str):
-            inner = {"class_path": inner}
-        if not isinstance(inner, dict):
-            inner = {}
-        if isinstance(owner.get(part), list) and owner[part]:
-            owner[part][-1] = inner
-        else:
-            owner[part] = inner
-        node = inner
-    owner = _inside(node, last)
-    if last == "class_path" and "class_path" in owner:
-        owner.update(_over(owner, {"class_path": value}, name.rpartition(".")[0]))
-    elif name.endswith("+"):
-        before = owner.get(last) or []
-        owner[last] = [*_listed(before), *_listed(value)]
-    else:
-        _merge(owner, {last: value}, name.rpartition(".")[0])
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _inside(node: dict[str, Any], part: str) -> dict[str, Any]:
-    if "class_path" in node and part not in SPEC:
-        inner: dict[str, Any] = node.setdefault("init_args", {})
-        return inner
-    return node
-
-
-def _merge(config: dict[str, Any], content: Mapping[str, Any], where: str = "") -> None:
-    """Lays a recipe over what is there, as the parser does; `where` the two stand is for messages."""
-    for key, value in content.items():
-        before: Any = config.get(key)
-        place = f"{where}.{key}".lstrip(".")
-        new = _over(before, json.loads(json.dumps(value, default=str)), place)
-        is_same = isinstance(before, dict) and isinstance(new, dict)
-        if is_same and new.get("class_path", before.get("class_path")) == before.get("class_path"):
-            _merge(before, new, place)
-        else:
-            config[key] = new
-
-
-def _over(before: Any, value: Any, key: str) -> Any:
-    """What is given for a place where a class stood: another class keeps those arguments that it has, too.
-
-    A warning names the others: the recipe's file still shows them.
-    """
-    new: dict[str, Any] = {"class_path": value} if isinstance(value, str) else value
-    arguments: dict[str, Any] = (before.get("init_args") if isinstance(before, dict) else None) or {}
-    path = new.get("class_path") if isinstance(new, dict) else None
-    if arguments and path == before["class_path"]:
-        return new
-    target = import_path(path, key) if arguments and isinstance(path, str) else None
-    if not inspect.isclass(target):
-        return value
-    kept = fitting(target, arguments, key)
-    given = new.get("init_args") or {}
-    if lost := [name for name in arguments if name not in {**kept, **given}]:
-        old = str(before["class_path"]).rpartition(".")[2]
-        warnings.warn(f"{key}: {target.__name__} leaves out what was given for {old}: {', '.join(lost)}", stacklevel=2)
-    return {**new, "init_args": {**kept, **given}}

@@ -15,6 +15,7 @@ from torch import nn
 
 from pinnlab.cli.bad_input import bad_input, refused
 from pinnlab.cli.catalog import resolve_names
+from pinnlab.cli.own_files import use_own_file
 from pinnlab.cli.places import check, hints_of
 from pinnlab.cli.runs import checkpoint_of, recipe_of
 from pinnlab.errors import ConfigurationError
@@ -72,6 +73,7 @@ def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     found = recipe_of(saved) if "pinnlab_config" in saved else saved["pinnlab"].get("recipe")
     if not isinstance(found, dict) or not isinstance(found.get("model", {}), (dict, type(None))):
         return {"missing": dict.fromkeys(("problem", "network"), f"{checkpoint.name} says nothing of it")}
+    use_own_file(found, [checkpoint])
     named = resolve_names({key: found[key] for key in ("problem", "model") if key in found})
     if "seed_everything" in found:  # of the command, which gives it to the module
         named["model"] = {"seed": found["seed_everything"], **(named.get("model") or {})}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pinnlab.cli.catalog import recipe_names
+from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
+from pinnlab.reporting.histories import newest_summary
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 NEED_A_RUN = ("validate", "test", "predict")
@@ -28,15 +29,19 @@ _OF_ONE_CALL = ("ckpt_path", "weights_only", "config")
 def with_run(arguments: Sequence[str]) -> list[str]:
     """A command line in which a run is named by its folder or checkpoint, as `predict runs/burgers/version_0`.
 
+    Or a problem by its file, see `with_file`.
+
     Returns:
         The same with options: the checkpoint's own recipe, unless another one is given, and the checkpoint.
 
     Raises:
-        ConfigurationError: there is no such run.
+        ConfigurationError: there is no such run or file.
     """
     if len(arguments) < 2 or arguments[0] not in (*LOOKING, "fit") or arguments[1].startswith("-"):
         return list(arguments)
     command, place, *rest = arguments
+    if is_file(place):
+        return with_file(command, place, rest)
     if place in recipe_names() and not Path(place).exists():
         raise ConfigurationError(f"there is no run in {place!r}; for the recipe write `pinnlab {command} -c {place}`")
     checkpoint = str(checkpoint_of(Path(place)))
@@ -116,9 +121,8 @@ def found(word: str, runs: Path) -> Path:
 def _error(checkpoint: Path) -> float:
     """What a run reached, by its newest summary."""
     folder = folder_of(checkpoint)
-    summaries = sorted(folder.glob("summary*.json"), key=lambda p: p.stat().st_mtime) if folder else []
-    if not summaries:
+    summary = newest_summary(folder) if folder else None
+    if summary is None:
         return math.inf
-    summary = json.loads(summaries[-1].read_text())
     errors = summary["relative_l2"].values()
     return float(max(errors) if errors else summary["loss"])

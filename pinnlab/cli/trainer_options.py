@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
@@ -75,6 +76,13 @@ def check_folder(key: str, folder: Path) -> None:
         raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{key}: {there} is read-only; name another folder, or --trainer.logger false")
+
+
+def board_in(loggers: Any) -> Any:
+    """The arguments of the first TensorBoard logger of a configuration, which may be changed; None without one."""
+    given = loggers if isinstance(loggers, list) else [loggers]
+    boards = (one for one in given if isinstance(one, Namespace) and one.class_path.endswith("TensorBoardLogger"))
+    return next((board.init_args for board in boards), None)
 
 
 def use_root(options: Any, logger: Any, default: str) -> None:

@@ -25,6 +25,11 @@ except SystemExit as stop:
 
 AT_ONCE = {
     "help": (["--help"], 0),
+    "help of a command": (["fit", "-c", "burgers", "--help"], 0),
+    "new": (["new", "--help"], 0),
+    "new without a name": (["new"], 2),
+    "file that is not there": (["fit", "nowhere.py"], 2),
+    "comparison": (["compare", "nowhere"], 2),
     "nothing": ([], 2),
     "version": (["--version"], 0),
     "list": (["list"], 0),
@@ -63,7 +68,7 @@ def test_help_shows_every_command_with_a_line_and_an_example(capsys):
 
 
 def test_commands_are_those_that_something_carries_out():
-    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "list", "study"}
+    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "compare", "list", "new", "study"}
 
 
 def test_version(capsys):
@@ -99,7 +104,8 @@ def test_names_that_do_not_exist_get_one_line_and_exit_code_2(arguments, line, c
     "arguments",
     [
         ["fit", "-c", "burgers"],
-        ["fit", "--help"],
+        ["fit", "--help", "all"],
+        ["compare", "-c"],
         ["fit", "-c"],
         ["fit", "-c", "--print_config"],
         ["diagnose", "--problem", "Burgers"],

@@ -7,9 +7,7 @@ are perceptually uniform (viridis, magma) or from the colour-blind safe palette 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +21,10 @@ from numpy.typing import ArrayLike
 
 from pinnlab.analysis.metrics import relative_l2
 from pinnlab.errors import ConfigurationError
+from pinnlab.reporting.figures.style import MARKERS, PALETTE
+from pinnlab.reporting.figures.style import save as save
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REFERENCE: Mapping[str, Any] = {"color": "0.25", "linewidth": 3.5, "alpha": 0.45, "solid_capstyle": "round"}
 PREDICTION: Mapping[str, Any] = {"color": "#D55E00", "linewidth": 1.4, "linestyle": (0, (5, 2))}
 FRACTIONS = (0.1, 0.4, 0.7, 1.0)
@@ -143,22 +141,6 @@ def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -
     projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
     figure.suptitle(f"{len(everything):,} points{projected}", fontsize=13)
     return figure
-
-
-def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
-    """Writes a PNG under a temporary name and renames it, so that no reader meets half a file.
-
-    Missing folders are made. Returns the path.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=dpi)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
 
 
 def _lines(x: Array, u: Array, exact: Array | None, coordinate: str, unknown: str) -> Figure:

@@ -1,0 +1,99 @@
+"""What a command says and writes when it is over: how to go on with a run, and what was measured of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_only
+
+from pinnlab.callbacks.checkpoint import RunCheckpoint
+from pinnlab.cli.runs import folder_of
+from pinnlab.errors import StopReason
+from pinnlab.reporting.paths import free_path
+from pinnlab.training.checkpoint_io import write_whole
+from pinnlab.training.switching import phases_of
+
+_NEXT: Mapping[str, str] = MappingProxyType(
+    {
+        StopReason.INTERRUPTED.value: "go on with: pinnlab fit {run}",
+        StopReason.DIVERGED.value: "see why with: pinnlab diagnose {run}",
+        StopReason.BUDGET.value: "go on, with a larger budget, with: pinnlab fit {run}",
+        StopReason.POINTS.value: "go on, with a larger budget, with: pinnlab fit {run}",
+        StopReason.TRAINER.value: "go on with: pinnlab fit {run}{limit}",
+    }
+)
+"""What to do after a run that ended before its phases did, by the reason."""
+
+
+def ending(trainer: L.Trainer) -> str | None:
+    """The line after a run that ended before its phases did: what is saved, and the command that goes on.
+
+    Returns:
+        None where all phases came to their ends.
+    """
+    record = phases_of(trainer).records[-1]
+    if record.stopped not in _NEXT:
+        return None
+    where = f"step {trainer.global_step}, phase {record.phase}: {record.stopped}"
+    run = _run(trainer)
+    if run is None:
+        return f"{where}; nothing was saved, as no checkpoints were asked for"
+    then = _NEXT[record.stopped].format(run=run, limit=_limit(trainer))
+    return f"{where}; saved in {run}; {then}"
+
+
+def cut_off(trainer: L.Trainer) -> str | None:
+    """The line after a run that was ended in the middle of a step; None where nothing of it was saved before."""
+    run = _run(trainer)
+    return None if run is None else f"ended at once; what was saved last is in {run}; go on with: pinnlab fit {run}"
+
+
+def why_lost(trainer: L.Trainer) -> str | None:
+    """Why training failed, although it came to an end with good weights; None if it did not."""
+    phases = phases_of(trainer)
+    return phases.decisions[-1].reason if phases.records[-1].stopped == StopReason.DIVERGED.value else None
+
+
+def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
+    """Writes what `validate` or `test` measured to `validate.json` or `test.json` in the run's folder.
+
+    A collective; without a logger there is no folder, and nothing is written. Existing files stay: a number is added to
+    the name.
+    """
+    folder = trainer.log_dir if trainer.loggers else None
+    if folder is not None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        measured = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        _write(Path(folder) / f"{command}.json", {"checkpoint": checkpoint, **measured})
+
+
+@rank_zero_only
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path, text = free_path(path), json.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+    print(f"wrote {path}")
+
+
+def _run(trainer: L.Trainer) -> str | None:
+    """The run as one names it on the command line, once it has a checkpoint."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    path = next((c.path for c in callbacks if isinstance(c, RunCheckpoint)), None)
+    if path is None or not path.is_file():
+        return None
+    return shlex.quote(str(folder_of(path) or path))
+
+
+def _limit(trainer: L.Trainer) -> str:
+    """The option to raise after a run that the trainer ended; nothing where something else ended it."""
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return f" --trainer.max_steps {2 * trainer.max_steps}"
+    has_clock = any(isinstance(callback, Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    return " --trainer.max_time DAYS:HOURS:MINUTES:SECONDS" if has_clock else ""

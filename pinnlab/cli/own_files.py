@@ -1,0 +1,182 @@
+"""Problems in files of the user's own on the command line: `pinnlab fit my_problem.py`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from sysconfig import get_paths
+from typing import Any
+
+from pinnlab.errors import ConfigurationError, suggest
+
+LEVELS = 5
+"""Folders above a checkpoint in which the file of its problem is looked for: `runs/NAME/version_0/checkpoints/`."""
+
+SETTINGS: Mapping[str, str] = {
+    "model.network": "MLP",
+    "model.phases": "[{optimizer: {class_path: Adam, init_args: {lr: 0.005}}}, {optimizer: SSBroyden, steps: 300}]",
+}
+"""What a problem without a recipe is trained with: the network and the phases of most shipped recipes."""
+
+POINTS = (1, 200, 1000)
+"""Points of a condition on a region of no, one or more dimensions, where no recipe says how many."""
+
+
+def is_file(place: str) -> bool:
+    """Whether a word of the command line is a Python file, or a class in one: `my_problem.py:Burgers`."""
+    return split(place)[0].suffix == ".py"
+
+
+def split(place: str) -> tuple[Path, str | None]:
+    """The file and the class of `my_problem.py:Burgers`; None for no class."""
+    file, colon, name = place.rpartition(":")
+    return (Path(file), name) if colon and file.endswith(".py") else (Path(place), None)
+
+
+def check_name(path: Path) -> None:
+    """Refuses the name of a file that Python could not import, or would import as something else.
+
+    Raises:
+        ConfigurationError: it is no name, or that of a module which is installed.
+    """
+    name = path.stem
+    if path.suffix != ".py" or not name.isidentifier():
+        raise ConfigurationError(f"{path}: is no name of a Python file; take letters, digits and _, as my_problem.py")
+    if is_taken(name):
+        raise ConfigurationError(f"{path}: {name} is an installed module; take another name, as my_{name}.py")
+
+
+def is_taken(name: str) -> bool:
+    """Whether Python, pinnlab or an installed package has a module of this name."""
+    paths = get_paths()
+    installed = PathFinder.find_spec(name, [paths["purelib"], paths["platlib"]])
+    return name in (*sys.stdlib_module_names, "pinnlab") or installed is not None
+
+
+def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
+    """A command line in which a problem is named by its file, as `fit my_problem.py --seed_everything 3`.
+
+    The recipe beside the file is taken, unless the line names another one; without any, `SETTINGS` and `POINTS` are.
+
+    Returns:
+        The same with options.
+
+    Raises:
+        ConfigurationError: the file is not there, has a name that is taken, or no single problem.
+    """
+    from pinnlab.problems.own_file import import_file, problem_in, problems_in  # imports torch; the rest does not
+
+    path, name = split(place)
+    check_file(path)
+    options = [f"--problem_file={path.resolve()}"]
+    given = any(option in ("-c", "--config") or option.startswith("--config=") for option in rest)
+    recipe = path.with_suffix(".yaml")
+    has_recipe = recipe.is_file() and not given
+    named = _named(recipe, path.stem) if has_recipe else None
+    if named is not None and named not in (known := problems_in(import_file(path))):
+        raise ConfigurationError(
+            f"{recipe.name}: problem: {path.name} defines no {named}{suggest(named, known)}; change one of the two"
+        )
+    if named is None or name not in (None, named):
+        options.append(f"--problem={path.stem}.{problem_in(path, name).__name__}")
+    if has_recipe:
+        return [command, "-c", str(recipe), *options, *rest]
+    return [command, *options, *([] if given else _settings(problem_in(path, name), path)), *rest]
+
+
+def check_file(path: Path) -> None:
+    """Refuses a file that is not there, or that cannot be imported by its name.
+
+    Raises:
+        ConfigurationError: it is so.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: there is no such file; `pinnlab new {path}` writes one to begin with")
+    check_name(path)
+
+
+def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> None:
+    """Imports the file that a configuration's problem is in, if it is one of the user's.
+
+    It is `problem_file`, or the module's file beside a recipe or in the current folder. The folders of recipes go to
+    the end of the path, for networks and other classes in files there.
+
+    Args:
+        config: the whole configuration.
+        recipes: the files that it was read from.
+
+    Raises:
+        ConfigurationError: `problem_file` is nowhere, or the file cannot be imported.
+    """
+    from pinnlab.problems.own_file import found_again, import_file
+
+    for recipe in recipes:
+        folder = str(recipe.parent.resolve())
+        if recipe.suffix != ".ckpt" and folder not in sys.path:
+            sys.path.append(folder)
+    problem, file = config.get("problem"), config.get("problem_file")
+    path = problem.get("class_path") if isinstance(problem, Mapping) else problem
+    module = path.rpartition(".")[0] if isinstance(path, str) else ""
+    if not module or "." in module:
+        return
+    folders = list(_folders(recipes))
+    if file is not None and Path(str(file)).stem == module:
+        found = found_again(Path(str(file)), folders)
+        if found != Path(str(file)).resolve():
+            warnings.warn(f"problem_file: {file} is not there; {found} is taken", stacklevel=2)
+        import_file(found)
+    elif not is_taken(module):
+        beside = next((f for f in (folder / f"{module}.py" for folder in folders) if f.is_file()), None)
+        if beside is not None:
+            import_file(beside)
+
+
+def _folders(recipes: Sequence[Path]) -> Iterator[Path]:
+    """Where the file of a problem may be: beside the recipe, here, above the checkpoint."""
+    yield from (recipe.parent for recipe in recipes if recipe.suffix != ".ckpt")
+    yield Path.cwd()
+    for recipe in recipes:
+        if recipe.suffix == ".ckpt":
+            yield from list(recipe.resolve().parents)[:LEVELS]
+
+
+def _named(recipe: Path, module: str) -> str | None:
+    """The class of a module that is a recipe's problem; None where the recipe has another problem, or none."""
+    from pinnlab.cli.yaml_file import read_yaml
+
+    content = read_yaml(recipe)
+    problem = content.get("problem") if isinstance(content, Mapping) else None
+    path = problem.get("class_path") if isinstance(problem, Mapping) else problem
+    owner, _, name = str(path).rpartition(".")
+    return name if owner == module else None
+
+
+def _settings(problem: Any, path: Path) -> list[str]:
+    """Options for a problem without a recipe, and a remark on them."""
+    options = {"name": path.stem, **SETTINGS}
+    points = _points(problem)
+    if points is not None:
+        options["data.points"] = points
+    print(
+        f"{path.with_suffix('.yaml').name}: there is none, so MLP, Adam and SSBroyden"
+        + (f", points {points}" if points else "")
+        + "; --print_config shows it all",
+        file=sys.stderr,
+    )
+    return [f"--{key}={value}" for key, value in options.items()]
+
+
+def _points(kind: Any) -> str | None:
+    """Points for each condition as YAML; None where the problem must be told something first."""
+    from pinnlab.training.point_store import sampled_conditions
+
+    try:
+        problem = kind()
+    except TypeError:  # it has an argument without a default, which the options may give
+        return None
+    regions = {name: problem.conditions[name].region for name in sampled_conditions(problem)}
+    counts = {name: POINTS[min(r.dimension if r else 2, 2)] for name, r in regions.items()}
+    return "{" + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "}"

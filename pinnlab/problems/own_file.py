@@ -1,0 +1,124 @@
+"""Problems in a Python file of the user's own: the file imported, and found again when a run goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.base import Problem
+
+
+def import_file(path: Path) -> ModuleType:
+    """Imports a file as the module of its name, whatever else of that name lies on the path.
+
+    Its folder goes to the end of the path, so that it can import files beside it and they hide no package. A file that
+    was imported before is not carried out again; another file of the same name takes the place of the one before.
+
+    Raises:
+        ConfigurationError: it cannot be imported.
+    """
+    path, name = path.resolve(), path.stem
+    before = sys.modules.get(name)
+    if before is not None and _file(before) == path:
+        return before
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises
+        sys.modules.pop(name)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        line = _line(error, path)
+        where = "" if line is None else f"; see line {line} of {path}"
+        raise ConfigurationError(f"problem: {name} cannot be imported: {reason}{where}") from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> int | None:
+    """The line of a file that an error comes from; None where it says so itself, or comes from elsewhere."""
+    if isinstance(error, SyntaxError):
+        return None
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(path)), None)
+
+
+def problems_in(module: ModuleType) -> dict[str, type[Problem]]:
+    """The problems that a module defines itself, by name, in their order; not those that it imports."""
+    return {
+        name: kind
+        for name, kind in vars(module).items()
+        if inspect.isclass(kind)
+        and issubclass(kind, Problem)
+        and kind.__module__ == module.__name__
+        and not inspect.isabstract(kind)
+    }
+
+
+def problem_in(path: Path, name: str | None = None) -> type[Problem]:
+    """The problem of a file.
+
+    Args:
+        path: of the file.
+        name: of the class; default: the only one.
+
+    Raises:
+        ConfigurationError: the file cannot be imported, has no such class, or has none or several to choose from.
+    """
+    found = problems_in(import_file(path))
+    if name is not None:
+        if name not in found:
+            raise unknown(f"problem of {path.name}:", name, found)
+        return found[name]
+    if not found:
+        raise ConfigurationError(
+            f"{path.name}: defines no problem; write a class that derives from pinnlab.problems.Problem, "
+            "as `pinnlab new` does"
+        )
+    if len(found) > 1:
+        names = list(found)
+        raise ConfigurationError(
+            f"{path.name}: defines {len(names)} problems, {', '.join(names[:-1])} and {names[-1]}; "
+            f"name one of them, as {path.name}:{names[-1]}"
+        )
+    return next(iter(found.values()))
+
+
+def file_of(problem: type[Problem]) -> Path | None:
+    """The user's file that defines a problem; None for one of a package, which its import path is enough for."""
+    module = sys.modules.get(problem.__module__)
+    is_file = module is not None and "." not in module.__name__ and module.__name__ != "__main__"
+    return _file(module) if module is not None and is_file else None
+
+
+def found_again(path: Path, folders: Iterable[Path]) -> Path:
+    """Where the file of a run's problem is today.
+
+    Args:
+        path: where it was when the run was made, or as the user names it.
+        folders: where a file of that name is looked for if it is gone.
+
+    Raises:
+        ConfigurationError: it is nowhere.
+    """
+    folders = list(folders)
+    for place in (path, *(folder / path for folder in folders), *(folder / path.name for folder in folders)):
+        if place.is_file():
+            return place.resolve()
+    raise ConfigurationError(
+        f"problem_file: there is no file {path}; if it has moved, say where it is: --problem_file FOLDER/{path.name}"
+    )
+
+
+def _file(module: ModuleType) -> Path | None:
+    name = getattr(module, "__file__", None)
+    return Path(name).resolve() if name else None

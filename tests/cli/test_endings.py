@@ -1,0 +1,174 @@
+"""What a command says when it is over, and what it writes into the run that it looked at."""
+
+import json
+import signal
+from types import SimpleNamespace
+
+import lightning as L
+import pytest
+import torch
+import yaml
+
+from pinnlab.callbacks import RunCheckpoint
+from pinnlab.cli import endings
+from pinnlab.cli.commands import run
+from pinnlab.errors import StopReason
+from pinnlab.training.history import PhaseRecord
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SMALL = ["--model.compile=false", "--data.evaluation_points=300", "--data.points=30"]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+
+    def execute(*arguments):
+        code = run([*arguments, *SMALL])
+        captured = capsys.readouterr()
+        return code, captured.out.splitlines(), captured.err
+
+    return execute
+
+
+class Signal(L.Callback):
+    """Sends a signal to its own process after a step, twice if asked to.
+
+    Args:
+        number: the signal.
+        times: how often.
+    """
+
+    def __init__(self, number: int, times: int = 1) -> None:
+        self.number, self.times = number, times
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: object, batch: object, batch_idx: int) -> None:
+        if trainer.global_step == 2:
+            for _ in range(self.times):
+                signal.raise_signal(self.number)
+
+
+def of_signal(number, times=1):
+    arguments = f"number: {int(number)}, times: {times}"
+    return f"--trainer.callbacks={{class_path: test_endings.Signal, init_args: {{{arguments}}}}}"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_how_it_goes_on(command, tmp_path, number, code):
+    got, out, err = command("fit", "-c", "poisson1d", of_signal(number))
+    assert got == code, err
+    assert out[-1] == (
+        "step 3, phase 1: the run was interrupted; saved in runs/poisson1d/version_0; "
+        "go on with: pinnlab fit runs/poisson1d/version_0"
+    )
+    assert torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["global_step"] == 3
+    got, _, err = command("fit", "runs/poisson1d/version_0", "--trainer.max_steps=5", "--trainer.callbacks=null")
+    assert got == 0, err
+    assert json.loads((tmp_path / "runs/poisson1d/version_1/summary.json").read_text())["steps"] == 5
+
+
+def test_a_run_that_is_interrupted_twice_says_what_was_saved_before(command):
+    """Here nothing was; with a save every 10^-9 seconds the one of the step before."""
+    got, out, _ = command("fit", "-c", "poisson1d", of_signal(signal.SIGINT, 2))
+    assert got == 130
+    assert not any("go on with" in line for line in out)
+    saving = "--trainer.callbacks+={class_path: RunCheckpoint, init_args: {seconds: 1.0e-9}}"
+    got, out, _ = command("fit", "-c", "poisson1d", of_signal(signal.SIGINT, 2), saving)
+    assert got == 130
+    assert out[-1] == (
+        "ended at once; what was saved last is in runs/poisson1d/version_1; "
+        "go on with: pinnlab fit runs/poisson1d/version_1"
+    )
+
+
+ENDINGS = {
+    "steps": (["--trainer.max_steps=4"], "the trainer's limit was reached; saved in", " --trainer.max_steps 8"),
+    "time": (
+        ["--trainer.max_time=00:00:00:01"],
+        "the trainer's limit was reached; saved in",
+        " --trainer.max_time DAYS:HOURS:MINUTES:SECONDS",
+    ),
+    "budget": (
+        ["--trainer.callbacks={class_path: EvaluationBudget, init_args: {evaluations: 5}}"],
+        "the budget of evaluations was spent; saved in",
+        "go on, with a larger budget, with: pinnlab fit runs/poisson1d/version_0",
+    ),
+    "nothing": (["--trainer.max_steps=4", "--trainer.logger=false"], "nothing was saved", "no checkpoints were asked"),
+}
+
+
+@pytest.mark.parametrize("case", ENDINGS)
+def test_a_run_that_ends_early_says_what_ended_it(case, command):
+    options, reason, then = ENDINGS[case]
+    code, out, err = command("fit", "-c", "poisson1d", *options)
+    assert code == 0, err
+    assert reason in out[-1]
+    assert then in out[-1]
+
+
+def test_after_a_loss_that_blew_up_the_next_thing_is_a_look(tmp_path, monkeypatch):
+    checkpoint = RunCheckpoint()
+    checkpoint.path = tmp_path / "runs" / "my run" / "version_0" / "checkpoints" / "last.ckpt"
+    checkpoint.path.parent.mkdir(parents=True)
+    checkpoint.path.touch()
+    monkeypatch.chdir(tmp_path)
+    record = PhaseRecord("Adam", stopped=StopReason.DIVERGED.value, phase=2)
+    monkeypatch.setattr(endings, "phases_of", lambda trainer: SimpleNamespace(records=[record]))
+    trainer = SimpleNamespace(global_step=7, callbacks=[checkpoint], max_steps=-1)
+    assert endings.ending(trainer) == (
+        "step 7, phase 2: the loss blew up again after the allowed number of rollbacks; "
+        "saved in 'runs/my run/version_0'; see why with: pinnlab diagnose 'runs/my run/version_0'"
+    )
+
+
+def test_a_run_that_comes_to_its_end_says_no_more(command):
+    code, out, _ = command("fit", "-c", "poisson1d", "--model.phases=[{optimizer: Adam, steps: 2}]")
+    assert code == 0
+    assert out[-1] == "wrote runs/poisson1d/version_0/summary.json"
+
+
+@pytest.fixture
+def made(command, tmp_path):
+    assert command("fit", "-c", "poisson1d", "--trainer.max_steps=3")[0] == 0
+    return tmp_path / "runs" / "poisson1d" / "version_0"
+
+
+@pytest.mark.parametrize("name", ["validate", "test"])
+def test_what_is_measured_is_written_into_the_run(command, made, name):
+    for file in (f"{name}.json", f"{name}-1.json"):
+        code, out, err = command(name, "runs/poisson1d/version_0")
+        assert code == 0, err
+        assert out[-1] == f"wrote runs/poisson1d/version_0/{file}"
+        found = json.loads((made / file).read_text())
+        reached = json.loads((made / "summary.json").read_text())["relative_l2"]["u"]
+        assert found["relative_l2/u"] == pytest.approx(reached, rel=1e-12)
+        assert found["checkpoint"] == "runs/poisson1d/version_0/checkpoints/last.ckpt"
+    assert [path.name for path in made.parent.iterdir()] == ["version_0"]
+
+
+LOOKS = {"validate": "validate.json", "test": "test.json", "predict": "solution.npz", "diagnose": "diagnosis.json"}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_checkpoint_of_no_run_gets_what_is_written_beside_it(command, made, tmp_path, name):
+    (tmp_path / "loose").mkdir()
+    (made / "checkpoints" / "last.ckpt").rename(tmp_path / "loose" / "best.ckpt")
+    code, _, err = command(name, "loose/best.ckpt")
+    assert code == 0, err
+    assert (tmp_path / "loose" / LOOKS[name]).is_file()
+    assert [path.name for path in made.parent.iterdir()] == ["version_0"]
+
+
+def test_a_run_with_several_loggers_is_looked_at_in_its_folder(command, tmp_path):
+    loggers = [
+        {"class_path": "LogScaleTensorBoardLogger", "init_args": {"save_dir": "runs"}},
+        {"class_path": "CSVLogger", "init_args": {"save_dir": "csv"}},
+    ]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"problem": "Poisson1D", "trainer": {"logger": loggers}}))
+    assert command("fit", "-c", "own.yaml", "--trainer.max_steps=3")[0] == 0
+    code, _, err = command("predict", "runs/own/version_0")
+    assert code == 0, err
+    assert (tmp_path / "runs" / "own" / "version_0" / "solution.npz").is_file()
+    assert [path.name for path in (tmp_path / "runs" / "own").iterdir()] == ["version_0"]

@@ -1,0 +1,201 @@
+"""`pinnlab new`, and problems in files of the user's own: trained, gone on with, found again."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from pinnlab.cli.commands import run
+from pinnlab.cli.dispatch import answer
+from pinnlab.cli.own_files import split
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SHORT = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
+
+TWO = """
+from pinnlab.problems import Poisson1D, Poisson2D
+
+class Left(Poisson1D):
+    pass
+
+class Right(Left):
+    pass
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """The whole command, as a new process would carry it out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pinnlab"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+
+    def execute(*arguments):
+        for name in ("my_problem", "two"):
+            sys.modules.pop(name, None)
+        code = answer(list(arguments))
+        code = run(list(arguments)) if code is None else code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    yield execute
+    for name in set(sys.modules) - before:
+        if name in ("my_problem", "two"):
+            del sys.modules[name]
+
+
+def last_line(err):
+    return [line for line in err.splitlines() if not line.startswith("warning:")][-1]
+
+
+def test_a_new_problem_is_short_and_trains_to_a_small_error(command, tmp_path):
+    code, out, _ = command("new", "my_problem.py")
+    assert (code, out) == (0, "wrote my_problem.py and my_problem.yaml; now: pinnlab fit my_problem.py\n")
+    assert len((tmp_path / "my_problem.py").read_text().splitlines()) <= 32
+    options = ["--model.compile=false", "--model.phases.0.steps=100", "--model.phases.1.steps=25"]
+    code, _, err = command("fit", "my_problem.py", *options)
+    assert code == 0, err
+    folder = tmp_path / "runs" / "my_problem" / "version_0"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["relative_l2"]["u"] < 1e-5
+    assert [record["steps"] for record in summary["phases"]] == [100, 25]
+    assert yaml.safe_load((folder / "config.yaml").read_text())["problem_file"] == str(tmp_path / "my_problem.py")
+    code, _, err = command("predict", "runs/my_problem/version_0")
+    assert code == 0, err
+    solution = np.load(folder / "solution.npz")
+    exact = np.cosh(3 * (1 - solution["x"])) / np.cosh(3)  # of u'' = 9 u, u(0) = 1, u'(1) = 0
+    assert np.abs(solution["u"] - exact).max() < 1e-5
+
+
+BAD = {
+    "no name": (["new"], "new: name one file, as in `pinnlab new my_problem.py`"),
+    "a hyphen": (["new", "my-problem.py"], "my-problem.py: is no name of a Python file"),
+    "no Python": (["new", "my_problem"], "my_problem: is no name of a Python file"),
+    "a module of Python": (
+        ["new", "wave.py"],
+        "wave.py: wave is an installed module; take another name, as my_wave.py",
+    ),
+    "an installed package": (["new", "torch.py"], "torch.py: torch is an installed module"),
+    "no folder": (["new", "nowhere/fin.py"], "nowhere/fin.py: cannot be written (No such file or directory)"),
+    "no file": (["fit", "fin.py"], "fin.py: there is no such file; `pinnlab new fin.py` writes one to begin with"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_refused_is_told_at_once_in_one_line(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, line = BAD[case]
+    assert answer(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {line}")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["my_problem.py", "my_problem.yaml"])
+def test_nothing_is_overwritten(command, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    code, _, err = command("new", "my_problem.py")
+    assert (code, err) == (2, f"error: {name}: is there already; take another name, or move it away\n")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+FILES = {
+    "none": ("x = 1", "two.py", "two.py: defines no problem; write a class that derives from"),
+    "two": (TWO, "two.py", "two.py: defines 2 problems, Left and Right; name one of them, as two.py:Right"),
+    "another": (TWO, "two.py:Rigth", "unknown problem of two.py: 'Rigth' (did you mean 'Right'?)"),
+    "imported": (TWO, "two.py:Poisson2D", "unknown problem of two.py: 'Poisson2D'"),
+    "broken": (
+        "1 / 0",
+        "two.py",
+        "problem: two cannot be imported: ZeroDivisionError: division by zero; see line 1 of ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_without_one_problem_is_told(case, command, tmp_path):
+    text, place, line = FILES[case]
+    (tmp_path / "two.py").write_text(text)
+    code, _, err = command("fit", place)
+    assert code == 2
+    assert err.startswith(f"error: {line}")
+    assert err.count("\n") == 1
+
+
+def test_a_problem_without_a_recipe_has_a_set_up_that_can_be_changed(command, tmp_path):
+    (tmp_path / "two.py").write_text(TWO)
+    code, out, err = command("fit", "two.py:Right", "--model.phases.1.steps=7", "--print_config")
+    assert code == 0, err
+    assert err.startswith("two.yaml: there is none, so MLP, Adam and SSBroyden, points {pde: 200, boundary: 1};")
+    shown = yaml.safe_load(out)
+    assert shown["problem"]["class_path"] == "two.Right"
+    assert shown["data"]["points"] == {"pde": 200, "boundary": 1}
+    assert [phase["steps"] for phase in shown["model"]["phases"]] == [None, 7]
+    assert shown["name"] == "two"
+
+
+def test_the_recipe_beside_a_file_says_which_problem(command, tmp_path):
+    (tmp_path / "two.py").write_text(TWO)
+    (tmp_path / "two.yaml").write_text("problem: {class_path: two.Left, init_args: {frequency: 3}}\n")
+    for place, name in (("two.py", "Left"), ("two.py:Right", "Right")):
+        code, out, err = command("fit", place, "--print_config")
+        assert code == 0, err
+        problem = yaml.safe_load(out)["problem"]
+        assert (problem["class_path"], problem["init_args"]["frequency"]) == (f"two.{name}", 3)
+    (tmp_path / "two.yaml").write_text("problem: two.Lef\n")
+    code, _, err = command("fit", "two.py")
+    assert code == 2
+    assert err == "error: two.yaml: problem: two.py defines no Lef (did you mean 'Left'?); change one of the two\n"
+
+
+def test_a_run_finds_its_problem_from_elsewhere_and_after_a_move(command, tmp_path, monkeypatch):
+    work, other, away = (tmp_path / name for name in ("work", "other", "away"))
+    for folder in (work, other, away):
+        folder.mkdir()
+    monkeypatch.chdir(work)
+    command("new", "my_problem.py")
+    assert command("fit", "my_problem.py", *SHORT)[0] == 0
+    place = work / "runs" / "my_problem" / "version_0"
+
+    monkeypatch.chdir(other)
+    code, _, err = command("fit", str(place), "--trainer.max_steps=5")
+    assert code == 0, err
+    assert json.loads(next(other.rglob("summary.json")).read_text())["steps"] == 5
+
+    (work / "my_problem.py").rename(away / "my_problem.py")
+    code, _, err = command("test", str(place))
+    assert code == 2
+    assert last_line(err) == (
+        f"error: problem_file: there is no file {work / 'my_problem.py'}; if it has moved, say where it is: "
+        "--problem_file FOLDER/my_problem.py"
+    )
+    code, _, err = command("test", str(place), "--problem_file", str(away / "my_problem.py"))
+    assert code == 0, err
+
+    moved = (place.parents[2]).rename(tmp_path / "renamed")  # the whole folder of the project
+    (away / "my_problem.py").rename(moved / "my_problem.py")
+    code, _, err = command("test", str(moved / "runs" / "my_problem" / "version_0"))
+    assert code == 0, err
+
+
+def test_a_recipe_names_files_of_its_own_folder(command, tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "two.py").write_text(TWO)
+    (folder / "own.yaml").write_text("problem: two.Left\n")
+    code, _, err = command("fit", "-c", "project/own.yaml", *SHORT)
+    assert code == 0, err
+    assert json.loads(next(tmp_path.rglob("summary.json")).read_text())["problem"] == "Left"
+    saved = yaml.safe_load(next(tmp_path.rglob("config.yaml")).read_text())
+    assert saved["problem_file"] == str(folder / "two.py")
+
+
+def test_a_class_is_named_behind_a_colon():
+    assert [split(place)[1] for place in ("a/b.py", "a/b.py:C", "runs/a")] == [None, "C", None]
+    assert str(split("a/b.py:C")[0]) == "a/b.py"
