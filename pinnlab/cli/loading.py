@@ -53,6 +53,11 @@ def load(
     saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     recipe = _recipe(saved, checkpoint)
     model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
+    try:
+        use_own_file(recipe, [checkpoint])
+    except ConfigurationError as error:
+        if problem is None:
+            raise ConfigurationError(f"{error}; or {_give('problem', checkpoint)}") from error
     if problem is None:
         problem = _built("problem", recipe, missing, checkpoint)
     if network is None:
@@ -73,7 +78,6 @@ def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     found = recipe_of(saved) if "pinnlab_config" in saved else saved["pinnlab"].get("recipe")
     if not isinstance(found, dict) or not isinstance(found.get("model", {}), (dict, type(None))):
         return {"missing": dict.fromkeys(("problem", "network"), f"{checkpoint.name} says nothing of it")}
-    use_own_file(found, [checkpoint])
     named = resolve_names({key: found[key] for key in ("problem", "model") if key in found})
     if "seed_everything" in found:  # of the command, which gives it to the module
         named["model"] = {"seed": found["seed_everything"], **(named.get("model") or {})}
@@ -86,7 +90,7 @@ def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], check
     Raises:
         ConfigurationError: it cannot be built.
     """
-    give = f"give it: pinnlab.load({str(checkpoint)!r}, {key}=...)"
+    give = _give(key, checkpoint)
     if key in missing:
         raise ConfigurationError(f"{key}: cannot be built from the checkpoint: {missing[key]}; {give}")
     spec = owner.get(key)
@@ -103,3 +107,7 @@ def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], check
         if told is None:
             raise
         raise ConfigurationError(f"{told}; {give}") from error
+
+
+def _give(key: str, checkpoint: Path) -> str:
+    return f"give it: pinnlab.load({str(checkpoint)!r}, {key}=...)"

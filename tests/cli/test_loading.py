@@ -138,6 +138,10 @@ def test_own_classes_two_unknowns_and_a_coefficient(command, tmp_path, monkeypat
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    assert pinnlab.load(folder).v(t=1.0) == solution.v(t=1.0)  # the file is in a folder above the run
+    monkeypatch.delitem(sys.modules, "own_growth")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
+    (tmp_path / "own_growth.py").unlink()
     with pytest.raises(ConfigurationError, match=r"own_growth.*give it: pinnlab.load.*problem=") as caught:
         pinnlab.load(folder)
     assert "\n" not in str(caught.value)
