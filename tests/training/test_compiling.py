@@ -1,0 +1,148 @@
+"""What a run compiles, from which step on it uses that, and how a resumed run repeats it."""
+
+import time
+from functools import partial
+
+import lightning as L
+import pytest
+import torch
+from compiling import needs_compiler
+
+from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.networks import MLP
+from pinnlab.numerics.compiler import Compiler, can_fork
+from pinnlab.problems import Poisson1D
+from pinnlab.training import compiling
+from pinnlab.training.switching import phases_of
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ADAM = partial(torch.optim.Adam, lr=1e-3)
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+beside = pytest.mark.skipif(not can_fork(), reason="this system cannot be trusted to fork")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def module_and_data(steps=4, compile="auto", points=40):
+    problem = Poisson1D(2)
+    module = PINN(problem, partial(MLP, hidden=[5, 4]), [Phase(ADAM, steps=steps)], compile=compile)
+    return module, CollocationDataModule(problem, points={"pde": points, "boundary": 2}, evaluation_points=50)
+
+
+def fit(module, data, *callbacks, **options):
+    trainer = L.Trainer(max_epochs=-1, callbacks=list(callbacks), **{**QUIET, **options})
+    trainer.fit(module, data, ckpt_path=options.pop("ckpt_path", None))
+    return trainer
+
+
+class Started(L.Callback):
+    """Notes who compiles once training begins."""
+
+    def on_train_start(self, trainer, pl_module):
+        self.compiler = pl_module.objective.compiler
+
+
+class Patient(L.Callback):
+    """Waits before a step until what is compiled beside the run is done."""
+
+    def __init__(self, step):
+        self.step, self.found = step, {}
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        compiler = pl_module.objective.compiler
+        self.found[trainer.global_step] = set(compiler.used)
+        end = time.monotonic() + 250
+        while trainer.global_step == self.step and any(p.is_alive() for _, p, _ in compiler._running):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("seconds", "steps", "compiles"), [(1e-3, 10, False), (1e-3, 10_000, True), (1.0, 10, True)])
+def test_auto_counts_seconds(seconds, steps, compiles, monkeypatch):
+    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    monkeypatch.setattr(compiling, "_seconds", lambda module: seconds)
+    module, _ = module_and_data(steps)
+    module.system.resolve_engine()
+    trainer = L.Trainer(max_epochs=-1, **QUIET)
+    module.trainer = trainer
+    assert (compiling.compiler_for(module, "auto", None) is not None) == compiles
+
+
+def test_without_a_compiler_auto_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(compiling, "can_compile", lambda device: False)
+    module, _ = module_and_data(10**9)
+    module.system.resolve_engine()
+    module.trainer = L.Trainer(max_epochs=-1, **QUIET)
+    assert compiling.compiler_for(module, "auto", None) is None
+
+
+@pytest.mark.parametrize(("option", "used", "expected"), [(True, None, False), ("auto", ["a"], can_fork())])
+def test_who_compiles(option, used, expected):
+    module, _ = module_and_data()
+    module.system.resolve_engine()
+    compiler = compiling.compiler_for(module, option, used)
+    assert compiler.beside == expected
+    assert compiler.used == set(used or [])
+    assert compiling.compiler_for(module, False, used) is None
+    assert compiling.compiler_for(module, "auto", False) is None  # the run that goes on did not compile either
+    module.system.engine = "reverse"
+    assert compiling.compiler_for(module, option, used) is None
+
+
+def test_an_evaluation_is_timed_on_some_rows_for_all_of_them(monkeypatch):
+    module, data = module_and_data(compile=False, points=3 * compiling.ROWS)
+    seen = []
+    original = module.system.weighted_loss
+    monkeypatch.setattr(module.system, "weighted_loss", lambda t, rows, f: seen.append(rows) or original(t, rows, f))
+
+    class Timed(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            seen.clear()
+            self.seconds = compiling._seconds(pl_module)
+            self.rows = {name: len(rows) for name, rows in seen[0].items()}
+
+    timed = Timed()
+    fit(module, data, timed)
+    assert timed.rows == {"pde": compiling.ROWS, "boundary": 2}
+    assert timed.seconds > 0
+
+
+@beside
+@needs_compiler
+def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_resumed(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiling, "WORTH_SECONDS", 0.0)
+    module, data = module_and_data(6)
+    patient = Patient(2)
+    trainer = fit(module, data, patient)
+    assert patient.found[2] == set()  # two steps were made without
+    assert len(patient.found[3]) == 1
+    (decision, *_) = phases_of(trainer).decisions
+    assert (decision.step, decision.event) == (2, "compiled")
+    assert decision.reason.startswith("loss and gradient, made beside the run in ")
+    path = tmp_path / "run.ckpt"
+    trainer.save_checkpoint(path)
+    saved = torch.load(path, weights_only=True)
+    assert saved["pinnlab"]["compiled"] == sorted(patient.found[3])
+
+    again, data = module_and_data(9)
+    patient = Patient(-1)
+    trainer = L.Trainer(max_epochs=-1, callbacks=[patient], **QUIET)
+    trainer.fit(again, data, ckpt_path=path)
+    assert patient.found[6] == set(saved["pinnlab"]["compiled"])  # from the first step on
+    assert [d.event for d in phases_of(trainer).decisions] == ["compiled", "stop", "stop"]
+
+
+def test_waiting_is_no_part_of_a_phase(monkeypatch):
+    def slow(self, job):
+        time.sleep(0.3)
+
+    monkeypatch.setattr(Compiler, "take", slow)  # nothing is ever compiled, and the run waits for it
+    module, data = module_and_data(3, compile=True)
+    trainer = fit(module, data)
+    assert module.objective.waited >= 0.3
+    (record,) = phases_of(trainer).records
+    assert record.seconds < module.objective.waited
