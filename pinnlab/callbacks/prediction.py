@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from pinnlab.reporting.paths import free_path
+
 
 class SolutionWriter(L.Callback):
     """Writes predictions as `solution.npz` and one figure per unknown.
@@ -41,6 +43,7 @@ class SolutionWriter(L.Callback):
     @rank_zero_only
     def _write(self, folder: Path, problem: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
         # Imported where it is drawn, as in all callbacks: matplotlib is for runs that draw.
+
         from pinnlab.reporting.figures.solution import save, solution_figure
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,12 +70,3 @@ class SolutionWriter(L.Callback):
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
         os.replace(temporary, path)
         trainer.print(f"wrote {path}")
-
-
-def free_path(path: Path) -> Path:
-    """The path itself, or with the first number behind its name that is not taken."""
-    candidate, number = path, 1
-    while candidate.exists():
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
-    return candidate

@@ -143,6 +143,14 @@ class Problem:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
             self.wanted[name] = self._record(condition)
 
+    def __repr__(self) -> str:
+        """The unknowns, where they live, what must hold, and what is to be found, in one line."""
+        if not hasattr(self, "wanted"):
+            return f"{self.name}()"  # a subclass shows itself before it has called this class's constructor
+        unknowns = ", ".join(f"{name}({', '.join(self.coordinates)})" for name in self.unknowns)
+        found = f"; to find {', '.join(self.coefficients)}" if self.coefficients else ""
+        return f"{self.name}: {unknowns} on {self.domain!r}; conditions {', '.join(self.conditions)}{found}"
+
     @property
     def name(self) -> str:
         """The problem's name in tables and files."""

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -26,13 +25,14 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
-from pinnlab.training.evaluated_module import Batch, EvaluatedModule
+from pinnlab.training.evaluated_module import Batch
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_periodicity
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
+from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
     DTYPES,
     Phase,
@@ -44,11 +44,11 @@ from pinnlab.training.phases import (
 )
 from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
+from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.step_log import step_scalars
-from pinnlab.training.switching import OptimizerPhases
 
 
-class PINN(EvaluatedModule):
+class PINN(PhasedModule):
     """A physics-informed neural network as a LightningModule.
 
     Training minimises the sum over the problem's conditions of weight times mean squared residual. Everything
@@ -88,6 +88,7 @@ class PINN(EvaluatedModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        without_advertisements(self)
         if dtype not in DTYPES:
             raise unknown("model.dtype", dtype, DTYPES)
         if engine not in ENGINES:
@@ -131,14 +132,6 @@ class PINN(EvaluatedModule):
         return self.weights.used
 
     # ------------------------------------------------------------------------------ set-up
-
-    def configure_callbacks(self) -> list[L.Callback]:
-        """The callback that moves from phase to phase is always there."""
-        return [OptimizerPhases()]
-
-    def configure_optimizers(self) -> Any:
-        """The optimizer of the current phase only, with its scheduler."""
-        return self.phases[self.phase].configured(self.trial.trained())
 
     def start_over(self) -> None:
         """A new run begins: nothing is counted yet, and no callback has changed a weight of the loss."""
@@ -233,7 +226,7 @@ class PINN(EvaluatedModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps
         if every and self.global_step % every == 0:
             log_scalars(self.trainer, step_scalars(self, self._points.largest))
 

@@ -27,11 +27,12 @@ from pinnlab.optimizers import (
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.wording import phase_in_words
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-@dataclass
+@dataclass(repr=False)
 class Phase:
     """A stretch of training with one optimizer.
 
@@ -84,6 +85,9 @@ class Phase:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise unknown("model.phases.dtype", self.dtype, DTYPES)
+
+    def __repr__(self) -> str:
+        return phase_in_words(self)
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """The phase's optimizer on some parameters.

@@ -10,8 +10,8 @@ import torch
 from training import ADAM, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import GracefulStop, PhaseProgressBar, SolutionFigures, SolutionWriter
-from pinnlab.callbacks.prediction import free_path
 from pinnlab.errors import ConfigurationError
+from pinnlab.reporting.paths import free_path
 from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -68,7 +68,8 @@ def test_prediction_files_hold_the_solution_and_are_never_overwritten(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "solution-1.npz", "solution-1_u.png", "solution.npz", "solution_u.png",
     ]  # fmt: skip
-    solution = np.load(tmp_path / "solution.npz")
+    with np.load(tmp_path / "solution.npz") as file:
+        solution = dict(file)
     points = torch.stack([torch.from_numpy(solution["x"]), torch.from_numpy(solution["t"])], -1)
     assert np.array_equal(solution["u"], module(points)[:, 0].detach().numpy())
     assert np.allclose(solution["reference_u"], module.problem.reference_values(points)[:, 0])

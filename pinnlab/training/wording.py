@@ -1,0 +1,85 @@
+"""Optimizers, phases and networks in a few words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from pinnlab.networks import ScaledInput
+
+
+def optimizer_in_words(build: Any) -> str:
+    """What builds an optimizer, as a call: a class, a `functools.partial` of one, or another function by its name.
+
+    Example:
+        >>> import functools, torch
+        >>> optimizer_in_words(functools.partial(torch.optim.Adam, lr=0.005))
+        'Adam(lr=0.005)'
+    """
+    if isinstance(build, functools.partial):
+        arguments = [f"{key}={_short(value)}" for key, value in build.keywords.items()]
+        return (
+            f"{optimizer_in_words(build.func)}({', '.join(arguments)})" if arguments else optimizer_in_words(build.func)
+        )
+    return getattr(build, "__name__", type(build).__name__)
+
+
+def phase_in_words(phase: Any) -> str:
+    """A `Phase` as a call, without the options that it leaves as they are."""
+    options = {
+        name: getattr(phase, name)
+        for name in ("steps", "until", "scheduler", "width", "points", "dtype")
+        if getattr(phase, name) is not None
+    }
+    if "scheduler" in options:
+        options["scheduler"] = optimizer_in_words(options["scheduler"])
+    told = [f"{name}={value}" for name, value in options.items()]
+    return f"Phase({', '.join([optimizer_in_words(phase.optimizer), *told])})"
+
+
+def network_in_words(network: nn.Module) -> str:
+    """The class of a network, without what scales its inputs, and how many numbers it has."""
+    inner = network.network if isinstance(network, ScaledInput) else network
+    return f"{type(inner).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"
+
+
+def start_lines(module: Any, points: Mapping[str, int]) -> list[str]:
+    """What a run is about, in four lines: problem, network, points, phases.
+
+    Args:
+        module: the `PINN`.
+        points: how many each condition has.
+    """
+    dtype = str(module.dtype).removeprefix("torch.")
+    phases = ", then ".join(map(_length_of, module.phases))
+    return [
+        f"problem  {module.problem!r}",
+        f"network  {network_in_words(module.trial.network)}, {dtype} on {module.device}",
+        f"points   {counts_in_words(points)}",
+        f"phases   {phases}",
+    ]
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """Numbers by name.
+
+    Example:
+        >>> counts_in_words({"pde": 1000, "boundary": 2})
+        'pde 1,000, boundary 2'
+    """
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _length_of(phase: Any) -> str:
+    """A phase's optimizer, and how long it goes on."""
+    steps = "" if phase.steps is None else f" {phase.steps:,} steps"
+    until = "" if phase.until is None else f" until {type(phase.until).__name__}"
+    return f"{optimizer_in_words(phase.optimizer)}{steps}{' or' if steps and until else ''}{until}"
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 40 else f"{type(value).__name__}(...)"
