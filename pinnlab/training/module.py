@@ -25,6 +25,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
+from pinnlab.training.description import describe, leave_out
 from pinnlab.training.evaluated_module import Batch
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
@@ -45,7 +46,9 @@ from pinnlab.training.phases import (
 from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
+from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import step_scalars
+from pinnlab.training.wording import module_in_words
 
 
 class PINN(PhasedModule):
@@ -67,7 +70,7 @@ class PINN(PhasedModule):
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
         compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it.
         dtype: `float64` or `float32`, of parameters and points, in phases that do not choose their own.
-        seed: of the network's initial weights.
+        seed: of the network's initial weights. Default: that of `lightning.seed_everything`, or else 0.
 
     Raises:
         ConfigurationError: an option is none of the possible ones, or a weight or enhancement names no condition.
@@ -85,7 +88,7 @@ class PINN(PhasedModule):
         engine: str = "auto",
         compile: bool | str = "auto",
         dtype: str = "float64",
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         without_advertisements(self)
@@ -115,6 +118,7 @@ class PINN(PhasedModule):
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
         self._points = PointCount()
+        describe(self, module_in_words(self, chosen_seed(seed)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; the one that Lightning sets 44 times a step is not looked at for being a parameter.
@@ -281,6 +285,8 @@ class PINN(PhasedModule):
         """
         check_parameters(self)
         checkpoint["pinnlab"] = described(self)
+        leave_out(checkpoint, self)
+        leave_out(checkpoint, getattr(self.trainer, "datamodule", None))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""

@@ -42,7 +42,8 @@ class Phase:
         steps: optimizer steps at most; an L-BFGS step is ten iterations.
         until: a criterion that may end the phase earlier. Default: with `steps`, none; without, where another
             phase follows, `recommended()`, the winner of the comparison in docs/studies/switching.md.
-        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
+        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step. `ReduceLROnPlateau` of
+            torch watches the loss after every step; that of `lightning.pytorch.cli`, its `monitor` at validation.
         width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
             that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
             from the same function: new neurons begin with their random incoming weights. Widths must not shrink
@@ -114,7 +115,9 @@ class Phase:
         scheduler = self.schedule(optimizer)
         if scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        # Lightning would want a value at every step for `ReduceLROnPlateau`; `plateau` knows when there is one.
+        config = {"scheduler": scheduler, "interval": "step", "reduce_on_plateau": False}
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
     def schedule(self, optimizer: Optimizer) -> Any:
         """The phase's scheduler of an optimizer; None without one.

@@ -17,6 +17,7 @@ ADVERTISEMENTS = ("💡 Tip:", "GPU available: False", "TPU available: False")
 REMARKS = (
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*does not have many workers.*",
+    r"The number of training batches .* is smaller than the logging interval.*",  # an epoch means nothing here
     r".*sync_dist=True.*",  # what is logged is that of all ranks
     r".*callbacks returned in.*will override.*",
     r".*Checkpoint directory .* exists and is not empty.*",

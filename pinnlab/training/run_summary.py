@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab.numerics import distributed
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.phases import point_store
@@ -54,7 +55,7 @@ class RunSummary(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
-        folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
+        folder = run_folder(trainer)  # a collective, so not in the rank-zero part
         self._report(summary, folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:

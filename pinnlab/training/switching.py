@@ -142,8 +142,13 @@ class OptimizerPhases(L.Callback):
         self.hold_until = made + max(made, least)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Sees to it that the run leaves parameters that are finite."""
+        """Sees to it that the run leaves parameters that are finite; says so when the trainer cut it short."""
         check_parameters(pl_module)
+        loop = trainer.fit_loop
+        made = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        if not self.finished and 0 <= (loop.max_epochs or -1) <= made:
+            place = f"phase {pl_module.phase + 1} of {len(pl_module.phases)}"
+            pl_module.print(f"trainer.max_epochs={loop.max_epochs} ends the run in {place}; leave it out to go on")
 
     def stop(self, trainer: L.Trainer, reason: StopReason, evidence: str = "") -> None:
         """Ends the training for a reason that is not a phase's own; the evidence for it goes into the decision."""

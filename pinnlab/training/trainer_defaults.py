@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichModelSummary, RichProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
+from pinnlab.errors import ConfigurationError
 from pinnlab.training.progress import PhaseProgressBar
 from pinnlab.training.run_summary import RunSummary
 from pinnlab.training.switching import OptimizerPhases
@@ -39,6 +42,20 @@ def use_defaults(trainer: Any) -> None:
         trainer.val_check_interval, trainer.check_val_every_n_epoch = VALIDATE_EVERY, None
     if trainer.num_sanity_val_steps == 2:
         trainer.num_sanity_val_steps = 0
+
+
+def check_device(trainer: Any, dtypes: Iterable[torch.dtype]) -> None:
+    """Refuses a device that lacks a precision: what an Apple machine takes by default has no float64.
+
+    Args:
+        trainer: of the run.
+        dtypes: of the module and its phases.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if trainer.strategy.root_device.type == "mps" and torch.float64 in dtypes:
+        raise ConfigurationError("trainer.accelerator: an Apple GPU (mps) has no float64; use accelerator='cpu'")
 
 
 def standard_callbacks(trainer: Any) -> list[L.Callback]:

@@ -63,6 +63,33 @@ def start_lines(module: Any, points: Mapping[str, int]) -> list[str]:
     ]
 
 
+def module_in_words(module: Any, seed: int) -> dict[str, Any]:
+    """What a `PINN` is, by name, in primitives.
+
+    Args:
+        module: the `PINN`.
+        seed: of its network.
+    """
+    return {
+        "problem": module.problem.name,
+        "network": network_in_words(module.trial.network),
+        "phases": ", ".join(map(phase_in_words, module.phases)),
+        "dtype": str(module.dtype).removeprefix("torch."),
+        "seed": seed,
+    }
+
+
+def in_one(words: Mapping[str, str]) -> str:
+    """Words by name: one of them where all are the same.
+
+    Example:
+        >>> in_one({"pde": "Sobol()", "boundary": "Sobol()"}), in_one({"pde": "Grid()", "boundary": "Sobol()"})
+        ('Sobol()', 'pde Grid(), boundary Sobol()')
+    """
+    same = set(words.values())
+    return same.pop() if len(same) == 1 else ", ".join(f"{name} {word}" for name, word in words.items())
+
+
 def counts_in_words(counts: Mapping[str, int]) -> str:
     """Numbers by name.
 
