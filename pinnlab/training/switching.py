@@ -18,7 +18,7 @@ from pinnlab.training.faults import check_parameters, check_targets, keep_checkp
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
-from pinnlab.training.phase_end import asked_for_more, criterion_met, phase_is_over
+from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, phase_is_over
 from pinnlab.training.phases import Phase, check_phases, draw_points, enter, use_width
 from pinnlab.training.quiet import quiet
 
@@ -144,11 +144,8 @@ class OptimizerPhases(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Sees to it that the run leaves parameters that are finite; says so when the trainer cut it short."""
         check_parameters(pl_module)
-        loop = trainer.fit_loop
-        made = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-        if not self.finished and 0 <= (loop.max_epochs or -1) <= made:
-            place = f"phase {pl_module.phase + 1} of {len(pl_module.phases)}"
-            pl_module.print(f"trainer.max_epochs={loop.max_epochs} ends the run in {place}; leave it out to go on")
+        if not self.finished and (line := cut_short(trainer, pl_module)) is not None:
+            pl_module.print(line)
 
     def stop(self, trainer: L.Trainer, reason: StopReason, evidence: str = "") -> None:
         """Ends the training for a reason that is not a phase's own; the evidence for it goes into the decision."""
