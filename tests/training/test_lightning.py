@@ -28,6 +28,7 @@ from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule
 from pinnlab.callbacks import OptimizerPhases, PhaseProgressBar, RunCheckpoint, RunSummary
+from pinnlab.criteria import TimeBudget
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Poisson1D
 from pinnlab.training.phases import Phase
@@ -180,6 +181,18 @@ def test_an_apple_gpu_is_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(type(trainer.strategy), "root_device", torch.device("mps"))
     with pytest.raises(ConfigurationError, match=r"trainer\.accelerator: .* has no float64"):
         train(trainer)
+
+
+def test_module_phases_and_data_say_what_they_are():
+    module = small_module(**TWO_PHASES)
+    phases = "(Adam(lr=0.005), steps=6), (LBFGS(iterations=3, history=10), steps=3)"
+    assert repr(module) == f"PINN(Burgers; MLP, 67 parameters, float64; {phases})"
+    phase = Phase(
+        torch.optim.SGD, until=TimeBudget(5), scheduler=torch.optim.lr_scheduler.ExponentialLR, points={"pde": 9}
+    )
+    assert repr(phase) == "Phase(SGD, until=TimeBudget(seconds=5), scheduler=ExponentialLR, points={'pde': 9})"
+    data = small_data(module.problem)
+    assert repr(data) == "CollocationDataModule(Burgers, points={pde: 21, wall: 21, start: 21}, batch_size=None)"
 
 
 # ------------------------------------------------------------------------------------------- seeds
