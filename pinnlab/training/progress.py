@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import lightning as L
@@ -138,9 +138,11 @@ class PhaseProgressBar(ProgressBar):
         total = self._course.total(trainer, module)
         self._bar.total, self._bar.n = total, trainer.global_step
         self._bar.bar_format = WITH_TOTAL if total else WITHOUT_TOTAL
-        self._bar.set_description_str(self._course.phase(module), refresh=False)
-        numbers = [*self._course.numbers(module, metrics), *self._course.pace(trainer, module)]
-        self._bar.set_postfix_str("  ".join(numbers), refresh=False)
+        phase, count = self._course.phase(module), f"{trainer.global_step}/{total}"
+        self._bar.set_description_str(phase, refresh=False)
+        columns = self._bar.format_dict["ncols"] or NOTEBOOK_COLUMNS
+        said = [*self._course.numbers(module, metrics), *self._course.pace(trainer, module)]
+        self._bar.set_postfix_str(as_many_as_fit(said, columns - len(f"{phase} 100%|#| {count}, ")), refresh=False)
         self._bar.refresh()
 
     def _warn_above(
@@ -155,6 +157,15 @@ class PhaseProgressBar(ProgressBar):
             self._bar.close()
             self._bar = None
             warnings.showwarning, self._show_warning = self._show_warning, None
+
+
+def as_many_as_fit(words: Sequence[str], room: int) -> str:
+    """The first of some words that stand in one line of so many characters, without those that do not fit."""
+    line = ""
+    for word in words:
+        longer = f"{line}  {word}" if line else word
+        line = longer if len(longer) <= room else line
+    return line
 
 
 def is_drawn_on(stream: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +20,13 @@ def optimizer_in_words(build: Any) -> str:
         >>> optimizer_in_words(functools.partial(torch.optim.Adam, lr=0.005))
         'Adam(lr=0.005)'
     """
-    if isinstance(build, functools.partial):
-        arguments = [f"{key}={_short(value)}" for key, value in build.keywords.items()]
-        return (
-            f"{optimizer_in_words(build.func)}({', '.join(arguments)})" if arguments else optimizer_in_words(build.func)
-        )
-    return getattr(build, "__name__", type(build).__name__)
+    if not isinstance(build, functools.partial):
+        return getattr(build, "__name__", type(build).__name__)
+    # A recipe's class is the argument of a function that builds it; it comes with all options, defaults included.
+    kind = next((argument for argument in build.args if isinstance(argument, type)), build.func)
+    told = {key: value for key, value in build.keywords.items() if not _is_default(kind, key, value)}
+    arguments = ", ".join(f"{key}={_short(value)}" for key, value in told.items())
+    return f"{optimizer_in_words(kind)}({arguments})" if arguments else optimizer_in_words(kind)
 
 
 def phase_in_words(phase: Any) -> str:
@@ -105,6 +107,12 @@ def _length_of(phase: Any) -> str:
     steps = "" if phase.steps is None else f" {phase.steps:,} steps"
     until = "" if phase.until is None else f" until {type(phase.until).__name__}"
     return f"{optimizer_in_words(phase.optimizer)}{steps}{' or' if steps and until else ''}{until}"
+
+
+def _is_default(kind: Any, key: str, value: Any) -> bool:
+    """Whether an option is what a class has without it; also where it is an object that looks like the default."""
+    parameters = inspect.signature(kind).parameters
+    return key in parameters and _short(parameters[key].default) == _short(value)
 
 
 def _short(value: Any) -> str:

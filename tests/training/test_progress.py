@@ -15,7 +15,7 @@ from pinnlab.callbacks import PhaseProgressBar, RunSummary
 from pinnlab.criteria import FixedSteps, TimeBudget
 from pinnlab.training.course import Course, held_out_loss
 from pinnlab.training.phases import Phase
-from pinnlab.training.progress import is_drawn_on
+from pinnlab.training.progress import as_many_as_fit, is_drawn_on
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -98,6 +98,12 @@ def test_without_a_known_length_lines_come_by_the_clock(capsys, monkeypatch):
     fit(phases=[Phase(ADAM, until=FixedSteps(3)), Phase(ADAM, steps=5)])
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
     assert [line.split()[1] for line in lines] == ["1", "2", "3", "3/8", "4/8", "5/8", "6/8", "7/8", "8/8"]
+
+
+def test_words_that_fit_are_shown_and_others_left_out():
+    assert as_many_as_fit(["loss 1", "error 2", "left 3", "x"], 15) == "loss 1  error 2"
+    assert as_many_as_fit(["loss 1", "error 234", "x"], 12) == "loss 1  x"
+    assert as_many_as_fit([], 5) == ""
 
 
 class Notebook(io.StringIO):
