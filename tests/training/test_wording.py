@@ -14,7 +14,7 @@ def from_a_recipe(*arguments):
     """What LightningCLI makes of an optimizer in a recipe."""
     parser = LightningArgumentParser()
     parser.add_argument("--optimizer", type=OptimizerCallable)
-    return parser.instantiate_classes(parser.parse_args(list(arguments))).optimizer
+    return parser.instantiate(parser.parse_args(list(arguments))).optimizer
 
 
 def build(parameters):
