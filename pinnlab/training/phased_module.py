@@ -19,6 +19,7 @@ from pinnlab.training.description import describe
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.phases import Phase, phase_dtype
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
+from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults
 from pinnlab.training.wording import network_in_words, phase_in_words
 
@@ -70,8 +71,18 @@ class PhasedModule(EvaluatedModule):
         self.phases = [replace(first, optimizer=optimizer), *self.phases[1:]]
         describe(self, {"phases": ", ".join(map(phase_in_words, self.phases))})
 
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Prints above the progress bar, of whatever kind, on the first process."""
+        bar = self.trainer.progress_bar_callback
+        if bar is None or hasattr(bar, "is_enabled"):
+            super().print(*args, **kwargs)
+        elif self.trainer.is_global_zero:
+            bar.print(*args, **kwargs)
+
     def configure_callbacks(self) -> list[L.Callback]:
         """The callback that moves from phase to phase is always there; for the others see `standard_callbacks`."""
+        if self._trainer is None:
+            return [OptimizerPhases()]
         check_device(self.trainer, [self.own_dtype, *(phase_dtype(self, phase) for phase in self.phases)])
         return standard_callbacks(self.trainer)
 

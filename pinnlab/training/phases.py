@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
@@ -274,8 +275,8 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
         )
-    last = module.phases[-1]
-    if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
+    last, unlimited = module.phases[-1], trainer.max_steps == -1 and trainer.max_epochs == -1
+    if last.steps is None and last.until is None and unlimited and not any(map(_ends_runs, trainer.callbacks)):  # type: ignore[attr-defined]
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
     data = getattr(trainer, "datamodule", None)
     if getattr(data, "problem", module.problem) is not module.problem:
@@ -306,6 +307,11 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
+
+
+def _ends_runs(callback: L.Callback) -> bool:
+    """Whether a callback may end a run; ours say so by an attribute."""
+    return isinstance(callback, (Timer, EarlyStopping)) or getattr(callback, "ends_runs", False)
 
 
 def built_optimizers(module: Any, device: torch.device | str = "cpu") -> list[Optimizer]:

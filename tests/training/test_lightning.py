@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
+    ProgressBar,
     RichModelSummary,
     RichProgressBar,
     TQDMProgressBar,
@@ -27,7 +28,7 @@ from services import Client, install_mlflow, install_wandb
 from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule
-from pinnlab.callbacks import OptimizerPhases, PhaseProgressBar, RunCheckpoint, RunSummary
+from pinnlab.callbacks import EvaluationBudget, OptimizerPhases, PhaseProgressBar, RunCheckpoint, RunSummary
 from pinnlab.criteria import TimeBudget
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Poisson1D
@@ -193,6 +194,74 @@ def test_module_phases_and_data_say_what_they_are():
     assert repr(phase) == "Phase(SGD, until=TimeBudget(seconds=5), scheduler=ExponentialLR, points={'pde': 9})"
     data = small_data(module.problem)
     assert repr(data) == "CollocationDataModule(Burgers, points={pde: 21, wall: 21, start: 21}, batch_size=None)"
+
+
+class Bare(ProgressBar):
+    """The least that Lightning asks of a bar."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def disable(self):
+        """There is one process."""
+
+    def print(self, *args, **kwargs):
+        self.lines.append(args)
+
+
+def test_decisions_go_through_any_bar(tmp_path):
+    bar = Bare()
+    trainer = quiet_trainer(callbacks=[bar], enable_progress_bar=True)
+    train(trainer)
+    assert [line[0].partition(":")[0] for line in bar.lines] == [
+        "phase 1 (Adam), 6 steps, switch", "phase 2 (LBFGS), 3 steps, stop",
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"fast_dev_run": True}, 1),
+        ({"barebones": True}, 9),
+        ({"max_steps": 4}, 4),
+        ({"overfit_batches": 1}, 9),
+        ({"limit_val_batches": 0}, 9),
+    ],
+)
+def test_other_ways_to_run(options, steps, tmp_path):
+    trainer = plain_trainer(tmp_path, **options)
+    train(trainer)
+    assert trainer.global_step == steps
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, r"model\.phases: the last phase never ends"), ({"limit_val_batches": 0}, "the last phase never ends")],
+)
+def test_a_last_phase_without_an_end_is_refused(options, message, tmp_path):
+    with pytest.raises(ConfigurationError, match=message):
+        train(plain_trainer(tmp_path, logger=False, **options), phases=[Phase(ADAM)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_time": {"seconds": 0.2}},
+        {"callbacks": [EvaluationBudget(evaluations=5)]},
+        {"callbacks": [EarlyStopping("relative_l2/u", patience=0, min_delta=1e9)], "val_check_interval": 2},
+    ],
+)
+def test_what_ends_a_run_may_end_its_last_phase(options, tmp_path):
+    trainer = plain_trainer(tmp_path, logger=False, enable_checkpointing=False, **options)
+    train(trainer, phases=[Phase(ADAM)])
+    assert 0 < trainer.global_step < 5000
+
+
+def test_without_a_trainer_the_phases_are_there():
+    (phases,) = small_module().configure_callbacks()
+    assert isinstance(phases, OptimizerPhases)
 
 
 # ------------------------------------------------------------------------------------------- seeds
