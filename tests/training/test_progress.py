@@ -162,24 +162,22 @@ class Look(L.Callback):
 
 
 def test_the_rate_is_that_of_the_phase():
-    """The first phase makes 20 steps a second at most, the second many more: in the mean of the run it would not."""
-    look = Look([0.05, 0.0])
-    fit(look, phases=[Phase(ADAM, steps=10), Phase(ADAM, steps=300)])
+    """The first phase makes five steps a second at most; the run in the mean, to the end, at most 15 steps in one."""
+    look = Look([0.2, 0.0])
+    fit(look, phases=[Phase(ADAM, steps=5), Phase(ADAM, steps=10)])
     said = dict(look.said)
     assert said[1] == []
-    assert float(said[9][-1].split()[0]) < 20
-    assert float(said[200][-1].split()[0]) > 100
-    assert look.totals == [310] * 310
+    assert float(said[5][-1].split()[0]) < 5
+    assert float(said[15][-1].split()[0]) > 15
+    assert look.totals == [15] * 15
 
 
 def test_a_time_budget_says_how_long_is_left():
     look = Look([0.0])
     fit(look, phases=[Phase(ADAM, steps=3, until=TimeBudget(3600))], max_steps=2)
     assert look.totals == [2, 2]
-    assert any(words[0] in ("00:00 left", "00:01 left") for _, words in look.said if len(words) == 2)
-    endless = Look([0.0])
-    fit(endless, phases=[Phase(ADAM, until=TimeBudget(3600))], max_steps=2)
-    assert endless.said[-1][1][0] == "1:00:00 left"
+    assert look.said[0][1] == ["1:00:00 left"] or look.said[0][1][0].startswith("59:")
+    assert re.fullmatch(r"00:0\d left", look.said[1][1][0])
 
 
 def test_held_out_loss_is_the_weighted_sum_of_what_was_measured():
