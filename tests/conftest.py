@@ -30,3 +30,11 @@ def pytest_collection_modifyitems(items):
         reason = "no CUDA device to be seen; where there is one, run pytest -m cuda"
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _own_seed():
+    """No test goes by the seed that another one has left for `lightning.seed_everything` in the environment."""
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    yield
+    os.environ.pop("PL_GLOBAL_SEED", None)

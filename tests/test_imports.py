@@ -104,7 +104,7 @@ LEAN = {
 def test_matplotlib_tensorboard_and_the_compiler_wait_until_they_are_used(case):
     """Lightning and torchmetrics import matplotlib and parts of the compiler by themselves: that is not ours."""
     asked = asked_for_by_us(LEAN[case])
-    assert ("pinnlab.training.module", "lightning") in asked
+    assert ("pinnlab.training.phased_module", "lightning") in asked
     late = ("matplotlib", "tensorboard", "torch.utils.tensorboard", "torch._dynamo", "torch._inductor")
     assert not {pair for pair in asked if any(pair[1] == name or pair[1].startswith(f"{name}.") for name in late)}
     assert not {pair for pair in asked if pair[1].startswith(WHEN_USED)}

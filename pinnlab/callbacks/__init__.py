@@ -12,7 +12,6 @@ from pinnlab.callbacks.frequencies import FrequencyHistory
 from pinnlab.callbacks.interruption import GracefulStop
 from pinnlab.callbacks.point_weights import CausalWeights, ResidualAttention, SelfAdaptive
 from pinnlab.callbacks.prediction import SolutionWriter
-from pinnlab.callbacks.progress import PhaseProgressBar
 from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, ResidualResampling
 from pinnlab.callbacks.resolution import ResolutionWarning
 from pinnlab.callbacks.retention import RetainResample
@@ -20,7 +19,8 @@ from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.scale import ScaleSearch
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.callbacks.spectrum import NTKSpectrum
-from pinnlab.callbacks.summary import RunSummary
+from pinnlab.training.progress import PhaseProgressBar
+from pinnlab.training.run_summary import RunSummary
 from pinnlab.training.switching import OptimizerPhases
 
 __all__ = [

@@ -23,6 +23,9 @@ class EvaluationBudget(L.Callback):
         ConfigurationError: not exactly one of the two is given, or it is below 1.
     """
 
+    ends_runs = True
+    """Marks callbacks that end a run: with one the last phase need not say how long it is."""
+
     def __init__(self, evaluations: int | None = None, points_seen: int | None = None) -> None:
         if (evaluations is None) == (points_seen is None):
             raise ConfigurationError("EvaluationBudget: give either evaluations or points_seen")

@@ -13,11 +13,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from pinnlab.callbacks.signatures import FailureSignatures
-from pinnlab.callbacks.summary import finite
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.phases import draw_points, enter
+from pinnlab.training.run_summary import finite
 
 if TYPE_CHECKING:
     from pinnlab.reporting.figures.diagnosis import Panels

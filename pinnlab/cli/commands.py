@@ -39,6 +39,7 @@ from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
+from pinnlab.training.quiet import ignore_remarks
 from pinnlab.training.ranks import exit_code
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
@@ -300,16 +301,7 @@ def quieten() -> None:
         "lightning.fabric",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
-    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=r".*sync_dist=True.*")  # what is logged is that of all ranks
-    warnings.filterwarnings("ignore", message=r".*callbacks returned in.*will override.*")
-    warnings.filterwarnings("ignore", message=r".*Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
-    warnings.filterwarnings("ignore", message=r".*predict returned None.*")
-    warnings.filterwarnings("ignore", message=r".*dirpath has changed.*")
-    warnings.filterwarnings("ignore", message=r"Be aware that when using .ckpt_path.*: \['Dashboard'\]")
-    warnings.filterwarnings("ignore", message=r".*LightningCLI's args parameter is intended.*")
+    ignore_remarks()
     warnings.showwarning = _one_line_warning
 
 

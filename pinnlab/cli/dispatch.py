@@ -91,6 +91,10 @@ def _answer(arguments: Sequence[str]) -> int | None:
             find_recipe(recipe)
         if rest and is_file(rest[0]):
             check_file(split(rest[0])[0])
+        if sys.stderr.isatty():
+            print(
+                f"pinnlab {' '.join(arguments[:3])}: loading torch and Lightning takes a few seconds", file=sys.stderr
+            )
     return None
 
 

@@ -88,6 +88,14 @@ class Criterion(ABC):
         self._members = list(members)
         self._state = self.initial()
 
+    def __repr__(self) -> str:
+        options = [
+            f"{name}={value:g}"
+            for name, value in vars(self).items()
+            if name[0] != "_" and isinstance(value, (int, float))
+        ]
+        return f"{type(self).__name__}({', '.join([*map(repr, self._members), *options])})"
+
     @abstractmethod
     def initial(self) -> dict[str, Any]:
         """The state before the first step."""

@@ -86,6 +86,10 @@ class GlobalLoss:
         """What has been compiled, as fingerprints that a resumed run repeats; False where nothing ever is."""
         return False if self.compiler is None else sorted(self.compiler.used)
 
+    def compilation(self) -> dict[str, Any]:
+        """What was compiled, for people, and how many seconds of that evaluations have waited for."""
+        return {"functions": [] if self.compiler is None else list(self.compiler.titles), "seconds": self.waited}
+
     @property
     def waited(self) -> float:
         """Seconds that evaluations have waited for compilation so far."""

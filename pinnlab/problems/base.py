@@ -13,10 +13,11 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, RecordingField, Wanted
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, check_real, unknown
+from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Evaluation, call_by_name, stacked
+from pinnlab.problems.picture import picture
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
@@ -154,6 +155,14 @@ class Problem:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
             self.wanted[name] = self._record(condition)
 
+    def __repr__(self) -> str:
+        """The unknowns, where they live, what must hold, and what is to be found, in one line."""
+        if not hasattr(self, "wanted"):
+            return f"{self.name}()"  # a subclass shows itself before it has called this class's constructor
+        unknowns = ", ".join(f"{name}({', '.join(self.coordinates)})" for name in self.unknowns)
+        found = f"; to find {', '.join(self.coefficients)}" if self.coefficients else ""
+        return f"{self.name}: {unknowns} on {self.domain!r}; conditions {', '.join(self.conditions)}{found}"
+
     @property
     def name(self) -> str:
         """The problem's name in tables and files."""
@@ -175,6 +184,20 @@ class Problem:
     def reference(self) -> Reference | None:
         """The solution, or None when it is not known."""
         return None
+
+    def plot(self, points: int = 200) -> Any:
+        """A `matplotlib` figure of the domain with some points of each condition, and of the reference.
+
+        Args:
+            points: how many to draw for each condition.
+
+        Raises:
+            ConfigurationError: `points` is not positive.
+        """
+        check_whole("plot", points=points)
+        if points < 1:
+            raise ConfigurationError(f"plot.points: must be at least 1, got {points}")
+        return picture(self, points)
 
     def reference_values(self, points: Tensor) -> Tensor | None:
         """The solution at `(n, d)` points as `(n, m)`, NaN where it is not known; None when it is known nowhere.

@@ -51,6 +51,10 @@ class Condition(ABC):
         self.weight = float(weight)
         self.name = type(self).__name__
 
+    def __repr__(self) -> str:
+        weight = "" if self.weight == 1 else f", weight={self.weight:g}"
+        return f"{type(self).__name__}({self.where.strip('`')}{weight})"
+
     @property
     def where(self) -> str:
         """Where it holds, in words."""

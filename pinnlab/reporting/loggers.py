@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,19 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
 def board_of(trainer: L.Trainer) -> TensorBoardLogger | None:
     """The first TensorBoard logger of a trainer; None without one. Only rank zero may write to it."""
     return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+
+def run_folder(trainer: L.Trainer) -> str | None:
+    """The folder of a run's files; None without a logger. A collective: all ranks call it.
+
+    `Trainer.log_dir` is the folder of all runs where the logger is one of another service, such as W&B.
+    """
+    if not trainer.loggers:
+        return None
+    logger, folder = trainer.loggers[0], trainer.log_dir
+    if folder is None or logger.log_dir is not None:
+        return folder
+    return os.path.join(folder, str(logger.name), str(logger.version))
 
 
 def log_scalars(trainer: Any, values: Mapping[str, float]) -> None:

@@ -14,7 +14,10 @@ from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
+from pinnlab.training.hparams import describe
 from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.seeds import chosen_seed
+from pinnlab.training.wording import counts_in_words, in_one
 
 
 class PointLoader:
@@ -83,7 +86,7 @@ class CollocationDataModule(L.LightningDataModule):
             residual much larger there than on the training points means that there are too few of those.
         evaluation_points: size of the grid on which errors are measured.
         steps_per_epoch: how many optimizer steps Lightning calls an epoch; it has no other meaning here.
-        seed: of all draws of points.
+        seed: of all draws of points. Default: that of `lightning.seed_everything`, or else 0.
 
     Raises:
         ConfigurationError: at set-up, when a count does not fit the problem.
@@ -99,10 +102,11 @@ class CollocationDataModule(L.LightningDataModule):
         held_out: int = 1000,
         evaluation_points: int = 20_000,
         steps_per_epoch: int = 1000,
-        seed: int = 0,
+        seed: int | None = None,
         overlap: float = 0.25,
     ) -> None:
         super().__init__()
+        seed = chosen_seed(seed)
         for key, value, least in (
             ("held_out", held_out, 0),
             ("evaluation_points", evaluation_points, 1),
@@ -122,6 +126,9 @@ class CollocationDataModule(L.LightningDataModule):
         names = sampled_conditions(problem)
         self.counts = dict.fromkeys(names, points) if isinstance(points, int) else dict(points)
         self.samplers = {**dict.fromkeys(names, sampler or Sobol()), **(samplers or {})}
+        designs = {name: repr(design) for name, design in self.samplers.items()}
+        words = {"points": counts_in_words(self.counts), "batch_size": batch_size or "all", "sampler": in_one(designs)}
+        describe(self, words)
         self._store: PointStore | None = None
         self._evaluation: tuple[Tensor, Tensor | None] | None = None
         self._edition = 0  # of the problem, see `forget_reference`

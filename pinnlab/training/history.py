@@ -112,16 +112,21 @@ class RunHistory:
         record, step = self.present, trainer.global_step
         self.decisions.append(Decision(step, module.evaluations, record.phase, event, reason, value))
         line = f"phase {record.phase} ({record.optimizer}), {record.steps} steps, {event}: {reason}"
-        trainer.print(line)
+        module.print(line)  # above the progress bar; `Trainer.print` knows nothing of it
         if (board := board_of(trainer)) is not None:
             board.experiment.add_text("decisions", line, step)
             if value is not None:
                 board.experiment.add_scalar("decisions/value", value, step)
 
-    def steps_made(self) -> int:
-        """Steps of the present phase, also those before the run came back to it; not those that were given up."""
+    def steps_made(self, step: int | None = None) -> int:
+        """Steps of the present phase, also those before the run came back to it; not those that were given up.
+
+        Args:
+            step: the trainer's, for who asks before the last step was counted. Default: the last one that was.
+        """
+        late = 0 if step is None else step - self._counted
         number, given_up = self.present.phase, StopReason.ROLLED_BACK.value
-        return sum(r.steps for r in self.records if r.phase == number and r.stopped != given_up)
+        return late + sum(r.steps for r in self.records if r.phase == number and r.stopped != given_up)
 
     def state_dict(self) -> dict[str, Any]:
         """Records and decisions as primitives."""

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -28,13 +27,15 @@ from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.description import description
-from pinnlab.training.evaluated_module import Batch, EvaluatedModule
+from pinnlab.training.evaluated_module import Batch
 from pinnlab.training.evaluation import SolutionErrors
 from pinnlab.training.faults import check_parameters, gradient_fault, raise_unless_recovered, step_fault
+from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_periodicity
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
+from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
     DTYPES,
     Phase,
@@ -45,11 +46,13 @@ from pinnlab.training.phases import (
 )
 from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
+from pinnlab.training.quiet import without_advertisements
+from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import step_scalars
-from pinnlab.training.switching import OptimizerPhases
+from pinnlab.training.wording import module_in_words
 
 
-class PINN(EvaluatedModule):
+class PINN(PhasedModule):
     """A physics-informed neural network as a LightningModule.
 
     Training minimises the sum over the problem's conditions of weight times mean squared residual. Everything
@@ -69,7 +72,7 @@ class PINN(EvaluatedModule):
         compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it, and go on uncompiled
             until the code is there; `True` waits for it, so that two runs agree to the last bit.
         dtype: `float64` or `float32`, of parameters and points, in phases that do not choose their own.
-        seed: of the network's initial weights.
+        seed: of the network's initial weights. Default: that of `lightning.seed_everything`, or else 0.
 
     Raises:
         ConfigurationError: an option is none of the possible ones, or a weight or enhancement names no condition.
@@ -87,9 +90,10 @@ class PINN(EvaluatedModule):
         engine: str = "auto",
         compile: bool | str = "auto",
         dtype: str = "float64",
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
+        without_advertisements(self)
         if dtype not in DTYPES:
             raise unknown("model.dtype", dtype, DTYPES)
         if engine not in ENGINES:
@@ -98,7 +102,7 @@ class PINN(EvaluatedModule):
         self.phases = with_ends(default_phases() if phases is None else phases)
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
-        self.phase, self.evaluations = 0, 0
+        self.phase, self.evaluations, seed = 0, 0, chosen_seed(seed)
         self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
         self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
@@ -118,6 +122,7 @@ class PINN(EvaluatedModule):
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
         self._points = PointCount()
+        describe(self, module_in_words(self, seed))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; the one that Lightning sets 44 times a step is not looked at for being a parameter.
@@ -130,14 +135,6 @@ class PINN(EvaluatedModule):
             super().__setattr__(name, value)
 
     # ------------------------------------------------------------------------------ set-up
-
-    def configure_callbacks(self) -> list[L.Callback]:
-        """The callback that moves from phase to phase is always there."""
-        return [OptimizerPhases()]
-
-    def configure_optimizers(self) -> Any:
-        """The optimizer of the current phase only, with its scheduler."""
-        return self.phases[self.phase].configured(self.trial.trained())
 
     def start_over(self) -> None:
         """A new run begins: nothing is counted yet, and no callback has changed a weight of the loss."""
@@ -232,7 +229,7 @@ class PINN(EvaluatedModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps
         if every and self.global_step % every == 0:
             log_scalars(self.trainer, step_scalars(self, self._points.largest))
 
@@ -287,6 +284,8 @@ class PINN(EvaluatedModule):
         """
         check_parameters(self)
         checkpoint["pinnlab"] = described(self)
+        leave_out(checkpoint, self)
+        leave_out(checkpoint, getattr(self.trainer, "datamodule", None))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""

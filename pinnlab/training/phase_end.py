@@ -42,3 +42,12 @@ def phase_is_over(history: RunHistory, module: Any) -> bool:
     if reason == StopReason.STEPS.value:
         return steps is not None and history.steps_made() >= steps
     return reason not in (*_FROM_OUTSIDE, StopReason.RUNNING.value)
+
+
+def cut_short(trainer: Any, module: Any) -> str | None:
+    """What to say of a run whose epochs were over before its phases; None of another one."""
+    epochs, made = trainer.max_epochs, trainer.fit_loop.epoch_progress.current.processed
+    if epochs is None or not 0 <= epochs <= made:
+        return None
+    place = f"phase {module.phase + 1} of {len(module.phases)}"
+    return f"trainer.max_epochs={epochs} ends the run in {place}; leave it out to go on"

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
@@ -27,11 +28,12 @@ from pinnlab.optimizers import (
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.wording import phase_in_words
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-@dataclass
+@dataclass(repr=False)
 class Phase:
     """A stretch of training with one optimizer.
 
@@ -41,7 +43,8 @@ class Phase:
         steps: optimizer steps at most; an L-BFGS step is ten iterations.
         until: a criterion that may end the phase earlier. Default: with `steps`, none; without, where another
             phase follows, `recommended()`, the winner of the comparison in docs/studies/switching.md.
-        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step.
+        scheduler: builds a learning-rate scheduler that is stepped after every optimizer step. `ReduceLROnPlateau` of
+            torch watches the loss after every step; that of `lightning.pytorch.cli`, its `monitor` at validation.
         width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
             that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
             from the same function: new neurons begin with their random incoming weights. Widths must not shrink
@@ -85,6 +88,9 @@ class Phase:
         if self.dtype is not None and self.dtype not in DTYPES:
             raise unknown("model.phases.dtype", self.dtype, DTYPES)
 
+    def __repr__(self) -> str:
+        return phase_in_words(self)
+
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """The phase's optimizer on some parameters.
 
@@ -110,7 +116,9 @@ class Phase:
         scheduler = self.schedule(optimizer)
         if scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        # Lightning would want a value at every step for `ReduceLROnPlateau`; `plateau` knows when there is one.
+        config = {"scheduler": scheduler, "interval": "step", "reduce_on_plateau": False}
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
     def schedule(self, optimizer: Optimizer) -> Any:
         """The phase's scheduler of an optimizer; None without one.
@@ -267,8 +275,8 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
         )
-    last = module.phases[-1]
-    if last.steps is None and last.until is None and trainer.max_steps == -1 and trainer.max_epochs == -1:
+    last, unlimited = module.phases[-1], trainer.max_steps == -1 and trainer.max_epochs == -1
+    if last.steps is None and last.until is None and unlimited and not any(map(_ends_runs, trainer.callbacks)):  # type: ignore[attr-defined]
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
     data = getattr(trainer, "datamodule", None)
     if getattr(data, "problem", module.problem) is not module.problem:
@@ -299,6 +307,11 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
         )
+
+
+def _ends_runs(callback: L.Callback) -> bool:
+    """Whether a callback may end a run; ours say so by an attribute."""
+    return isinstance(callback, (Timer, EarlyStopping)) or getattr(callback, "ends_runs", False)
 
 
 def built_optimizers(module: Any, device: torch.device | str = "cpu") -> list[Optimizer]:

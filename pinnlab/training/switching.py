@@ -18,8 +18,9 @@ from pinnlab.training.faults import check_parameters, check_targets, keep_checkp
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
-from pinnlab.training.phase_end import asked_for_more, criterion_met, phase_is_over
+from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, phase_is_over
 from pinnlab.training.phases import Phase, check_phases, draw_points, enter, use_width
+from pinnlab.training.quiet import quiet
 
 
 class OptimizerPhases(L.Callback):
@@ -41,7 +42,7 @@ class OptimizerPhases(L.Callback):
 
     def __init__(self) -> None:
         self._start_over()
-        self._settings = ExitStack()  # of torch, for the time of the training
+        self._settings = ExitStack()  # of torch and of warnings, for the time of the run
 
     def _start_over(self) -> None:
         self.history = RunHistory()
@@ -59,6 +60,7 @@ class OptimizerPhases(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the phases against the trainer and starts with the first; a checkpoint overrides that later."""
+        self._settings.enter_context(quiet())
         if stage != "fit":
             return
         check_phases(trainer, pl_module)
@@ -140,8 +142,10 @@ class OptimizerPhases(L.Callback):
         self.hold_until = made + max(made, least)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Sees to it that the run leaves parameters that are finite."""
+        """Sees to it that the run leaves parameters that are finite; says so when the trainer cut it short."""
         check_parameters(pl_module)
+        if not self.finished and (line := cut_short(trainer, pl_module)) is not None:
+            pl_module.print(line)
 
     def stop(self, trainer: L.Trainer, reason: StopReason, evidence: str = "") -> None:
         """Ends the training for a reason that is not a phase's own; the evidence for it goes into the decision."""

@@ -68,7 +68,8 @@ def test_prediction_files_hold_the_solution_and_are_never_overwritten(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "solution-1.npz", "solution-1_u.png", "solution.npz", "solution_u.png",
     ]  # fmt: skip
-    solution = np.load(tmp_path / "solution.npz")
+    with np.load(tmp_path / "solution.npz") as file:
+        solution = dict(file)
     points = torch.stack([torch.from_numpy(solution["x"]), torch.from_numpy(solution["t"])], -1)
     assert np.array_equal(solution["u"], module(points)[:, 0].detach().numpy())
     assert np.allclose(solution["reference_u"], module.problem.reference_values(points)[:, 0])

@@ -8,9 +8,9 @@ import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.callbacks import RunSummary
-from pinnlab.callbacks.summary import _table
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers, Poisson1D
+from pinnlab.training.run_summary import _table
 
 
 def summary_of(problem):

@@ -1,4 +1,4 @@
-"""The end of a run: a short table, and `summary.json` in the run's folder."""
+"""The beginning of a run in four lines; its end in a short table, and in `summary.json` in the run's folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab.numerics import distributed
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
+from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.wording import start_lines
 
 
 class RunSummary(L.Callback):
-    """Prints what a run reached, and writes it to `summary.json` beside the logs.
+    """Prints what a run is about when it begins, and what it reached; writes that to `summary.json` beside the logs.
 
     Without a logger there is no run folder, and nothing is written.
 
@@ -42,31 +45,39 @@ class RunSummary(L.Callback):
         """Goes behind all others, wherever it was listed: what they say at the end belongs in the summary."""
         trainer.callbacks = [*(c for c in trainer.callbacks if c is not self), self]  # type: ignore[attr-defined]
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Says what is about to be trained, before anything is compiled."""
+        store = point_store(pl_module)
+        if trainer.is_global_zero:
+            points = {} if store is None else {name: len(rows) for name, rows in store.rows.items()}
+            print(*start_lines(pl_module, points), sep="\n", flush=True)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
-        folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
+        folder = run_folder(trainer)  # a collective, so not in the rank-zero part
         self._report(summary, folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
         phases = phases_of(trainer)
         records = phases.summary()
-        store = trainer.datamodule.store  # type: ignore[attr-defined]
+        store, data = point_store(pl_module), getattr(trainer, "datamodule", None)
         return {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
-            "relative_l2": pl_module.measure_errors(trainer.datamodule),  # type: ignore[attr-defined]
+            "relative_l2": pl_module.measure_errors(data) if hasattr(data, "evaluation_set") else {},
             "reference_accuracy": getattr(pl_module.problem.reference(), "accuracy", None),
             "loss": pl_module.current_loss(),
             "seconds": sum(record["seconds"] for record in records),
             "steps": trainer.global_step,
             "evaluations": pl_module.evaluations,
             "points_seen": pl_module.points_seen,
+            "compilation": pl_module.objective.compilation(),
             "phases": records,
             "decisions": [asdict(decision) for decision in phases.decisions],
             "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
-            "points": {name: len(rows) for name, rows in store.rows.items()},
+            "points": {} if store is None else {name: len(rows) for name, rows in store.rows.items()},
             "coefficients": {k: float(v) for k, v in pl_module.system.coefficient_values().items()},
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
             "dtype": str(pl_module.dtype).removeprefix("torch."),
@@ -110,8 +121,11 @@ def _table(summary: dict[str, Any]) -> Table:
             record["stopped"],
         )
     points = ", ".join(f"{name} {count}" for name, count in summary["points"].items())
-    table.caption = f"{summary['parameters']} parameters, {summary['dtype']}, points: {points}" + (
-        f"; found {found}" if found else ""
+    waited = summary["compilation"]["seconds"]
+    table.caption = (
+        f"{summary['parameters']} parameters, {summary['dtype']}, points: {points}"
+        + (f"; waited {waited:.1f} s for compilation" if waited else "")
+        + (f"; found {found}" if found else "")
     )
     return table
 

@@ -1,0 +1,126 @@
+"""What a module that is trained in phases asks of its trainer, and brings along."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import LearningRateFinder
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.optim import Optimizer
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.optimizers import is_multi_eval
+from pinnlab.training.evaluated_module import EvaluatedModule
+from pinnlab.training.hparams import describe
+from pinnlab.training.phases import Phase, phase_dtype
+from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
+from pinnlab.training.switching import OptimizerPhases
+from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults
+from pinnlab.training.wording import network_in_words, phase_in_words
+
+
+class PhasedModule(EvaluatedModule):
+    """A module that a plain `Trainer` trains in phases; a subclass sets the attributes.
+
+    Attributes:
+        phases: the optimizers, one after the other.
+        phase: the number of the present one, from 0.
+        own_dtype: of parameters and points, in phases that do not choose their own.
+    """
+
+    phases: Sequence[Phase]
+    phase: int
+    own_dtype: torch.dtype
+
+    def __repr__(self) -> str:
+        """One line, instead of the tree of all modules in it."""
+        phases = ", ".join(phase_in_words(phase).removeprefix("Phase") for phase in self.phases)
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{type(self).__name__}({self.problem.name}; {network_in_words(self.trial.network)}, {dtype}; {phases})"
+
+    @property
+    def trainer(self) -> Any:
+        """The trainer, while there is one."""
+        return cast(Any, super().trainer)
+
+    @trainer.setter
+    def trainer(self, trainer: Any) -> None:
+        """The trainer and the module meet here, before Lightning fills in the limits that its user left open."""
+        cast(Any, L.LightningModule.trainer).fset(self, trainer)
+        if isinstance(trainer, L.Trainer):
+            use_defaults(trainer)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first phase's optimizer; what `Tuner.lr_find` looks for and sets.
+
+        Raises:
+            ConfigurationError: it has none to find, because it searches along a line.
+        """
+        return _found_learning_rate(self.phases[0].sample_optimizer())
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        first = self.phases[0]
+        optimizer = functools.partial(cast(Any, first.optimizer), lr=value)
+        self.phases = [replace(first, optimizer=optimizer), *self.phases[1:]]
+        describe(self, {"phases": ", ".join(map(phase_in_words, self.phases))})
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Prints above the progress bar, of whatever kind, on the first process."""
+        bar = self.trainer.progress_bar_callback
+        if bar is None or hasattr(bar, "is_enabled"):
+            super().print(*args, **kwargs)
+        elif self.trainer.is_global_zero:
+            bar.print(*args, **kwargs)
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """The callback that moves from phase to phase is always there; for the others see `standard_callbacks`."""
+        if self._trainer is None:
+            return [OptimizerPhases()]
+        check_device(self.trainer, [self.own_dtype, *(phase_dtype(self, phase) for phase in self.phases)])
+        return standard_callbacks(self.trainer)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the current phase only, with its scheduler.
+
+        Raises:
+            ConfigurationError: a learning rate is to be found that the optimizer does not go by, or the scheduler
+                watches what is never measured.
+        """
+        configured = self.phases[self.phase].configured(self.trial.trained())
+        has_scheduler = isinstance(configured, dict)
+        if has_scheduler:
+            check_monitor(self.trainer, configured["lr_scheduler"]["scheduler"])
+        if self.phase == 0 and any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):
+            _found_learning_rate(configured["optimizer"] if has_scheduler else configured)
+        return configured
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step of the phase's scheduler."""
+        if not look_after_step(scheduler, self.current_loss()):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_validation_end(self) -> None:
+        """Shows what was measured to a scheduler that watches it."""
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            look_after_validation(self.trainer)
+
+    def current_loss(self) -> float:
+        """The loss after the last step."""
+        raise NotImplementedError
+
+
+def _found_learning_rate(optimizer: Optimizer) -> float:
+    """The learning rate of an optimizer that goes by it."""
+    name = type(optimizer).__name__
+    if is_multi_eval(optimizer) or "lr" not in optimizer.param_groups[0]:
+        raise ConfigurationError(
+            f"lr_find: {name} of the first phase finds the length of its steps itself; begin with another, such as Adam"
+        )
+    return float(optimizer.param_groups[0]["lr"])
