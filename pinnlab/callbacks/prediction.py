@@ -61,7 +61,6 @@ class SolutionWriter(L.Callback):
     @rank_zero_only
     def _write(self, folder: Path, pl_module: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
         # Imported where it is drawn, as in all callbacks: matplotlib is for runs that draw.
-
         from pinnlab.reporting.figures.solution import save, solution_figure
 
         assert self._asked is not None  # `setup` came before

@@ -12,14 +12,12 @@ from pinnlab.networks import MLP, ScaledInput
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sobol
-from pinnlab.training.seeds import chosen_seed
 
 
-def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int | None) -> nn.Module:
-    """Builds the network from its own seed, leaving the global random state alone; see `chosen_seed` for None."""
+def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
+    """Builds the network from its own seed, leaving the global random state alone."""
     if not isinstance(problem, Problem):
         raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
-    seed = chosen_seed(seed)
     check_seed("model", seed)
     if network is not None and not callable(network):
         raise ConfigurationError(f"model.network: must be a Module or build one, got {network!r}")
