@@ -448,6 +448,7 @@ NUMBERS = {
     cb.RetainResample: {"steepness": POSITIVE, "tolerance": POSITIVE, "speed": POSITIVE},
     cb.Rollback: {"attempts": COUNT, "factor": POSITIVE, "backoff": POSITIVE},
     cb.RunCheckpoint: {"seconds": POSITIVE},
+    cb.SlowSteps: {"factor": POSITIVE, "patience": COUNT},
     cb.SolutionFigures: {"every": COUNT, "times": LIST},
 }
 """Numbers that are refused, by class and option: the message names the option."""

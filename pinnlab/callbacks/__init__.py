@@ -18,6 +18,7 @@ from pinnlab.callbacks.retention import RetainResample
 from pinnlab.callbacks.rollback import Rollback
 from pinnlab.callbacks.scale import ScaleSearch
 from pinnlab.callbacks.signatures import FailureSignatures
+from pinnlab.callbacks.slow_steps import SlowSteps
 from pinnlab.callbacks.spectrum import NTKSpectrum
 from pinnlab.training.progress import PhaseProgressBar
 from pinnlab.training.run_summary import RunSummary
@@ -48,6 +49,7 @@ __all__ = [
     "RunSummary",
     "ScaleSearch",
     "SelfAdaptive",
+    "SlowSteps",
     "SolutionFigures",
     "SolutionWriter",
 ]
