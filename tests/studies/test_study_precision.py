@@ -43,9 +43,9 @@ def test_reading_by_hand(tmp_path):
             append_row(path, columns, row(problem, f"{method}_rad", 0, *[1e-7] * len(AT)))
     assert run_study_command(["precision", "--report", "--folder", str(tmp_path)]) == 0
     text = " ".join((tmp_path / "precision.md").read_text().split())
-    assert "ends 1e-05 times below the best of the other three" in text
-    assert "the best setting on 4 of 5 of them" in text
-    assert "its error is 1e+05 times that on fixed points" in text
+    assert "ends at 1e-05 times the error of the best of the other three" in text
+    assert "is best on 4 of 5 of them" in text
+    assert "what `target_ratio` ends at by 1e+05 (median" in text
 
 
 @pytest.mark.filterwarnings("ignore")
