@@ -11,6 +11,7 @@ from pinnlab.callbacks import (
     CausalWeights,
     Continuation,
     Dashboard,
+    ErrorMeasurement,
     FailureSignatures,
     FrequencyHistory,
     FreshPoints,
@@ -198,7 +199,9 @@ PROBLEM_CALLBACKS = {
 }
 """Callbacks that change the problem, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
-BOARD_CALLBACKS = {"board": lambda: [Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]}
+BOARD_CALLBACKS = {
+    "board": lambda: [ErrorMeasurement(), Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]
+}
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
 
 WATCHING_CALLBACKS = {

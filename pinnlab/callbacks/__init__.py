@@ -10,6 +10,7 @@ from pinnlab.callbacks.diagnosis import DiagnosisWriter
 from pinnlab.callbacks.figures import SolutionFigures
 from pinnlab.callbacks.frequencies import FrequencyHistory
 from pinnlab.callbacks.interruption import GracefulStop
+from pinnlab.callbacks.measurement import ErrorMeasurement
 from pinnlab.callbacks.point_weights import CausalWeights, ResidualAttention, SelfAdaptive
 from pinnlab.callbacks.prediction import SolutionWriter
 from pinnlab.callbacks.resampling import FreshPoints, ResidualAddition, ResidualResampling
@@ -30,6 +31,7 @@ __all__ = [
     "Continuation",
     "Dashboard",
     "DiagnosisWriter",
+    "ErrorMeasurement",
     "EvaluationBudget",
     "FailureSignatures",
     "FrequencyHistory",

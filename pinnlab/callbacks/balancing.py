@@ -16,6 +16,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.optimizers import is_multi_eval
+from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
 
@@ -82,8 +83,7 @@ class LossBalancing(L.Callback):
         if self.occasions.due(pl_module.evaluations, is_multi_eval(pl_module.current_optimizer())):
             self._update(pl_module)
             self.occasions.pass_to(pl_module.evaluations)
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and trainer.global_step % every == 0:
+        if logs_loss(trainer.global_step, trainer.log_every_n_steps):  # type: ignore[attr-defined]
             factors = dict(zip(pl_module.problem.conditions, pl_module.weights.factors.tolist(), strict=True))
             log_scalars(trainer, {f"weight/{name}": factors[name] for name in self._names(pl_module)})
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -10,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from pinnlab.numerics import distributed
 from pinnlab.reporting.cards import machine_card, problem_card, recipe_card, settings_of
-from pinnlab.reporting.dashboard import layout
+from pinnlab.reporting.dashboard import OVER, layout
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
@@ -21,8 +23,13 @@ class Dashboard(L.Callback):
 
     At the start of training it writes, once for each folder of logs, the layout (losses, errors, phases, spectra,
     weights, points: those that the run has) and three cards of text: problem, recipe, machine. At the end it writes the
-    run's settings and results for the page of hyperparameters, where runs are compared. Nothing in between: the cost
-    is a few milliseconds and one evaluation of the error. With other loggers, or none, it does nothing.
+    run's settings and results for the page of hyperparameters, where runs are compared. In between it tells a
+    `LogScaleTensorBoardLogger` how many evaluations and milliseconds of training have passed, so that loss and error
+    are drawn over those, too. The cost is a few milliseconds and one evaluation of the error. With other loggers, or
+    none, it does nothing.
+
+    A run that goes on in its own folder from a checkpoint first takes out of the charts there what it will make again:
+    what was logged after that checkpoint.
 
     Args:
         name: the run's; default: the problem's.
@@ -35,7 +42,12 @@ class Dashboard(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Writes layout and cards, unless the run they were written for goes on in the same folder."""
+        self._tell_axes(trainer, lambda: _axes(trainer, pl_module))
         self._open(trainer, pl_module)
+
+    def teardown(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Charts over evaluations and time are of training only."""
+        self._tell_axes(trainer, None)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Writes settings and results."""
@@ -53,9 +65,20 @@ class Dashboard(L.Callback):
         self._written = state_dict["written"]
 
     @rank_zero_only
+    def _tell_axes(self, trainer: L.Trainer, axes: Callable[[], dict[str, int]] | None) -> None:
+        board = board_of(trainer)
+        if isinstance(board, LogScaleTensorBoardLogger):
+            board.axes = axes
+
+    @rank_zero_only
     def _open(self, trainer: L.Trainer, pl_module: Any) -> None:
         board = board_of(trainer)
-        if board is None or self._written == os.path.abspath(board.log_dir):
+        if board is None:
+            return
+        if self._written == os.path.abspath(board.log_dir):
+            from pinnlab.reporting.event_file import drop_events_after
+
+            drop_events_after(Path(board.log_dir), trainer.global_step, _axes(trainer, pl_module))
             return
         self._written = os.path.abspath(board.log_dir)
         writer, step = board.experiment, trainer.global_step
@@ -69,14 +92,14 @@ class Dashboard(L.Callback):
         board = board_of(trainer)
         if board is None:
             return
-        records = phases_of(trainer).summary()
+        # Ends of charts that are there anyway: metrics of their own would be charts of one dot.
         results = {
-            **({"hp/relative_l2": max(errors.values())} if errors else {}),
-            "hp/loss": pl_module.current_loss(),
-            "hp/evaluations": float(pl_module.evaluations),
-            "hp/seconds": sum(record["seconds"] for record in records),
+            **{f"relative_l2/{name}": error for name, error in errors.items()},
+            "loss/total": pl_module.current_loss(),
+            "training/evaluations": float(pl_module.evaluations),
+            "training/seconds": _axes(trainer, pl_module)["milliseconds"] / 1000,
         }
-        board.log_hyperparams(self._settings(trainer, pl_module), results, trainer.global_step)
+        board.log_hyperparams(self._settings(trainer, pl_module), results, max(trainer.global_step - 1, 0))
         board.experiment.flush()
 
     def _settings(self, trainer: L.Trainer, module: Any) -> dict[str, Any]:
@@ -113,12 +136,20 @@ class Dashboard(L.Callback):
         }
 
 
+def _axes(trainer: L.Trainer, module: Any) -> dict[str, int]:
+    """Where a run is on axes other than steps."""
+    seconds = sum(record.seconds for record in phases_of(trainer).records)
+    return {"evaluations": module.evaluations, "milliseconds": round(1000 * seconds)}
+
+
 def _tags(trainer: L.Trainer, module: Any) -> set[str]:
     """The beginnings of the tags that a run logs."""
     data, problem = getattr(trainer, "datamodule", None), module.problem
     tags = {"loss/", "training/phase", "training/gradient_norm", "training/evaluations", "training/points_seen"}
     if data is not None and problem.reference() is not None:
         tags |= {"relative_l2/", "max_error/"} | ({"frequency_error/"} if len(problem.coordinates) < 3 else set())
+    if isinstance(board_of(trainer), LogScaleTensorBoardLogger):
+        tags |= {f"{OVER}{axis}/{tag}" for axis in _axes(trainer, module) for tag in tags & {"loss/", "relative_l2/"}}
     if getattr(data, "held_out", 0):
         tags.add("held_out/")
     if getattr(data, "batch_size", None) is not None:

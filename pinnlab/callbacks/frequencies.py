@@ -14,11 +14,11 @@ from pinnlab.reporting.loggers import board_of
 from pinnlab.training.switching import phases_of
 
 MOST = 400
-"""Validations that are kept; of more, every second one is dropped: a heat map is no finer than that."""
+"""Measurements that are kept; of more, every second one is dropped: a heat map is no finer than that."""
 
 
 class FrequencyHistory(L.Callback):
-    """Keeps the error by wave number at each validation, and draws it for TensorBoard.
+    """Keeps the error by wave number whenever it is measured, and draws it for TensorBoard.
 
     The module measures it, see `pinnlab.analysis.frequencies`; without a reference on a regular grid there is nothing
     to keep. The figure shows spectral bias: which frequencies are learned when.
@@ -55,6 +55,17 @@ class FrequencyHistory(L.Callback):
         """Keeps what was measured; draws at every so many validations."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not pl_module.errors.spectra:
             return
+        self._keep(trainer, pl_module)
+        if self._count % self.every == 0:
+            self._draw(trainer, pl_module)
+        self._count += 1
+
+    def after_measurement(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Keeps what `ErrorMeasurement` has measured between validations."""
+        if pl_module.errors.spectra:
+            self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: L.Trainer, pl_module: Any) -> None:
         found = {name: spectrum.error.cpu() for name, spectrum in pl_module.errors.spectra.items()}
         if any(name in self.errors and self.errors[name][0].shape != row.shape for name, row in found.items()):
             self._start_over()  # the run goes on with another grid of evaluation points
@@ -64,9 +75,6 @@ class FrequencyHistory(L.Callback):
         if len(self.steps) > MOST:
             self.steps = self.steps[::2]
             self.errors = {name: rows[::2] for name, rows in self.errors.items()}
-        if self._count % self.every == 0:
-            self._draw(trainer, pl_module)
-        self._count += 1
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draws the end of the run."""

@@ -255,7 +255,8 @@ class PinnlabCLI(LightningCLI):
         if self.subcommand == "fit":
             config = self.config[self.subcommand]
             recipe = self._parser(self.subcommand).dump(config, skip_default=True)
-            standard += [own.SlowSteps(), own.RunSummary(config.name), own.Dashboard(config.name, recipe)]
+            standard += [own.SlowSteps(), own.ErrorMeasurement(), own.RunSummary(config.name)]
+            standard.append(own.Dashboard(config.name, recipe))
         if trainer_config.get("enable_progress_bar") is not False:
             standard.insert(0, own.PhaseProgressBar())  # it closes its bar before the summary is printed
         if trainer_config.get("enable_checkpointing") is not False:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 LOGARITHMS = "log10/"
+OVER = "over/"
+"""Before the name of an axis that is none of steps, in tags."""
+
+_OVER_OTHERS = ("loss/total", "relative_l2/")
 _ON_LOG_SCALE = re.compile(
-    r"(loss|held_out|relative_l2|max_error|frequency_error|weight)/|training/(gradient_norm|held_out_ratio)"
+    r"(over/\w+/)?(loss|held_out|relative_l2|max_error|frequency_error|weight)/|training/(gradient_norm|held_out_ratio)"
     r"|spectrum/.*/(top|trace|condition_number)$|signature/"
 )
 
@@ -33,10 +37,15 @@ class Chart(NamedTuple):
 
 
 CHARTS = (
-    Chart("Losses", "loss", "loss/total", "loss/"),
+    Chart("Loss and error", "relative L2 error", "relative_l2/", "relative_l2/"),
+    Chart("Loss and error", "loss", "loss/total", "loss/"),
+    *(
+        Chart("Loss and error", f"{what} over {axis}", f"over/{axis}/{tag}", f"over/{axis}/{tag}")
+        for axis in ("evaluations", "milliseconds")
+        for what, tag in (("error", "relative_l2/"), ("loss", "loss/"))
+    ),
     Chart("Losses", "mean square of each condition", "loss/(?!total)", "loss/"),
     Chart("Losses", "the same on held-out points", "held_out/", "held_out/"),
-    Chart("Errors", "relative L2 error", "relative_l2/", "relative_l2/"),
     Chart("Errors", "relative error by frequency", "frequency_error/", "frequency_error/"),
     Chart("Errors", "largest error", "max_error/", "max_error/"),
     Chart("Phases", "phase", "training/phase", "training/phase", stepped=True),
@@ -73,6 +82,27 @@ def powers_of_ten(metrics: Mapping[str, float]) -> dict[str, float]:
         for tag, value in ((tag, float(value)) for tag, value in metrics.items() if _ON_LOG_SCALE.match(tag))
         if 0 < value < math.inf
     }
+
+
+def axis_of(tag: str) -> str | None:
+    """The axis that a tag is logged over; None for steps."""
+    plain = tag.removeprefix(LOGARITHMS)
+    return plain.split("/")[1] if plain.startswith(OVER) else None
+
+
+def over_others(metrics: Mapping[str, float], axes: Mapping[str, int]) -> Iterator[tuple[dict[str, float], int]]:
+    """Total loss and errors once more for each axis that is none of steps, under `over/<axis>/<tag>`.
+
+    Args:
+        metrics: what is logged, by tag.
+        axes: where the run is on each axis, by name.
+
+    Yields:
+        Metrics, and what stands for the step.
+    """
+    chosen = {tag: value for tag, value in metrics.items() if tag.startswith(_OVER_OTHERS)}
+    for axis, place in axes.items() if chosen else ():
+        yield {f"{OVER}{axis}/{tag}": value for tag, value in chosen.items()}, place
 
 
 def layout(tags: Collection[str], logarithmic: bool) -> dict[str, dict[str, list[Any]]]:

@@ -8,20 +8,72 @@ import socket
 import time
 import warnings
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from pinnlab.reporting.appending import append_whole
+from pinnlab.reporting.dashboard import axis_of
 
 SECONDS = 1.0
 """Between two writes: TensorBoard looks every few seconds."""
 
 MOST = 64 << 20
 """Bytes that are kept for later when they cannot be written; beyond, the oldest events are lost."""
+
+
+_TRAINED = "training/evaluations"
+"""Only training logs it."""
+
+
+def drop_events_after(folder: Path, step: int, axes: Mapping[str, int]) -> None:
+    """Takes out of a run's files of events what came after a step, because the run goes on from there.
+
+    Charts would show it twice: a line that runs back. A file that cannot be written stays as it is, with a warning.
+
+    Args:
+        folder: of the run.
+        step: of the trainer, as in the checkpoint; the step that follows is logged under this number.
+        axes: the same place on other axes, by name, see `pinnlab.reporting.dashboard.over_others`.
+    """
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        events = [Event.FromString(record) for record in RawEventFileLoader(str(path)).Load()]
+        if not any(value.tag == _TRAINED for event in events for value in event.summary.value):
+            continue  # of a look at the run after it, or the file that this run has just begun
+        for event in events:
+            kept = [value for value in event.summary.value if _is_before(event, value, step, axes)]
+            del event.summary.value[:]
+            event.summary.value.extend(kept)
+        filled = [event for event in events if event.summary.value or event.file_version]
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            temporary.write_bytes(b"".join(map(_record, filled)))
+            os.replace(temporary, path)
+        except OSError as error:
+            warnings.warn(f"{path} keeps charts that the run makes again: {error}", stacklevel=2)
+
+
+def _is_before(event: Event, value: Any, step: int, axes: Mapping[str, int]) -> bool:
+    """Whether a checkpoint's run had logged this, and it still holds."""
+    if value.tag.startswith("_hparams_/"):
+        return False  # the results at an end that is none any more
+    axis = axis_of(value.tag)
+    if axis is not None:
+        return event.step <= axes.get(axis, event.step)
+    # Numbers of a step are counted from 0, as Lightning does; all else from 1.
+    return event.step < step if value.HasField("simple_value") else event.step <= step
+
+
+def _record(event: Event) -> bytes:
+    """An event in the file's format."""
+    record = io.BytesIO()
+    RecordWriter(record).write(event.SerializeToString())
+    return record.getvalue()
 
 
 class EventFile:
@@ -51,9 +103,7 @@ class EventFile:
 
     def add_event(self, event: Event) -> None:
         """Takes an event, and writes if it is time."""
-        record = io.BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        self._pending.append(record.getvalue())
+        self._pending.append(_record(event))
         if time.monotonic() > self._written + SECONDS:
             self.flush()
 

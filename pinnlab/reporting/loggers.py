@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.reporting.dashboard import powers_of_ten
+from pinnlab.reporting.dashboard import over_others, powers_of_ten
 
 
 class LogScaleTensorBoardLogger(TensorBoardLogger):
@@ -21,7 +22,17 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
     by ten powers of ten is a corner there. Options are those of Lightning's logger.
 
     A disk that is full or read-only is a warning: what is logged waits for it, see `EventFile`.
+
+    Logarithms of the total loss and of errors are written a second time over what else a run is measured in, see
+    `axes`: as `log10/over/<axis>/<tag>`, with that number in place of the step. The number of an epoch means nothing
+    here, and is left out.
+
+    Attributes:
+        axes: says where a run is on axes other than steps, by name: `evaluations` and `milliseconds`. `Dashboard` sets
+            it while the run trains.
     """
+
+    axes: Callable[[], Mapping[str, int]] | None = None
 
     @property
     @rank_zero_experiment
@@ -33,9 +44,16 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
             self._experiment = Board(self.log_dir, **self._kwargs)
         return super().experiment
 
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Writes values and logarithms."""
-        super().log_metrics({**metrics, **powers_of_ten(metrics)}, step)
+        wanted = {tag: value for tag, value in metrics.items() if tag != "epoch"}
+        axes = self.axes() if self.axes is not None else {}
+        if "milliseconds" in axes and "training/evaluations" in wanted:
+            wanted["training/seconds"] = axes["milliseconds"] / 1000
+        super().log_metrics({**wanted, **powers_of_ten(wanted)}, step)
+        for values, place in over_others(wanted, axes):
+            super().log_metrics(powers_of_ten(values), place)
 
 
 def board_of(trainer: L.Trainer) -> TensorBoardLogger | None:

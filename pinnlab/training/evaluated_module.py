@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from pinnlab.objective.global_loss import GlobalLoss
@@ -87,6 +88,23 @@ class EvaluatedModule(L.LightningModule):
     on_test_epoch_start = on_validation_epoch_start  # a test is a validation by itself
     test_step = validation_step
     on_test_epoch_end = on_validation_epoch_end
+
+    def measured(self, batch: Batch) -> dict[str, float]:
+        """What a validation would log of a batch, measured beside it with the present weights; a collective.
+
+        Args:
+            batch: of the data module's `val_dataloader`; by itself it is all of the evaluation set.
+        """
+        self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+        found: dict[str, float] = {}
+        with torch.no_grad():
+            if "reference" in batch:
+                for tag, metric in self.errors.update(self.trial(batch["points"]), batch).items():
+                    found[tag] = float(metric.compute())
+                    metric.reset()
+            values = {f"held_out/{name}": value for name, value in self.mean_squares(batch["held_out"]).items()}
+            values |= self.errors.by_frequency()
+        return found | {tag: float(value) for tag, value in values.items()}
 
     @outside_inference_mode
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

@@ -57,6 +57,10 @@ class Decision:
     value: float | None = None
 
 
+BEGINNINGS = ("switch", "trial kept", "back")
+"""The events with which another phase begins."""
+
+
 class RunHistory:
     """Counts steps, evaluations and seconds of the present phase, and keeps what was decided.
 
@@ -114,9 +118,12 @@ class RunHistory:
         line = f"phase {record.phase} ({record.optimizer}), {record.steps} steps, {event}: {reason}"
         module.print(line)  # above the progress bar; `Trainer.print` knows nothing of it
         if (board := board_of(trainer)) is not None:
-            board.experiment.add_text("decisions", line, step)
-            if value is not None:
-                board.experiment.add_scalar("decisions/value", value, step)
+            board.experiment.add_text("decisions", line if value is None else f"{line} ({value:.4g})", step)
+
+    @property
+    def began(self) -> int:
+        """The trainer's step at which the present phase began, or the run came back to it."""
+        return next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), 0)
 
     def steps_made(self, step: int | None = None) -> int:
         """Steps of the present phase, also those before the run came back to it; not those that were given up.

@@ -23,7 +23,6 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
-from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.description import description
@@ -48,7 +47,7 @@ from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.seeds import chosen_seed
-from pinnlab.training.step_log import step_scalars
+from pinnlab.training.step_log import StepLog
 from pinnlab.training.wording import module_in_words
 
 
@@ -121,7 +120,7 @@ class PINN(PhasedModule):
         self.loss_version, self._loaded_loss = 0, float("nan")
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
-        self._points = PointCount()
+        self._points, self._log = PointCount(), StepLog()
         describe(self, module_in_words(self, seed))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -228,10 +227,12 @@ class PINN(PhasedModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Logs once per `log_every_n_steps`, after the step; never inside a closure."""
-        every: int = self.trainer.log_every_n_steps
-        if every and self.global_step % every == 0:
-            log_scalars(self.trainer, step_scalars(self, self._points.largest))
+        """Logs at the first steps and at every `log_every_n_steps`, after the step; never inside a closure."""
+        self._log.after_step(self, self._points.largest)
+
+    def on_train_end(self) -> None:
+        """Logs the end."""
+        self._log.at_end(self, self._points.largest)
 
     @property
     def points_seen(self) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pinnlab.reporting.log_steps import logs_loss
+from pinnlab.reporting.loggers import log_scalars
+
 
 def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
     """The numbers of a `PINN`'s last step, by tag.
@@ -25,3 +28,22 @@ def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
         **({} if damping is None else {"training/damping": damping}),
         **({} if until is None or until.value is None else {"training/criterion": until.value}),
     }
+
+
+class StepLog:
+    """Logs the loss of a run at the steps of `logs_loss`, and at the last one."""
+
+    def __init__(self) -> None:
+        self._is_logged = True  # the last step that was made
+
+    def after_step(self, module: Any, batch_size: int) -> None:
+        """A step was made, and perhaps is to be logged; see `step_scalars`."""
+        self._is_logged = logs_loss(module.global_step, module.trainer.log_every_n_steps)
+        if self._is_logged:
+            log_scalars(module.trainer, step_scalars(module, batch_size))
+
+    def at_end(self, module: Any, batch_size: int) -> None:
+        """Training is over: curves end where it does."""
+        if not self._is_logged and module.trainer.log_every_n_steps:
+            self._is_logged = True
+            log_scalars(module.trainer, step_scalars(module, batch_size))

@@ -4,14 +4,17 @@ import pytest
 import torch
 from board import read_board
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 from training import BOARD_CALLBACKS, full_run, quiet_trainer, small_data, small_module
 
-from pinnlab.callbacks import Dashboard, FrequencyHistory, SolutionFigures
+from pinnlab.callbacks import Dashboard, ErrorMeasurement, FrequencyHistory, SolutionFigures
 from pinnlab.callbacks.frequencies import MOST
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Poisson
+from pinnlab.reporting.event_file import Board, drop_events_after
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
+from pinnlab.training.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CARDS = {"run/problem/text_summary", "run/recipe/text_summary", "run/system/text_summary"}
@@ -42,9 +45,91 @@ def test_layout_cards_and_results_are_written_once(tmp_path):
     assert len(board.layouts) == 1
     assert b"log10/relative_l2/" in board.layouts[0]
     assert {tag: board.steps[tag] for tag in CARDS} == {tag: [0] for tag in CARDS}
-    assert board.steps["hp/relative_l2"] == [trainer.global_step]
-    for tag in ("solution/u", "solution/u/frequencies", "points"):
-        assert board.steps[tag] == [5, 15, 20], tag
+    assert trainer.global_step == 20
+    assert board.steps["_hparams_/session_start_info"] == [19]  # counted from 0
+    assert board.steps["solution/u"] == [1, 2, 4, 8, 10, 12, 14, 16, 20]  # doubled, validations, switches, the end
+    assert board.steps["solution/u/in_full"] == [20]
+    assert board.steps["solution/u/frequencies"] == [5, 15, 20]
+    assert board.steps["training/points"] == [1, 20]
+
+
+def test_loss_and_error_have_a_point_at_each_of_the_first_steps_and_no_chart_has_one_dot(tmp_path):
+    run(tmp_path, logger=logger(tmp_path / "board"))
+    board = read_board(tmp_path / "board")
+    for tag in ("loss/total", "relative_l2/u", "held_out/pde", "frequency_error/u/low"):
+        assert sorted(set(board.steps[tag])) == list(range(20)), tag
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    for tag in events.Tags()["scalars"]:
+        assert len({event.step for event in events.Scalars(tag)}) > 1, tag
+        assert "epoch" not in tag
+
+
+def test_loss_and_error_are_over_evaluations_and_milliseconds_too(tmp_path):
+    trainer, module, *_ = run(tmp_path, logger=logger(tmp_path / "board"))
+    steps = read_board(tmp_path / "board").steps
+    for tag in ("loss/total", "relative_l2/u"):
+        evaluations, milliseconds = (steps[f"log10/over/{axis}/{tag}"] for axis in ("evaluations", "milliseconds"))
+        assert evaluations == sorted(evaluations)
+        assert evaluations[-1] == module.evaluations > trainer.global_step
+        assert milliseconds == sorted(milliseconds)
+        assert milliseconds[-1] == pytest.approx(1000 * sum(r.seconds for r in phases_of(trainer).records), abs=1)
+    assert trainer.logger.axes is None  # of training only
+
+
+def test_a_measurement_is_what_a_validation_finds(tmp_path):
+    trainer, module, data, _ = run(tmp_path, logger=logger(tmp_path / "board"))
+    (validated,) = trainer.validate(module, data, verbose=False)
+    (batch,) = data.val_dataloader()
+    measured = module.measured(batch)
+    assert measured.keys() == validated.keys()
+    for tag, value in measured.items():
+        assert value == pytest.approx(validated[tag], rel=1e-12), tag
+
+
+@pytest.mark.parametrize("options", [{"limit_val_batches": 0}, {"log_every_n_steps": 0}])
+def test_nobody_measures_what_nobody_asked_for(tmp_path, options, monkeypatch):
+    monkeypatch.setattr("pinnlab.training.module.PINN.measured", lambda *unused: pytest.fail("measured"))
+    trainer = quiet_trainer(max_steps=4, callbacks=[ErrorMeasurement()], logger=logger(tmp_path), **options)
+    module = small_module()
+    trainer.fit(module, small_data(module.problem))
+    assert trainer.global_step == 4
+
+
+def test_a_run_that_goes_on_in_its_folder_shows_every_step_once(tmp_path):
+    """As after a kill: what came after the checkpoint is in the folder already."""
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    for folder in (whole, again):
+        run(folder, logger=logger(folder / "board"), every=1)
+    path = again / "checkpoints" / "step=11.ckpt"
+    run(again, logger=logger(again / "board"), every=100, ckpt_path=path)
+    expected, found = read_board(whole / "board"), read_board(again / "board")
+    assert found.files == 2
+    assert found.layouts == expected.layouts
+    assert found.steps.keys() == expected.steps.keys()
+    for tag, steps in found.steps.items():
+        if tag.startswith("log10/over/milliseconds"):
+            assert steps == sorted(steps), tag
+        else:
+            assert steps == expected.steps[tag], tag
+
+
+def test_a_look_at_a_run_keeps_its_charts(tmp_path):
+    run(tmp_path, logger=logger(tmp_path / "board"), every=1)
+    before = read_board(tmp_path / "board").steps
+    drop_events_after(tmp_path / "board", 20, {})
+    after = read_board(tmp_path / "board").steps
+    assert {tag: steps for tag, steps in before.items() if not tag.startswith("_hparams_")} == after
+    (file,) = (tmp_path / "board").glob("events.*")
+    content = file.read_bytes()
+    other = tmp_path / "board" / file.name.replace(".0", ".1")
+    board = Board(tmp_path / "other")
+    board.add_scalar("relative_l2/u", 1.0, 500)
+    board.close()
+    (looked,) = (tmp_path / "other").glob("events.*")
+    looked.rename(other)
+    drop_events_after(tmp_path / "board", 2, {"evaluations": 2, "milliseconds": 0})
+    assert read_board(tmp_path / "board").steps["relative_l2/u"] == [0, 1, 500]
+    assert len(file.read_bytes()) < len(content)
 
 
 def test_lightnings_own_logger_gets_charts_of_the_values_themselves(tmp_path):
@@ -57,7 +142,7 @@ def test_lightnings_own_logger_gets_charts_of_the_values_themselves(tmp_path):
 
 def test_a_resumed_run_goes_on_in_its_folder_and_opens_another_one(tmp_path):
     def again(folder, path=None, every=100):
-        callbacks = [Dashboard(), FrequencyHistory(every=100)]
+        callbacks = [ErrorMeasurement(), Dashboard(), FrequencyHistory(every=100)]
         return run(folder, callbacks, ckpt_path=path, logger=logger(folder / "board"), every=every)[-1]
 
     whole = again(tmp_path / "whole", every=1)
@@ -65,7 +150,7 @@ def test_a_resumed_run_goes_on_in_its_folder_and_opens_another_one(tmp_path):
     for step in (3, 8, 14, 19):  # validations are at 5, 10, ...: Lightning leaves out one that is due when it resumes
         path = tmp_path / "whole" / "checkpoints" / f"step={step}.ckpt"
         resumed = again(tmp_path / str(step), path)
-        assert resumed.steps == whole.steps == [5, 10, 15, 20], path.name
+        assert resumed.steps == whole.steps == list(range(1, 21)), path.name
         assert torch.equal(torch.stack(resumed.errors["u"]), torch.stack(whole.errors["u"])), path.name
         assert read_board(tmp_path / str(step) / "board").layouts == layout
     again(tmp_path / "whole", path)
@@ -73,7 +158,7 @@ def test_a_resumed_run_goes_on_in_its_folder_and_opens_another_one(tmp_path):
     assert board.files == 2
     assert board.layouts == layout
     assert [board.steps[tag] for tag in CARDS] == [[0]] * 3
-    assert len(board.steps["hp/loss"]) == 2
+    assert len(board.steps["_hparams_/session_start_info"]) == 1  # of the end that there is now
 
 
 def test_looking_on_changes_nothing(tmp_path):
@@ -139,8 +224,8 @@ def test_points_that_somebody_else_hands_over_have_a_dashboard_without_an_error(
     trainer.fit(module, DataLoader([batch] * 3, batch_size=None))
     board = read_board(tmp_path)
     assert len(board.layouts) == 1
-    assert "hp/loss" in board.steps
-    assert "hp/relative_l2" not in board.steps
+    assert "loss/total" in board.steps
+    assert "relative_l2/u" not in board.steps
 
 
 def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
@@ -149,7 +234,7 @@ def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
         "pinnlab.reporting.figures.solution.solution_figure", lambda *a: asked.append(a[-1]) or _empty()
     )
     run(tmp_path, [SolutionFigures(every=100, times=[0.25, 0.75])], logger=logger(tmp_path / "board"))
-    assert asked == [[0.25, 0.75]] * 2
+    assert asked == [[0.25, 0.75]]
 
 
 def _empty():

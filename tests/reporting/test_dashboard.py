@@ -78,6 +78,7 @@ def charts(board):
 def test_the_layout_of_both_runs_is_one_without_duplicates(board):
     found = json.loads(query(board, "custom_scalars/layout"))["category"]
     assert [category["title"] for category in found] == [
+        "Loss and error",
         "Losses",
         "Errors",
         "Phases",
@@ -120,11 +121,18 @@ def test_losses_and_errors_are_in_powers_of_ten(board):
 
 def test_images_are_pictures(board):
     tags = json.loads(query(board, "images/tags"))[RUN]
-    assert set(tags) == {"points", "points/pde", "solution/u", "solution/u/frequencies", "spectrum/eigenvalues"}
+    expected = {
+        "solution/u": [1, 2, 4, 8, 12],  # a movie
+        "solution/u/in_full": [12],
+        "solution/u/frequencies": [4, 12],  # the first validation, and the end
+        "spectrum/eigenvalues": [8, 12],  # the switch
+        "training/points": [1, 12],
+        "training/points/pde": [1, 12],
+    }
+    assert set(tags) == set(expected)
     for tag in tags:
         found = json.loads(query(board, "images/images", run=RUN, tag=tag, sample=0))
-        first = 8 if tag.startswith("spectrum") else 4  # the switch, or the first validation
-        assert [image["step"] for image in found] == [first, 12], tag
+        assert [image["step"] for image in found] == expected[tag], tag
         picture = Image.open(io.BytesIO(board.get(f"data/plugin/images/individualImage?{found[-1]['query']}")))
         assert picture.format == "PNG"
         assert min(picture.size) > 300
@@ -155,7 +163,7 @@ def test_runs_are_compared_by_settings_and_results(board):
     names = sorted(info["name"] for info in experiment["hparamInfos"])
     assert names[:5] == ["callbacks", "network", "phases", "points", "problem"]  # the ones that are shown
     assert {info["name"]["tag"] for info in experiment["metricInfos"]} == {
-        "hp/relative_l2", "hp/loss", "hp/evaluations", "hp/seconds",
+        "relative_l2/u", "loss/total", "training/evaluations", "training/seconds",
     }  # fmt: skip
     wanted = {
         "startIndex": 0, "sliceSize": 10, "allowedStatuses": ["STATUS_SUCCESS", "STATUS_UNKNOWN", "STATUS_RUNNING"],
@@ -169,8 +177,8 @@ def test_runs_are_compared_by_settings_and_results(board):
     assert burgers["hparams"]["phases"] == "Adam(lr=0.01), steps=8 > LBFGS, steps=4"
     assert burgers["hparams"]["points"] == 80
     results = {m["name"]["tag"]: m["value"] for m in burgers["metricValues"]}
-    assert 0 < results["hp/relative_l2"] < 2
-    assert results["hp/evaluations"] > 12
+    assert 0 < results["relative_l2/u"] < 2
+    assert results["training/evaluations"] > 12
 
 
 # ------------------------------------------------------------------------------------------------ in the browser
@@ -199,7 +207,7 @@ def test_custom_scalars_are_drawn(board, browser):
     lines = "deep(c.shadowRoot, 'path').some(p => (p.getAttribute('d') || '').length > 20)"
     browser.wait_for(within(f"deep(document, 'vz-line-chart2').filter(c => {lines}).length >= 6"))
     headings = browser.evaluate(within("deep(document, '.heading').map(e => e.innerText.split('\\n')[0])"))
-    assert headings == ["Losses", "Errors", "Phases", "Points", "Failure", "Weights", "Spectra"]
+    assert headings == ["Loss and error", "Losses", "Errors", "Phases", "Points", "Failure", "Weights", "Spectra"]
 
 
 def test_images_are_shown(board, browser):

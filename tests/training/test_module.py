@@ -347,7 +347,7 @@ def test_tensorboard_gets_scalars_and_figures(tmp_path):
     events = EventAccumulator(logger.log_dir).Reload()
     scalars = set(events.Tags()["scalars"])
     assert {"loss/total", "loss/pde", "relative_l2/u", "held_out/pde", "training/phase"} <= scalars
-    assert {"solution/u", "points", "points/pde"} <= set(events.Tags()["images"])
+    assert {"solution/u", "training/points", "training/points/pde"} <= set(events.Tags()["images"])
     assert [e.value for e in events.Scalars("training/phase")][-1] == 3
 
 

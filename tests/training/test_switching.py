@@ -120,11 +120,10 @@ def test_decisions_are_in_the_summary_and_in_tensorboard(tmp_path):
     assert [event.step for event in lines] == [d.step for d in run.decisions]
     for event, decision in zip(lines, run.decisions, strict=True):
         (line,) = event.tensor_proto.string_val
+        number = "" if decision.value is None else f" ({decision.value:.4g})"
         assert line.decode().startswith(f"phase {decision.phase} (")
-        assert line.decode().endswith(f"{decision.event}: {decision.reason}")
-    values = [(event.step, event.value) for event in events.Scalars("decisions/value")]
-    expected = [(d.step, d.value) for d in run.decisions if d.value is not None]
-    assert values == [(step, pytest.approx(value, rel=1e-6)) for step, value in expected]
+        assert line.decode().endswith(f"{decision.event}: {decision.reason}{number}")
+    assert any(decision.value is not None for decision in run.decisions)
     assert len(events.Scalars("training/criterion")) >= 1
 
 

@@ -180,7 +180,7 @@ def test_everything_that_looks_on_works(make, tmp_path):
         assert module.measure_errors(data)["u"] > 0
         # Frequencies are told apart on the L as on a disk; on rods with a gap, where the grid is uneven, they are not.
         assert bool(module.errors.spectra) == (make is not TwoRods)
-    assert {"points", "points/pde", "solution/u"} <= read_board(tmp_path).steps.keys()
+    assert {"training/points", "training/points/pde", "solution/u"} <= read_board(tmp_path).steps.keys()
     writer = DiagnosisWriter(str(tmp_path))
     quiet_trainer(callbacks=[writer]).validate(module, data, verbose=False)
     assert set(writer.result.kernel) == {*module.problem.conditions, "total"}

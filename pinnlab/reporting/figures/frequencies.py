@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -20,7 +21,8 @@ ROWS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64)
 ROUND_OFF = 1e-12
 """Norms below this share of the reference's are not drawn."""
 FAINTEST = -10.0
-"""Colours stop at this power of ten at the latest: below it there is round-off."""
+"""Colours stop at this power of ten: what is below is round-off, and left grey."""
+FLOOR_COLOR = "0.85"
 
 
 def frequency_figure(
@@ -52,13 +54,16 @@ def frequency_figure(
     figure = _figure(9.0, 4.8)
     spectra, course = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
     _draw_spectra(spectra, rows)
-    seen = logarithms[logarithms > FAINTEST]
+    seen = np.ma.masked_less_equal(logarithms, FAINTEST)
     edges = _edges(np.asarray(steps, dtype=np.float64))
+    colors = colormaps["magma"].with_extremes(bad=FLOOR_COLOR)
     artist = course.pcolormesh(
-        edges, np.arange(len(rows.wave_numbers) + 1) - 0.5, logarithms.T, cmap="magma", rasterized=True,
-        vmin=float(seen.min(initial=-1.0)), vmax=0.0,
+        edges, np.arange(len(rows.wave_numbers) + 1) - 0.5, seen.T, cmap=colors, rasterized=True,
+        vmin=float(min(seen.compressed().min(initial=0.0), -1.0)), vmax=0.0,
     )  # fmt: skip
-    figure.colorbar(artist, ax=course, extend="both", label="log10 relative error")
+    figure.colorbar(artist, ax=course, extend="max", label="log10 relative error")
+    if seen.mask.any():
+        course.set_title(f"grey: below 1e{FAINTEST:.0f}, round-off", fontsize=9, loc="right", color="0.3")
     for step in switches:
         course.axvline(step, color="white", linewidth=1.2, linestyle=":")
     course.set(xlabel="step", xlim=(edges[0], edges[-1]))

@@ -1,0 +1,141 @@
+"""A solution and its error in two panels whose type is large enough for TensorBoard's thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from pinnlab.reporting.figures.solution import (
+    PREDICTION,
+    REFERENCE,
+    ShownFigure,
+    _agreement,
+    _empty_figure,
+    _error_scale,
+    _error_text,
+    _log_error,
+    _points,
+    _values,
+)
+from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
+
+SIZE = (7.2, 3.6)
+"""Inches, at 100 pixels each. TensorBoard shows them on some 320 pixels."""
+
+TITLE, TEXT, TICKS = 17, 16, 14
+"""Sizes of type that are read there."""
+
+
+def thumbnail(
+    points: ArrayLike,
+    prediction: ArrayLike,
+    reference: ArrayLike | None,
+    coordinates: Sequence[str],
+    unknown: str,
+    caption: str,
+) -> Figure:
+    """Shows a solution beside the absolute error; the title has the caption and the relative L2 error.
+
+    One coordinate: curves. Two: heat maps. Three or more: prediction against reference, and the distribution of the
+    error. Without a reference there is the solution alone. Points with a value that is not finite are left out.
+
+    Args:
+        points: `(n, d)`, in the order of `coordinates`, n >= 1.
+        prediction: `(n,)`.
+        reference: `(n,)`, or None when there is none.
+        coordinates: the d names for the axes.
+        unknown: the name of the quantity.
+        caption: when this was, such as `step 64`.
+
+    Raises:
+        ConfigurationError: shapes or the number of names do not fit together.
+    """
+    places = _points(points, coordinates, "points")
+    u = _values(prediction, len(places), "prediction")
+    exact = None if reference is None else _values(reference, len(places), "reference")
+    title = caption if exact is None else f"{caption}, {_error_text(u, exact)}"
+    finite = np.isfinite(u) if exact is None else np.isfinite(u) & np.isfinite(exact)
+    places, u, exact = places[finite], u[finite], None if exact is None else exact[finite]
+    if not len(u):
+        return _empty_figure(f"{title}\nno finite values to show")
+    if len(coordinates) > 2:
+        figure = _agreement(u, exact, unknown)
+        figure.set_size_inches(*SIZE)
+    else:
+        figure = ShownFigure(figsize=SIZE)
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, 1 if exact is None else 2, squeeze=False)[0]
+        draw = _curves if len(coordinates) == 1 else _maps
+        draw(panels, places, u, exact, coordinates, unknown)
+        # Margins that fit all of them: to find the best for each figure takes as long as drawing it.
+        figure.subplots_adjust(left=0.11, right=0.96, bottom=0.19, top=0.79, wspace=0.38)
+    figure.suptitle(title, fontsize=TITLE, y=0.98)
+    _enlarge(figure)
+    return figure
+
+
+def _enlarge(figure: Figure) -> None:
+    """Gives all axes, those of colour bars included, large type."""
+    for axes in figure.axes:
+        axes.title.set_fontsize(TEXT)
+        axes.xaxis.label.set_fontsize(TEXT)
+        axes.yaxis.label.set_fontsize(TEXT)
+        axes.tick_params(which="both", labelsize=TICKS)
+        legend = axes.get_legend()
+        for text in legend.get_texts() if legend is not None else ():
+            text.set_fontsize(TICKS)
+
+
+def _curves(
+    panels: Sequence[Axes], places: Array, u: Array, exact: Array | None, coordinates: Sequence[str], unknown: str
+) -> None:
+    x = places[:, 0]
+    if exact is None:
+        panels[0].plot(*with_gaps(x, u), color=PREDICTION["color"], linewidth=2.5)
+    else:
+        x, u, exact = with_gaps(x, u, exact)
+        panels[0].plot(x, exact, label="reference", **{**REFERENCE, "linewidth": 5})
+        panels[0].plot(x, u, label="prediction", **{**PREDICTION, "linewidth": 2.2})
+        panels[0].legend(frameon=False, loc="best")
+        _log_error(panels[1], x, np.abs(u - exact))
+        panels[1].set_title("|error|")
+        if panels[1].get_yscale() == "log":
+            panels[1].yaxis.set_major_locator(LogLocator(numticks=5))
+            panels[1].yaxis.set_minor_locator(NullLocator())
+    panels[0].set_title(unknown)
+    for axes in panels:
+        axes.set_xlabel(coordinates[0])
+        axes.xaxis.set_major_locator(_round())
+
+
+def _maps(
+    panels: Sequence[Axes], places: Array, u: Array, exact: Array | None, coordinates: Sequence[str], unknown: str
+) -> None:
+    surface = Surface(places)
+    shown: list[tuple[str, Array, Normalize, str]] = [
+        (unknown, u, Normalize(u.min(), u.max()) if exact is None else Normalize(exact.min(), exact.max()), "viridis")
+    ]
+    if exact is not None:
+        error = np.abs(u - exact)
+        shown.append(("|error|", error, _error_scale(error), "magma"))
+    for axes, (title, values, norm, cmap) in zip(panels, shown, strict=True):
+        artist = surface.draw(axes, values, cmap=cmap, norm=norm, rasterized=True)
+        bar = axes.figure.colorbar(artist, ax=axes, pad=0.03)
+        bar.locator = LogLocator(numticks=5) if isinstance(norm, LogNorm) else _round()
+        bar.minorticks_off()
+        axes.set_title(title)
+        axes.set(xlabel=coordinates[0], ylabel=coordinates[1])
+        axes.xaxis.set_major_locator(_round())
+        axes.yaxis.set_major_locator(_round())
+
+
+def _round() -> MaxNLocator:
+    """Few ticks at round numbers."""
+    return MaxNLocator(4, steps=[1, 2, 5, 10])
