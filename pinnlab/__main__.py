@@ -15,7 +15,7 @@ def main() -> None:
         sys.path.append(os.getcwd())  # where the user's own classes are; last, so that they hide no package
     code = answer(sys.argv[1:])
     if code is None:
-        code = {"study": _study, "compare": _compare}.get(sys.argv[1], _train)()
+        code = {"study": _study, "compare": _compare, "board": _board}.get(sys.argv[1], _train)()
     sys.exit(code)
 
 
@@ -29,6 +29,12 @@ def _compare() -> int:
     from pinnlab.cli.compare import run_compare
 
     return run_compare(sys.argv[2:])
+
+
+def _board() -> int:
+    from pinnlab.cli.board import run_board
+
+    return run_board(sys.argv[2:])
 
 
 def _train() -> int:

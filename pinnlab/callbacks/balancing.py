@@ -19,6 +19,7 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
+from pinnlab.training.switching import phases_of
 
 
 class LossBalancing(L.Callback):
@@ -83,7 +84,8 @@ class LossBalancing(L.Callback):
         if self.occasions.due(pl_module.evaluations, is_multi_eval(pl_module.current_optimizer())):
             self._update(pl_module)
             self.occasions.pass_to(pl_module.evaluations)
-        if logs_loss(trainer.global_step, trainer.log_every_n_steps):  # type: ignore[attr-defined]
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if logs_loss(step, phases_of(trainer).history.phase_step(step), every):
             factors = dict(zip(pl_module.problem.conditions, pl_module.weights.factors.tolist(), strict=True))
             log_scalars(trainer, {f"weight/{name}": factors[name] for name in self._names(pl_module)})
 

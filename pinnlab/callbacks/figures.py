@@ -102,11 +102,12 @@ class SolutionFigures(L.Callback):
 
     def _draw_points(self, trainer: Any, pl_module: Any) -> None:
         from pinnlab.reporting.figures.solution import points_figure
+        from pinnlab.reporting.figures.style import enlarge
 
         problem, store = pl_module.problem, trainer.datamodule.store
-        _add(trainer, "training/points", points_figure(_point_cloud(store), problem.coordinates))
+        _add(trainer, "training/points", enlarge(points_figure(_point_cloud(store), problem.coordinates)))
         for name in problem.differential_equations():
-            _add(trainer, f"training/points/{name}", _residual_cloud(pl_module.system, store, name))
+            _add(trainer, f"training/points/{name}", enlarge(_residual_cloud(pl_module.system, store, name)))
 
     @rank_zero_only
     def _draw_end(self, trainer: L.Trainer, pl_module: Any) -> None:

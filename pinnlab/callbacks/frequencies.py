@@ -97,9 +97,11 @@ class FrequencyHistory(L.Callback):
         if board is None or self._drawn == trainer.global_step:
             return
         from pinnlab.reporting.figures.frequencies import frequency_figure
+        from pinnlab.reporting.figures.style import enlarge
 
         self._drawn = trainer.global_step
         switches = [d.step for d in phases_of(trainer).decisions if d.event in ("switch", "trial kept", "back")]
         for name, spectrum in pl_module.errors.spectra.items():
             figure = frequency_figure(self.steps, torch.stack(self.errors[name]), spectrum, name, switches)
+            enlarge(figure, 14, 11)
             board.experiment.add_figure(f"solution/{name}/frequencies", figure, global_step=trainer.global_step)

@@ -32,7 +32,7 @@ class ErrorMeasurement(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Measures at the steps of `measures_error`; a collective."""
         step = trainer.global_step
-        spaced = measures_error(step, step - phases_of(trainer).history.began)
+        spaced = measures_error(step, phases_of(trainer).history.phase_step(step))
         if not spaced or _validates_now(trainer) or not _wanted(trainer):
             return
         for rows in trainer.val_dataloaders:  # type: ignore[union-attr]

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "predict": Command("write the solution as .npz and figure", "pinnlab predict runs/burgers/version_0"),
         "diagnose": Command("show what helps or hinders training", "pinnlab diagnose runs/burgers/version_0"),
         "compare": Command("show runs side by side, in a table and a figure", "pinnlab compare burgers poisson1d"),
+        "board": Command("show runs in TensorBoard, losses and errors first", "pinnlab board runs"),
         "list": Command("show problems, networks, optimizers, recipes and the rest", "pinnlab list problems"),
         "study": Command("compare methods on several problems", "pinnlab study switching"),
     }
@@ -86,7 +87,7 @@ def _answer(arguments: Sequence[str]) -> int | None:
         return 0
     if first not in COMMANDS and not first.startswith("-"):
         raise unknown("command", first, COMMANDS)
-    if first not in ("study", "compare"):
+    if first not in ("study", "compare", "board"):
         for recipe in _recipes(rest):
             find_recipe(recipe)
         if rest and is_file(rest[0]):

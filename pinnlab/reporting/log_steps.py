@@ -26,14 +26,15 @@ def is_spaced(step: int, digits: int) -> bool:
     return step > 0 and step % (1 << max(step.bit_length() - digits, 0)) == 0
 
 
-def logs_loss(step: int, every: int) -> bool:
+def logs_loss(step: int, phase_step: int, every: int) -> bool:
     """Whether the loss is logged after a step.
 
     Args:
         step: of the run, counted from 1.
+        phase_step: of its phase, counted from 1: a quasi-Newton phase changes most where it begins.
         every: steps between two logs later on, the trainer's `log_every_n_steps`; 0 logs nothing.
     """
-    return every > 0 and (step % every == 0 or is_spaced(step, LOSS_DIGITS))
+    return every > 0 and (step % every == 0 or is_spaced(step, LOSS_DIGITS) or is_spaced(phase_step, LOSS_DIGITS))
 
 
 def measures_error(step: int, phase_step: int) -> bool:
@@ -41,7 +42,7 @@ def measures_error(step: int, phase_step: int) -> bool:
 
     Args:
         step: of the run, counted from 1.
-        phase_step: of its phase, counted from 1: a quasi-Newton phase changes the error most where it begins.
+        phase_step: of its phase, as in `logs_loss`.
     """
     return 0 < step <= DENSE or is_spaced(step, ERROR_DIGITS) or is_spaced(phase_step, ERROR_DIGITS)
 

@@ -120,10 +120,9 @@ class RunHistory:
         if (board := board_of(trainer)) is not None:
             board.experiment.add_text("decisions", line if value is None else f"{line} ({value:.4g})", step)
 
-    @property
-    def began(self) -> int:
-        """The trainer's step at which the present phase began, or the run came back to it."""
-        return next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), 0)
+    def phase_step(self, step: int) -> int:
+        """How many steps the trainer has made since the present phase began, or the run came back to it."""
+        return step - next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), 0)
 
     def steps_made(self, step: int | None = None) -> int:
         """Steps of the present phase, also those before the run came back to it; not those that were given up.

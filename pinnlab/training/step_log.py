@@ -6,6 +6,7 @@ from typing import Any
 
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
+from pinnlab.training.switching import phases_of
 
 
 def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
@@ -38,9 +39,10 @@ class StepLog:
 
     def after_step(self, module: Any, batch_size: int) -> None:
         """A step was made, and perhaps is to be logged; see `step_scalars`."""
-        self._is_logged = logs_loss(module.global_step, module.trainer.log_every_n_steps)
+        trainer, step = module.trainer, module.global_step
+        self._is_logged = logs_loss(step, phases_of(trainer).history.phase_step(step), trainer.log_every_n_steps)
         if self._is_logged:
-            log_scalars(module.trainer, step_scalars(module, batch_size))
+            log_scalars(trainer, step_scalars(module, batch_size))
 
     def at_end(self, module: Any, batch_size: int) -> None:
         """Training is over: curves end where it does."""

@@ -68,7 +68,7 @@ def test_help_shows_every_command_with_a_line_and_an_example(capsys):
 
 
 def test_commands_are_those_that_something_carries_out():
-    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "compare", "list", "new", "study"}
+    assert set(COMMANDS) == {*PinnlabCLI.subcommands(), "board", "compare", "list", "new", "study"}
 
 
 def test_version(capsys):

@@ -19,7 +19,7 @@ def test_spaced_numbers_are_those_with_few_binary_digits():
 
 @pytest.mark.parametrize("steps", [31, 50, 112, 500, 20_000])
 def test_any_run_of_more_than_thirty_steps_has_thirty_points_and_eight_figures(steps):
-    losses = [n for n in range(1, steps + 1) if logs_loss(n, 50)]
+    losses = [n for n in range(1, steps + 1) if logs_loss(n, n, 50)]
     errors = [n for n in range(1, steps + 1) if measures_error(n, n)]
     figures = {n for n in range(1, steps + 1) if draws(n)} | {steps}
     assert len(losses) >= 30
@@ -31,9 +31,10 @@ def test_any_run_of_more_than_thirty_steps_has_thirty_points_and_eight_figures(s
 
 
 def test_losses_are_logged_at_every_so_many_steps_besides_and_not_at_all_for_zero():
-    assert all(logs_loss(50 * k, 50) for k in range(1, 100))
-    assert not any(logs_loss(n, 0) for n in range(1, 100))
+    assert all(logs_loss(50 * k, 50 * k - 49 * 17, 50) for k in range(1, 100))
+    assert not any(logs_loss(n, n, 0) for n in range(1, 100))
 
 
 def test_the_beginning_of_a_later_phase_is_measured_too():
     assert [n for n in range(1001, 1013) if measures_error(n, n - 1000)] == [*range(1001, 1009), 1010, 1012]
+    assert [n for n in range(1001, 1040) if logs_loss(n, n - 1000, 50)] == [*range(1001, 1033), 1034, 1036, 1038]

@@ -54,7 +54,7 @@ def frequency_figure(
     figure = _figure(9.0, 4.8)
     spectra, course = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
     _draw_spectra(spectra, rows)
-    seen = np.ma.masked_less_equal(logarithms, FAINTEST)
+    seen = np.ma.masked_where(~(logarithms > FAINTEST), logarithms)
     edges = _edges(np.asarray(steps, dtype=np.float64))
     colors = colormaps["magma"].with_extremes(bad=FLOOR_COLOR)
     artist = course.pcolormesh(

@@ -13,6 +13,24 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+def enlarge(figure: Figure, text: float = 16, ticks: float = 14) -> Figure:
+    """Gives all axes of a figure type that is read where TensorBoard shows it on some 320 pixels; returns it.
+
+    Args:
+        figure: with its axes, those of colour bars included.
+        text: points, of titles and names of axes.
+        ticks: points, of numbers at axes, legends and words inside.
+    """
+    for axes in figure.axes:
+        for label in (axes.title, axes.xaxis.label, axes.yaxis.label):
+            label.set_fontsize(text)
+        axes.tick_params(which="both", labelsize=ticks)
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    for words in (*(t for legend in legends for t in legend.get_texts()), *(t for a in figure.axes for t in a.texts)):
+        words.set_fontsize(ticks)
+    return figure
+
+
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
     """Writes a PNG under a temporary name and renames it, so that no reader meets half a file.
 

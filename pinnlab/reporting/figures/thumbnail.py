@@ -24,13 +24,14 @@ from pinnlab.reporting.figures.solution import (
     _points,
     _values,
 )
+from pinnlab.reporting.figures.style import enlarge
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
 
 SIZE = (7.2, 3.6)
 """Inches, at 100 pixels each. TensorBoard shows them on some 320 pixels."""
 
-TITLE, TEXT, TICKS = 17, 16, 14
-"""Sizes of type that are read there."""
+TITLE = 17
+"""Points."""
 
 
 def thumbnail(
@@ -76,21 +77,8 @@ def thumbnail(
         draw(panels, places, u, exact, coordinates, unknown)
         # Margins that fit all of them: to find the best for each figure takes as long as drawing it.
         figure.subplots_adjust(left=0.11, right=0.96, bottom=0.19, top=0.79, wspace=0.38)
-    figure.suptitle(title, fontsize=TITLE, y=0.98)
-    _enlarge(figure)
-    return figure
-
-
-def _enlarge(figure: Figure) -> None:
-    """Gives all axes, those of colour bars included, large type."""
-    for axes in figure.axes:
-        axes.title.set_fontsize(TEXT)
-        axes.xaxis.label.set_fontsize(TEXT)
-        axes.yaxis.label.set_fontsize(TEXT)
-        axes.tick_params(which="both", labelsize=TICKS)
-        legend = axes.get_legend()
-        for text in legend.get_texts() if legend is not None else ():
-            text.set_fontsize(TICKS)
+    figure.suptitle(title, fontsize=TITLE)
+    return enlarge(figure)
 
 
 def _curves(

@@ -45,11 +45,23 @@ def test_an_unlearned_frequency_is_bright_and_the_rest_is_dark():
     x = torch.linspace(0, 1, 401, dtype=torch.float64)[:, None]
     low, high = (torch.sin(k * math.pi * x[:, 0]) for k in (1, 20))
     found = error_spectrum(low + 1e-4 * torch.sin(5 * math.pi * x[:, 0]), low + high, x, ["x"])
-    values = np.asarray(mesh(frequency_figure([1], found.error[None], found, "u")).get_array())[:, 0]
+    values = mesh(frequency_figure([1], found.error[None], found, "u")).get_array()[:, 0]
     shown = dict(zip(found.gathered(ROWS).wave_numbers.tolist(), values, strict=True))
     assert shown[20] == pytest.approx(0, abs=1e-9)
     assert shown[5] == pytest.approx(-4 - math.log10(math.sqrt(2)), abs=1e-9)
-    assert max(value for number, value in shown.items() if number not in (5, 20)) < -10
+    assert all(value is np.ma.masked for number, value in shown.items() if number not in (5, 20))
+
+
+def test_round_off_is_grey_and_said_to_be():
+    last = spectrum(error=1e-24 / torch.arange(1, 65, dtype=torch.float64) ** 2)
+    figure = frequency_figure([10, 30], torch.stack([last.reference, last.error]), last, "u")
+    values = mesh(figure).get_array()
+    assert not np.ma.getmaskarray(values)[:, 0].any()  # nothing was learned yet
+    assert np.ma.getmaskarray(values)[:, 1].all()  # all of it is
+    assert mesh(figure).get_cmap().get_bad()[0] > 0.8
+    assert mesh(figure).get_clim() == (-1, 0)
+    assert "below 1e-10" in figure.axes[1].get_title(loc="right")
+    assert not frequency_figure([10], last.reference[None], last, "u").axes[1].get_title(loc="right")
 
 
 @pytest.mark.parametrize("case", ["zero", "nan", "no reference", "one wave number", "even ones"])
