@@ -60,7 +60,8 @@ def start(folder: Path, host: str = "localhost", port: int | None = None) -> str
 
     board = program.TensorBoard()
     where = ["--logdir", str(folder), "--host", host, *([] if port is None else ["--port", str(port)])]
-    board.configure([None, *where, "--samples_per_plugin", f"images={IMAGES}"])
+    # Its fast loader says at every start that it is an experiment.
+    board.configure([None, *where, "--samples_per_plugin", f"images={IMAGES}", "--load_fast", "false"])
     try:
         return f"{board.launch()}{PAGE}"
     except program.TensorBoardServerException as error:

@@ -31,10 +31,13 @@ def logs_loss(step: int, phase_step: int, every: int) -> bool:
 
     Args:
         step: of the run, counted from 1.
-        phase_step: of its phase, counted from 1: a quasi-Newton phase changes most where it begins.
+        phase_step: of its phase, counted from 1: a quasi-Newton phase changes most where it begins. 0 where the phase
+            before has just come to its end.
         every: steps between two logs later on, the trainer's `log_every_n_steps`; 0 logs nothing.
     """
-    return every > 0 and (step % every == 0 or is_spaced(step, LOSS_DIGITS) or is_spaced(phase_step, LOSS_DIGITS))
+    at_end = step > 0 and phase_step == 0
+    spaced = is_spaced(step, LOSS_DIGITS) or is_spaced(phase_step, LOSS_DIGITS)
+    return every > 0 and (step % every == 0 or at_end or spaced)
 
 
 def measures_error(step: int, phase_step: int) -> bool:

@@ -44,6 +44,10 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
             self._experiment = Board(self.log_dir, **self._kwargs)
         return super().experiment
 
+    def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
+        """Keeps hyperparameters for `hparams.yaml`; TensorBoard gets them with results only, without `hp_metric`."""
+        super().log_hyperparams(params, {} if metrics is None else metrics, step)
+
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Writes values and logarithms."""

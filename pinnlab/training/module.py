@@ -228,11 +228,11 @@ class PINN(PhasedModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs at the first steps and at every `log_every_n_steps`, after the step; never inside a closure."""
-        self._log.after_step(self, self._points.largest)
+        self._log.after_step(self, self._points)
 
     def on_train_end(self) -> None:
         """Logs the end."""
-        self._log.at_end(self, self._points.largest)
+        self._log.at_end(self, self._points)
 
     @property
     def points_seen(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
+from pinnlab.training.points_seen import PointCount
 from pinnlab.training.switching import phases_of
 
 
@@ -37,15 +38,15 @@ class StepLog:
     def __init__(self) -> None:
         self._is_logged = True  # the last step that was made
 
-    def after_step(self, module: Any, batch_size: int) -> None:
+    def after_step(self, module: Any, points: PointCount) -> None:
         """A step was made, and perhaps is to be logged; see `step_scalars`."""
         trainer, step = module.trainer, module.global_step
         self._is_logged = logs_loss(step, phases_of(trainer).history.phase_step(step), trainer.log_every_n_steps)
         if self._is_logged:
-            log_scalars(trainer, step_scalars(module, batch_size))
+            log_scalars(trainer, step_scalars(module, points.largest))
 
-    def at_end(self, module: Any, batch_size: int) -> None:
+    def at_end(self, module: Any, points: PointCount) -> None:
         """Training is over: curves end where it does."""
         if not self._is_logged and module.trainer.log_every_n_steps:
             self._is_logged = True
-            log_scalars(module.trainer, step_scalars(module, batch_size))
+            log_scalars(module.trainer, step_scalars(module, points.largest))

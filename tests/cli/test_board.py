@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
+import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from pinnlab.cli.board import IMAGES, PAGE, run_board
-
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of TensorBoard's own parts
 
@@ -22,22 +23,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def get(url):
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
 def test_it_serves_the_runs_with_all_their_images_until_it_is_interrupted(tmp_path):
     with SummaryWriter(str(tmp_path / "mine")) as writer:
         for step in range(30):
-            writer.add_image("solution/u", step * 8 * [[[0.01]]], step, dataformats="HWC")
+            writer.add_image("solution/u", np.full((2, 2, 3), step / 30), step, dataformats="HWC")
     command = [sys.executable, "-m", "pinnlab", "board", str(tmp_path), "--host", "127.0.0.1", "--port", free_port()]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     try:
         address = process.stdout.readline().split()[-1]
         assert address.endswith(f"/{PAGE}")
         query = "data/plugin/images/images?run=mine&tag=solution/u&sample=0"
-        for _ in range(100):
-            with urllib.request.urlopen(f"{address.removesuffix(PAGE)}data/runs", timeout=30) as answer:
-                if json.loads(answer.read()) == ["mine"]:
-                    break
-        with urllib.request.urlopen(address.removesuffix(PAGE) + query, timeout=30) as answer:
-            assert len(json.loads(answer.read())) == 30 <= IMAGES  # TensorBoard by itself keeps ten
+        deadline = time.monotonic() + 60
+        while get(f"{address.removesuffix(PAGE)}data/runs") != ["mine"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        images = get(address.removesuffix(PAGE) + query)
+        assert len(images) == 30 <= IMAGES  # TensorBoard by itself keeps ten
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0

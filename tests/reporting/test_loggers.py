@@ -64,6 +64,15 @@ def test_callbacks_can_monitor_them(tmp_path):
         assert float(logged) == pytest.approx(loss)
 
 
+def test_hyperparameters_alone_make_no_chart(tmp_path):
+    logger = LogScaleTensorBoardLogger(tmp_path, name="", version="")
+    logger.log_hyperparams({"seed": 1})
+    logger.log_metrics({"loss/total": 1.0}, 1)
+    logger.finalize("success")
+    assert set(EventAccumulator(str(tmp_path)).Reload().Tags()["scalars"]) == {"loss/total", "log10/loss/total"}
+    assert "seed: 1" in (tmp_path / "hparams.yaml").read_text()
+
+
 def test_what_is_logged_is_written_over_other_axes_too_and_epochs_never(tmp_path):
     logger = LogScaleTensorBoardLogger(tmp_path, name="", version="")
     logger.log_metrics({"loss/total": 0.1, "epoch": 3}, 1)
