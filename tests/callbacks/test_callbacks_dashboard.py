@@ -1,5 +1,8 @@
 """Dashboard and history of frequencies: once, only where somebody reads it, and the same after a resume."""
 
+import os
+import signal
+
 import pytest
 import torch
 from board import read_board
@@ -8,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 from training import BOARD_CALLBACKS, full_run, quiet_trainer, small_data, small_module
 
-from pinnlab.callbacks import Dashboard, ErrorMeasurement, FrequencyHistory, SolutionFigures
+from pinnlab.callbacks import Dashboard, ErrorMeasurement, FrequencyHistory, GracefulStop, SolutionFigures
 from pinnlab.callbacks.frequencies import MOST
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Poisson
@@ -247,3 +250,17 @@ def _empty():
 def test_a_bad_interval_is_refused(callback):
     with pytest.raises(ConfigurationError, match=rf"{callback.__name__}\.every"):
         callback(every=0)
+
+
+def test_after_ctrl_c_the_charts_end_where_the_run_did(tmp_path):
+    class Interrupt(GracefulStop):
+        def on_train_batch_start(self, trainer, *unused):
+            if trainer.global_step == 6:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    trainer, *_ = run(tmp_path, [Interrupt(), *BOARD_CALLBACKS["board"]()], logger=logger(tmp_path / "board"))
+    assert trainer.global_step == 7
+    steps = read_board(tmp_path / "board").steps
+    for tag in ("loss/total", "relative_l2/u"):
+        assert sorted(set(steps[tag])) == list(range(7)), tag
+    assert steps["solution/u"][-1] == 7
