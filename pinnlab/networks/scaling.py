@@ -67,3 +67,9 @@ def _check(low: Sequence[float], high: Sequence[float]) -> None:
     for k, (a, b) in enumerate(zip(low, high, strict=True)):
         if not (math.isfinite(a) and math.isfinite(b) and a < b):
             raise ConfigurationError(f"low[{k}] must be finite and below high[{k}], not {a} and {b}")
+
+
+def network_in_words(network: nn.Module) -> str:
+    """The class of a network, without what scales its inputs, and how many numbers it has."""
+    inner = network.network if isinstance(network, ScaledInput) else network
+    return f"{type(inner).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pinnlab.analysis.metrics import relative_l2
 from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.networks import ScaledInput
+from pinnlab.networks.scaling import network_in_words
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem, known_solution
@@ -297,10 +297,7 @@ class Solution:
         return next(self.trial.parameters())
 
     def _network(self) -> str:
-        network: nn.Module = self.trial.network
-        inner = network.network if isinstance(network, ScaledInput) else network
-        count = sum(parameter.numel() for parameter in self.trial.network.parameters())
-        return f"{type(inner).__name__}, {count:,} parameters, {str(self._like.dtype).removeprefix('torch.')}"
+        return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
     def _places(self, points: Any, coordinates: dict[str, Any]) -> Places:
         return places(self.problem.coordinates, self._like, points, coordinates)

@@ -14,6 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.scaling import network_in_words
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.hparams import describe
@@ -21,7 +22,7 @@ from pinnlab.training.phases import Phase, phase_dtype
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
 from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults
-from pinnlab.training.wording import network_in_words, phase_in_words
+from pinnlab.training.wording import phase_in_words
 
 
 class PhasedModule(EvaluatedModule):

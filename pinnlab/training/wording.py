@@ -7,9 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
-from pinnlab.networks import ScaledInput
+from pinnlab.networks.scaling import network_in_words
 
 
 def optimizer_in_words(build: Any) -> str:
@@ -40,12 +38,6 @@ def phase_in_words(phase: Any) -> str:
         options["scheduler"] = optimizer_in_words(options["scheduler"])
     told = [f"{name}={value}" for name, value in options.items()]
     return f"Phase({', '.join([optimizer_in_words(phase.optimizer), *told])})"
-
-
-def network_in_words(network: nn.Module) -> str:
-    """The class of a network, without what scales its inputs, and how many numbers it has."""
-    inner = network.network if isinstance(network, ScaledInput) else network
-    return f"{type(inner).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"
 
 
 def start_lines(module: Any, points: Mapping[str, int]) -> list[str]:
