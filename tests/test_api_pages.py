@@ -1,0 +1,34 @@
+"""The API reference: every public name has its place on one page, once."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+PAGES = sorted((Path(__file__).parents[1] / "docs" / "api").glob("*.md"))
+ROOMS = ("", "problems", "domains", "samplers", "networks", "optimizers", "criteria", "callbacks", "solution", "derivatives")
+SHOWN = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.M)]
+
+
+def members(room):
+    module = ".".join(filter(None, ("pinnlab", room)))
+    return {f"{module}.{name}" for name in import_module(module).__all__}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_shown(room):
+    assert members(room) - {"pinnlab.Problem"} <= set(SHOWN)  # which is pinnlab.problems.Problem
+
+
+def test_a_name_is_shown_once_and_exists():
+    assert len(SHOWN) == len(set(SHOWN))
+    for name in SHOWN:
+        home, _, last = name.rpartition(".")
+        assert hasattr(import_module(home), last) or import_module(name), name
+
+
+def test_analysis_is_shown_by_its_modules():
+    folder = Path(__file__).parents[1] / "pinnlab" / "analysis"
+    modules = {path.stem for path in folder.iterdir() if not path.stem.startswith("__")}
+    assert {f"pinnlab.analysis.{name}" for name in modules} <= set(SHOWN)

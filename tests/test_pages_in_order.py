@@ -1,0 +1,58 @@
+"""Pages that lead through Python and the command line in turn run from top to bottom, as a reader would."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pinnlab.__main__ import main
+
+DOCS = Path(__file__).parents[1] / "docs"
+NOT_OURS = ("pip install", "tensorboard")
+SHORTER = ["--model.compile=false", "--data.evaluation_points=300"]
+
+
+def blocks(page):
+    return re.findall(r"```(python|bash)\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
+
+
+def carry_out(line, monkeypatch, steps):
+    """A line of the command, on fewer points and steps than it would take by itself."""
+    words = shlex.split(line, comments=True)
+    if words[1] == "fit":
+        words += SHORTER + ([f"--trainer.max_steps={steps}"] if "--trainer.max_steps" not in words else [])
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0, line
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", ["start.md", "ten-tasks.md"])
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    namespace = {"__name__": "documentation"}
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, page, "exec"), namespace)
+            continue
+        for line in text.splitlines():
+            assert line.startswith(("pinnlab", *NOT_OURS)), line
+            if line.startswith("pinnlab"):
+                carry_out(line, monkeypatch, steps=3)
+
+
+def test_every_task_takes_at_most_15_lines():
+    tasks = (DOCS / "ten-tasks.md").read_text().split("\n## ")[1:]
+    assert [task.partition(".")[0] for task in tasks] == [str(number) for number in range(1, 11)]
+    for task in tasks:
+        lines = [line for text in re.findall(r"```\w+\n(.*?)```", task, flags=re.S) for line in text.splitlines()]
+        assert 1 <= len(lines) <= 15, task
+
+
+def test_burgers_takes_five_commands_or_twelve_lines():
+    upto_the_plot = (DOCS / "start.md").read_text().partition("Now look at")[0]
+    texts = re.findall(r"```\w+\n(.*?)```", upto_the_plot, flags=re.S)
+    assert sum(bool(line) for text in texts for line in text.splitlines()) <= 12
