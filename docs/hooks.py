@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,10 +16,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     changelog = Path(config.docs_dir).parent / "CHANGELOG.md"
     files.append(File.generated(config, "changelog.md", content=changelog.read_text(encoding="utf-8")))
     for notebook in [file for file in files if file.src_uri.endswith(".ipynb")]:
-        page, pictures = page_of(json.loads(notebook.content_string), Path(notebook.src_uri).stem)
-        files.append(File.generated(config, notebook.src_uri.removesuffix(".ipynb") + ".md", content=page))
+        place = PurePosixPath(notebook.src_uri)
+        page, pictures = page_of(json.loads(notebook.content_string), place.stem)
+        files.append(File.generated(config, str(place.with_suffix(".md")), content=page))
         for name, content in pictures.items():
-            files.append(File.generated(config, f"notebooks/{name}", content=content))
+            files.append(File.generated(config, str(place.with_name(name)), content=content))
     return files
 
 
@@ -34,7 +35,7 @@ def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            blocks.append(text)
+            blocks.append(text.replace(".ipynb)", ".md)"))  # other notebooks are pages here
             continue
         blocks.append(f"```python\n{text}\n```")
         for output in cell["outputs"]:
