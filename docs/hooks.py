@@ -9,6 +9,16 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+WIDE = {
+    "coming-from.md": ["navigation", "toc"],
+    "problems.md": ["navigation", "toc"],
+    "gallery.md": ["navigation"],
+    "architecture.md": ["navigation"],
+    "changelog.md": ["navigation"],
+}
+"""Pages without one or both of the columns beside the text: a section of one page needs no list of its pages."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -22,6 +32,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, content in pictures.items():
             files.append(File.generated(config, str(place.with_name(name)), content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> None:
+    """Takes the columns away from pages that are better wide."""
+    page.meta["hide"] = WIDE.get(page.file.src_uri, [])
 
 
 def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:

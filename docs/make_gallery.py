@@ -34,10 +34,11 @@ LARGEST = 60_000
 TOP = """\
 # Gallery
 
-What the shipped recipes reach, one run each. Errors are relative L2 errors against an [independent reference](references.md) on held-out points,
-in float64. Seconds are those of training on one core that was shared with other work: take them as an order of magnitude.
+What the shipped recipes reach, one run each. Errors are relative L2 errors in float64, on held-out points, against an
+[independent reference](references.md). Times are those of training on one core that was shared with other work: take
+them as an order of magnitude.
 
-Any of them is yours with `pinnlab fit -c NAME`.
+Any of them is yours: `pinnlab fit -c poisson1d_tr`, for example.
 """
 
 

@@ -100,7 +100,7 @@ def error_spectrum(
     Raises:
         ConfigurationError: shapes do not fit together.
 
-    Example:
+    Examples:
         >>> x = torch.linspace(0, 1, 101, dtype=torch.float64)[:, None]
         >>> low, high = (torch.sin(k * math.pi * x[:, 0]) for k in (1, 12))
         >>> spectrum = error_spectrum(0.9 * low, low + 0.5 * high, x, ["x"])

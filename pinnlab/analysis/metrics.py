@@ -25,7 +25,7 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
     Raises:
         ConfigurationError: the shapes differ or are not `(n,)`.
 
-    Example:
+    Examples:
         >>> relative_l2(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0]))
         tensor(0.0800, dtype=torch.float64)
     """

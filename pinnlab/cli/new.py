@@ -104,7 +104,7 @@ def write_problem(arguments: Sequence[str]) -> int:
 def class_name(module: str) -> str:
     """The class that a file is for: `MyProblem` in `my_problem`.
 
-    Example:
+    Examples:
         >>> class_name("my_problem"), class_name("heat2d")
         ('MyProblem', 'Heat2d')
     """

@@ -34,7 +34,7 @@ class LBFGS(QuasiNewton):
     Raises:
         ConfigurationError: when a value is out of its range, or there is more than one parameter group.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.float64))
         >>> optimizer = LBFGS([x])

@@ -98,7 +98,7 @@ def settings_of(recipe: str | None, built: Mapping[str, str]) -> dict[str, str]:
 def spelled(value: Any) -> str:
     """A part of a recipe in one line: a class as a call with those arguments that are not its defaults.
 
-    Example:
+    Examples:
         >>> spelled({"class_path": "torch.optim.Adam", "init_args": {"lr": 0.005, "eps": 1e-8}})
         'Adam(lr=0.005)'
         >>> spelled({"optimizer": {"class_path": "torch.optim.Adam"}, "steps": 300})

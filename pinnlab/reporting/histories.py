@@ -139,7 +139,7 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
     Where classes differ their options are left out; where lists differ in length they are one option.
 
-    Example:
+    Examples:
         >>> one = {"model": {"phases": [{"optimizer": {"class_path": "torch.optim.Adam"}, "steps": 5}]}}
         >>> two = {"model": {"phases": [{"optimizer": {"class_path": "torch.optim.SGD"}, "steps": 5}]}}
         >>> differences([one, two])

@@ -13,7 +13,7 @@ from pinnlab.networks.scaling import network_in_words
 def optimizer_in_words(build: Any) -> str:
     """What builds an optimizer, as a call: a class, a `functools.partial` of one, or another function by its name.
 
-    Example:
+    Examples:
         >>> import functools, torch
         >>> optimizer_in_words(functools.partial(torch.optim.Adam, lr=0.005))
         'Adam(lr=0.005)'
@@ -76,7 +76,7 @@ def module_in_words(module: Any, seed: int) -> dict[str, Any]:
 def in_one(words: Mapping[str, str]) -> str:
     """Words by name: one of them where all are the same.
 
-    Example:
+    Examples:
         >>> in_one({"pde": "Sobol()", "boundary": "Sobol()"}), in_one({"pde": "Grid()", "boundary": "Sobol()"})
         ('Sobol()', 'pde Grid(), boundary Sobol()')
     """
@@ -87,7 +87,7 @@ def in_one(words: Mapping[str, str]) -> str:
 def counts_in_words(counts: Mapping[str, int]) -> str:
     """Numbers by name.
 
-    Example:
+    Examples:
         >>> counts_in_words({"pde": 1000, "boundary": 2})
         'pde 1,000, boundary 2'
     """

@@ -45,7 +45,7 @@ def cole_hopf(x: ArrayLike, t: ArrayLike, viscosity: float, nodes: int | None = 
         ConfigurationError: nu or the number of nodes is not positive, a time is negative, a value is not
             finite, or nu is so small (or t so large) that more than 10,000 nodes were needed.
 
-    Example:
+    Examples:
         >>> float(cole_hopf(0.5, 0.0, viscosity=0.01))
         -1.0
     """
