@@ -35,8 +35,8 @@ TOP = """\
 # Gallery
 
 What the shipped recipes reach, one run each. Errors are relative L2 errors in float64, on held-out points, against an
-[independent reference](references.md). Times are those of training on one core that was shared with other work: take
-them as an order of magnitude.
+[independent reference](references.md). Times are those of training on one core, which was busy with other work: take
+them as upper bounds, and compare evaluations.
 
 Any of them is yours: `pinnlab fit -c poisson1d_tr`, for example.
 """
@@ -94,10 +94,11 @@ def draw(folder: Path, target: Path) -> None:
 def page(records: dict[str, dict[str, Any]]) -> str:
     """The page that these records give: a table of all, then the problems one after the other."""
     names = sorted(records, key=lambda name: (records[name]["problem"], records[name]["error"]))
-    lines = [TOP, "| recipe | method | relative L2 error | time |", "|---|---|---|---|"]
+    lines = [TOP, "| recipe | method | relative L2 error | evaluations | time |", "|---|---|---|---|---|"]
     for name in names:
         record = records[name]
-        lines.append(f"| [`{name}`](#{name}) | {method(record)} | {record['error']:.1e} | {seconds(record)} |")
+        numbers = f"{record['error']:.1e} | {record['evaluations']:,} | {seconds(record)}"
+        lines.append(f"| [`{name}`](#{name}) | {method(record)} | {numbers} |")
     for number, name in enumerate(names):
         problem = records[name]["problem"]
         if number == 0 or problem != records[names[number - 1]]["problem"]:

@@ -52,7 +52,7 @@ def test_a_run_gives_its_record(gallery, tmp_path):
     record = gallery.record_of(tmp_path)
     assert (record["error"], record["optimizers"]) == (2.5e-4, ["Adam", "SSBroyden"])
     text = gallery.page({"burgers": record})
-    assert "| [`burgers`](#burgers) | `Adam`, then `SSBroyden` | 2.5e-04 | 61 s |" in text
+    assert "| [`burgers`](#burgers) | `Adam`, then `SSBroyden` | 2.5e-04 | 8,100 | 61 s |" in text
     assert "Viscous Burgers' equation" in text
     assert "`burgers`" not in text.partition("## Not here yet")[2]
 
