@@ -11,6 +11,10 @@ ROOMS = "problems domains samplers networks optimizers criteria callbacks soluti
 SHOWN = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.M)]
 
 
+def code(page):
+    return "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S))
+
+
 def members(module):
     return {f"{module}.{name}" for name in import_module(module).__all__}
 
@@ -35,3 +39,10 @@ def test_analysis_is_shown_by_its_modules():
     folder = Path(__file__).parents[1] / "pinnlab" / "analysis"
     modules = {path.stem for path in folder.iterdir() if not path.stem.startswith("__")}
     assert {f"pinnlab.analysis.{name}" for name in modules} <= set(SHOWN)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_name_of_a_page_is_in_an_example(page):
+    """That the examples run is seen to by tests/test_docs.py."""
+    names = {name.rpartition(".")[2] for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.M)}
+    assert {name for name in names if not re.search(rf"\b{name}\b", code(page))} == set()
