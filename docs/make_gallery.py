@@ -25,6 +25,7 @@ from PIL import Image
 
 import pinnlab
 import pinnlab.problems
+from pinnlab.errors import StopReason
 
 DOCS = Path(__file__).parent
 RECIPES = DOCS.parent / "recipes"
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str]) -> None:
     records = recorded()
     for folder in sorted({Path(name) for word in arguments for name in glob.glob(word)}):
         record = record_of(folder)
+        if record is None:
+            print(f"{folder}: was interrupted, and is left out")
+            continue
         draw(folder, DOCS / "images" / "gallery" / f"{record['recipe']}.png")
         records[record["recipe"]] = record
         print(f"{record['recipe']}: {record['error']:.1e}")
@@ -60,9 +64,11 @@ def recorded() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def record_of(folder: Path) -> dict[str, Any]:
-    """The numbers of a run that the page shows."""
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """The numbers of a run that the page shows; None for one that was cut off, which is not what its recipe reaches."""
     summary = json.loads((folder / "summary.json").read_text())
+    if any(phase["stopped"] == StopReason.INTERRUPTED for phase in summary["phases"]):
+        return None
     return {
         "recipe": summary["recipe"],
         "problem": summary["problem"],
@@ -106,7 +112,7 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         lines += ["", *entry(records[name])]
     missing = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem not in records)
     if missing:
-        lines += ["", "## Not here yet", "", ", ".join(f"`{name}`" for name in missing) + ": they take minutes."]
+        lines += ["", "## Not here yet", "", "Most of them take minutes: " + ", ".join(f"`{name}`" for name in missing) + "."]
     return "\n".join(lines) + "\n"
 
 

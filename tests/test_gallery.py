@@ -45,7 +45,10 @@ def test_a_run_gives_its_record(gallery, tmp_path):
         "seconds": 61.24,
         "evaluations": 8100,
         "parameters": 921,
-        "phases": [{"optimizer": "Adam"}, {"optimizer": "SSBroyden"}],
+        "phases": [
+            {"optimizer": "Adam", "stopped": "a criterion"},
+            {"optimizer": "SSBroyden", "stopped": "the planned number of steps was reached"},
+        ],
         "torch": "2.13.0",
     }
     (tmp_path / "summary.json").write_text(json.dumps(summary))
@@ -55,6 +58,9 @@ def test_a_run_gives_its_record(gallery, tmp_path):
     assert "| [`burgers`](#burgers) | `Adam`, then `SSBroyden` | 2.5e-04 | 8,100 | 61 s |" in text
     assert "Viscous Burgers' equation" in text
     assert "`burgers`" not in text.partition("## Not here yet")[2]
+    summary["phases"][1]["stopped"] = "the run was interrupted"
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert gallery.record_of(tmp_path) is None
 
 
 def test_the_table_of_problems_names_all_problems_and_recipes():
