@@ -112,7 +112,12 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         lines += ["", *entry(records[name])]
     missing = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem not in records)
     if missing:
-        lines += ["", "## Not here yet", "", "Most of them take minutes: " + ", ".join(f"`{name}`" for name in missing) + "."]
+        lines += [
+            "",
+            "## Not here yet",
+            "",
+            "Most of them take minutes: " + ", ".join(f"`{name}`" for name in missing) + ".",
+        ]
     return "\n".join(lines) + "\n"
 
 
