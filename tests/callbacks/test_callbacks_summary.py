@@ -33,11 +33,20 @@ def test_accuracy_of_the_reference(problem, accuracy):
     assert summary_of(problem)["reference_accuracy"] == accuracy
 
 
+def summary_with(**found):
+    return {
+        "recipe": "burgers", "relative_l2": {}, "reference_accuracy": None, "coefficients": {}, "phases": [],
+        "points": {}, "parameters": 1, "dtype": "float64", "compilation": {"functions": [], "seconds": 0.0}, **found,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("error", "told"), [(1.9e-11, True), (3e-11, False), (0.1, False)])
 def test_an_error_as_small_as_that_of_the_reference_is_told(error, told):
-    summary = {
-        "recipe": "burgers", "relative_l2": {"u": error}, "reference_accuracy": 1e-11, "coefficients": {},
-        "phases": [], "points": {}, "parameters": 1, "dtype": "float64",
-    }  # fmt: skip
-    title = str(_table(summary).title)
+    title = str(_table(summary_with(relative_l2={"u": error}, reference_accuracy=1e-11)).title)
     assert ("the reference itself is good to 1e-11" in title) == told
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, False), (3.14, True)])
+def test_waiting_for_compilation_is_told(seconds, told):
+    caption = str(_table(summary_with(compilation={"functions": ["loss"], "seconds": seconds})).caption)
+    assert ("waited 3.1 s for compilation" in caption) == told

@@ -29,7 +29,7 @@ def replays(monkeypatch):
         run, results = by_calling(compute)
         return lambda: (count.append(1), run())[1], results
 
-    def chosen(function, device, compiled):
+    def chosen(function, device, compiler, title=""):
         return function if device.type == "cpu" else Replayed(function, record)
 
     monkeypatch.setattr(graph_replay, "PLAIN_CALLS", 1)

@@ -151,7 +151,7 @@ def test_jacobian_rows_and_products_are_those_of_the_enhanced_loss(name):
     assert close(values, r)
     assert close(found, rows)
     assert close(loss_gradient(system, tensors, batch, factors), 2 * rows.T @ r)
-    linearized = Linearization(LinearizedFunctions(system, False), tensors, batch, factors, 1 << 30)
+    linearized = Linearization(LinearizedFunctions(system), tensors, batch, factors, 1 << 30)
     assert close(linearized.residual(), r)
     assert close(linearized.gram()[1], rows.T @ r)
 
