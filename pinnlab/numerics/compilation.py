@@ -20,13 +20,14 @@ from pinnlab.errors import ConfigurationError
 TensorFunction = Callable[..., Any]
 
 FAST: Mapping[str, Any] = MappingProxyType(
-    {"cpp_wrapper": True, "cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}
+    {"cpp_wrapper": True, "cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False, "compile_threads": 1}
 )
 """How the code generator is called for a CPU.
 
 All kernels of a graph, and what calls them, are one C++ file: a file for each kernel reads the same 1.3 s of headers
 each time, and calling kernels from Python takes 0.2 ms of a small network's 0.5. Without the dry compilations that ask
-what the processor can do, 1 s at every start; and without precompiled headers, 150 MB that save nothing for one file.
+what the processor can do, 1 s at every start; without precompiled headers, 150 MB that save nothing for one file; and
+without helpers for many files, which a copy of the process would not have.
 """
 
 

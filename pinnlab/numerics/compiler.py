@@ -39,7 +39,9 @@ class Compiler:
     Beside the run, a process forked from it makes the code and leaves it in torch's cache, while the run goes on with
     functions that are not compiled. Between two steps, `adopt` fetches what is ready, in about a second. What the cache
     has already is compiled at once, and so is what a run used that this one resumes: it repeats that run's rounding.
-    Only Linux can be trusted to fork; elsewhere, and on a GPU, everything is compiled at once.
+    While something is compiled, torch has one thread less: where all cores are taken, threads wait for each other, and
+    the run is ten times slower. Only Linux can be trusted to fork; elsewhere, and on a GPU, everything is compiled at
+    once.
 
     Args:
         beside: whether to compile beside the run what is in no cache.
@@ -57,6 +59,7 @@ class Compiler:
         self.seconds = 0.0
         self.titles: list[str] = []
         self._running: list[tuple[Job, BaseProcess, float]] = []
+        self._threads: int | None = None  # of torch, when nothing is compiled beside the run
 
     @contextlib.contextmanager
     def counting(self):  # type: ignore[no-untyped-def]
@@ -81,6 +84,7 @@ class Compiler:
             self._finish(job)
         else:
             self._running.append((job, _start(job), time.monotonic()))
+            self._share_cores()
 
     def adopt(self) -> list[tuple[str, float]]:
         """Has what was compiled beside the run used from now on; to be called between steps.
@@ -93,6 +97,7 @@ class Compiler:
             process.join()
             self._finish(job)  # also after a failure, which then shows here
         self._running = [entry for entry in self._running if entry not in done]
+        self._share_cores()
         return [(job.title, time.monotonic() - since) for job, _, since in done]
 
     def close(self) -> None:
@@ -101,6 +106,16 @@ class Compiler:
             process.kill()
             process.join()
         self._running = []
+        self._share_cores()
+
+    def _share_cores(self) -> None:
+        """Leaves a core to the compiler while it works, and takes it back."""
+        if self._running and self._threads is None:
+            self._threads = torch.get_num_threads()
+            torch.set_num_threads(max(1, self._threads - 1))
+        elif not self._running and self._threads is not None:
+            torch.set_num_threads(self._threads)
+            self._threads = None
 
     def _finish(self, job: Job) -> None:
         job.compile()
@@ -130,7 +145,4 @@ def _alone(job: Job) -> None:
     for stream in (1, 2):
         os.dup2(silence, stream)
     torch.set_num_threads(1)  # the threads of the original are not here
-    import torch._inductor.config as settings
-
-    settings.compile_threads = 1  # neither are its helpers
     job.compile()

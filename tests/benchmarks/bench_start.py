@@ -20,7 +20,9 @@ import time
 from pathlib import Path
 
 WATCH = """
-import sys, time
+import sys
+from pinnlab.cli.dispatch import answer
+answer(sys.argv[1:])  # what the command says before it imports torch
 from pinnlab.training.module import PINN
 from pinnlab.numerics.compiler import Compiler
 

@@ -73,6 +73,25 @@ def test_beside_the_run_and_used_when_adopted(tmp_path):
 
 
 @needs_fork
+@pytest.mark.parametrize("end", ["adopt", "close"])
+def test_the_compiler_gets_a_core_of_its_own(end, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        compiler = Compiler(beside=True)
+        compiler.take(Work("loss", tmp_path, 0.0 if end == "adopt" else 60.0))
+        compiler.take(Work("scores", tmp_path, 0.0 if end == "adopt" else 60.0))
+        assert torch.get_num_threads() == 1
+        if end == "close":
+            compiler.close()
+        else:
+            until(lambda: (compiler.adopt() and compiler.waiting is None) or compiler.waiting is None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_fork
 def test_what_is_known_or_was_used_before_is_compiled_at_once(tmp_path):
     known, repeated = Work("known", tmp_path), Work("repeated", tmp_path)
     remember("known")
