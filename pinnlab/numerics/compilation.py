@@ -79,7 +79,11 @@ def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
 
 
 def is_known(name: str) -> bool:
-    """Whether a graph of this fingerprint was compiled on this machine before, so that its code is in the cache."""
+    """Whether a graph was compiled on this machine before, for so many threads, so that its code is in the cache.
+
+    Args:
+        name: its fingerprint.
+    """
     return _mark(name).exists()
 
 
@@ -96,7 +100,7 @@ def remember(name: str) -> None:
 def _mark(name: str) -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    return Path(cache_dir()) / "pinnlab" / name
+    return Path(cache_dir()) / "pinnlab" / f"{name}-{torch.get_num_threads()}"
 
 
 def outer_products(left: Tensor, right: Tensor) -> Any:

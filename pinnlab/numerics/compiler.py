@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class Compiler:
         self._threads: int | None = None  # of torch, when nothing is compiled beside the run
 
     @contextlib.contextmanager
-    def counting(self):  # type: ignore[no-untyped-def]
+    def counting(self) -> Iterator[None]:
         """Counts the time of what is done in this context as waiting."""
         start = time.perf_counter()
         try:
@@ -80,11 +80,13 @@ class Compiler:
 
     def take(self, job: Job) -> None:
         """Compiles a function, or begins to beside the run."""
-        if not self.beside or job.fingerprint in self.used or is_known(job.fingerprint):
+        with self._all_threads():  # code is made for a number of them
+            at_once = not self.beside or job.fingerprint in self.used or is_known(job.fingerprint)
+            if not at_once:
+                self._running.append((job, _start(job), time.monotonic()))
+        if at_once:
             self._finish(job)
-        else:
-            self._running.append((job, _start(job), time.monotonic()))
-            self._share_cores()
+        self._share_cores()
 
     def adopt(self) -> list[tuple[str, float]]:
         """Has what was compiled beside the run used from now on; to be called between steps.
@@ -117,8 +119,19 @@ class Compiler:
             torch.set_num_threads(self._threads)
             self._threads = None
 
+    @contextlib.contextmanager
+    def _all_threads(self) -> Iterator[None]:
+        """As many threads as the run has when nothing is compiled beside it."""
+        shared = torch.get_num_threads()
+        torch.set_num_threads(self._threads or shared)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(shared)
+
     def _finish(self, job: Job) -> None:
-        job.compile()
+        with self._all_threads():
+            job.compile()
         self.used.add(job.fingerprint)
         self.titles.append(job.title)
 
@@ -144,5 +157,5 @@ def _alone(job: Job) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)
-    torch.set_num_threads(1)  # the threads of the original are not here
+    # The threads of the original are not here, but code is made for their number; nothing is computed that needs them.
     job.compile()
