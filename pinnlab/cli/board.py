@@ -8,10 +8,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from pinnlab.cli.catalog import RUNS
 from pinnlab.errors import ConfigurationError
-
-RUNS = Path("runs")
-"""Where the command puts runs if nobody says otherwise."""
 
 PAGE = "#custom_scalars&_smoothingWeight=0"
 """The charts by subject, as they were measured: TensorBoard would open on all tags in the order of the alphabet."""
@@ -73,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         "pinnlab board", description="Shows runs in TensorBoard, beginning with losses and errors in powers of ten."
     )
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=RUNS, metavar="FOLDER", help="of all runs, or of one; default: runs"
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(RUNS),
+        metavar="FOLDER",
+        help="of all runs, or of one; default: runs",
     )
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines look; default: localhost")
     parser.add_argument("--port", type=int, help="default: 6006, or the next one that is free")

@@ -11,6 +11,9 @@ from typing import Any
 
 from pinnlab.errors import unknown
 
+RUNS = "runs"
+"""The folder of all runs, unless the trainer, its logger or an option of the command has another."""
+
 KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "problems": ("pinnlab.problems", "pinnlab.problems.base.Problem"),

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
-from pinnlab.cli.catalog import find_recipe
+from pinnlab.cli.catalog import RUNS, find_recipe
 from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.help import without_all
@@ -43,9 +43,6 @@ from pinnlab.training.quiet import ignore_remarks
 from pinnlab.training.ranks import exit_code
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
-
-RUNS = "runs"
-"""The folder of all runs, unless the trainer or its logger has another."""
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,  # the phases end the run

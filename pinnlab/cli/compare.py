@@ -11,10 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pinnlab.cli.catalog import RUNS
 from pinnlab.errors import ConfigurationError, suggest
-
-RUNS = Path("runs")
-"""Where the command puts runs if nobody says otherwise."""
 
 
 def run_compare(arguments: Sequence[str]) -> int:
@@ -83,12 +81,12 @@ def folders_of(word: str) -> list[Path]:
     places = sorted(map(Path, glob.glob(word)), key=_in_order) if glob.has_magic(word) else [Path(word)]
     found = [folder for place in places for folder in _runs_at(place)]
     if not found and len(Path(word).parts) == 1:
-        found = list(_runs_at(RUNS / word))
+        found = list(_runs_at(Path(RUNS) / word))
     if found:
         return found
     if _is_begun(Path(word)):
         raise ConfigurationError(f"{word}: has no summary.json; it was cut off, or still runs")
-    known = sorted(path.name for path in RUNS.glob("*") if path.is_dir())
+    known = sorted(path.name for path in Path(RUNS).glob("*") if path.is_dir())
     hint = suggest(word, known) or "; name folders such as runs/burgers/version_0, or a recipe that was trained"
     raise ConfigurationError(f"there is no finished run in {word!r}{hint}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -112,9 +113,9 @@ class PhasedModule(EvaluatedModule):
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
             look_after_validation(self.trainer)
 
+    @abstractmethod
     def current_loss(self) -> float:
         """The loss after the last step."""
-        raise NotImplementedError
 
 
 def _found_learning_rate(optimizer: Optimizer) -> float:

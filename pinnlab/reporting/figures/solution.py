@@ -71,15 +71,8 @@ def solution_figure(
     Raises:
         ConfigurationError: shapes or the number of names do not fit together.
     """
-    places = _points(points, coordinates, "points")
-    u = _values(prediction, len(places), "prediction")
-    exact = None if reference is None else _values(reference, len(places), "reference")
-    title = unknown if exact is None else f"{unknown}: {_error_text(u, exact)}"
-    finite = np.isfinite(u) & np.isfinite(places).all(axis=1)
-    if exact is not None:
-        finite &= np.isfinite(exact)
-        exact = exact[finite]
-    places, u = places[finite], u[finite]
+    places, u, exact, error = finite_values(points, prediction, reference, coordinates)
+    title = unknown if error is None else f"{unknown}: {error}"
     if not len(places):
         return _empty_figure(f"{title}\nno finite values to show")
     if len(coordinates) == 1:
@@ -90,6 +83,34 @@ def solution_figure(
         figure = _agreement(u, exact, unknown)
     figure.suptitle(title, fontsize=13)
     return figure
+
+
+def finite_values(
+    points: ArrayLike, prediction: ArrayLike, reference: ArrayLike | None, coordinates: Sequence[str]
+) -> tuple[Array, Array, Array | None, str | None]:
+    """What a figure of a solution shows: where all values are finite; and the error of all in words.
+
+    Args:
+        points: `(n, d)`.
+        prediction: `(n,)`.
+        reference: `(n,)`, or None when there is none.
+        coordinates: the d names.
+
+    Returns:
+        Points, prediction, reference, and the relative L2 error; the last two are None without a reference.
+
+    Raises:
+        ConfigurationError: shapes or the number of names do not fit together.
+    """
+    places = _points(points, coordinates, "points")
+    u = _values(prediction, len(places), "prediction")
+    exact = None if reference is None else _values(reference, len(places), "reference")
+    finite = np.isfinite(u) & np.isfinite(places).all(axis=1)
+    if exact is None:
+        return places[finite], u[finite], None, None
+    error = _error_text(u, exact)
+    finite &= np.isfinite(exact)
+    return places[finite], u[finite], exact[finite], error
 
 
 def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -> Figure:

@@ -19,10 +19,8 @@ from pinnlab.reporting.figures.solution import (
     _agreement,
     _empty_figure,
     _error_scale,
-    _error_text,
     _log_error,
-    _points,
-    _values,
+    finite_values,
 )
 from pinnlab.reporting.figures.style import enlarge
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
@@ -58,12 +56,8 @@ def thumbnail(
     Raises:
         ConfigurationError: shapes or the number of names do not fit together.
     """
-    places = _points(points, coordinates, "points")
-    u = _values(prediction, len(places), "prediction")
-    exact = None if reference is None else _values(reference, len(places), "reference")
-    title = caption if exact is None else f"{caption}, {_error_text(u, exact)}"
-    finite = np.isfinite(u) if exact is None else np.isfinite(u) & np.isfinite(exact)
-    places, u, exact = places[finite], u[finite], None if exact is None else exact[finite]
+    places, u, exact, error = finite_values(points, prediction, reference, coordinates)
+    title = caption if error is None else f"{caption}, {error}"
     if not len(u):
         return _empty_figure(f"{title}\nno finite values to show")
     if len(coordinates) > 2:
