@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,15 @@ def carry_out(line, monkeypatch, steps):
     assert end.value.code == 0, line
 
 
+def carry_out_until_interrupted(line):
+    """A command that goes on until Ctrl-C, which comes as soon as it has said something."""
+    command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline(), line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0, line
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", ["start.md", "ten-tasks.md"])
 def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
@@ -40,7 +52,9 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
             continue
         for line in text.splitlines():
             assert line.startswith(("pinnlab", *NOT_OURS)), line
-            if line.startswith("pinnlab"):
+            if line.startswith("pinnlab board"):
+                carry_out_until_interrupted(line)
+            elif line.startswith("pinnlab"):
                 carry_out(line, monkeypatch, steps=3)
 
 

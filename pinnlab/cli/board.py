@@ -33,8 +33,8 @@ def run_board(arguments: Sequence[str]) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"TensorBoard on {options.folder}: {url}\nCtrl-C ends it", flush=True)
     try:
+        print(f"TensorBoard on {options.folder}: {url}\nCtrl-C ends it", flush=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         print()
