@@ -155,7 +155,7 @@ class ResidualSystem:
         # A layer of so many rows stays in a core's own cache; uncompiled, more rows at a time have less overhead.
         self._score_bytes = 8_000_000 if compiler is None else 1_500_000
 
-    def score(self, name: str, rows: Tensor) -> Tensor:
+    def score(self, name: str, rows: Tensor, compiled: bool = True) -> Tensor:
         """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations.
 
         Computed in blocks of rows, which bounds the memory that a large pool takes.
@@ -163,13 +163,15 @@ class ResidualSystem:
         Args:
             name: the condition.
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
+            compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
         own = self.unweighted({name: rows})[name]
         size = self.floats_per_point()[name] * rows.element_size()
         length = max((self._score_bytes if rows.device.type == "cpu" else _GPU_SCORE_BYTES) // size, 256)
         tensors = self.trial.tensors()
         parts = own.tensor_split(max(math.ceil(len(own) / length), 1))  # of almost equal lengths: none is short
-        return torch.cat([self._sizes[name](tensors, {name: part}) for part in parts])
+        size_of = self._sizes[name] if compiled else self._norms
+        return torch.cat([size_of(tensors, {name: part}) for part in parts])
 
     def _norms(self, tensors: Parameters, batch: Batch) -> Tensor:
         """The sizes of the residuals of one condition's rows."""
