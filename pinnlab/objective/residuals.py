@@ -183,6 +183,11 @@ class ResidualSystem:
         """Names and shapes of the parameters that training moves; in this order they make the flat vector `(n,)`."""
         return {name: p.shape for name, p in self.trial.named_parameters() if p.requires_grad}
 
+    def column(self, name: str) -> int:
+        """The place of a trained number in the flat vector; of a tensor, that of its first number."""
+        names = list(self.trained())
+        return sum(shape.numel() for shape in list(self.trained().values())[: names.index(name)])
+
     def unflatten(self, point: Tensor) -> dict[str, Tensor]:
         """The trained parameters by name, as views of a flat vector `(n,)`."""
         shapes = self.trained()

@@ -18,6 +18,7 @@ from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
@@ -41,6 +42,7 @@ __all__ = [
     "Mean",
     "Neumann",
     "NeumannPoisson2D",
+    "NoisyPendulum",
     "Numerical",
     "Observations",
     "Periodic",

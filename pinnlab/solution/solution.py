@@ -189,7 +189,7 @@ class Solution:
     @property
     def coefficients(self) -> dict[str, float]:
         """The coefficients that an inverse problem found, by name; empty without any."""
-        return {name: float(value) for name, value in self.system.coefficient_values().items()}
+        return {name: value.item() for name, value in self.system.coefficient_values().items()}
 
     def errors(self, points: Any = 20_000) -> dict[str, float]:
         """The relative L2 error of each unknown against the reference; empty where none is known.
