@@ -1,7 +1,7 @@
 """pinnlab: like the others, Adam, then L-BFGS, on fixed points; or `--method best`, what its documentation recommends.
 
 The latter is `TargetRatioGaussNewton` on fixed points for the smooth solutions; for Burgers' equation the recipe
-`burgers`: Adam, then self-scaled Broyden, on residual-based points.
+`burgers`: Adam until its criterion, then self-scaled Broyden, on residual-based points.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ adam = Phase(partial(torch.optim.Adam, lr=common.ADAM_RATE), steps=common.ADAM_S
 if given.method == "lbfgs":
     phases = [adam, Phase(LBFGS, steps=ENDLESS)]
 elif given.problem == "burgers":
-    phases = [adam, Phase(SSBroyden, steps=ENDLESS)]
+    phases = [Phase(partial(torch.optim.Adam, lr=common.ADAM_RATE)), Phase(SSBroyden, steps=ENDLESS)]
     callbacks.append(ResidualResampling(every=500))
 else:
     phases, options = [Phase(TargetRatioGaussNewton, steps=ENDLESS)], {"compile": False}

@@ -39,8 +39,8 @@ ROWS = {
         Row(
             "pinnlab-best", "pinnlab", "pinnlab_run.py", "best",
             "what its documentation recommends: for the smooth solutions `TargetRatioGaussNewton` on fixed points, not "
-            "compiled; for Burgers' equation the recipe `burgers`, Adam (1,000 steps), then self-scaled Broyden, new "
-            "residual-based points every 500 evaluations.",
+            "compiled; for Burgers' equation the recipe `burgers`, Adam until its criterion, then self-scaled Broyden, "
+            "new residual-based points every 500 evaluations.",
         ),
         Row(
             "pinnlab-lbfgs", "pinnlab", "pinnlab_run.py", "lbfgs",
