@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -143,6 +144,15 @@ def test_the_file_has_every_measurement(peers):
     first, second = csv.DictReader(io.StringIO(text))
     assert (first["seconds"], first["error"], first["evaluations"]) == ("1.235", "0.001", "7")
     assert (second["row"], second["failed"], second["error"]) == ("b", "no", "")
+
+
+def test_a_run_hands_back_its_measurements_or_why_there_are_none(peers, tmp_path):
+    measure, row = peers("run").measure, peers("rows").Row("mine", "mine", str(tmp_path / "script.py"), "m", "somehow")
+    (tmp_path / "script.py").write_text('import sys; print(\'noise\'); print(\'{"peer": "x", "error": 0.5}\')\n')
+    assert measure(row, sys.executable, "heat", 3, 1.0, 1) == [{"row": "mine", "peer": "x", "error": 0.5}]
+    (tmp_path / "script.py").write_text('import sys; print(\'{"peer": "x"}\'); sys.exit(sys.argv[1])\n')
+    failed = {"row": "mine", "problem": "heat", "seed": 3, "failed": "--problem=heat"}
+    assert measure(row, sys.executable, "heat", 3, 1.0, 1) == [failed]
 
 
 def test_every_row_has_a_script_and_an_environment(peers):
