@@ -20,7 +20,17 @@ from pinnlab.objective import balancing as bl
 from pinnlab.optimizers import damping as dp
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import StrongWolfe
-from pinnlab.problems import Heat1D, Helmholtz2D, NoisyPendulum, Poisson, Poisson1D, Regression1D, Wave1D
+from pinnlab.problems import (
+    Heat1D,
+    Heat2D,
+    HeatBall,
+    Helmholtz2D,
+    NoisyPendulum,
+    Poisson,
+    Poisson1D,
+    Regression1D,
+    Wave1D,
+)
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Neumann, Observations, Periodic, Residual, Robin
 from pinnlab.samplers import Sobol
@@ -391,6 +401,8 @@ SHARE = (-1, math.nan, math.inf, "abc", True)
 
 NUMBERS = {
     Heat1D: {"diffusivity": POSITIVE},
+    Heat2D: {"diffusivities": ((1.0, 0.0),), "waves": ((1, 1.5),), "end": POSITIVE},
+    HeatBall: {"dim": COUNT},
     Helmholtz2D: {"wave_number": POSITIVE},
     NoisyPendulum: {"noise": SHARE, "count": COUNT, "seed": SEED, "damping": POSITIVE, "stiffness": POSITIVE},
     Poisson: {"dim": COUNT},
@@ -398,6 +410,7 @@ NUMBERS = {
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
     functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},
+    functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.SIREN, 1, 1): {"first_frequency": POSITIVE, "hidden_frequency": POSITIVE},

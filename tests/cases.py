@@ -20,6 +20,7 @@ from pinnlab.networks import (
     RandomFeatures,
     ScaledInput,
     Separable,
+    Stretch,
 )
 from pinnlab.problems import Problem
 
@@ -49,6 +50,11 @@ def _of_layers(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(hidden[0], *layers[:2], hidden[1], *layers[2:4], hidden[2], *layers[4:], nn.Linear(6, outputs))
 
 
+def _stretched(inputs: int, outputs: int) -> nn.Module:
+    """Coordinates of unlike scales."""
+    return SIREN(inputs, outputs, hidden=[8, 6], embedding=partial(Stretch, factors=[3.0, *[0.5] * (inputs - 1)]))
+
+
 _fourier = partial(FourierFeatures, features=5)
 _periodic = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -74,6 +80,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     ),
     "random-features": partial(RandomFeatures, count=9, scale=2.0),
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
+    "siren-stretched": _stretched,
     "scaled": _scaled,
     "attention": AttentionNetwork,
     "layers-of-torch": _of_layers,
@@ -99,6 +106,10 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "layer_fourth_order": lambda: problems.Layer1D(order=4),
     "heat": problems.Heat1D,
     "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
+    "heat2d": problems.Heat2D,
+    "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
+    "heat_ball": problems.HeatBall,
+    "poisson5d_sines": lambda: problems.Poisson(dim=5, exact="sines"),
     "helmholtz": problems.Helmholtz2D,
     "burgers": problems.Burgers,
     "burgers_soft": lambda: problems.Burgers(exact_conditions=False),

@@ -14,7 +14,7 @@ torch.Size([5, 1])
 """
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
-from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding
+from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.last_layer import last_layer, unscaled
@@ -43,6 +43,7 @@ __all__ = [
     "Rescalable",
     "ScaledInput",
     "Separable",
+    "Stretch",
     "activation",
     "last_layer",
     "unscaled",

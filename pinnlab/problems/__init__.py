@@ -14,7 +14,7 @@ from pinnlab.problems.conditions import (
     Robin,
 )
 from pinnlab.problems.front import Front2D
-from pinnlab.problems.heat import Heat1D
+from pinnlab.problems.heat import Heat1D, Heat2D, HeatBall
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
@@ -36,6 +36,8 @@ __all__ = [
     "Exact",
     "Front2D",
     "Heat1D",
+    "Heat2D",
+    "HeatBall",
     "Helmholtz2D",
     "Integral",
     "Layer1D",

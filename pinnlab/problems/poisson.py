@@ -131,21 +131,22 @@ class Poisson(Problem):
     """Poisson's equation  -Delta u = f  on the unit cube of any dimension, with the solution prescribed around it.
 
     With `exact` = `cosines` u = sum of cos(pi x_i) and f = pi^2 u (Dangel, Mueller and Zeinhofer, arXiv 2405.15603,
-    there in five dimensions); with `harmonic` u = x1 x2 + x3 x4 + ... and f = 0 (arXiv 2505.12149, appendices A.3 and
-    A.4, there in 10 and 100 dimensions).
+    there in five dimensions); with `sines` u = sum of sin(pi x_i / 2) and f = pi^2 u / 4 (in five dimensions what
+    PINNacle, arXiv 2306.08827, calls PNd); with `harmonic` u = x1 x2 + x3 x4 + ... and f = 0 (arXiv 2505.12149,
+    appendices A.3 and A.4, there in 10 and 100 dimensions).
 
     Args:
         dim: the number of coordinates x1, x2, ...; up to 100.
         boundary_weight: the factor of the boundary values in the loss.
-        exact: the solution, `cosines` or `harmonic`; the latter needs an even dimension.
+        exact: the solution, `cosines`, `sines` or `harmonic`; the last needs an even dimension.
     """
 
     def __init__(
-        self, dim: int = 5, boundary_weight: float = 100.0, exact: Literal["cosines", "harmonic"] = "cosines"
+        self, dim: int = 5, boundary_weight: float = 100.0, exact: Literal["cosines", "sines", "harmonic"] = "cosines"
     ) -> None:
         checks.integer("dim", dim, most=100)
-        self.harmonic = checks.choice("exact", exact, ("cosines", "harmonic")) == "harmonic"
-        if self.harmonic and dim % 2:
+        self.exact = checks.choice("exact", exact, ("cosines", "sines", "harmonic"))
+        if self.exact == "harmonic" and dim % 2:
             raise ConfigurationError(f"problem.dim: the harmonic solution needs an even dimension, got {dim}")
         cube = Box.cube("x", dim, 0.0, 1.0)
         super().__init__(
@@ -159,12 +160,20 @@ class Poisson(Problem):
 
     def balance(self, u: AbstractField, points: Tensor) -> Tensor:
         """Delta u + f."""
-        return u.laplacian() if self.harmonic else u.laplacian() + math.pi**2 * self.solution(points)
+        if self.exact == "harmonic":
+            return u.laplacian()
+        return u.laplacian() + self._wave_number**2 * self.solution(points)
 
     def solution(self, points: Tensor) -> Tensor:
         """The exact solution."""
-        terms = points[:, 0::2] * points[:, 1::2] if self.harmonic else torch.cos(math.pi * points)
-        return torch.sum(terms, -1)
+        if self.exact == "harmonic":
+            return torch.sum(points[:, 0::2] * points[:, 1::2], -1)
+        wave = torch.cos if self.exact == "cosines" else torch.sin
+        return torch.sum(wave(self._wave_number * points), -1)
+
+    @property
+    def _wave_number(self) -> float:
+        return math.pi if self.exact == "cosines" else math.pi / 2
 
     def reference(self) -> Exact:
         """The exact solution."""

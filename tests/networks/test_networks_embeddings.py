@@ -8,7 +8,7 @@ import torch
 from torch.func import jacrev
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, SIREN, FourierFeatures, ModifiedMLP, PeriodicEmbedding, PirateNet
+from pinnlab.networks import MLP, SIREN, FourierFeatures, ModifiedMLP, PeriodicEmbedding, PirateNet, Stretch
 
 PERIODIC = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -82,6 +82,8 @@ def test_values_and_derivatives_are_periodic(factory: partial):
         (lambda: FourierFeatures(2, scale=0.0), "scale must be a positive number"),
         (lambda: FourierFeatures(2, scale=float("nan")), "scale must be a positive number"),
         (lambda: FourierFeatures(0), "inputs must be a positive integer"),
+        (lambda: Stretch(2, factors=[1.0]), r"factors: \[1.0\] must be 2, one for each coordinate"),
+        (lambda: Stretch(1, factors=[-1.0]), "factors"),
         (lambda: PeriodicEmbedding(2, columns=[]), "columns must list at least one column"),
         (lambda: PeriodicEmbedding(2, columns=[2]), "columns must be whole numbers from 0 to 1, not 2"),
         (lambda: PeriodicEmbedding(2, columns=[-1]), "columns must be whole numbers from 0 to 1, not -1"),
@@ -92,3 +94,10 @@ def test_values_and_derivatives_are_periodic(factory: partial):
 def test_bad_options_are_named(build, message: str):
     with pytest.raises(ConfigurationError, match=message):
         build()
+
+
+def test_stretch_multiplies_each_coordinate_and_its_derivatives():
+    embedding = Stretch(2, factors=[10.0, 0.5]).double()
+    x = torch.tensor([[0.3, -0.4], [1.0, 2.0]], dtype=torch.float64)
+    assert torch.equal(embedding(x), x * torch.tensor([10.0, 0.5], dtype=torch.float64))
+    assert torch.equal(jacrev(embedding)(x[0]), torch.diag(torch.tensor([10.0, 0.5], dtype=torch.float64)))

@@ -202,6 +202,12 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "layer_fourth_order": {"pde": BEAM, "ends": (set(), set()), "moments": ({(0, 0)}, set())},
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
     "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
+    "heat2d": {"pde": ({(0, 0), (1, 1), (2,)}, set()), "edge": (set(), set()), "start": (set(), set())},
+    "heat_ball": {
+        "pde": ({(5,)}, {(0, 1, 2, 3, 4)}),
+        "flux": ({(k,) for k in range(6)}, set()),
+        "start": (set(), set()),
+    },
     "burgers": {"pde": ({(0,), (1,), (0, 0)}, set())},
     "allen_cahn_periodic": {
         "pde": ({(1,), (0, 0)}, set()),
@@ -245,6 +251,10 @@ BAD = {
     "order": lambda: problems.Layer1D(order=3),
     "steepness: must be positive": lambda: problems.Layer1D(steepness=-1.0),
     "diffusivity": lambda: problems.Heat1D(diffusivity=0.0),
+    "diffusivities": lambda: problems.Heat2D(diffusivities=(1.0, 0.0)),
+    "waves": lambda: problems.Heat2D(waves=(0, 1)),
+    "end": lambda: problems.Heat2D(end=-1.0),
+    "dim: must be an integer": lambda: problems.HeatBall(dim=0),
     "wave_number": lambda: problems.Helmholtz2D(wave_number=0.0),
     "viscosity": lambda: problems.Burgers(viscosity=-0.1),
     "diffusion": lambda: problems.AllenCahn(diffusion=0.0),
