@@ -134,7 +134,7 @@ class Observer:
         around = linearization(module, probed(module))
         whole = kernel_spectrum(around)
         columns, looks = around.shape[1], {}
-        values = module.system.coefficient_values()
+        values = {name: value.detach() for name, value in module.system.coefficient_values().items()}
         for name, coefficient in coefficients.items():
             direction = torch.zeros_like(around.point)
             direction[module.system.column(f"coefficients.{name}")] = 1.0
