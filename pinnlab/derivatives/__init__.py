@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import functions, layers, reverse, rules, writing
-from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField, divergence
+from pinnlab.derivatives.expressions import Expression, d, divergence
+from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
@@ -23,12 +24,14 @@ from pinnlab.numerics.compilation import first_line
 __all__ = [
     "ENGINES",
     "AbstractField",
+    "Expression",
     "Field",
     "Jet",
     "MultiIndex",
     "Partials",
     "RecordingField",
     "Wanted",
+    "d",
     "divergence",
     "downward_closure",
     "functions",

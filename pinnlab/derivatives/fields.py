@@ -43,28 +43,23 @@ class Partials:
         return torch.stack([self.partials[(i, i)] for i in axes]).sum(0)
 
 
-class AbstractField(ABC):
-    """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
+class Differentiable(ABC):
+    """What has derivatives by the coordinates' names at `(n,)` points.
 
-    `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
-    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`.
+    `d("theta", "theta")` for any coordinates; `laplacian()` over all but the time `t`, `laplacian("x", "y")` over
+    chosen ones; `gradient()` of shape `(n, d)`.
     """
 
     _name: str
     _coordinates: tuple[str, ...]
 
-    @property
     @abstractmethod
-    def value(self) -> Tensor:
-        """The unknown itself, `(n,)`."""
+    def _partial(self, index: MultiIndex) -> Any: ...
 
     @abstractmethod
-    def _partial(self, index: MultiIndex) -> Tensor: ...
+    def _laplacian(self, axes: MultiIndex) -> Any: ...
 
-    @abstractmethod
-    def _laplacian(self, axes: MultiIndex) -> Tensor: ...
-
-    def d(self, *coordinates: str) -> Tensor:
+    def d(self, *coordinates: str) -> Any:
         """The partial derivative with respect to the named coordinates, `(n,)`.
 
         Raises:
@@ -72,11 +67,11 @@ class AbstractField(ABC):
         """
         return self._partial(tuple(sorted(self._column(name) for name in coordinates)))
 
-    def laplacian(self, *coordinates: str) -> Tensor:
+    def laplacian(self, *coordinates: str) -> Any:
         """The sum of second derivatives over the named coordinates (default: all but the time `t`), `(n,)`."""
         return self._laplacian(tuple(sorted(self._column(name) for name in self._spatial(coordinates))))
 
-    def gradient(self, *coordinates: str) -> Tensor:
+    def gradient(self, *coordinates: str) -> Any:
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
         names = coordinates or self._coordinates
         return torch.stack([self.d(name) for name in names], -1)
@@ -95,7 +90,8 @@ class AbstractField(ABC):
             )
         return self._coordinates.index(name)
 
-    def __getattr__(self, name: str) -> Tensor:
+    def _by_name(self, name: str) -> Any:
+        """The derivative that an attribute's name says: a coordinate, or several one-letter ones."""
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._coordinates:
@@ -106,6 +102,22 @@ class AbstractField(ABC):
                 f"{self._name}.value.{name}"
             )
         return self.d(*name)
+
+
+class AbstractField(Differentiable):
+    """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
+
+    `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
+    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`.
+    """
+
+    @property
+    @abstractmethod
+    def value(self) -> Tensor:
+        """The unknown itself, `(n,)`."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        return self._by_name(name)
 
     @classmethod
     def __torch_function__(
@@ -251,21 +263,3 @@ class RecordingField(AbstractField):
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         self._recorded |= Wanted(laplacians=frozenset({axes}))
         return self._value
-
-
-def divergence(components: Sequence[AbstractField], *coordinates: str) -> Tensor:
-    """The divergence of a vector field given by its components, `(n,)`.
-
-    Args:
-        components: one field per coordinate, in their order.
-        coordinates: the names to differentiate by; default: all coordinates but the time `t`.
-
-    Raises:
-        UnknownDerivativeError: the numbers of components and coordinates differ.
-    """
-    names = components[0]._spatial(coordinates)
-    if len(names) != len(components):
-        raise UnknownDerivativeError(
-            f"divergence: {len(components)} components but {len(names)} coordinates ({', '.join(names)})"
-        )
-    return torch.stack([u.d(name) for u, name in zip(components, names, strict=True)]).sum(0)

@@ -235,6 +235,7 @@ class ResidualSystem:
             elsewhere=lambda moved: self._evaluation(
                 name, rows, moved, self._engine(parameters)(moved, problem.wanted[name]), parameters
             ),
+            expressions=name in problem.expressive,
         )
 
     def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:

@@ -11,54 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import AbstractField, RecordingField, Wanted
+from pinnlab.derivatives import AbstractField, Wanted
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
-from pinnlab.problems.checks import finite
+from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
-from pinnlab.problems.evaluation import Evaluation, call_by_name, stacked
+from pinnlab.problems.evaluation import call_by_name, stacked
 from pinnlab.problems.picture import picture
+from pinnlab.problems.trial_run import trial_run
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
 
 _OF_FIELDS = frozenset(name for name in dir(AbstractField) if not name.startswith("_"))
 """What `u.name` means already, such as `u.d` and `u.value`."""
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """An unknown number of the equation that training is to find (an inverse problem).
-
-    Args:
-        initial: the first guess.
-        bounds: an open interval that it stays in (by a logistic map), or None for any real number.
-    """
-
-    initial: float
-    bounds: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        check_real("coefficient", initial=self.initial)
-        if not all(map(math.isfinite, (self.initial, *(self.bounds or ())))):
-            raise ConfigurationError(
-                f"coefficient: initial {self.initial} and bounds {self.bounds} must be finite; use bounds None for none"
-            )
-        if self.bounds is not None and not self.bounds[0] < self.initial < self.bounds[1]:
-            raise ConfigurationError(f"coefficient: initial {self.initial} is not inside bounds {self.bounds}")
-
-    def raw_initial(self) -> float:
-        """The unconstrained parameter that stands for the first guess."""
-        if self.bounds is None:
-            return self.initial
-        fraction = (self.initial - self.bounds[0]) / (self.bounds[1] - self.bounds[0])
-        return math.log(fraction / (1 - fraction))
-
-    def value(self, raw: Tensor) -> Tensor:
-        """The coefficient that an unconstrained parameter stands for."""
-        if self.bounds is None:
-            return raw
-        return self.bounds[0] + (self.bounds[1] - self.bounds[0]) * torch.sigmoid(raw)
 
 
 @dataclass(frozen=True)
@@ -117,6 +83,10 @@ class Problem:
         conditions: everything that must hold, by name.
         coefficients: unknown numbers to find, by name.
 
+    Attributes:
+        wanted: the derivatives of the unknowns that each condition needs.
+        expressive: the conditions that differentiate expressions of them, such as `(k(u) * u.x).d("x")`.
+
     Raises:
         ConfigurationError: a name is used twice, or a condition does not fit the problem.
     """
@@ -148,12 +118,15 @@ class Problem:
         self.coefficients = dict(coefficients or {})
         self._check_names()
         self.wanted: dict[str, Wanted] = {}
+        self.expressive: set[str] = set()
         for name, condition in self.conditions.items():
             condition.name = name
             for unknown_name in condition.names():
                 if unknown_name not in self.unknowns:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
-            self.wanted[name] = self._record(condition)
+            self.wanted[name], differentiated = trial_run(condition, self.unknowns, self.coordinates, self.coefficients)
+            if differentiated:
+                self.expressive.add(name)
 
     def __repr__(self) -> str:
         """The unknowns, where they live, what must hold, and what is to be found, in one line."""
@@ -292,52 +265,6 @@ class Problem:
         if not self.conditions:
             raise ConfigurationError(f"problem {self.name}: conditions is empty; name at least one")
 
-    def _record(self, condition: Condition) -> Wanted:
-        """Runs a condition once on stand-ins to find the derivatives it needs, and checks what it returns."""
-        d = len(self.coordinates)
-        points = condition.fixed_points()
-        if points is None and condition.region is not None:
-            points = Sobol().sample(condition.region, 2, seed=0)
-        named = self.coordinates if condition.region is None else condition.region.coordinates
-        if points is None or points.shape[-1] != d or named != self.coordinates:
-            raise ConfigurationError(
-                f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
-            )
-        rows = condition.rows(points)[:2]
-        fields: list[RecordingField] = []
-
-        def evaluation(points: Tensor) -> Evaluation:
-            value = torch.ones(len(points), dtype=points.dtype)
-            own = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-            fields.extend(own.values())
-            return Evaluation(
-                fields=own,
-                coordinates=self.coordinates,
-                points=points,
-                extras=rows[:, d:],
-                coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
-                elsewhere=evaluation,
-            )
-
-        points = rows[:, :d]
-        at = evaluation(points)
-        for part in condition.residual(at):
-            if not isinstance(part, Tensor) or part.shape != (len(points),):
-                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ConfigurationError(
-                    f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
-                )
-            if part.is_complex():
-                raise ConfigurationError(
-                    f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
-                )
-        for name, values in condition.targets_at(at).items():
-            finite(f"condition {condition.name!r}: target of {name}", values)
-        wanted = Wanted()
-        for field in fields:
-            wanted |= field.wanted
-        return _without_needless_laplacians(wanted)
-
 
 def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | None]:
     """Those of `(n, d)` points at which a problem's reference is known, and it there; all where there is none.
@@ -374,10 +301,3 @@ def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coeffic
 
 def _kind(value: Any) -> str:
     return f"{value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
-
-
-def _without_needless_laplacians(wanted: Wanted) -> Wanted:
-    """Drops a Laplacian whose second derivatives are all wanted anyway, and one-coordinate Laplacians."""
-    partials = set(wanted.partials) | {(a[0], a[0]) for a in wanted.laplacians if len(a) == 1}
-    kept = [axes for axes in wanted.laplacians if not all((i, i) in partials for i in axes)]
-    return Wanted(frozenset(partials), frozenset(kept))

@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import Enhancement
-from pinnlab.problems.evaluation import Evaluation, call_by_name
+from pinnlab.problems.evaluation import Evaluation
 
 Target = float | Callable[..., Tensor]
 
@@ -80,10 +79,8 @@ class Condition(ABC):
         """The prescribed value `(n,)` for each unknown that has one, at the points of an evaluation."""
         return {}
 
-    def _value(self, target: Target, at: Evaluation, arguments: Mapping[str, Any] | None = None) -> Any:
-        if callable(target):
-            return call_by_name(target, arguments or at.arguments(), f"a target of condition {self.name!r}")
-        return target
+    def _value(self, target: Target, at: Evaluation, **more: Any) -> Any:
+        return at.call(target, f"a target of condition {self.name!r}", **more) if callable(target) else target
 
 
 class Residual(Condition):
@@ -119,7 +116,7 @@ class Residual(Condition):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
-        result = call_by_name(self.function, at.arguments(), f"residual {self.name!r}")
+        result = at.call(self.function, f"residual {self.name!r}")
         return result if isinstance(result, (tuple, list)) else (result,)
 
 
@@ -169,8 +166,7 @@ class _Targets(Condition):
         found = {}
         for name, target in self.targets.items():
             value = self._target(target, at)
-            plain = value.value if isinstance(value, AbstractField) else value
-            found[name] = torch.as_tensor(plain).to(at.points).expand(len(at.points))
+            found[name] = torch.as_tensor(value).to(at.points).expand(len(at.points))
         return found
 
     def _target(self, target: Target, at: Evaluation) -> Any:
@@ -207,7 +203,7 @@ class _OnBoundary(_Targets):
         return (at.fields[name].gradient() * at.extras).sum(-1)
 
     def _target(self, target: Target, at: Evaluation) -> Any:
-        return self._value(target, at, {**at.arguments(), "normal": at.extras})
+        return self._value(target, at, normal=at.extras)
 
 
 class Neumann(_OnBoundary):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
+from pinnlab.derivatives.expressions import expressions, plain
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -26,6 +27,7 @@ class Evaluation:
         extras: `(n, k)` what the condition stored beside its points (normals, observed values).
         coefficients: the problem's trainable coefficients by name.
         elsewhere: the same unknowns at other points `(n, d)`.
+        expressions: whether unknowns and coordinates are given as expressions, which can be differentiated.
     """
 
     fields: Mapping[str, AbstractField]
@@ -34,11 +36,24 @@ class Evaluation:
     extras: Tensor
     coefficients: Mapping[str, Tensor]
     elsewhere: Callable[[Tensor], Evaluation]
+    expressions: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Everything a user's function may ask for by name."""
+        if self.expressions:
+            return {**self.coefficients, **expressions(self.fields, self.coordinates, self.points)}
         columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
         return {**self.coefficients, **columns, **self.fields, "points": self.points}
+
+    def call(self, function: Callable[..., Any], where: str, **more: Any) -> Any:
+        """What a user's function returns, in plain tensors.
+
+        Args:
+            function: see `call_by_name`.
+            where: the key to name in an error.
+            **more: further arguments by name.
+        """
+        return plain(call_by_name(function, {**self.arguments(), **more}, where))
 
 
 def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:

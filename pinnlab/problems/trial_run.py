@@ -1,0 +1,111 @@
+"""Runs a condition once, on stand-ins for the unknowns, when its problem is built.
+
+So it is found which derivatives it needs, and whether it differentiates expressions of them; and what it returns is
+checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import RecordingField, Wanted
+from pinnlab.derivatives.expressions import Recorded, needs_expressions
+from pinnlab.errors import ConfigurationError, UnsupportedOperationError
+from pinnlab.problems.checks import finite
+from pinnlab.problems.coefficients import Coefficient
+from pinnlab.problems.conditions import Condition
+from pinnlab.problems.evaluation import Evaluation
+from pinnlab.samplers import Sobol
+
+
+def trial_run(
+    condition: Condition,
+    unknowns: Sequence[str],
+    coordinates: tuple[str, ...],
+    coefficients: Mapping[str, Coefficient],
+) -> tuple[Wanted, bool]:
+    """Runs a condition on two of its points.
+
+    Args:
+        condition: that has its name.
+        unknowns: their names.
+        coordinates: the names of the columns of the points.
+        coefficients: the trainable constants by name.
+
+    Returns:
+        The derivatives of the unknowns that it needs, and whether it differentiates expressions.
+
+    Raises:
+        ConfigurationError: its points have other coordinates, or it returns no real tensor `(n,)` for each equation.
+    """
+    rows, d = _rows(condition, coordinates), len(coordinates)
+    recorded: list[RecordingField] = []
+
+    def evaluation(points: Tensor, expressions: bool) -> Evaluation:
+        value = torch.ones(len(points), dtype=points.dtype).as_subclass(Recorded)
+        fields = {u: RecordingField(u, coordinates, value) for u in unknowns}
+        recorded.extend(fields.values())
+        return Evaluation(
+            fields=fields,
+            coordinates=coordinates,
+            points=points.as_subclass(Recorded),
+            extras=rows[:, d:],
+            coefficients={k: c.value(rows.new_tensor(c.raw_initial())) for k, c in coefficients.items()},
+            elsewhere=lambda moved: evaluation(moved, expressions),
+            expressions=expressions,
+        )
+
+    def run(expressions: bool) -> None:
+        recorded.clear()
+        at = evaluation(rows[:, :d], expressions)
+        _check(condition, condition.residual(at), len(rows))
+        for name, values in condition.targets_at(at).items():
+            finite(f"condition {condition.name!r}: target of {name}", values)
+
+    try:
+        differentiated = needs_expressions(run)
+    except UnsupportedOperationError as error:
+        what = str(error).partition(":")[0]
+        raise ConfigurationError(
+            f"condition {condition.name!r}: derivative of an expression: {what}; write it with other operations"
+        ) from error
+    wanted = Wanted()
+    for field in recorded:
+        wanted |= field.wanted
+    return _without_needless_laplacians(wanted), differentiated
+
+
+def _rows(condition: Condition, coordinates: tuple[str, ...]) -> Tensor:
+    """Two rows of the condition, or its only one."""
+    points = condition.fixed_points()
+    if points is None and condition.region is not None:
+        points = Sobol().sample(condition.region, 2, seed=0)
+    named = coordinates if condition.region is None else condition.region.coordinates
+    if points is None or points.shape[-1] != len(coordinates) or named != coordinates:
+        raise ConfigurationError(
+            f"condition {condition.name!r}: its points need the {len(coordinates)} coordinates {', '.join(coordinates)}"
+        )
+    return condition.rows(points)[:2]
+
+
+def _check(condition: Condition, residuals: Sequence[Tensor], count: int) -> None:
+    for part in residuals:
+        if not isinstance(part, Tensor) or part.shape != (count,):
+            shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+            raise ConfigurationError(
+                f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
+            )
+        if part.is_complex():
+            raise ConfigurationError(
+                f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
+            )
+
+
+def _without_needless_laplacians(wanted: Wanted) -> Wanted:
+    """Drops a Laplacian whose second derivatives are all wanted anyway, and one-coordinate Laplacians."""
+    partials = set(wanted.partials) | {(a[0], a[0]) for a in wanted.laplacians if len(a) == 1}
+    kept = [axes for axes in wanted.laplacians if not all((i, i) in partials for i in axes)]
+    return Wanted(frozenset(partials), frozenset(kept))
