@@ -1,7 +1,7 @@
 """Small problems, one for each kind of term: every conformance check of terms applies to each of them."""
 
 from pinnlab.derivatives import d
-from pinnlab.domains import Interval
+from pinnlab.domains import Disk, Interval
 from pinnlab.problems import Dirichlet, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
@@ -16,4 +16,14 @@ def divergence_form():
     return Problem(X * T, ["u"], conditions)
 
 
-TERMS = {"divergence_form": divergence_form}
+def normals():
+    """A nonlinear flux out of a disk, with another equation beside it."""
+    disk = Disk()
+    conditions = {
+        "pde": Residual(disk, lambda u: u.laplacian() + 1),
+        "cooling": Residual(disk.boundary(), lambda u, normal: (1 + u**2) * u.along(normal) + u),
+    }
+    return Problem(disk, ["u"], conditions)
+
+
+TERMS = {"normals": normals, "divergence_form": divergence_form}

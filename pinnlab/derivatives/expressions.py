@@ -35,7 +35,7 @@ class NeedsExpressions(AttributeError):
 class Recorded(Tensor):
     """A tensor of a trial run: whatever is computed from it notices when a derivative of it is asked for."""
 
-    def d(self, *coordinates: str) -> Any:
+    def d(self, *given: Any) -> Any:
         """Ends the trial run on plain tensors.
 
         Raises:
@@ -43,7 +43,7 @@ class Recorded(Tensor):
         """
         raise NeedsExpressions("the derivative of an expression")
 
-    laplacian = gradient = d
+    laplacian = gradient = along = d
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -47,7 +47,7 @@ class Differentiable(ABC):
     """What has derivatives by the coordinates' names at `(n,)` points.
 
     `d("theta", "theta")` for any coordinates; `laplacian()` over all but the time `t`, `laplacian("x", "y")` over
-    chosen ones; `gradient()` of shape `(n, d)`.
+    chosen ones; `gradient()` of shape `(n, d)`; `along(normal)`.
     """
 
     _name: str
@@ -75,6 +75,14 @@ class Differentiable(ABC):
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
         names = coordinates or self._coordinates
         return torch.stack([self.d(name) for name in names], -1)
+
+    def along(self, direction: Tensor) -> Any:
+        """The derivative along a direction at each point, `(n,)`: `u.along(normal)` is the outward normal derivative.
+
+        Args:
+            direction: `(n, d)`, one component for each coordinate, the time too; need not be of length one.
+        """
+        return (self.gradient() * direction).sum(-1)
 
     def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
         names = coordinates or [name for name in self._coordinates if name != TIME]
@@ -108,7 +116,8 @@ class AbstractField(Differentiable):
     """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
 
     `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
-    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`.
+    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`;
+    `u.along(normal)`.
     """
 
     @property

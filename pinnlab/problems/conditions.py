@@ -19,7 +19,7 @@ from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import Enhancement
-from pinnlab.problems.evaluation import Evaluation
+from pinnlab.problems.evaluation import Evaluation, asks_for
 
 Target = float | Callable[..., Tensor]
 
@@ -84,11 +84,12 @@ class Condition(ABC):
 
 
 class Residual(Condition):
-    """A differential equation that must hold in a region.
+    """A differential equation that must hold in a region, or any other equation on a boundary.
 
     Args:
         region: where.
-        function: takes unknowns, coordinates and coefficients by name, returns one `(n,)` tensor or several.
+        function: takes unknowns, coordinates and coefficients by name, on a boundary the outward unit `normal`
+            `(n, d)` as well; returns one `(n,)` tensor or several.
         weight: the factor in the loss; bring the residual to O(1) with it.
         enhance: derivatives of the residual that are to vanish too, as `("x", "t")`; `"xx"` is one of order two. In the
             interior of a domain only, where the residual vanishes all around a point. See `Enhancement`.
@@ -110,14 +111,26 @@ class Residual(Condition):
         if not callable(function):
             raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
+        self._with_normals = not region.is_full_dimensional and asks_for(function, "normal")
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
             raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
 
+    def rows(self, points: Tensor) -> Tensor:
+        """The points, and where the function asks for them their outward unit normals."""
+        return _with_normals(self.region, points) if self._with_normals else points
+
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
-        result = at.call(self.function, f"residual {self.name!r}")
+        normal = {"normal": at.extras} if self._with_normals else {}
+        result = at.call(self.function, f"residual {self.name!r}", **normal)
         return result if isinstance(result, (tuple, list)) else (result,)
+
+
+def _with_normals(region: Region | None, points: Tensor) -> Tensor:
+    """The points of a region and their outward unit normals, `(n, 2 d)`."""
+    assert region is not None  # a condition that brings its own points has none
+    return torch.cat([points, region.normals(points)], -1)
 
 
 def _is_finite(value: Any) -> bool:
@@ -195,12 +208,10 @@ class _OnBoundary(_Targets):
 
     def rows(self, points: Tensor) -> Tensor:
         """The points and their outward unit normals, `(n, 2 d)`."""
-        if self.region is None:
-            raise ConfigurationError(f"condition {self.name!r} needs a region with normals")
-        return torch.cat([points, self.region.normals(points)], -1)
+        return _with_normals(self.region, points)
 
     def _flux(self, name: str, at: Evaluation) -> Tensor:
-        return (at.fields[name].gradient() * at.extras).sum(-1)
+        return at.fields[name].along(at.extras)
 
     def _target(self, target: Target, at: Evaluation) -> Any:
         return self._value(target, at, normal=at.extras)

@@ -56,6 +56,14 @@ class Evaluation:
         return plain(call_by_name(function, {**self.arguments(), **more}, where))
 
 
+def asks_for(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has an argument of this name."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # what is no function, or does not tell, is refused elsewhere
+        return False
+
+
 def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
     """Calls a function with the arguments that it names.
 

@@ -56,6 +56,30 @@ def test_robin_on_a_disk_with_a_target_of_the_normal():
     assert torch.allclose(r[:, 0], 2 * (x + y**2) + 3 * (x + 2 * y**2) / 2 - x / 2)
 
 
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+def test_a_residual_on_a_boundary_gets_the_normal(engine):
+    """Newton's law of cooling with a conductivity that depends on u, and the tangential derivative."""
+    condition = Residual(
+        DISK.boundary(),
+        lambda u, x, normal: ((1 + u**2) * u.along(normal) + 3 * (u - x), u.x * normal[:, 1] - u.y * normal[:, 0]),
+    )
+    problem = Problem(DISK, ["u"], {"c": condition})
+    points = Sobol().sample(condition.region, 50, 1)
+    system = ResidualSystem(problem, Trial(problem, Formula(lambda x, y: x * y)), engine)
+    cooling, turning = system.residuals({"c": condition.rows(points)})["c"].T
+    x, y = points.T
+    assert torch.allclose(cooling, (1 + (x * y) ** 2) * x * y + 3 * (x * y - x))
+    assert torch.allclose(turning, (y**2 - x**2) / 2)
+
+
+def test_only_what_asks_for_it_carries_the_normal():
+    points = Sobol().sample(DISK.boundary(), 4, 1)
+    assert Residual(DISK.boundary(), lambda u: u).rows(points) is points
+    assert Residual(DISK.boundary(), lambda u, normal: u).rows(points).shape == (4, 4)
+    with pytest.raises(ConfigurationError, match="'normal'"):
+        Problem(DISK, ["u"], {"pde": Residual(DISK, lambda u, normal: u.x)})
+
+
 def test_neumann_on_the_initial_face_is_minus_the_velocity():
     _, r = residual(STRIP, Neumann(STRIP.face(t=0.0), u=0.0), lambda x, t: x * t)
     points = Sobol().sample(STRIP.face(t=0.0), 50, 1)
