@@ -1,8 +1,10 @@
 """Small problems, one for each kind of term: every conformance check of terms applies to each of them."""
 
+import torch
+
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval
-from pinnlab.problems import Dirichlet, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -26,4 +28,15 @@ def normals():
     return Problem(disk, ["u"], conditions)
 
 
-TERMS = {"normals": normals, "divergence_form": divergence_form}
+def observations():
+    """A value and a flux at five places, the latter roughly known."""
+    places = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None]
+    flux = (lambda u, k: k * u.x, torch.cos(places[:, 0]))
+    conditions = {
+        "ode": Residual(X, lambda u, k: (k * u.x).d("x") + u),
+        "data": Observations(places, u=torch.sin(places[:, 0]), flux=flux, sigma={"flux": [1, 2, 3, 2, 1], "u": 0.1}),
+    }
+    return Problem(X, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
+TERMS = {"observations": observations, "normals": normals, "divergence_form": divergence_form}

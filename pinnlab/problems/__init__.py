@@ -8,7 +8,6 @@ from pinnlab.problems.conditions import (
     Condition,
     Dirichlet,
     Neumann,
-    Observations,
     Periodic,
     Residual,
     Robin,
@@ -18,6 +17,7 @@ from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.observations import Observations
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction

@@ -139,28 +139,15 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _as_tensor(key: str, values: Any) -> Tensor:
-    """Data as a tensor; `key` is what to name when they are no numbers."""
-    try:
-        return torch.as_tensor(values)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
-        ) from error
-
-
 class _Targets(Condition):
     """A condition on some unknowns, each with its target."""
-
-    needs_numbers = True
-    """Whether a target is a number or a function; else its own class looks at it."""
 
     def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
         super().__init__(region, weight)
         if not targets:
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
         for name, target in targets.items():
-            if self.needs_numbers and not callable(target) and not _is_finite(target):
+            if not callable(target) and not _is_finite(target):
                 raise ConfigurationError(
                     f"{type(self).__name__}: {name} must be a finite number or a function of the coordinates, got "
                     f"{target if isinstance(target, (Real, str)) else type(target).__name__}"
@@ -303,45 +290,3 @@ class Periodic(Condition):
             for name, left in at.fields.items()
             for k in range(self.order + 1)
         ]
-
-
-class Observations(_Targets):
-    """Data: the unknowns were measured at given points.
-
-    Args:
-        points: `(n, d)` where.
-        weight: the factor in the loss.
-        **values: `(n,)` measured values for each unknown.
-    """
-
-    needs_numbers = False
-
-    def __init__(self, points: Any, weight: float = 1.0, **values: Any) -> None:
-        super().__init__(None, weight, values)
-        self.points = _as_tensor("points", points).to(torch.float64)
-        self.targets = {name: _as_tensor(name, value) for name, value in values.items()}
-        if self.points.ndim != 2 or len(self.points) == 0:
-            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
-        for name, value in self.targets.items():
-            if torch.as_tensor(value).shape != (len(self.points),):
-                raise ConfigurationError(
-                    f"Observations: {name} must have one value for each of the {len(self.points)} points"
-                )
-        finite("Observations: points", self.points)
-
-    def fixed_points(self) -> Tensor:
-        """The points of the data."""
-        return self.points
-
-    def rows(self, points: Tensor) -> Tensor:
-        """The points and the measured values."""
-        columns = [torch.as_tensor(v, dtype=points.dtype, device=points.device) for v in self.targets.values()]
-        return torch.cat([points, torch.stack(columns, -1)], -1)
-
-    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
-        """The measured values."""
-        return {name: at.extras[:, i] for i, name in enumerate(self.targets)}
-
-    def residual(self, at: Evaluation) -> Sequence[Tensor]:
-        """U minus the measured value."""
-        return [at.fields[name] - at.extras[:, i] for i, name in enumerate(self.targets)]

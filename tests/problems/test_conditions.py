@@ -56,6 +56,38 @@ def test_robin_on_a_disk_with_a_target_of_the_normal():
     assert torch.allclose(r[:, 0], 2 * (x + y**2) + 3 * (x + 2 * y**2) / 2 - x / 2)
 
 
+PLACES = torch.tensor([[0.0, 0.5], [1.0, 0.2], [0.5, 1.0]], dtype=torch.float64)
+
+
+def test_observations_of_expressions_over_their_standard_deviations():
+    """Values, a flux and one that is differentiated, each with a sigma of its own kind."""
+    deviations = [0.1, 0.2, 0.5]
+    condition = Observations(
+        PLACES,
+        u=[1.0, 2.0, 3.0],
+        flux=(lambda u, x: (1 + x) * u.x, [0.5, 0.0, -1.0]),
+        bend=(lambda u: (u * u).d("x"), [0.0, 0.0, 0.0]),
+        sigma={"flux": deviations, "bend": 0.25},
+    )
+    _, r = residual(STRIP, condition, lambda x, t: x * x + t)
+    x, t = PLACES.T
+    value = x * x + t
+    assert torch.allclose(r[:, 0], value - torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.allclose(r[:, 1], ((1 + x) * 2 * x - torch.tensor([0.5, 0.0, -1.0])) / torch.tensor(deviations))
+    assert torch.allclose(r[:, 2], 2 * value * 2 * x / 0.25)
+
+
+def test_a_number_for_sigma_is_a_weight_of_its_inverse_square():
+    """Mean squares are those of residuals over sigma: about 1 where the data are met within their noise."""
+    noise = 0.01 * torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = torch.rand(4000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    values = points[:, 0] * points[:, 1] + noise
+    _, r = residual(STRIP, Observations(points, u=values, sigma=0.01), lambda x, t: x * t)
+    _, plain = residual(STRIP, Observations(points, u=values), lambda x, t: x * t)
+    assert r.square().mean().item() == pytest.approx(1.0, rel=0.1)
+    assert torch.allclose(r, 100 * plain)
+
+
 @pytest.mark.parametrize("engine", ["taylor", "reverse"])
 def test_a_residual_on_a_boundary_gets_the_normal(engine):
     """Newton's law of cooling with a conductivity that depends on u, and the tangential derivative."""
