@@ -1,10 +1,11 @@
 """Small problems, one for each kind of term: every conformance check of terms applies to each of them."""
 
+import numpy as np
 import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval
-from pinnlab.problems import Coefficient, Dirichlet, Observations, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Given, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -39,4 +40,12 @@ def observations():
     return Problem(X, ["u"], conditions, {"k": Coefficient(0.5)})
 
 
-TERMS = {"observations": observations, "normals": normals, "divergence_form": divergence_form}
+def given():
+    """A conductivity on a grid, a source as a function; the flux in divergence form."""
+    axis = np.linspace(0, 1, 9)
+    data = [Given("a", {"x": axis, "a": 1 + axis**2}), Given("f", lambda x, t: torch.sin(x) * t)]
+    conditions = {"pde": Residual(X * T, lambda u, a, f: u.t - (a * u.x).d("x") - f * a.x)}
+    return Problem(X * T, ["u"], conditions, given=data)
+
+
+TERMS = {"given": given, "observations": observations, "normals": normals, "divergence_form": divergence_form}

@@ -17,6 +17,7 @@ from pinnlab.derivatives import functions, layers, reverse, rules, writing
 from pinnlab.derivatives.expressions import Expression, d, divergence
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
+from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
 from pinnlab.numerics.compilation import first_line
@@ -27,6 +28,7 @@ __all__ = [
     "Expression",
     "Field",
     "Jet",
+    "Known",
     "MultiIndex",
     "Partials",
     "RecordingField",

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pinnlab.derivatives.fields import AbstractField, Differentiable
 from pinnlab.derivatives.jet import Jet, Wanted, apply_rule, lift
+from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import UnknownDerivativeError
 
@@ -193,6 +194,8 @@ class _OfUnknown(Expression):
         return _OfUnknown(self._field, _joined(self._index, index))
 
     def _follow(self, channels: Channels) -> Jet | Tensor:
+        if isinstance(self._field, Known) and not self._index:
+            return self._field.jet(channels)
         return _jet(self._tensor, channels, lambda c: self._field._partial(_joined(self._index, c)))
 
 

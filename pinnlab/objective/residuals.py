@@ -236,6 +236,7 @@ class ResidualSystem:
                 name, rows, moved, self._engine(parameters)(moved, problem.wanted[name]), parameters
             ),
             expressions=name in problem.expressive,
+            given=problem.given,
         )
 
     def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:

@@ -13,6 +13,7 @@ from pinnlab.problems.conditions import (
     Robin,
 )
 from pinnlab.problems.front import Front2D
+from pinnlab.problems.given import Given
 from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
@@ -34,6 +35,7 @@ __all__ = [
     "Dirichlet",
     "Exact",
     "Front2D",
+    "Given",
     "Heat1D",
     "Helmholtz2D",
     "Integral",

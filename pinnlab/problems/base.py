@@ -17,6 +17,7 @@ from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import call_by_name, stacked
+from pinnlab.problems.given import Given
 from pinnlab.problems.picture import picture
 from pinnlab.problems.trial_run import trial_run
 from pinnlab.samplers import Sobol
@@ -82,8 +83,10 @@ class Problem:
         unknowns: their names, one per output of the network.
         conditions: everything that must hold, by name.
         coefficients: unknown numbers to find, by name.
+        given: data that the functions get by name.
 
     Attributes:
+        given: the data as functions of points, by name.
         wanted: the derivatives of the unknowns that each condition needs.
         expressive: the conditions that differentiate expressions of them, such as `(k(u) * u.x).d("x")`.
 
@@ -110,13 +113,15 @@ class Problem:
         unknowns: Sequence[str],
         conditions: Mapping[str, Condition],
         coefficients: Mapping[str, Coefficient] | None = None,
+        given: Sequence[Given] = (),
     ) -> None:
-        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {})
+        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {}, given)
         self.domain = domain
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
         self.coefficients = dict(coefficients or {})
-        self._check_names()
+        self._check_names([*self.coordinates, *self.unknowns, *self.coefficients, *(data.name for data in given)])
+        self.given = {data.name: data.on(domain) for data in given}
         self.wanted: dict[str, Wanted] = {}
         self.expressive: set[str] = set()
         for name, condition in self.conditions.items():
@@ -124,7 +129,9 @@ class Problem:
             for unknown_name in condition.names():
                 if unknown_name not in self.unknowns:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
-            self.wanted[name], differentiated = trial_run(condition, self.unknowns, self.coordinates, self.coefficients)
+            self.wanted[name], differentiated = trial_run(
+                condition, self.unknowns, self.coordinates, self.coefficients, self.given
+            )
             if differentiated:
                 self.expressive.add(name)
 
@@ -247,8 +254,7 @@ class Problem:
                 f"reference of {self.name}: is not finite at {place}; if it is not known there, say so with where=..."
             )
 
-    def _check_names(self) -> None:
-        names = [*self.coordinates, *self.unknowns, *self.coefficients]
+    def _check_names(self, names: Sequence[str]) -> None:
         for name in names:
             if names.count(name) > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
@@ -283,12 +289,14 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
     return (points, values) if bool(known.all()) else (points[known], values[known])
 
 
-def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any) -> None:
+def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any, given: Any) -> None:
     """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
     if not isinstance(domain, Region):
         raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
     if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
         raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
+    if not isinstance(given, (list, tuple)) or not all(isinstance(data, Given) for data in given):
+        raise ConfigurationError(f"problem {name}: given must be a list of Given(name, source), got {_kind(given)}")
     for key, values, kind in (("conditions", conditions, Condition), ("coefficients", coefficients, Coefficient)):
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"problem {name}: {key} must be a mapping by name, got {_kind(values)}")

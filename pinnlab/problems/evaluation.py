@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.derivatives.expressions import expressions, plain
+from pinnlab.derivatives.known import Known
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -27,7 +28,8 @@ class Evaluation:
         extras: `(n, k)` what the condition stored beside its points (normals, observed values).
         coefficients: the problem's trainable coefficients by name.
         elsewhere: the same unknowns at other points `(n, d)`.
-        expressions: whether unknowns and coordinates are given as expressions, which can be differentiated.
+        expressions: whether unknowns and coordinates are handed over as expressions, which can be differentiated.
+        given: the problem's data by name, as functions of points.
     """
 
     fields: Mapping[str, AbstractField]
@@ -37,13 +39,16 @@ class Evaluation:
     coefficients: Mapping[str, Tensor]
     elsewhere: Callable[[Tensor], Evaluation]
     expressions: bool = False
+    given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Everything a user's function may ask for by name."""
+        known = {name: Known(name, self.coordinates, self.points, f) for name, f in self.given.items()}
+        fields = {**known, **self.fields}
         if self.expressions:
-            return {**self.coefficients, **expressions(self.fields, self.coordinates, self.points)}
+            return {**self.coefficients, **expressions(fields, self.coordinates, self.points)}
         columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
-        return {**self.coefficients, **columns, **self.fields, "points": self.points}
+        return {**self.coefficients, **columns, **fields, "points": self.points}
 
     def call(self, function: Callable[..., Any], where: str, **more: Any) -> Any:
         """What a user's function returns, in plain tensors.

@@ -18,6 +18,7 @@ from pinnlab.problems.checks import finite
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
+from pinnlab.problems.given import Function
 from pinnlab.samplers import Sobol
 
 
@@ -26,6 +27,7 @@ def trial_run(
     unknowns: Sequence[str],
     coordinates: tuple[str, ...],
     coefficients: Mapping[str, Coefficient],
+    given: Mapping[str, Function],
 ) -> tuple[Wanted, bool]:
     """Runs a condition on two of its points.
 
@@ -34,6 +36,7 @@ def trial_run(
         unknowns: their names.
         coordinates: the names of the columns of the points.
         coefficients: the trainable constants by name.
+        given: data by name.
 
     Returns:
         The derivatives of the unknowns that it needs, and whether it differentiates expressions.
@@ -56,6 +59,7 @@ def trial_run(
             coefficients={k: c.value(rows.new_tensor(c.raw_initial())) for k, c in coefficients.items()},
             elsewhere=lambda moved: evaluation(moved, expressions),
             expressions=expressions,
+            given=given,
         )
 
     def run(expressions: bool) -> None:

@@ -79,7 +79,9 @@ def _called(
     def nowhere(points: Tensor) -> Evaluation:
         raise ConfigurationError(f"{WHERE}: cannot be evaluated elsewhere")
 
-    at = Evaluation(fields, problem.coordinates, points, points[:, :0], coefficients, nowhere, differentiated)
+    at = Evaluation(
+        fields, problem.coordinates, points, points[:, :0], coefficients, nowhere, differentiated, problem.given
+    )
     return at.call(expression, WHERE)
 
 
