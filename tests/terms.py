@@ -5,7 +5,7 @@ import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval
-from pinnlab.problems import Coefficient, Dirichlet, Given, Observations, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -48,4 +48,15 @@ def given():
     return Problem(X * T, ["u"], conditions, given=data)
 
 
-TERMS = {"given": given, "observations": observations, "normals": normals, "divergence_form": divergence_form}
+def energy():
+    """Deep Ritz with a flux through the boundary."""
+    disk = Disk()
+    conditions = {
+        "energy": Energy(disk, lambda u, x: 0.5 * (u.x**2 + u.y**2) + 0.5 * u**2 - x * u),
+        "around": Energy(disk.boundary(), lambda u, normal: normal[:, 0] * u, weight=0.5),
+        "centre": Observations([[0.0, 0.0]], u=[0.0]),
+    }
+    return Problem(disk, ["u"], conditions)
+
+
+TERMS = {build.__name__: build for build in (divergence_form, normals, observations, given, energy)}

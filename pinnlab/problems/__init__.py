@@ -12,6 +12,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.energy import Energy
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
 from pinnlab.problems.heat import Heat1D
@@ -33,6 +34,7 @@ __all__ = [
     "Condition",
     "Convection",
     "Dirichlet",
+    "Energy",
     "Exact",
     "Front2D",
     "Given",

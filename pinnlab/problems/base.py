@@ -161,6 +161,10 @@ class Problem:
             if isinstance(condition, Residual) and condition.region is not None and condition.region.is_full_dimensional
         ]
 
+    def energies(self) -> list[str]:
+        """The names of the conditions that are energies: the loss has their mean, and not that of a square."""
+        return [name for name, condition in self.conditions.items() if condition.is_energy]
+
     def reference(self) -> Reference | None:
         """The solution, or None when it is not known."""
         return None

@@ -37,6 +37,8 @@ class Condition(ABC):
     name: str
     enhancement: Enhancement = Enhancement()
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
+    is_energy: bool = False
+    """Whether the loss has the mean of what `residual` returns, and not of its square."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if region is not None and not isinstance(region, Region):
@@ -118,7 +120,7 @@ class Residual(Condition):
 
     def rows(self, points: Tensor) -> Tensor:
         """The points, and where the function asks for them their outward unit normals."""
-        return _with_normals(self.region, points) if self._with_normals else points
+        return with_normals(self.region, points) if self._with_normals else points
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
@@ -127,7 +129,7 @@ class Residual(Condition):
         return result if isinstance(result, (tuple, list)) else (result,)
 
 
-def _with_normals(region: Region | None, points: Tensor) -> Tensor:
+def with_normals(region: Region | None, points: Tensor) -> Tensor:
     """The points of a region and their outward unit normals, `(n, 2 d)`."""
     assert region is not None  # a condition that brings its own points has none
     return torch.cat([points, region.normals(points)], -1)
@@ -195,7 +197,7 @@ class _OnBoundary(_Targets):
 
     def rows(self, points: Tensor) -> Tensor:
         """The points and their outward unit normals, `(n, 2 d)`."""
-        return _with_normals(self.region, points)
+        return with_normals(self.region, points)
 
     def _flux(self, name: str, at: Evaluation) -> Tensor:
         return at.fields[name].along(at.extras)

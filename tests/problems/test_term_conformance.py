@@ -8,6 +8,7 @@ from terms import TERMS
 from torch.autograd.functional import jacobian
 from training import ADAM, QUASI_NEWTON, full_run
 
+from pinnlab.callbacks import FreshPoints
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.objective.parameter_derivatives import jacobian_product, jacobian_rows, stacked, transposed_product
@@ -90,7 +91,7 @@ def test_compiled_equals_eager(name):
 def test_resume_is_bitwise(name, tmp_path):
     def run(folder, **options):
         phases = [Phase(ADAM, steps=3), Phase(QUASI_NEWTON, steps=2)]
-        return full_run(folder, problem=TERMS[name](), phases=phases, **options)
+        return full_run(folder, problem=TERMS[name](), phases=phases, callbacks=[FreshPoints(every=3)], **options)
 
     whole, *_ = run(tmp_path / "whole", every=2)
     paths = sorted((tmp_path / "whole").glob("*.ckpt"))
