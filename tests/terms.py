@@ -59,4 +59,22 @@ def energy():
     return Problem(disk, ["u"], conditions)
 
 
-TERMS = {build.__name__: build for build in (divergence_form, normals, observations, given, energy)}
+class Cooling(Problem):
+    """u' = -k0 (u - k1) with an unknown start: a vector of coefficients, and one in the ansatz beside given data."""
+
+    def __init__(self):
+        times = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+        conditions = {
+            "ode": Residual(T, lambda u, k: u.t + k[0] * (u - k[1])),
+            "data": Observations(times, u=0.5 + 1.5 * torch.exp(-2 * times[:, 0])),
+        }
+        coefficients = {"k": Coefficient([1.0, 0.3], bounds=(0.0, 5.0)), "start": Coefficient(1.0)}
+        super().__init__(
+            T, ["u"], conditions, coefficients, [Given("ramp", {"t": [0, 0.5, 1], "ramp": [0, 0.5, 1]}, 1)]
+        )
+
+    def ansatz(self, u, start, ramp):
+        return start + ramp * u
+
+
+TERMS = {build.__name__: build for build in (Cooling, divergence_form, normals, observations, given, energy)}

@@ -18,7 +18,8 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.gradients import row_counts
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.problems.base import Coefficient, Problem, known_solution
+from pinnlab.problems.base import Problem, known_solution
+from pinnlab.problems.coefficients import Coefficient, by_number
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.training.phases import point_store
 
@@ -135,12 +136,12 @@ class Observer:
         around = linearization(module, probed(module))
         whole = kernel_spectrum(around)
         columns, looks = around.shape[1], {}
-        values = module.system.coefficient_values()
-        for name, coefficient in coefficients.items():
+        for name, value in by_number(module.system.coefficient_values()).items():
+            own, _, number = name.partition(".")
             direction = torch.zeros_like(around.point)
-            direction[_place(module, f"coefficients.{name}")] = 1.0
+            direction[_place(module, f"coefficients.{own}") + int(number or 0)] = 1.0
             influence = float(around.times(direction).norm()) / math.sqrt(whole.trace / columns)
-            looks[name] = CoefficientLook(float(values[name]), _room(coefficient, values[name]), influence)
+            looks[name] = CoefficientLook(value, _room(coefficients[own], value), influence)
         return {"top": whole.top, "coefficients": looks}
 
     def round_off(self) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def doubled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _place(module: Any, name: str) -> int:
-    """Where a trained scalar stands in the flat vector."""
+    """Where a trained parameter begins in the flat vector."""
     place = 0
     for other, shape in module.system.trained().items():
         if other == name:
@@ -262,9 +263,9 @@ def _place(module: Any, name: str) -> int:
     raise KeyError(name)
 
 
-def _room(coefficient: Coefficient, value: Tensor) -> float:
+def _room(coefficient: Coefficient, value: float) -> float:
     if coefficient.bounds is None:
         return 1.0
     low, high = coefficient.bounds
-    share = (float(value) - low) / (high - low)
+    share = (value - low) / (high - low)
     return 4 * share * (1 - share)

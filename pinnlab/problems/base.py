@@ -75,7 +75,7 @@ class Problem:
     A subclass calls this constructor, and may define
 
     - `ansatz(self, u, x, t)`: builds the trial function from the network's outputs, so that conditions hold
-      exactly; arguments by name, returns `(n,)` or one such tensor for each unknown;
+      exactly; arguments by name, coefficients and given data too; returns `(n,)` or one such tensor for each unknown;
     - `reference(self) -> Exact | Numerical | None`: the solution, for error metrics and figures.
 
     Args:
