@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from pinnlab.derivatives import d
-from pinnlab.domains import Disk, Interval
+from pinnlab.domains import Disk, Interval, Parameter
 from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
@@ -77,4 +77,14 @@ class Cooling(Problem):
         return start + ramp * u
 
 
-TERMS = {build.__name__: build for build in (Cooling, divergence_form, normals, observations, given, energy)}
+def family():
+    """One equation for all values of a parameter."""
+    domain = X * Parameter("nu", 0.5, 2.0)
+    conditions = {
+        "pde": Residual(domain, lambda u, nu: nu * u.laplacian() + 1),
+        "ends": Dirichlet(domain.boundary(), u=0.0),
+    }
+    return Problem(domain, ["u"], conditions)
+
+
+TERMS = {build.__name__: build for build in (Cooling, family, divergence_form, normals, observations, given, energy)}

@@ -267,7 +267,7 @@ def divergence(components: Sequence[Any], *coordinates: str) -> Tensor:
 
     Args:
         components: one unknown or expression per coordinate, in their order.
-        coordinates: the names to differentiate by; default: all coordinates but the time `t`.
+        coordinates: the names to differentiate by; default: all coordinates but the time `t` and parameters.
 
     Raises:
         UnknownDerivativeError: the numbers of components and coordinates differ.

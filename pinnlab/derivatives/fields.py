@@ -22,6 +22,26 @@ TIME = "t"
 """The coordinate that `laplacian()` and `divergence` leave out unless it is named."""
 
 
+class Coordinates(tuple[str, ...]):
+    """The names of the columns of points, some of which may be parameters.
+
+    Args:
+        names: of all columns.
+        parameters: those that `laplacian()` and `divergence` leave out unless they are named, beside the time.
+    """
+
+    parameters: tuple[str, ...]
+
+    def __new__(cls, names: Iterable[str], parameters: Iterable[str] = ()) -> Coordinates:
+        """As a tuple of the names."""
+        coordinates = super().__new__(cls, names)
+        coordinates.parameters = tuple(parameters)
+        return coordinates
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(self), self.parameters
+
+
 @dataclass(frozen=True)
 class Partials:
     """A function's value and derivatives at points, for all its outputs.
@@ -68,7 +88,10 @@ class Differentiable(ABC):
         return self._partial(tuple(sorted(self._column(name) for name in coordinates)))
 
     def laplacian(self, *coordinates: str) -> Any:
-        """The sum of second derivatives over the named coordinates (default: all but the time `t`), `(n,)`."""
+        """The sum of second derivatives over the named coordinates, `(n,)`.
+
+        Default: all but the time `t` and parameters.
+        """
         return self._laplacian(tuple(sorted(self._column(name) for name in self._spatial(coordinates))))
 
     def gradient(self, *coordinates: str) -> Any:
@@ -85,7 +108,8 @@ class Differentiable(ABC):
         return (self.gradient() * direction).sum(-1)
 
     def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
-        names = coordinates or [name for name in self._coordinates if name != TIME]
+        left_out = (TIME, *getattr(self._coordinates, "parameters", ()))
+        names = coordinates or [name for name in self._coordinates if name not in left_out]
         if not names:
             raise UnknownDerivativeError(f"{self._name!r} has no coordinate but the time {TIME!r}: name it")
         return names

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, Wanted
+from pinnlab.derivatives.fields import Coordinates
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.problems.coefficients import Coefficient
@@ -151,7 +152,7 @@ class Problem:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """The names of the coordinates, one per column of points."""
-        return self.domain.coordinates
+        return Coordinates(self.domain.coordinates, self.domain.parameters)
 
     def differential_equations(self) -> list[str]:
         """The names of the conditions that are equations inside the domain, not on its boundary."""
