@@ -5,7 +5,7 @@ import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval, Parameter
-from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Periodic, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -87,4 +87,18 @@ def family():
     return Problem(domain, ["u"], conditions)
 
 
-TERMS = {build.__name__: build for build in (Cooling, family, divergence_form, normals, observations, given, energy)}
+def periodic():
+    """Periodic in u and its slope, and in the slope of v alone."""
+    conditions = {
+        "pde": Residual(X * T, lambda u, v: (u.t - v.x, v.t - u.x)),
+        "u": Periodic(X * T, "x", unknowns=["u"]),
+        "v": Periodic(X * T, "x", unknowns=["v"], orders=[1]),
+        "start": Dirichlet((X * T).face(t=0.0), u=0.0, v=lambda x: torch.sin(6 * x)),
+    }
+    return Problem(X * T, ["u", "v"], conditions)
+
+
+TERMS = {
+    build.__name__: build
+    for build in (Cooling, family, periodic, divergence_form, normals, observations, given, energy)
+}

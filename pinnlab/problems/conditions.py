@@ -256,18 +256,37 @@ class Periodic(Condition):
         coordinate: the periodic one; its ends must be faces of the domain.
         order: the highest derivative that must agree; p - 1 for an equation of order p, so 1 by default.
         weight: the factor in the loss.
+        unknowns: which ones; all by default. Give those of other orders a condition of their own.
+        orders: the derivatives that must agree, where they are not all up to `order`: `(1,)` leaves the value free, as
+            where only a flux is periodic.
+
+    Raises:
+        ConfigurationError: the ends are no copies of each other, or an order is no whole number >= 0; in a problem,
+            when it has no such unknown.
     """
 
-    def __init__(self, domain: Domain, coordinate: str, order: int = 1, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        coordinate: str,
+        order: int = 1,
+        weight: float = 1.0,
+        unknowns: Sequence[str] | None = None,
+        orders: Sequence[int] | None = None,
+    ) -> None:
         if not isinstance(domain, Domain):
             raise ConfigurationError(f"Periodic: domain must be a domain, got {type(domain).__name__}")
         if coordinate not in domain.coordinates:
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
-        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-            raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
-        self.coordinate, self.order = coordinate, order
+        for k in (order, *(orders or ())):
+            if isinstance(k, bool) or not isinstance(k, int) or k < 0:
+                raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {k}")
+        if isinstance(unknowns, str) or any(chosen is not None and not chosen for chosen in (unknowns, orders)):
+            raise ConfigurationError("Periodic: unknowns and orders must be lists with something in them")
+        self.coordinate, self.unknowns = coordinate, None if unknowns is None else tuple(unknowns)
+        self.orders = tuple(range(order + 1)) if orders is None else tuple(orders)
         self._column, self._width = column, domain.high[column] - domain.low[column]
         self._check_ends(domain)
 
@@ -282,13 +301,18 @@ class Periodic(Condition):
                 f"periodic: the faces {name} = {low:g} and {name} = {high:g} of {domain!r} are no copies of each other"
             )
 
+    def names(self) -> Sequence[str]:
+        """The chosen unknowns."""
+        return self.unknowns or ()
+
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
-        """The jump of each unknown and of its derivatives across the periodic boundary."""
+        """The jump of each chosen unknown and of its derivatives across the periodic boundary."""
         step = torch.zeros_like(at.points[:1])
         shift = [self._width if i == self._column else 0.0 for i in range(at.points.shape[-1])]
         other = at.elsewhere(at.points + (step + at.points.new_tensor(shift)))
         return [
             left.d(*[self.coordinate] * k) - other.fields[name].d(*[self.coordinate] * k)
             for name, left in at.fields.items()
-            for k in range(self.order + 1)
+            if self.unknowns is None or name in self.unknowns
+            for k in self.orders
         ]

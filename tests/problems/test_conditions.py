@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pinnlab.derivatives import Wanted
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
 from pinnlab.objective.residuals import ResidualSystem
@@ -130,6 +131,26 @@ def test_periodic_function_has_no_jump():
     assert r.abs().max() < 1e-12
 
 
+def test_periodic_for_chosen_unknowns_and_derivatives():
+    """Of u(x, t) = x^2 t and v = x^3 + t: the jump of v, and that of both slopes."""
+    conditions = {
+        "value": Periodic(STRIP, "x", order=0, unknowns=["v"]),
+        "slope": Periodic(STRIP, "x", orders=(1,)),
+    }
+    problem = Problem(STRIP, ["u", "v"], conditions)
+    assert problem.wanted["value"] == Wanted()
+
+    class Both(torch.nn.Module):
+        def forward(self, p):
+            return torch.stack([p[:, 0] ** 2 * p[:, 1], p[:, 0] ** 3 + p[:, 1]], -1)
+
+    points = Sobol().sample(conditions["slope"].region, 20, 1)
+    r = ResidualSystem(problem, Trial(problem, Both())).residuals({"value": points, "slope": points})
+    t = points[:, 1]
+    assert torch.allclose(r["value"], torch.full((20, 1), -1.0 - 8.0, dtype=torch.float64))
+    assert torch.allclose(r["slope"], torch.stack([(-2 - 4) * t, 3 - 12 + 0 * t], -1))
+
+
 def test_observations():
     points = torch.tensor([[0.0, 0.5], [1.0, 0.25]], dtype=torch.float64)
     _, r = residual(STRIP, Observations(points, u=[1.0, 2.0]), lambda x, t: x + t)
@@ -166,6 +187,9 @@ BAD = {
     "infinite weight": (lambda: Residual(STRIP, lambda u: u.t, weight=math.inf), "weight"),
     "weight of a function": (lambda: Dirichlet(STRIP.face(t=0.0), weight=lambda x: x, u=0.0), "weight"),
     "periodic order": (lambda: Periodic(STRIP, "x", order=-1), "order"),
+    "periodic orders": (lambda: Periodic(STRIP, "x", orders=[-1]), "order"),
+    "periodic without unknowns": (lambda: Periodic(STRIP, "x", unknowns=[]), "unknowns and orders must be lists"),
+    "unknown of a periodic condition": (lambda: make(conditions={"w": Periodic(STRIP, "x", unknowns=["v"])}), "'v'"),
     "endless bounds": (lambda: Coefficient(2.0, bounds=(0.0, math.inf)), "bounds"),
     "no target": (lambda: Dirichlet(STRIP.boundary("x")), "Dirichlet"),
     "name clash": (lambda: make(unknowns=["x"]), "'x'"),
