@@ -5,7 +5,7 @@ import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval, Parameter
-from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Periodic, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Periodic, Problem, Residual, Weak
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -98,7 +98,16 @@ def periodic():
     return Problem(X * T, ["u", "v"], conditions)
 
 
+def weak():
+    """A heat equation in weak form, with a conductivity of its own."""
+    conditions = {
+        "pde": Weak(X * T, lambda u, v, x, k: u.t * v + k * (1 + x) * u.x * v.x - x * v, cells=(3, 2)),
+        "start": Dirichlet((X * T).face(t=0.0), u=0.0),
+    }
+    return Problem(X * T, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
 TERMS = {
     build.__name__: build
-    for build in (Cooling, family, periodic, divergence_form, normals, observations, given, energy)
+    for build in (Cooling, family, periodic, weak, divergence_form, normals, observations, given, energy)
 }

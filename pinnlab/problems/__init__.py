@@ -24,6 +24,7 @@ from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poiss
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
+from pinnlab.problems.weak import Weak
 
 __all__ = [
     "AllenCahn",
@@ -57,4 +58,5 @@ __all__ = [
     "Residual",
     "Robin",
     "Wave1D",
+    "Weak",
 ]

@@ -77,6 +77,14 @@ class Condition(ABC):
         """The unknowns that the condition speaks of by name, for the problem to check."""
         return ()
 
+    def examine(self, at: Evaluation) -> None:
+        """Looks at itself once, on stand-ins for the unknowns, when its problem is built.
+
+        Raises:
+            ConfigurationError: something cannot be as it is.
+        """
+        return
+
     def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
         """The prescribed value `(n,)` for each unknown that has one, at the points of an evaluation."""
         return {}

@@ -66,6 +66,7 @@ def trial_run(
         recorded.clear()
         at = evaluation(rows[:, :d], expressions)
         _check(condition, condition.residual(at), len(rows))
+        condition.examine(at)
         for name, values in condition.targets_at(at).items():
             finite(f"condition {condition.name!r}: target of {name}", values)
 
