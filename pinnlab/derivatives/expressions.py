@@ -11,7 +11,7 @@ import functools
 import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -45,6 +45,17 @@ class Recorded(Tensor):
         raise NeedsExpressions("the derivative of an expression")
 
     laplacian = gradient = along = d
+    __array_ufunc__ = None  # as of fields
+
+    def numpy(self, *unused: Any, **options: Any) -> NoReturn:
+        """Refuses, as in a compiled or vectorized run a tensor has no numbers yet.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("does not support ufuncs")
+
+    __array__ = tolist = item = numpy
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

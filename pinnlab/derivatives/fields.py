@@ -72,6 +72,7 @@ class Differentiable(ABC):
 
     _name: str
     _coordinates: tuple[str, ...]
+    __array_ufunc__ = None  # numpy's functions refuse it, and its numbers leave arithmetic to it
 
     @abstractmethod
     def _partial(self, index: MultiIndex) -> Any: ...

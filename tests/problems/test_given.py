@@ -216,7 +216,8 @@ BAD = {
         "30 rows are no grid of 30 x 30 places",
     ),
     "function of others": (lambda: posed(lambda z: z), "argument of given 'a' 'z'"),
-    "numpy": (lambda: posed(lambda x: np.sin(x.numpy())), "its function must return a tensor (n,)"),
+    "numpy": (lambda: posed(lambda x: np.sin(x.numpy())), "write torch.sin in place of np.sin"),
+    "no tensor": (lambda: posed(lambda x: 1.0), "its function must return a tensor (n,)"),
 }
 
 
