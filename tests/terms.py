@@ -107,6 +107,12 @@ def weak():
     return Problem(X * T, ["u"], conditions, {"k": Coefficient(0.5)})
 
 
+def one_test_function():
+    """A weak form of one row."""
+    start = Dirichlet((X * T).face(t=0.0), u=lambda x: x)
+    return Problem(X * T, ["u"], {"pde": Weak(X * T, lambda u, v: u.x * v.x + u.t * v, cells=2), "start": start})
+
+
 TERMS = {
     build.__name__: build
     for build in (Cooling, family, periodic, weak, divergence_form, normals, observations, given, energy)

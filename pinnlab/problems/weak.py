@@ -107,7 +107,7 @@ class Weak(Condition):
         # Linear in v: the integrand is that for v = 1 times v, and so on for each derivative that the form asks for.
         parts = [rule[:, d] * self._integrand(there, test)]
         parts += [rule[:, d + 1 + i] * self._integrand(there, test.slope(i)) for i in sorted(test.asked)]
-        return [torch.stack(parts).sum(0).reshape(rows, -1).sum(1)]
+        return [torch.stack(parts).sum(0).reshape(rows, self._rules.shape[1]).sum(1)]
 
     def examine(self, at: Evaluation) -> None:
         """Refuses a form that is not linear in `v`."""
