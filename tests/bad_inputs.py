@@ -20,7 +20,7 @@ from pinnlab.objective import balancing as bl
 from pinnlab.optimizers import damping as dp
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import StrongWolfe
-from pinnlab.problems import Heat1D, Helmholtz2D, Poisson, Poisson1D, Regression1D, Wave1D
+from pinnlab.problems import Heat1D, Helmholtz2D, NoisyPendulum, Poisson, Poisson1D, Regression1D, Wave1D
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Neumann, Periodic, Residual, Robin
 from pinnlab.problems.observations import Observations
@@ -399,6 +399,7 @@ SHARE = (-1, math.nan, math.inf, "abc", True)
 NUMBERS = {
     Heat1D: {"diffusivity": POSITIVE},
     Helmholtz2D: {"wave_number": POSITIVE},
+    NoisyPendulum: {"noise": SHARE, "count": COUNT, "seed": SEED, "damping": POSITIVE, "stiffness": POSITIVE},
     Poisson: {"dim": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},

@@ -112,6 +112,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "reaction_soft": lambda: problems.Reaction(exact_conditions=False),
     "wave": problems.Wave1D,
     "wave_exact": lambda: problems.Wave1D(frequency=3, exact_conditions=True),
+    "pendulum": problems.NoisyPendulum,
+    "pendulum_quiet": lambda: problems.NoisyPendulum(noise=0.0),
     "biharmonic1d": problems.Biharmonic1D,
     "biharmonic1d_exact": lambda: problems.Biharmonic1D(exact_conditions=True),
     "biharmonic1d_clamped": lambda: problems.Biharmonic1D(support="clamped"),

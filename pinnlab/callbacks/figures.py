@@ -148,5 +148,5 @@ def _residual_cloud(system: Any, store: Any, name: str) -> Figure:
 
     points = store.points(name)
     with torch.no_grad():
-        residual = system.score(name, store.as_rows(name, points))
+        residual = system.score(name, store.as_rows(name, points), compiled=False)
     return residual_figure(points.cpu(), residual.cpu(), system.problem.coordinates, name)

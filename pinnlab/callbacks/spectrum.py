@@ -17,13 +17,13 @@ from torch import Tensor
 
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.callbacks.redraw import Occasions, refuse_energies
-from pinnlab.diagnosis.observation import linearization
 from pinnlab.errors import ConfigurationError, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
 from pinnlab.reporting.appending import append_whole
 from pinnlab.reporting.loggers import board_of, log_scalars
 from pinnlab.training.checkpoint_io import reason_of
+from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.point_store import probe_rows
 
 QUANTITIES = ("trace", "top", "condition_number", "rank", "effective_rank")

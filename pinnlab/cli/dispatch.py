@@ -88,15 +88,23 @@ def _answer(arguments: Sequence[str]) -> int | None:
     if first not in COMMANDS and not first.startswith("-"):
         raise unknown("command", first, COMMANDS)
     if first not in ("study", "compare", "board"):
-        for recipe in _recipes(rest):
+        recipes = list(_recipes(rest))
+        for recipe in recipes:
             find_recipe(recipe)
         if rest and is_file(rest[0]):
             check_file(split(rest[0])[0])
         if sys.stderr.isatty():
-            print(
-                f"pinnlab {' '.join(arguments[:3])}: loading torch and Lightning takes a few seconds", file=sys.stderr
-            )
+            _say_what_is_loaded(arguments, recipes)
     return None
+
+
+def _say_what_is_loaded(arguments: Sequence[str], recipes: Sequence[str]) -> None:
+    """Tells on the screen at once what the recipe says, and why there is nothing more for a while."""
+    from pinnlab.cli.preview import preview  # reads YAML, which no other command needs
+
+    for recipe in recipes:
+        print(f"recipe {recipe}", *preview(recipe), sep="\n  ", file=sys.stderr)
+    print(f"pinnlab {' '.join(arguments[:3])}: loading torch and Lightning takes a few seconds", file=sys.stderr)
 
 
 def program_help() -> str:

@@ -15,12 +15,11 @@ from pinnlab.analysis.ntk import kernel_spectrum
 from pinnlab.analysis.signatures import Bands, CoefficientLook, Look, resolution_ratio
 from pinnlab.errors import StopReason
 from pinnlab.numerics import distributed
-from pinnlab.objective.gradients import row_counts
-from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem, known_solution
 from pinnlab.problems.coefficients import Coefficient, by_number
 from pinnlab.problems.conditions import Dirichlet
+from pinnlab.training.exact_linearization import doubled, linearization
 from pinnlab.training.phases import point_store
 
 PROBES = 100
@@ -139,7 +138,7 @@ class Observer:
         for name, value in by_number(module.system.coefficient_values()).items():
             own, _, number = name.partition(".")
             direction = torch.zeros_like(around.point)
-            direction[_place(module, f"coefficients.{own}") + int(number or 0)] = 1.0
+            direction[module.system.column(f"coefficients.{own}") + int(number or 0)] = 1.0
             influence = float(around.times(direction).norm()) / math.sqrt(whole.trace / columns)
             looks[name] = CoefficientLook(value, _room(coefficients[own], value), influence)
         return {"top": whole.top, "coefficients": looks}
@@ -228,39 +227,6 @@ class _Grid:
 def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
     """This rank's share of at most so many of each condition's points in the present batch, evenly chosen."""
     return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
-
-
-def linearization(
-    module: Any, rows: Mapping[str, Tensor], functions: LinearizedFunctions | None = None
-) -> Linearization:
-    """The loss of a `PINN` on this rank's share of some rows around the present parameters; a collective.
-
-    In float64 whatever the phase's precision, with the weights of the conditions as they stand.
-
-    Args:
-        module: the `PINN`.
-        rows: of each condition, in any precision.
-        functions: how to evaluate; default: new ones that are not compiled. Compiled ones of the run would keep the
-            sizes of blocks, and those must stay as they are.
-    """
-    functions = functions or LinearizedFunctions(module.system)
-    exact, weights = doubled(rows), module.loss_weights.double()
-    return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
-
-
-def doubled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Detached tensors, those of numbers that are not whole in float64."""
-    return {name: t.detach().double() if t.is_floating_point() else t for name, t in tensors.items()}
-
-
-def _place(module: Any, name: str) -> int:
-    """Where a trained parameter begins in the flat vector."""
-    place = 0
-    for other, shape in module.system.trained().items():
-        if other == name:
-            return place
-        place += shape.numel()
-    raise KeyError(name)
 
 
 def _room(coefficient: Coefficient, value: float) -> float:

@@ -19,12 +19,13 @@ from pinnlab.analysis.signatures import (
     under_resolution,
     vanishing_coefficient_gradient,
 )
-from pinnlab.diagnosis.observation import Observer, linearization
+from pinnlab.diagnosis.observation import Observer
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
 from pinnlab.numerics.lanczos import lanczos
 from pinnlab.objective.linearization import Linearization
 from pinnlab.training.evaluation import measure_errors
+from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore, probe_rows
 

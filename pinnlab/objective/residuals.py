@@ -117,10 +117,7 @@ class ResidualSystem:
         return {name: rows[:, : self._columns[name]] for name, rows in batch.items()}
 
     def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:
-        """The sum of squared residuals of each condition, over points and equations, enhanced, `(conditions,)`.
-
-        Of an `Energy` the sum of its densities.
-        """
+        """The sum over points and equations of each condition, enhanced, of what `summed` says, `(conditions,)`."""
         return torch.stack([self.summed(*pair) for pair in self.residuals(batch, parameters, enhanced=True).items()])
 
     def summed(self, name: str, residuals: Tensor) -> Tensor:
@@ -163,7 +160,7 @@ class ResidualSystem:
         # A layer of so many rows stays in a core's own cache; uncompiled, more rows at a time have less overhead.
         self._score_bytes = 8_000_000 if compiler is None else 1_500_000
 
-    def score(self, name: str, rows: Tensor) -> Tensor:
+    def score(self, name: str, rows: Tensor, compiled: bool = True) -> Tensor:
         """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations.
 
         Computed in blocks of rows, which bounds the memory that a large pool takes.
@@ -171,13 +168,15 @@ class ResidualSystem:
         Args:
             name: the condition.
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
+            compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
         own = self.unweighted({name: rows})[name]
         size = self.floats_per_point()[name] * rows.element_size()
         length = max((self._score_bytes if rows.device.type == "cpu" else _GPU_SCORE_BYTES) // size, 256)
         tensors = self.trial.tensors()
         parts = own.tensor_split(max(math.ceil(len(own) / length), 1))  # of almost equal lengths: none is short
-        return torch.cat([self._sizes[name](tensors, {name: part}) for part in parts])
+        size_of = self._sizes[name] if compiled else self._norms
+        return torch.cat([size_of(tensors, {name: part}) for part in parts])
 
     def _norms(self, tensors: Parameters, batch: Batch) -> Tensor:
         """The sizes of the residuals of one condition's rows."""
@@ -188,6 +187,11 @@ class ResidualSystem:
     def trained(self) -> dict[str, torch.Size]:
         """Names and shapes of the parameters that training moves; in this order they make the flat vector `(n,)`."""
         return {name: p.shape for name, p in self.trial.named_parameters() if p.requires_grad}
+
+    def column(self, name: str) -> int:
+        """The place of a trained number in the flat vector; of a tensor, that of its first number."""
+        names = list(self.trained())
+        return sum(shape.numel() for shape in list(self.trained().values())[: names.index(name)])
 
     def unflatten(self, point: Tensor) -> dict[str, Tensor]:
         """The trained parameters by name, as views of a flat vector `(n,)`."""

@@ -20,6 +20,7 @@ from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.observations import Observations
+from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
@@ -46,6 +47,7 @@ __all__ = [
     "Mean",
     "Neumann",
     "NeumannPoisson2D",
+    "NoisyPendulum",
     "Numerical",
     "Observations",
     "Periodic",

@@ -19,6 +19,7 @@ from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
+from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
 from pinnlab.training.wording import start_lines
@@ -80,6 +81,7 @@ class RunSummary(L.Callback):
             "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
             "points": {} if store is None else {name: len(rows) for name, rows in store.rows.items()},
             "coefficients": by_number(pl_module.system.coefficient_values()),
+            "standard_errors": coefficient_errors(pl_module),
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
             "dtype": str(pl_module.dtype).removeprefix("torch."),
             "processes": distributed.world_size(),
@@ -104,7 +106,11 @@ class RunSummary(L.Callback):
 
 def _table(summary: dict[str, Any]) -> Table:
     errors = ", ".join(f"{name} {value:.3e}" for name, value in summary["relative_l2"].items()) or "no reference"
-    found = ", ".join(f"{name} = {value:.6g}" for name, value in summary["coefficients"].items())
+    errors_of = summary["standard_errors"]
+    found = ", ".join(
+        f"{name} = {value:.6g}" + (f" ± {errors_of[name]:.2g}" if name in errors_of else "")
+        for name, value in summary["coefficients"].items()
+    )
     accuracy = summary["reference_accuracy"]
     if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):
         errors += f" (the reference itself is good to {accuracy:.0e})"

@@ -1,10 +1,11 @@
-"""The error against training time, beside that of other frameworks: who is ahead after 15, 30, 45, 60 seconds?
+"""The error against training time: which recipe is ahead after 15, 30, 45, 60 seconds?
 
     python tests/benchmarks/bench_race.py burgers_ng allen_cahn_ng --seeds 0 1 2
 
 Trains recipes with the real command. What counts is time in training steps: not that of imports and set-up, nor of
 compilation (the first step of every phase is counted like its second one), nor of measuring the error. What was left
-out is printed behind. On a shared machine take `--clock cpu --threads 1`: the processor's time of one thread.
+out is printed behind. On a shared machine take `--clock cpu --threads 1`: the processor's time of one thread. Other
+frameworks beside pinnlab: `peers/run.py`.
 """
 
 from __future__ import annotations
@@ -23,31 +24,6 @@ import torch
 
 MARKS = (15.0, 30.0, 45.0, 60.0)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-
-# Relative L2 of others, by seconds: one run each on two cores, two threads, float64, networks and points as ours.
-RIVALS: dict[str, dict[str, dict[float, float]]] = {
-    "poisson2d": {
-        "DeepXDE, Adam + L-BFGS": {15: 7.7e-2, 30: 7.2e-4, 60: 7.0e-4},
-        "PINA, Adam + L-BFGS": {15: 1.5e-1, 30: 8.7e-4, 60: 6.3e-4},
-        "Scimba, Adam + SSBroyden": {15: 1.3e-1, 30: 2.4e-4, 60: 1.4e-5},
-        "Scimba, natural gradient": {15: 9.1e-6, 30: 2.0e-6},
-    },
-    "burgers": {
-        "DeepXDE, Adam + L-BFGS": {15: 2.4e-1, 30: 9.8e-2, 60: 3.7e-3},
-        "PINA, Adam + L-BFGS": {15: 4.0e-1, 30: 3.2e-2, 60: 2.1e-2, 90: 2.1e-2},
-        "Scimba, Adam + SSBroyden": {15: 4.7e-1, 30: 4.6e-1, 60: 5.0e-2},
-        "Scimba, natural gradient": {15: 3.4e-1, 30: 1.9e-3, 60: 1.1e-3, 90: 3.0e-4},
-    },
-    "allen_cahn": {
-        "DeepXDE, exact initial value": {15: 0.57, 30: 0.44, 60: 5.3e-2, 90: 2.6e-2},
-        "Scimba, natural gradient": {15: 4.1e-3, 30: 1.4e-3, 45: 8.6e-4},
-    },
-    "convection": {
-        "DeepXDE / PINA / Scimba, SSBroyden": {15: 1.0, 30: 0.9, 60: 0.9},
-        "Scimba, natural gradient": {15: 0.84, 30: 8.3e-4, 60: 2.7e-4},
-    },
-    "wave": {"DeepXDE, Adam + L-BFGS": {15: 0.88, 30: 0.49, 60: 0.41}},
-}
 
 
 class ErrorAgainstTime(L.Callback):
@@ -122,14 +98,6 @@ def row(title: str, cells: list[str], remark: str = "") -> str:
     return f"{title:36s}" + "".join(f"{cell:>10s}" for cell in cells) + f"  {remark}"
 
 
-def show_rivals(recipe: str, marks: tuple[float, ...]) -> None:
-    """The others' figures on a recipe's problem."""
-    for problem, others in RIVALS.items():
-        if recipe.startswith(problem):
-            for name, errors in others.items():
-                print(row(f"  {name}", [f"{errors[m]:.1e}" if m in errors else "" for m in marks]))
-
-
 def main() -> None:
     """Parses the arguments and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,7 +118,6 @@ def main() -> None:
             if seconds < marks[-1]:
                 remark += f", over after {seconds:.0f} s"
             print(row(f"{recipe}, seed {seed}", cells + [""] * (len(marks) - len(cells)), remark), flush=True)
-        show_rivals(recipe, marks)
 
 
 if __name__ == "__main__":

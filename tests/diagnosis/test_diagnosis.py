@@ -11,10 +11,10 @@ from training import quiet_trainer, small_data, small_module
 
 from pinnlab.analysis.signatures import Look, Record
 from pinnlab.callbacks import DiagnosisWriter, FailureSignatures
-from pinnlab.diagnosis.observation import linearization
 from pinnlab.diagnosis.picture import findings_of
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Burgers, Heat1D
+from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.phases import Phase
 from pinnlab.training.point_store import probe_rows
 

@@ -12,6 +12,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LBFGS
 from pinnlab.problems import Coefficient
 from pinnlab.problems.coefficients import by_number
+from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.phases import Phase
 
 
@@ -47,6 +48,9 @@ def test_a_run_finds_them(tmp_path, capsys):
     found = module.solution().coefficients
     assert found == pytest.approx({"k.0": 2.0, "k.1": 0.5, "start": 2.0}, rel=0.02)
     assert "k.0 = 2" in " ".join(capsys.readouterr().out.split())
+    errors = coefficient_errors(module)  # exact data: what the fit leaves is far below what it found
+    assert set(errors) == {"k.0", "k.1", "start"}
+    assert all(0 < error < 0.02 for error in errors.values())
 
 
 def test_bad_input_is_one_line():

@@ -216,6 +216,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
         "start": (set(), set()),
         "rest": ({(0,), (1,)}, set()),
     },
+    "pendulum": {"motion": ({(0,), (0, 0)}, set()), "data": (set(), set())},
     "biharmonic1d": {"pde": BEAM, "ends": (set(), set()), "moments": ({(0, 0)}, set())},
     "biharmonic1d_clamped": {"pde": BEAM, "ends": (set(), set()), "slopes": ({(0,)}, set())},
     "biharmonic2d": {"pde": PLATE, "edge": (set(), set()), "moments": (set(), {(0, 1)})},
@@ -256,6 +257,10 @@ BAD = {
     "rho": lambda: problems.Reaction(rho=math.inf),
     "speed": lambda: problems.Wave1D(speed=-2.0),
     "frequency: must be an integer": lambda: problems.Wave1D(frequency=0),
+    "noise": lambda: problems.NoisyPendulum(noise=-0.1),
+    "count": lambda: problems.NoisyPendulum(count=0),
+    "damping": lambda: problems.NoisyPendulum(damping=0.0),
+    "stiffness": lambda: problems.NoisyPendulum(stiffness=math.nan),
     "support": lambda: problems.Biharmonic1D(support="free"),
     "support: 'hinged'": lambda: problems.Biharmonic2D(support="hinged"),
 }

@@ -1,0 +1,54 @@
+"""How far noise in the data moves what was found from them: standard errors from the Gauss-Newton matrix.
+
+Around the minimum of the loss r'r, data that are off by e move the parameters by J+ e, with the pseudo-inverse of the
+Jacobian J (Seber and Wild, Nonlinear Regression, 1989, section 2.1.2). The rows of an equation
+have no noise: only those of the data count. What results is the scatter of the estimate that was really made, with its
+weights, as far as the residual is linear over that distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pinnlab.objective.linearization import Linearization
+
+CUTOFF = 1e-10
+"""Eigenvalues of J'J below this share of the largest count as zero. Between 1e-16 and 1e-6 it hardly matters: a
+direction that the rows do not see is one in which training does not move, either."""
+
+
+@torch.no_grad()
+def standard_errors(linearization: Linearization, data: Sequence[str], columns: Sequence[int]) -> Tensor | None:
+    """The standard errors of some parameters.
+
+    The noise is taken to be independent, and of the same size for all rows of a condition: the scatter of what is left
+    of them, over the number of rows less the degrees of freedom that the fit spent on them.
+
+    Args:
+        linearization: the loss around its minimum, on all points.
+        data: the names of the conditions whose targets were measured.
+        columns: the places of the parameters in the flat vector.
+
+    Returns:
+        `(len(columns),)`, in the parameters' own units; None where the fit has no fewer degrees of freedom than there
+        are data, so that what is left of them says nothing about their noise. A collective.
+    """
+    whole, _ = linearization.gram()
+    values, vectors = torch.linalg.eigh(whole)
+    seen = values > CUTOFF * values[-1]
+    values, vectors = values[seen], vectors[:, seen]
+    # The columns of (J'J)+ that belong to the wanted parameters, (n, k).
+    inverse = vectors @ (vectors[list(columns)] / values).T
+    variance = values.new_zeros(len(columns))
+    for name in data:
+        rows = linearization.of_condition(name)
+        gram, _ = rows.gram()
+        spent = float(((gram @ vectors) * vectors).sum(0).div(values).sum())
+        free = rows.shape[0] - spent
+        if free < 0.5:
+            return None
+        variance += rows.residual().square().sum() / free * (inverse * (gram @ inverse)).sum(0)
+    return variance.sqrt()

@@ -1,0 +1,74 @@
+"""Standard errors of coefficients against a fit of the solved equation, by another library."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from scipy.optimize import curve_fit
+from training import quiet_trainer
+
+from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.domains import Interval
+from pinnlab.networks import MLP
+from pinnlab.optimizers import LevenbergMarquardt
+from pinnlab.problems import Coefficient, Observations, Problem, Residual
+from pinnlab.training import coefficient_errors as file
+from pinnlab.training.coefficient_errors import coefficient_errors
+from pinnlab.training.run_summary import RunSummary
+
+TIMES = np.linspace(0, 2, 40)
+VALUES = 3 * np.exp(-1.7 * TIMES) + 0.05 * np.random.default_rng(0).standard_normal(40)
+
+
+def decay(bounds=(0.0, 10.0), count=40, known=False):
+    t = Interval("t", 0, 2)
+    data = {"data": Observations(TIMES[:count, None], weight=0.01, u=VALUES[:count])}
+    return Problem(
+        t,
+        ["u"],
+        {"ode": Residual(t, lambda u, k: u.t + k * u), **({} if known else data)},
+        coefficients={"k": Coefficient(1.0, bounds)},
+    )
+
+
+def trained(problem, tmp_path=None, steps=60):
+    model = PINN(problem, partial(MLP, hidden=[10, 10]), phases=[Phase(LevenbergMarquardt, steps=steps)], compile=False)
+    data = CollocationDataModule(problem, points={"ode": 80}, evaluation_points=20)
+    options = {} if tmp_path is None else {"logger": CSVLogger(tmp_path), "callbacks": [RunSummary()]}
+    quiet_trainer(**options).fit(model, data)
+    return model
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 10.0), None])
+def test_they_are_those_of_a_fit_of_the_solution(bounds):
+    model = trained(decay(bounds))
+    best, covariance = curve_fit(lambda t, a, k: a * np.exp(-k * t), TIMES, VALUES, p0=[2.0, 1.0])
+    error = coefficient_errors(model)["k"]
+    assert error == pytest.approx(np.sqrt(covariance[1, 1]), rel=0.01)
+    assert model.system.coefficient_values()["k"].item() == pytest.approx(best[1], abs=0.1 * error)
+
+
+def test_the_summary_tells_them(tmp_path, capsys):
+    model = trained(decay(), tmp_path)
+    (path,) = tmp_path.rglob("summary.json")
+    found = json.loads(path.read_text())["standard_errors"]
+    assert found == pytest.approx(coefficient_errors(model))
+    assert f"± {found['k']:.2g}" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("problem", [decay(count=2), decay(known=True)])
+def test_where_the_noise_cannot_be_told_there_are_none(problem):
+    assert coefficient_errors(trained(problem, steps=30)) == {}
+
+
+def test_a_large_network_has_none_and_float32_has_them(monkeypatch):
+    model = trained(decay(), steps=30)
+    exact = coefficient_errors(model)["k"]
+    model.float()
+    assert coefficient_errors(model)["k"] == pytest.approx(exact, rel=1e-3)
+    monkeypatch.setattr(file, "MOST_PARAMETERS", 100)
+    assert coefficient_errors(model) == {}
+    assert torch.get_default_dtype() == torch.float32
