@@ -32,7 +32,8 @@ from pinnlab.problems import (
     Wave1D,
 )
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
-from pinnlab.problems.conditions import Dirichlet, Neumann, Observations, Periodic, Residual, Robin
+from pinnlab.problems.conditions import Dirichlet, Neumann, Periodic, Residual, Robin
+from pinnlab.problems.observations import Observations
 from pinnlab.samplers import Sobol
 from pinnlab.training import batch_growth as bg
 from pinnlab.training.datamodule import CollocationDataModule
@@ -280,6 +281,12 @@ CALLS = [
     (lambda: Observations([0.0, 1], u=[1, 2]), "Observations: points must be (n, d)"),
     (lambda: Observations([[0.0]], u=[1, 2]), "Observations: u must have one value"),
     (lambda: Observations([[0.0]], u=[math.nan]), "Observations: u holds nan in row 0"),
+    (lambda: Observations([[0.0]]), "Observations: name at least one unknown"),
+    (lambda: Observations([[0.0]], flux=lambda u: u.x), "Observations: flux must be measured values, or (function, va"),
+    (lambda: Observations([[0.0]], u=[1j]), "Observations: u is complex"),
+    (lambda: Observations([[0.0]], u=[1], sigma=0.0), "Observations: sigma of u must be a positive number"),
+    (lambda: Observations([[0.0]], u=[1], sigma=[1, 2]), "Observations: sigma of u must be a positive number"),
+    (lambda: Observations([[0.0]], u=[1], sigma={"v": 1}), "measurement in sigma of Observations"),
     (lambda: _problem(lambda u: u.sum()), "u.sum: only derivatives are attributes", "u.value.sum"),
     (lambda: _problem(lambda u: u.mean()), "u.mean: only derivatives are attributes"),
     (lambda: _problem(lambda u: torch.sum(u)), "'pde' must return tensors of shape (n,)"),

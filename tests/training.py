@@ -5,6 +5,7 @@ import functools
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from terms import TERMS, one_test_function
 
 from pinnlab.callbacks import (
     BatchGrowth,
@@ -210,8 +211,22 @@ WATCHING_CALLBACKS = {
 }
 """Callbacks that only look on, by name, for `full_run`: they change no bit of a run, and agree on two processes."""
 
-CONDITION_PROBLEMS = {"integral": lambda: NeumannPoisson2D(mean=0.5)}
-"""Problems by name, for `full_run`, with a condition that has one row only: one of two processes has none of it."""
+CONDITION_PROBLEMS = {
+    "integral": lambda: NeumannPoisson2D(mean=0.5),
+    "one_test_function": one_test_function,
+    **{f"term_{name}": build for name, build in TERMS.items()},
+}
+"""Problems by name, for `full_run`: with every kind of term, and with a condition that has one row only: one of two
+processes has none of it."""
+
+
+def condition_options(name):
+    """The problem and phases that take it."""
+    problem = CONDITION_PROBLEMS[name]()
+    squares = [] if problem.energies() else [Phase(PRIMAL, steps=3)]
+    phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), *squares]
+    return {"problem": problem, "phases": phases, "callbacks": [FreshPoints(every=3)]}
+
 
 FEATURES = {
     "features": lambda: {

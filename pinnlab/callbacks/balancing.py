@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import Occasions
+from pinnlab.callbacks.redraw import Occasions, refuse_energies
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
@@ -64,6 +64,7 @@ class LossBalancing(L.Callback):
         if stage != "fit":
             return
         needed_store(pl_module, type(self).__name__)
+        refuse_energies(type(self).__name__, pl_module.problem, self.conditions or pl_module.problem.conditions)
         known = _weighable(pl_module)
         for name in self.conditions or ():
             if name not in known:

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, shared_scores, time_axis
+from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, refuse_energies, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, check_list, check_real, check_whole, unknown
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
@@ -59,6 +59,7 @@ class AbstractPointWeights(ConditionsCallback):
             if condition not in known:
                 raise unknown(f"condition in {name}.conditions", condition, known)
         own = self._names(pl_module)
+        refuse_energies(name, pl_module.problem, list(own))
         if not own:
             raise ConfigurationError(f"{name}.conditions: there is no differential equation; name conditions")
         for other in trainer.callbacks:  # type: ignore[attr-defined]

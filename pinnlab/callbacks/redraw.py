@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -206,6 +206,22 @@ def time_axis(problem: Problem) -> tuple[int, float, float]:
 def drawable(problem: Problem) -> list[str]:
     """The conditions whose points can be drawn in other places: not data, and not the two ends of an interval."""
     return [name for name, c in problem.conditions.items() if c.region is not None and c.region.unit_dim]
+
+
+def refuse_energies(owner: str, problem: Problem, names: Iterable[str]) -> None:
+    """Refuses energies to a callback that takes residuals for what must vanish.
+
+    Args:
+        owner: the callback, for the message.
+        problem: its conditions.
+        names: those that the callback looks at.
+
+    Raises:
+        ConfigurationError: one of them is an energy.
+    """
+    found = [name for name in problem.energies() if name in names]
+    if found:
+        raise ConfigurationError(f"{owner}: condition {found[0]!r} is an Energy, not a residual; leave {owner} out")
 
 
 def shared_scores(system: ResidualSystem, name: str, rows: Tensor, score: Score = residual) -> Tensor:

@@ -34,7 +34,7 @@ class Rollback(L.Callback):
     Args:
         every: optimizer steps between two snapshots.
         factor: the loss has blown up when it exceeds the best one on these points by this factor. 1,000 is far
-            beyond Adam's spikes.
+            beyond Adam's spikes. With an `Energy`, which has no such size, only what is not finite has.
         attempts: returns in a row, without a good snapshot in between, before training stops; for returns to the
             phase before, without a good snapshot of the new phase in between. A phase that stalls once more ends like
             any phase that stalls.
@@ -77,6 +77,10 @@ class Rollback(L.Callback):
         if not self._snapshot:
             self._snapshot = self._picture(trainer, pl_module)
 
+    def _exceeds(self, pl_module: Any, loss: float) -> bool:
+        """Whether a loss is too large; energies have no size to compare with, as they may pass through zero."""
+        return loss > self.factor * self._best and not pl_module.problem.energies()
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Judges the step: return, or remember."""
         # Not the objective's present version: a callback may have changed points after the step whose loss this is.
@@ -84,7 +88,7 @@ class Rollback(L.Callback):
         if version != self._version:
             self._version, self._best = version, math.inf
         fault = pl_module.fault
-        blown_up = fault is not None or not math.isfinite(loss) or loss > self.factor * self._best
+        blown_up = fault is not None or not math.isfinite(loss) or self._exceeds(pl_module, loss)
         if distributed.any_rank(blown_up, pl_module.device):
             self._check_start(pl_module)
             self._return(trainer, pl_module, f"the loss was {loss:.3g}" + (f" ({fault})" if fault else ""), loss)

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
-from pinnlab.callbacks.redraw import Occasions
+from pinnlab.callbacks.redraw import Occasions, refuse_energies
 from pinnlab.errors import ConfigurationError, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
@@ -93,6 +93,7 @@ class NTKSpectrum(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Starts with nothing measured."""
         if stage == "fit":
+            refuse_energies(type(self).__name__, pl_module.problem, pl_module.problem.conditions)
             self.occasions.last = self.occasions.start
             self._start_over()
 

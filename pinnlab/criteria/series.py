@@ -136,7 +136,14 @@ def medians(values: Sequence[float]) -> tuple[float, float]:
 
 
 def logarithms(values: Sequence[float]) -> list[float]:
-    """Logarithms of values that are not negative; zero gets the smallest logarithm there is."""
+    """Logarithms, whose differences are relative changes; zero gets the smallest logarithm there is.
+
+    Of a series that goes below zero, as an energy does, the values over the largest size: their differences are the
+    same for small changes.
+    """
+    if min(values, default=0.0) < 0:
+        largest = max(map(abs, values))
+        return [value / largest for value in values]
     # A gradient that is exactly zero is as settled as it gets, and a loss of zero as small.
     return [math.log(max(value, _SMALLEST)) for value in values]
 

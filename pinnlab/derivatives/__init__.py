@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import functions, layers, reverse, rules, writing
-from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField, divergence
+from pinnlab.derivatives.expressions import Expression, d, divergence
+from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
+from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
 from pinnlab.numerics.compilation import first_line
@@ -23,12 +25,15 @@ from pinnlab.numerics.compilation import first_line
 __all__ = [
     "ENGINES",
     "AbstractField",
+    "Expression",
     "Field",
     "Jet",
+    "Known",
     "MultiIndex",
     "Partials",
     "RecordingField",
     "Wanted",
+    "d",
     "divergence",
     "downward_closure",
     "functions",

@@ -22,6 +22,26 @@ TIME = "t"
 """The coordinate that `laplacian()` and `divergence` leave out unless it is named."""
 
 
+class Coordinates(tuple[str, ...]):
+    """The names of the columns of points, some of which may be parameters.
+
+    Args:
+        names: of all columns.
+        parameters: those that `laplacian()` and `divergence` leave out unless they are named, beside the time.
+    """
+
+    parameters: tuple[str, ...]
+
+    def __new__(cls, names: Iterable[str], parameters: Iterable[str] = ()) -> Coordinates:
+        """As a tuple of the names."""
+        coordinates = super().__new__(cls, names)
+        coordinates.parameters = tuple(parameters)
+        return coordinates
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(self), self.parameters
+
+
 @dataclass(frozen=True)
 class Partials:
     """A function's value and derivatives at points, for all its outputs.
@@ -43,28 +63,24 @@ class Partials:
         return torch.stack([self.partials[(i, i)] for i in axes]).sum(0)
 
 
-class AbstractField(ABC):
-    """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
+class Differentiable(ABC):
+    """What has derivatives by the coordinates' names at `(n,)` points.
 
-    `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
-    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`.
+    `d("theta", "theta")` for any coordinates; `laplacian()` over all but the time `t`, `laplacian("x", "y")` over
+    chosen ones; `gradient()` of shape `(n, d)`; `along(normal)`.
     """
 
     _name: str
     _coordinates: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def value(self) -> Tensor:
-        """The unknown itself, `(n,)`."""
+    __array_ufunc__ = None  # numpy's functions refuse it, and its numbers leave arithmetic to it
 
     @abstractmethod
-    def _partial(self, index: MultiIndex) -> Tensor: ...
+    def _partial(self, index: MultiIndex) -> Any: ...
 
     @abstractmethod
-    def _laplacian(self, axes: MultiIndex) -> Tensor: ...
+    def _laplacian(self, axes: MultiIndex) -> Any: ...
 
-    def d(self, *coordinates: str) -> Tensor:
+    def d(self, *coordinates: str) -> Any:
         """The partial derivative with respect to the named coordinates, `(n,)`.
 
         Raises:
@@ -72,17 +88,29 @@ class AbstractField(ABC):
         """
         return self._partial(tuple(sorted(self._column(name) for name in coordinates)))
 
-    def laplacian(self, *coordinates: str) -> Tensor:
-        """The sum of second derivatives over the named coordinates (default: all but the time `t`), `(n,)`."""
+    def laplacian(self, *coordinates: str) -> Any:
+        """The sum of second derivatives over the named coordinates, `(n,)`.
+
+        Default: all but the time `t` and parameters.
+        """
         return self._laplacian(tuple(sorted(self._column(name) for name in self._spatial(coordinates))))
 
-    def gradient(self, *coordinates: str) -> Tensor:
+    def gradient(self, *coordinates: str) -> Any:
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
         names = coordinates or self._coordinates
         return torch.stack([self.d(name) for name in names], -1)
 
+    def along(self, direction: Tensor) -> Any:
+        """The derivative along a direction at each point, `(n,)`: `u.along(normal)` is the outward normal derivative.
+
+        Args:
+            direction: `(n, d)`, one component for each coordinate, the time too; need not be of length one.
+        """
+        return (self.gradient() * direction).sum(-1)
+
     def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
-        names = coordinates or [name for name in self._coordinates if name != TIME]
+        left_out = (TIME, *getattr(self._coordinates, "parameters", ()))
+        names = coordinates or [name for name in self._coordinates if name not in left_out]
         if not names:
             raise UnknownDerivativeError(f"{self._name!r} has no coordinate but the time {TIME!r}: name it")
         return names
@@ -95,7 +123,8 @@ class AbstractField(ABC):
             )
         return self._coordinates.index(name)
 
-    def __getattr__(self, name: str) -> Tensor:
+    def _by_name(self, name: str) -> Any:
+        """The derivative that an attribute's name says: a coordinate, or several one-letter ones."""
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._coordinates:
@@ -106,6 +135,23 @@ class AbstractField(ABC):
                 f"{self._name}.value.{name}"
             )
         return self.d(*name)
+
+
+class AbstractField(Differentiable):
+    """An unknown at `(n,)` points: its value in arithmetic, its derivatives by the coordinates' names.
+
+    `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
+    coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`;
+    `u.along(normal)`.
+    """
+
+    @property
+    @abstractmethod
+    def value(self) -> Tensor:
+        """The unknown itself, `(n,)`."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        return self._by_name(name)
 
     @classmethod
     def __torch_function__(
@@ -251,21 +297,3 @@ class RecordingField(AbstractField):
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         self._recorded |= Wanted(laplacians=frozenset({axes}))
         return self._value
-
-
-def divergence(components: Sequence[AbstractField], *coordinates: str) -> Tensor:
-    """The divergence of a vector field given by its components, `(n,)`.
-
-    Args:
-        components: one field per coordinate, in their order.
-        coordinates: the names to differentiate by; default: all coordinates but the time `t`.
-
-    Raises:
-        UnknownDerivativeError: the numbers of components and coordinates differ.
-    """
-    names = components[0]._spatial(coordinates)
-    if len(names) != len(components):
-        raise UnknownDerivativeError(
-            f"divergence: {len(components)} components but {len(names)} coordinates ({', '.join(names)})"
-        )
-    return torch.stack([u.d(name) for u, name in zip(components, names, strict=True)]).sum(0)

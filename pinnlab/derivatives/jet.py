@@ -65,6 +65,7 @@ class Jet:
     """
 
     __slots__ = ("__weakref__", "_family", "axes", "first", "higher", "scales", "source", "value")
+    __array_ufunc__ = None  # numpy's numbers leave arithmetic to it
 
     def __init__(
         self,

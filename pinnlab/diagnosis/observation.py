@@ -16,7 +16,8 @@ from pinnlab.analysis.signatures import Bands, CoefficientLook, Look, resolution
 from pinnlab.errors import StopReason
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.problems.base import Coefficient, Problem, known_solution
+from pinnlab.problems.base import Problem, known_solution
+from pinnlab.problems.coefficients import Coefficient, by_number
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.training.exact_linearization import doubled, linearization
 from pinnlab.training.phases import point_store
@@ -134,12 +135,12 @@ class Observer:
         around = linearization(module, probed(module))
         whole = kernel_spectrum(around)
         columns, looks = around.shape[1], {}
-        values = {name: value.detach() for name, value in module.system.coefficient_values().items()}
-        for name, coefficient in coefficients.items():
+        for name, value in by_number(module.system.coefficient_values()).items():
+            own, _, number = name.partition(".")
             direction = torch.zeros_like(around.point)
-            direction[module.system.column(f"coefficients.{name}")] = 1.0
+            direction[module.system.column(f"coefficients.{own}") + int(number or 0)] = 1.0
             influence = float(around.times(direction).norm()) / math.sqrt(whole.trace / columns)
-            looks[name] = CoefficientLook(float(values[name]), _room(coefficient, values[name]), influence)
+            looks[name] = CoefficientLook(value, _room(coefficients[own], value), influence)
         return {"top": whole.top, "coefficients": looks}
 
     def round_off(self) -> dict[str, Any]:
@@ -228,9 +229,9 @@ def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
     return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
 
 
-def _room(coefficient: Coefficient, value: Tensor) -> float:
+def _room(coefficient: Coefficient, value: float) -> float:
     if coefficient.bounds is None:
         return 1.0
     low, high = coefficient.bounds
-    share = (float(value) - low) / (high - low)
+    share = (value - low) / (high - low)
     return 4 * share * (1 - share)

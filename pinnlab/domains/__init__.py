@@ -2,7 +2,7 @@
 
 from pinnlab.domains.ball import Ball, Disk, Sphere
 from pinnlab.domains.base import Region
-from pinnlab.domains.box import Box, BoxFaces, Interval
+from pinnlab.domains.box import Box, BoxFaces, Interval, Parameter
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Domain, Product
 from pinnlab.domains.union import DomainUnion, Union
@@ -15,6 +15,7 @@ __all__ = [
     "Domain",
     "DomainUnion",
     "Interval",
+    "Parameter",
     "Product",
     "ProductFace",
     "Region",

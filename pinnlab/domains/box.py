@@ -114,6 +114,29 @@ class Interval(Box):
         super().__init__((name,), low, high)
 
 
+class Parameter(Interval):
+    """A number that a problem is to be solved for all values of: a coordinate that is no place.
+
+    The solution is then a function of it too: one network for a family of equations. Unless it is named, `boundary()`
+    leaves it out, and so do the operators `u.laplacian()` and `divergence`, as they do with the time.
+
+    Args:
+        name: the name of the coordinate.
+        low: its least value.
+        high: its largest value.
+
+    >>> (Interval("x", 0, 1) * Parameter("nu", 0.1, 0.5)).boundary().measure
+    0.8
+    """
+
+    def __init__(self, name: str, low: float, high: float) -> None:
+        super().__init__(name, low, high)
+        self.parameters = self.coordinates
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.coordinates[0]!r}, {self.low[0]:g}, {self.high[0]:g})"
+
+
 class BoxFaces(Region):
     """Some faces of a box, each in proportion to its area. `Box.boundary` and `Box.face` build it.
 

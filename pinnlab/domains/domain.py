@@ -20,10 +20,12 @@ class Domain(Region):
     Attributes:
         low: lower corner of the bounding box, one number per coordinate.
         high: upper corner of the bounding box.
+        parameters: coordinates that are no places, see `Parameter`.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+    parameters: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -31,14 +33,15 @@ class Domain(Region):
         return self.dim
 
     def boundary(self, *coordinates: str) -> Region:
-        """The whole boundary, or the faces whose normal lies in the named coordinates.
+        """The whole boundary, or the faces whose normal lies in the named coordinates; parameters only when named.
 
         Raises:
             ConfigurationError: a coordinate is unknown, or shares its faces with one that is not named
                 (the rim of a disk needs both).
         """
         self._check_known(coordinates)
-        return self._boundary(frozenset(coordinates or self.coordinates))
+        places = [name for name in self.coordinates if name not in self.parameters]
+        return self._boundary(frozenset(coordinates or places or self.coordinates))
 
     def face(self, **fixed: float) -> Region:
         """The part of the boundary where one coordinate sits at an end of its interval: `face(t=0.0)`.
@@ -96,6 +99,7 @@ class Product(Domain):
         self.coordinates = checked_names([name for f in self.factors for name in f.coordinates])
         self.low = tuple(a for f in self.factors for a in f.low)
         self.high = tuple(b for f in self.factors for b in f.high)
+        self.parameters = tuple(name for f in self.factors for name in f.parameters)
         self._points = Columns(self.factors)
         self.unit_dim = self._points.unit_dim
         self.measure = math.prod(f.measure for f in self.factors)

@@ -101,9 +101,8 @@ def _parameters(system: ResidualSystem) -> Iterator[Fault]:
 def _given(system: ResidualSystem, name: str, rows: Tensor) -> Fault | None:
     """Points and targets of a condition."""
     fault = _first(system, "point", name, rows, rows)
-    if fault is None and system.problem.conditions[name].names():
-        targets = torch.stack(list(system.targets(name, rows).values()), -1)
-        fault = _first(system, "target", name, rows, targets)
+    if fault is None and system.problem.conditions[name].names() and (found := system.targets(name, rows)):
+        fault = _first(system, "target", name, rows, torch.stack(list(found.values()), -1))
     return fault
 
 

@@ -30,7 +30,8 @@ class Evaluated(NamedTuple):
 
     Attributes:
         loss: the global loss.
-        sums: `(conditions,)` sums of squared residuals over all ranks' rows, weighted and enhanced as in the loss.
+        sums: `(conditions,)` sums of squared residuals over all ranks' rows, weighted and enhanced as in the loss; of
+            energies those of densities.
         counts: `(conditions,)` numbers of these rows.
     """
 
@@ -56,7 +57,7 @@ class _Valued(torch.autograd.Function):
 
 
 class GlobalLoss:
-    """The sum over conditions of weight times mean squared residual, on the rows of all ranks.
+    """The sum over conditions of weight times mean squared residual, on the rows of all ranks; of energies the mean.
 
     Args:
         system: the residuals.
@@ -212,7 +213,7 @@ class GlobalLoss:
         system, budget = self._system, gpu_budget(rows.device) if self.budget is None else self.budget
         each = 4 * system.floats_per_point()[name] * rows.element_size()  # what a layer is made of, and what it makes
         parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, each, budget)
-        return torch.stack([system.residuals({name: part})[name].square().sum() for part in parts]).sum()
+        return torch.stack([system.summed(name, system.residuals({name: part})[name]) for part in parts]).sum()
 
     def _parameters(self) -> dict[str, Tensor]:
         return self._tensors or self._system.trial.tensors()

@@ -102,7 +102,8 @@ class ResidualSystem:
 
         Args:
             batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`. With one column
-                more, the points' weights: residuals are multiplied by their roots, so that a mean square is weighted.
+                more, the points' weights: residuals are multiplied by their roots, so that a mean square is weighted;
+                densities of energies by themselves.
             parameters: values to use instead of the trial function's own.
             enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
@@ -116,8 +117,12 @@ class ResidualSystem:
         return {name: rows[:, : self._columns[name]] for name, rows in batch.items()}
 
     def squared_sums(self, parameters: Parameters, batch: Batch) -> Tensor:
-        """The sum of squared residuals of each condition, over points and equations, enhanced, `(conditions,)`."""
-        return torch.stack([r.square().sum() for r in self.residuals(batch, parameters, enhanced=True).values()])
+        """The sum over points and equations of each condition, enhanced, of what `summed` says, `(conditions,)`."""
+        return torch.stack([self.summed(*pair) for pair in self.residuals(batch, parameters, enhanced=True).items()])
+
+    def summed(self, name: str, residuals: Tensor) -> Tensor:
+        """What the loss has of a condition's residuals: the sum of their squares; of an `Energy` their own sum."""
+        return (residuals if self.problem.conditions[name].is_energy else residuals.square()).sum()
 
     def weighted_loss(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The loss `factors @ squared_sums`, and the squared sums `(conditions,)`, detached."""
@@ -220,7 +225,10 @@ class ResidualSystem:
             computed = evaluate(points, (self._wanted if enhanced else self.problem.wanted)[name])
             more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
             parts = [*equations(points, computed), *more]
-        return parts if rows.shape[1] == own else [rows[:, own].sqrt() * part for part in parts]
+        if rows.shape[1] == own:
+            return parts
+        factor = rows[:, own] if condition.is_energy else rows[:, own].sqrt()
+        return [factor * part for part in parts]
 
     def targets(self, name: str, rows: Tensor) -> dict[str, Tensor]:
         """The prescribed values `(n,)` at one condition's rows, for each unknown that has one."""
@@ -242,6 +250,8 @@ class ResidualSystem:
             elsewhere=lambda moved: self._evaluation(
                 name, rows, moved, self._engine(parameters)(moved, problem.wanted[name]), parameters
             ),
+            expressions=name in problem.expressive,
+            given=problem.given,
         )
 
     def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.problems.base import Problem
-from pinnlab.problems.evaluation import call_by_name, stacked
+from pinnlab.problems.evaluation import asks_for, call_by_name, stacked
 
 Parameters = Mapping[str, Tensor]
 
@@ -46,7 +46,9 @@ class Trial(nn.Module):
             return outputs
         columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
-        result = call_by_name(ansatz, {**columns, **unknowns, "points": points}, "ansatz")
+        constants = {name: c.value(self.coefficients[name]) for name, c in self._problem.coefficients.items()}
+        given = {name: data(points) for name, data in self._problem.given.items() if asks_for(ansatz, name)}
+        result = call_by_name(ansatz, {**constants, **given, **columns, **unknowns, "points": points}, "ansatz")
         values = stacked(result, "ansatz")
         if values.shape[-1] != len(unknowns):
             raise ConfigurationError(

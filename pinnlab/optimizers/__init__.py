@@ -15,6 +15,7 @@ from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
 from pinnlab.optimizers.newton_cg import NystromNewtonCG
 from pinnlab.optimizers.requirements import (
     check_memory,
+    check_squares,
     evaluations_per_step,
     is_multi_eval,
     needs_last_layer,
@@ -53,6 +54,7 @@ __all__ = [
     "TargetRatio",
     "TargetRatioGaussNewton",
     "check_memory",
+    "check_squares",
     "evaluations_per_step",
     "is_multi_eval",
     "needs_last_layer",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.optim import Optimizer
+
+from pinnlab.errors import ConfigurationError
 
 
 def is_multi_eval(optimizer: Optimizer) -> bool:
@@ -14,6 +18,23 @@ def is_multi_eval(optimizer: Optimizer) -> bool:
 def needs_linearization(optimizer: Optimizer) -> bool:
     """True when `step` wants the residual and its Jacobian as the keyword `linearization`."""
     return bool(getattr(optimizer, "needs_linearization", False))
+
+
+def check_squares(optimizer: Optimizer, energies: Sequence[str]) -> None:
+    """Has an optimizer that linearizes residuals refuse a loss that is not a sum of squares.
+
+    Args:
+        optimizer: any.
+        energies: the conditions whose term of the loss is no mean square.
+
+    Raises:
+        ConfigurationError: it linearizes, and there are some.
+    """
+    if energies and needs_linearization(optimizer):
+        raise ConfigurationError(
+            f"{type(optimizer).__name__} needs a loss that is a sum of squares, and condition {energies[0]!r} is an "
+            "Energy; use Adam, LBFGS or SSBroyden"
+        )
 
 
 def needs_last_layer(optimizer: Optimizer) -> bool:

@@ -8,21 +8,24 @@ from pinnlab.problems.conditions import (
     Condition,
     Dirichlet,
     Neumann,
-    Observations,
     Periodic,
     Residual,
     Robin,
 )
+from pinnlab.problems.energy import Energy
 from pinnlab.problems.front import Front2D
+from pinnlab.problems.given import Given
 from pinnlab.problems.heat import Heat1D, Heat2D, HeatBall
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
+from pinnlab.problems.weak import Weak
 
 __all__ = [
     "AllenCahn",
@@ -33,8 +36,10 @@ __all__ = [
     "Condition",
     "Convection",
     "Dirichlet",
+    "Energy",
     "Exact",
     "Front2D",
+    "Given",
     "Heat1D",
     "Heat2D",
     "HeatBall",
@@ -57,4 +62,5 @@ __all__ = [
     "Residual",
     "Robin",
     "Wave1D",
+    "Weak",
 ]

@@ -11,54 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import AbstractField, RecordingField, Wanted
+from pinnlab.derivatives import AbstractField, Wanted
+from pinnlab.derivatives.fields import Coordinates
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
-from pinnlab.problems.checks import finite
+from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
-from pinnlab.problems.evaluation import Evaluation, call_by_name, stacked
+from pinnlab.problems.evaluation import call_by_name, stacked
+from pinnlab.problems.given import Given
 from pinnlab.problems.picture import picture
+from pinnlab.problems.trial_run import trial_run
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
 
 _OF_FIELDS = frozenset(name for name in dir(AbstractField) if not name.startswith("_"))
 """What `u.name` means already, such as `u.d` and `u.value`."""
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """An unknown number of the equation that training is to find (an inverse problem).
-
-    Args:
-        initial: the first guess.
-        bounds: an open interval that it stays in (by a logistic map), or None for any real number.
-    """
-
-    initial: float
-    bounds: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        check_real("coefficient", initial=self.initial)
-        if not all(map(math.isfinite, (self.initial, *(self.bounds or ())))):
-            raise ConfigurationError(
-                f"coefficient: initial {self.initial} and bounds {self.bounds} must be finite; use bounds None for none"
-            )
-        if self.bounds is not None and not self.bounds[0] < self.initial < self.bounds[1]:
-            raise ConfigurationError(f"coefficient: initial {self.initial} is not inside bounds {self.bounds}")
-
-    def raw_initial(self) -> float:
-        """The unconstrained parameter that stands for the first guess."""
-        if self.bounds is None:
-            return self.initial
-        fraction = (self.initial - self.bounds[0]) / (self.bounds[1] - self.bounds[0])
-        return math.log(fraction / (1 - fraction))
-
-    def value(self, raw: Tensor) -> Tensor:
-        """The coefficient that an unconstrained parameter stands for."""
-        if self.bounds is None:
-            return raw
-        return self.bounds[0] + (self.bounds[1] - self.bounds[0]) * torch.sigmoid(raw)
 
 
 @dataclass(frozen=True)
@@ -108,7 +76,7 @@ class Problem:
     A subclass calls this constructor, and may define
 
     - `ansatz(self, u, x, t)`: builds the trial function from the network's outputs, so that conditions hold
-      exactly; arguments by name, returns `(n,)` or one such tensor for each unknown;
+      exactly; arguments by name, coefficients and given data too; returns `(n,)` or one such tensor for each unknown;
     - `reference(self) -> Exact | Numerical | None`: the solution, for error metrics and figures.
 
     Args:
@@ -116,6 +84,12 @@ class Problem:
         unknowns: their names, one per output of the network.
         conditions: everything that must hold, by name.
         coefficients: unknown numbers to find, by name.
+        given: data that the functions get by name.
+
+    Attributes:
+        given: the data as functions of points, by name.
+        wanted: the derivatives of the unknowns that each condition needs.
+        expressive: the conditions that differentiate expressions of them, such as `(k(u) * u.x).d("x")`.
 
     Raises:
         ConfigurationError: a name is used twice, or a condition does not fit the problem.
@@ -140,20 +114,27 @@ class Problem:
         unknowns: Sequence[str],
         conditions: Mapping[str, Condition],
         coefficients: Mapping[str, Coefficient] | None = None,
+        given: Sequence[Given] = (),
     ) -> None:
-        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {})
+        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {}, given)
         self.domain = domain
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
         self.coefficients = dict(coefficients or {})
-        self._check_names()
+        self._check_names([*self.coordinates, *self.unknowns, *self.coefficients, *(data.name for data in given)])
+        self.given = {data.name: data.on(domain) for data in given}
         self.wanted: dict[str, Wanted] = {}
+        self.expressive: set[str] = set()
         for name, condition in self.conditions.items():
             condition.name = name
             for unknown_name in condition.names():
                 if unknown_name not in self.unknowns:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)
-            self.wanted[name] = self._record(condition)
+            self.wanted[name], differentiated = trial_run(
+                condition, self.unknowns, self.coordinates, self.coefficients, self.given
+            )
+            if differentiated:
+                self.expressive.add(name)
 
     def __repr__(self) -> str:
         """The unknowns, where they live, what must hold, and what is to be found, in one line."""
@@ -171,7 +152,7 @@ class Problem:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """The names of the coordinates, one per column of points."""
-        return self.domain.coordinates
+        return Coordinates(self.domain.coordinates, self.domain.parameters)
 
     def differential_equations(self) -> list[str]:
         """The names of the conditions that are equations inside the domain, not on its boundary."""
@@ -180,6 +161,10 @@ class Problem:
             for name, condition in self.conditions.items()
             if isinstance(condition, Residual) and condition.region is not None and condition.region.is_full_dimensional
         ]
+
+    def energies(self) -> list[str]:
+        """The names of the conditions that are energies: the loss has their mean, and not that of a square."""
+        return [name for name, condition in self.conditions.items() if condition.is_energy]
 
     def reference(self) -> Reference | None:
         """The solution, or None when it is not known."""
@@ -274,8 +259,7 @@ class Problem:
                 f"reference of {self.name}: is not finite at {place}; if it is not known there, say so with where=..."
             )
 
-    def _check_names(self) -> None:
-        names = [*self.coordinates, *self.unknowns, *self.coefficients]
+    def _check_names(self, names: Sequence[str]) -> None:
         for name in names:
             if names.count(name) > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
@@ -291,52 +275,6 @@ class Problem:
             raise ConfigurationError(f"problem {self.name}: conditions lists one object twice; build one for each name")
         if not self.conditions:
             raise ConfigurationError(f"problem {self.name}: conditions is empty; name at least one")
-
-    def _record(self, condition: Condition) -> Wanted:
-        """Runs a condition once on stand-ins to find the derivatives it needs, and checks what it returns."""
-        d = len(self.coordinates)
-        points = condition.fixed_points()
-        if points is None and condition.region is not None:
-            points = Sobol().sample(condition.region, 2, seed=0)
-        named = self.coordinates if condition.region is None else condition.region.coordinates
-        if points is None or points.shape[-1] != d or named != self.coordinates:
-            raise ConfigurationError(
-                f"condition {condition.name!r}: its points need the {d} coordinates {', '.join(self.coordinates)}"
-            )
-        rows = condition.rows(points)[:2]
-        fields: list[RecordingField] = []
-
-        def evaluation(points: Tensor) -> Evaluation:
-            value = torch.ones(len(points), dtype=points.dtype)
-            own = {u: RecordingField(u, self.coordinates, value) for u in self.unknowns}
-            fields.extend(own.values())
-            return Evaluation(
-                fields=own,
-                coordinates=self.coordinates,
-                points=points,
-                extras=rows[:, d:],
-                coefficients={k: c.value(value.new_tensor(c.raw_initial())) for k, c in self.coefficients.items()},
-                elsewhere=evaluation,
-            )
-
-        points = rows[:, :d]
-        at = evaluation(points)
-        for part in condition.residual(at):
-            if not isinstance(part, Tensor) or part.shape != (len(points),):
-                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ConfigurationError(
-                    f"condition {condition.name!r} must return tensors of shape (n,), one per equation, not {shape}"
-                )
-            if part.is_complex():
-                raise ConfigurationError(
-                    f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
-                )
-        for name, values in condition.targets_at(at).items():
-            finite(f"condition {condition.name!r}: target of {name}", values)
-        wanted = Wanted()
-        for field in fields:
-            wanted |= field.wanted
-        return _without_needless_laplacians(wanted)
 
 
 def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -356,12 +294,14 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
     return (points, values) if bool(known.all()) else (points[known], values[known])
 
 
-def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any) -> None:
+def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any, given: Any) -> None:
     """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
     if not isinstance(domain, Region):
         raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
     if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
         raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
+    if not isinstance(given, (list, tuple)) or not all(isinstance(data, Given) for data in given):
+        raise ConfigurationError(f"problem {name}: given must be a list of Given(name, source), got {_kind(given)}")
     for key, values, kind in (("conditions", conditions, Condition), ("coefficients", coefficients, Coefficient)):
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"problem {name}: {key} must be a mapping by name, got {_kind(values)}")
@@ -374,10 +314,3 @@ def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coeffic
 
 def _kind(value: Any) -> str:
     return f"{value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
-
-
-def _without_needless_laplacians(wanted: Wanted) -> Wanted:
-    """Drops a Laplacian whose second derivatives are all wanted anyway, and one-coordinate Laplacians."""
-    partials = set(wanted.partials) | {(a[0], a[0]) for a in wanted.laplacians if len(a) == 1}
-    kept = [axes for axes in wanted.laplacians if not all((i, i) in partials for i in axes)]
-    return Wanted(frozenset(partials), frozenset(kept))

@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import Enhancement
-from pinnlab.problems.evaluation import Evaluation, call_by_name
+from pinnlab.problems.evaluation import Evaluation, asks_for
 
 Target = float | Callable[..., Tensor]
 
@@ -38,6 +37,8 @@ class Condition(ABC):
     name: str
     enhancement: Enhancement = Enhancement()
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
+    is_energy: bool = False
+    """Whether the loss has the mean of what `residual` returns, and not of its square."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if region is not None and not isinstance(region, Region):
@@ -76,22 +77,29 @@ class Condition(ABC):
         """The unknowns that the condition speaks of by name, for the problem to check."""
         return ()
 
+    def examine(self, at: Evaluation) -> None:
+        """Looks at itself once, on stand-ins for the unknowns, when its problem is built.
+
+        Raises:
+            ConfigurationError: something cannot be as it is.
+        """
+        return
+
     def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
         """The prescribed value `(n,)` for each unknown that has one, at the points of an evaluation."""
         return {}
 
-    def _value(self, target: Target, at: Evaluation, arguments: Mapping[str, Any] | None = None) -> Any:
-        if callable(target):
-            return call_by_name(target, arguments or at.arguments(), f"a target of condition {self.name!r}")
-        return target
+    def _value(self, target: Target, at: Evaluation, **more: Any) -> Any:
+        return at.call(target, f"a target of condition {self.name!r}", **more) if callable(target) else target
 
 
 class Residual(Condition):
-    """A differential equation that must hold in a region.
+    """A differential equation that must hold in a region, or any other equation on a boundary.
 
     Args:
         region: where.
-        function: takes unknowns, coordinates and coefficients by name, returns one `(n,)` tensor or several.
+        function: takes unknowns, coordinates and coefficients by name, on a boundary the outward unit `normal`
+            `(n, d)` as well; returns one `(n,)` tensor or several.
         weight: the factor in the loss; bring the residual to O(1) with it.
         enhance: derivatives of the residual that are to vanish too, as `("x", "t")`; `"xx"` is one of order two. In the
             interior of a domain only, where the residual vanishes all around a point. See `Enhancement`.
@@ -113,14 +121,26 @@ class Residual(Condition):
         if not callable(function):
             raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
+        self._with_normals = not region.is_full_dimensional and asks_for(function, "normal")
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
             raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
 
+    def rows(self, points: Tensor) -> Tensor:
+        """The points, and where the function asks for them their outward unit normals."""
+        return with_normals(self.region, points) if self._with_normals else points
+
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
-        result = call_by_name(self.function, at.arguments(), f"residual {self.name!r}")
+        normal = {"normal": at.extras} if self._with_normals else {}
+        result = at.call(self.function, f"residual {self.name!r}", **normal)
         return result if isinstance(result, (tuple, list)) else (result,)
+
+
+def with_normals(region: Region | None, points: Tensor) -> Tensor:
+    """The points of a region and their outward unit normals, `(n, 2 d)`."""
+    assert region is not None  # a condition that brings its own points has none
+    return torch.cat([points, region.normals(points)], -1)
 
 
 def _is_finite(value: Any) -> bool:
@@ -129,28 +149,15 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _as_tensor(key: str, values: Any) -> Tensor:
-    """Data as a tensor; `key` is what to name when they are no numbers."""
-    try:
-        return torch.as_tensor(values)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
-        ) from error
-
-
 class _Targets(Condition):
     """A condition on some unknowns, each with its target."""
-
-    needs_numbers = True
-    """Whether a target is a number or a function; else its own class looks at it."""
 
     def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
         super().__init__(region, weight)
         if not targets:
             raise ConfigurationError(f"{type(self).__name__}: name at least one unknown, for example u=0.0")
         for name, target in targets.items():
-            if self.needs_numbers and not callable(target) and not _is_finite(target):
+            if not callable(target) and not _is_finite(target):
                 raise ConfigurationError(
                     f"{type(self).__name__}: {name} must be a finite number or a function of the coordinates, got "
                     f"{target if isinstance(target, (Real, str)) else type(target).__name__}"
@@ -169,8 +176,7 @@ class _Targets(Condition):
         found = {}
         for name, target in self.targets.items():
             value = self._target(target, at)
-            plain = value.value if isinstance(value, AbstractField) else value
-            found[name] = torch.as_tensor(plain).to(at.points).expand(len(at.points))
+            found[name] = torch.as_tensor(value).to(at.points).expand(len(at.points))
         return found
 
     def _target(self, target: Target, at: Evaluation) -> Any:
@@ -199,15 +205,13 @@ class _OnBoundary(_Targets):
 
     def rows(self, points: Tensor) -> Tensor:
         """The points and their outward unit normals, `(n, 2 d)`."""
-        if self.region is None:
-            raise ConfigurationError(f"condition {self.name!r} needs a region with normals")
-        return torch.cat([points, self.region.normals(points)], -1)
+        return with_normals(self.region, points)
 
     def _flux(self, name: str, at: Evaluation) -> Tensor:
-        return (at.fields[name].gradient() * at.extras).sum(-1)
+        return at.fields[name].along(at.extras)
 
     def _target(self, target: Target, at: Evaluation) -> Any:
-        return self._value(target, at, {**at.arguments(), "normal": at.extras})
+        return self._value(target, at, normal=at.extras)
 
 
 class Neumann(_OnBoundary):
@@ -260,18 +264,37 @@ class Periodic(Condition):
         coordinate: the periodic one; its ends must be faces of the domain.
         order: the highest derivative that must agree; p - 1 for an equation of order p, so 1 by default.
         weight: the factor in the loss.
+        unknowns: which ones; all by default. Give those of other orders a condition of their own.
+        orders: the derivatives that must agree, where they are not all up to `order`: `(1,)` leaves the value free, as
+            where only a flux is periodic.
+
+    Raises:
+        ConfigurationError: the ends are no copies of each other, or an order is no whole number >= 0; in a problem,
+            when it has no such unknown.
     """
 
-    def __init__(self, domain: Domain, coordinate: str, order: int = 1, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        coordinate: str,
+        order: int = 1,
+        weight: float = 1.0,
+        unknowns: Sequence[str] | None = None,
+        orders: Sequence[int] | None = None,
+    ) -> None:
         if not isinstance(domain, Domain):
             raise ConfigurationError(f"Periodic: domain must be a domain, got {type(domain).__name__}")
         if coordinate not in domain.coordinates:
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
-        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-            raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {order}")
-        self.coordinate, self.order = coordinate, order
+        for k in (order, *(orders or ())):
+            if isinstance(k, bool) or not isinstance(k, int) or k < 0:
+                raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {k}")
+        if isinstance(unknowns, str) or any(chosen is not None and not chosen for chosen in (unknowns, orders)):
+            raise ConfigurationError("Periodic: unknowns and orders must be lists with something in them")
+        self.coordinate, self.unknowns = coordinate, None if unknowns is None else tuple(unknowns)
+        self.orders = tuple(range(order + 1)) if orders is None else tuple(orders)
         self._column, self._width = column, domain.high[column] - domain.low[column]
         self._check_ends(domain)
 
@@ -286,55 +309,18 @@ class Periodic(Condition):
                 f"periodic: the faces {name} = {low:g} and {name} = {high:g} of {domain!r} are no copies of each other"
             )
 
+    def names(self) -> Sequence[str]:
+        """The chosen unknowns."""
+        return self.unknowns or ()
+
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
-        """The jump of each unknown and of its derivatives across the periodic boundary."""
+        """The jump of each chosen unknown and of its derivatives across the periodic boundary."""
         step = torch.zeros_like(at.points[:1])
         shift = [self._width if i == self._column else 0.0 for i in range(at.points.shape[-1])]
         other = at.elsewhere(at.points + (step + at.points.new_tensor(shift)))
         return [
             left.d(*[self.coordinate] * k) - other.fields[name].d(*[self.coordinate] * k)
             for name, left in at.fields.items()
-            for k in range(self.order + 1)
+            if self.unknowns is None or name in self.unknowns
+            for k in self.orders
         ]
-
-
-class Observations(_Targets):
-    """Data: the unknowns were measured at given points.
-
-    Args:
-        points: `(n, d)` where.
-        weight: the factor in the loss.
-        **values: `(n,)` measured values for each unknown.
-    """
-
-    needs_numbers = False
-
-    def __init__(self, points: Any, weight: float = 1.0, **values: Any) -> None:
-        super().__init__(None, weight, values)
-        self.points = _as_tensor("points", points).to(torch.float64)
-        self.targets = {name: _as_tensor(name, value) for name, value in values.items()}
-        if self.points.ndim != 2 or len(self.points) == 0:
-            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
-        for name, value in self.targets.items():
-            if torch.as_tensor(value).shape != (len(self.points),):
-                raise ConfigurationError(
-                    f"Observations: {name} must have one value for each of the {len(self.points)} points"
-                )
-        finite("Observations: points", self.points)
-
-    def fixed_points(self) -> Tensor:
-        """The points of the data."""
-        return self.points
-
-    def rows(self, points: Tensor) -> Tensor:
-        """The points and the measured values."""
-        columns = [torch.as_tensor(v, dtype=points.dtype, device=points.device) for v in self.targets.values()]
-        return torch.cat([points, torch.stack(columns, -1)], -1)
-
-    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
-        """The measured values."""
-        return {name: at.extras[:, i] for i, name in enumerate(self.targets)}
-
-    def residual(self, at: Evaluation) -> Sequence[Tensor]:
-        """U minus the measured value."""
-        return [at.fields[name] - at.extras[:, i] for i, name in enumerate(self.targets)]

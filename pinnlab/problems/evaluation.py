@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
+from pinnlab.derivatives.expressions import expressions, plain
+from pinnlab.derivatives.known import Known
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -26,6 +28,8 @@ class Evaluation:
         extras: `(n, k)` what the condition stored beside its points (normals, observed values).
         coefficients: the problem's trainable coefficients by name.
         elsewhere: the same unknowns at other points `(n, d)`.
+        expressions: whether unknowns and coordinates are handed over as expressions, which can be differentiated.
+        given: the problem's data by name, as functions of points.
     """
 
     fields: Mapping[str, AbstractField]
@@ -34,11 +38,35 @@ class Evaluation:
     extras: Tensor
     coefficients: Mapping[str, Tensor]
     elsewhere: Callable[[Tensor], Evaluation]
+    expressions: bool = False
+    given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Everything a user's function may ask for by name."""
+        known = {name: Known(name, self.coordinates, self.points, f) for name, f in self.given.items()}
+        fields = {**known, **self.fields}
+        if self.expressions:
+            return {**self.coefficients, **expressions(fields, self.coordinates, self.points)}
         columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
-        return {**self.coefficients, **columns, **self.fields, "points": self.points}
+        return {**self.coefficients, **columns, **fields, "points": self.points}
+
+    def call(self, function: Callable[..., Any], where: str, **more: Any) -> Any:
+        """What a user's function returns, in plain tensors.
+
+        Args:
+            function: see `call_by_name`.
+            where: the key to name in an error.
+            **more: further arguments by name.
+        """
+        return plain(call_by_name(function, {**self.arguments(), **more}, where))
+
+
+def asks_for(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has an argument of this name."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # what is no function, or does not tell, is refused elsewhere
+        return False
 
 
 def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Region
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
-from pinnlab.problems.evaluation import Evaluation, call_by_name
+from pinnlab.problems.evaluation import Evaluation
 
 
 class Integral(Condition):
@@ -94,9 +93,8 @@ class Integral(Condition):
         rows, (nodes, columns), d = len(at.points), self._rule.shape, self.over.dim
         rule = at.extras.reshape(rows * nodes, columns)
         there = at.elsewhere(rule[:, :d])
-        arguments = {**there.arguments(), **({} if self.over.is_full_dimensional else {"normal": rule[:, d + 1 :]})}
-        values = call_by_name(self.function, arguments, f"integral {self.name!r}")
-        values = values.value if isinstance(values, AbstractField) else values
+        normal = {} if self.over.is_full_dimensional else {"normal": rule[:, d + 1 :]}
+        values = there.call(self.function, f"integral {self.name!r}", **normal)
         if not isinstance(values, Tensor) or values.shape != (rows * nodes,):
             raise ConfigurationError(f"condition {self.name!r}: its function must return one tensor of shape (n,)")
         return [(rule[:, d] * values).reshape(rows, nodes).sum(-1) - self.value]

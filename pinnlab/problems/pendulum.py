@@ -14,7 +14,8 @@ from pinnlab.domains import Interval
 from pinnlab.errors import check_seed
 from pinnlab.problems import checks
 from pinnlab.problems.base import Coefficient, Numerical, Problem
-from pinnlab.problems.conditions import Observations, Residual
+from pinnlab.problems.conditions import Residual
+from pinnlab.problems.observations import Observations
 
 START = (2.0, 0.0)
 """Angle and velocity at time 0: far from where the sine is its argument."""

@@ -86,6 +86,8 @@ def _residual(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor]
             extras=extras,
             coefficients={k: c.value(points.new_tensor(c.raw_initial())) for k, c in problem.coefficients.items()},
             elsewhere=lambda moved: at(moved, extras),
+            expressions=condition.name in problem.expressive,
+            given=problem.given,
         )
 
     def residual(rows: Tensor) -> Tensor:

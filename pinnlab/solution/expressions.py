@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, Field, Partials, RecordingField, Wanted
+from pinnlab.derivatives.expressions import Recorded, needs_expressions
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
-from pinnlab.problems.evaluation import call_by_name
+from pinnlab.problems.evaluation import Evaluation
 
 WHERE = "the expression"
 
@@ -41,24 +42,30 @@ def evaluate(
     Raises:
         ConfigurationError: it asks for a name that is not there, or gives no numbers for each point.
     """
-    wanted = _wanted(problem, coefficients, expression, points)
+    wanted, differentiated = _wanted(problem, coefficients, expression, points)
     computed = derivatives(points, wanted)
     fields = {u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)}
-    return _per_point(_called(problem, coefficients, expression, points, fields), points)
+    return _per_point(_called(problem, coefficients, expression, points, fields, differentiated), points)
 
 
 def _wanted(
     problem: Problem, coefficients: Mapping[str, Tensor], expression: Callable[..., Any], points: Tensor
-) -> Wanted:
-    """The derivatives that an expression asks for in one dry run, on two points of the domain's bounding box."""
+) -> tuple[Wanted, bool]:
+    """The derivatives that an expression asks for in a dry run, on two points of the domain's bounding box.
+
+    And whether it differentiates what it computes.
+    """
     low, high = (points.new_tensor(corner) for corner in (problem.domain.low, problem.domain.high))
     trial = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
-    fields = {u: RecordingField(u, problem.coordinates, trial.new_ones(2)) for u in problem.unknowns}
-    _called(problem, coefficients, expression, trial, fields)
+    value = trial.new_ones(2).as_subclass(Recorded)
+    fields = {u: RecordingField(u, problem.coordinates, value) for u in problem.unknowns}
+    differentiated = needs_expressions(
+        lambda wrapped: _called(problem, coefficients, expression, trial.as_subclass(Recorded), fields, wrapped)
+    )
     wanted = Wanted()
     for field in fields.values():
         wanted |= field.wanted
-    return wanted
+    return wanted, differentiated
 
 
 def _called(
@@ -67,16 +74,20 @@ def _called(
     expression: Callable[..., Any],
     points: Tensor,
     fields: Mapping[str, AbstractField],
+    differentiated: bool,
 ) -> Any:
-    columns = {name: points[:, i] for i, name in enumerate(problem.coordinates)}
-    return call_by_name(expression, {**coefficients, **columns, **fields, "points": points}, WHERE)
+    def nowhere(points: Tensor) -> Evaluation:
+        raise ConfigurationError(f"{WHERE}: cannot be evaluated elsewhere")
+
+    at = Evaluation(
+        fields, problem.coordinates, points, points[:, :0], coefficients, nowhere, differentiated, problem.given
+    )
+    return at.call(expression, WHERE)
 
 
 def _per_point(result: Any, points: Tensor) -> Tensor:
     if isinstance(result, (tuple, list)):
         return torch.stack([_per_point(part, points) for part in result], -1)
-    if isinstance(result, AbstractField):
-        return result.value
     values = result if isinstance(result, Tensor) else points.new_tensor(result)
     if values.ndim == 0:
         return values.expand(len(points))

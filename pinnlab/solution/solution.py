@@ -19,6 +19,7 @@ from pinnlab.networks.scaling import network_in_words
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem, known_solution
+from pinnlab.problems.coefficients import by_number
 from pinnlab.solution import drawing, exporting, files, sampling, vtk
 from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.places import Places, places
@@ -188,8 +189,8 @@ class Solution:
 
     @property
     def coefficients(self) -> dict[str, float]:
-        """The coefficients that an inverse problem found, by name; empty without any."""
-        return {name: value.item() for name, value in self.system.coefficient_values().items()}
+        """The coefficients that an inverse problem found, by name (`k.0`, `k.1` of a vector); empty without any."""
+        return by_number(self.system.coefficient_values())
 
     def errors(self, points: Any = 20_000) -> dict[str, float]:
         """The relative L2 error of each unknown against the reference; empty where none is known.

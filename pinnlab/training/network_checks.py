@@ -15,7 +15,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.compilation import first_line
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import NystromNewtonCG, is_multi_eval, needs_linearization
+from pinnlab.optimizers import NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
@@ -53,7 +53,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
 
 
 def check_random_network(module: Any) -> None:
-    """Refuses optimizers that this network, or a residual, is not made for.
+    """Refuses optimizers that this network, a residual or an energy is not made for.
 
     A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point
     by point with `torch.func.vmap`, which cannot follow every operation.
@@ -65,6 +65,8 @@ def check_random_network(module: Any) -> None:
         ConfigurationError: one of the phases has such an optimizer.
     """
     optimizers = [phase.sample_optimizer() for phase in module.phases]
+    for optimizer in optimizers:
+        check_squares(optimizer, module.problem.energies())
     comparing = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
     by_rows = [type(o).__name__ for o in optimizers if needs_linearization(o) and not isinstance(o, NystromNewtonCG)]
     if not comparing:

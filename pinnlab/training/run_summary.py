@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinnlab.numerics import distributed
+from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
@@ -79,7 +80,7 @@ class RunSummary(L.Callback):
             "decisions": [asdict(decision) for decision in phases.decisions],
             "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
             "points": {} if store is None else {name: len(rows) for name, rows in store.rows.items()},
-            "coefficients": {k: v.item() for k, v in pl_module.system.coefficient_values().items()},
+            "coefficients": by_number(pl_module.system.coefficient_values()),
             "standard_errors": coefficient_errors(pl_module),
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
             "dtype": str(pl_module.dtype).removeprefix("torch."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.points_seen import PointCount
@@ -21,7 +22,7 @@ def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
     damping = getattr(module.current_optimizer(), "last_damping", None)
     return {
         **{f"loss/{name}": value for name, value in module.loss_terms().items()},
-        **{f"coefficient/{name}": float(v.detach()) for name, v in module.system.coefficient_values().items()},
+        **{f"coefficient/{name}": v for name, v in by_number(module.system.coefficient_values()).items()},
         "training/gradient_norm": module.gradient_norm(),
         "training/evaluations": float(module.evaluations),
         "training/points_seen": float(module.points_seen),

@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(1)
 
 from training import (  # noqa: E402
-    ADAM,
     BATCH_SIZES,
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
@@ -26,17 +25,15 @@ from training import (  # noqa: E402
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
-    PRIMAL,
     PROBLEM_CALLBACKS,
-    QUASI_NEWTON,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
+    condition_options,
     full_run,
 )
 
 from pinnlab.callbacks import FrequencyHistory  # noqa: E402
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger  # noqa: E402
-from pinnlab.training.phases import Phase  # noqa: E402
 
 
 def train(name, processes, folder):
@@ -46,8 +43,7 @@ def train(name, processes, folder):
     name = name.removeprefix("few_")
     options = {"phases": PHASES[name](), "batch_size": BATCH_SIZES.get(name)} if name in PHASES else {}
     if name in CONDITION_PROBLEMS:
-        phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), Phase(PRIMAL, steps=3)]
-        options = {"problem": CONDITION_PROBLEMS[name](), "phases": phases}
+        options = condition_options(name)
     callbacks = {**POINT_CALLBACKS, **PROBLEM_CALLBACKS, **WEIGHT_CALLBACKS, **GROWTH_CALLBACKS}
     callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
@@ -65,7 +61,8 @@ def train(name, processes, folder):
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)
-    score = module.system.score("pde", data.store.rows["pde"])
+    first = next(iter(module.problem.conditions))
+    score = module.system.score(first, data.store.rows[first])
     history = next((c.state_dict() for c in trainer.callbacks if isinstance(c, FrequencyHistory)), None)
     if not trainer.is_global_zero:
         torch.save(recorder.parameters, folder / f"{trainer.global_rank}.pt")

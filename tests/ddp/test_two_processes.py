@@ -108,7 +108,7 @@ def test_a_checkpoint_of_two_processes_resumes_in_one(results, folders, tmp_path
 
 
 @pytest.mark.parametrize("name", CONDITION_PROBLEMS)
-def test_a_condition_of_one_row_agrees(name, results):
+def test_every_kind_of_term_agrees(name, results):
     one, two = results(name)
     assert one["evaluations"] == two["evaluations"]
     assert_same_path(one, two)

@@ -19,6 +19,7 @@ from training import (
     WEIGHT_CALLBACKS,
     Recorder,
     assert_alike,
+    condition_options,
     full_run,
     quiet_trainer,
     small_data,
@@ -41,15 +42,15 @@ CALLBACKS = {
 def fit(name, compiled=False, **trainer):
     """A run of 20 steps or so, all of whose parameters are kept."""
     options = {"phases": PHASES[name]()} if name in PHASES else {}
+    callbacks = CALLBACKS[name]() if name in CALLBACKS else []
     if name in CONDITION_PROBLEMS:
-        phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), Phase(PRIMAL, steps=3)]
-        options = {"problem": CONDITION_PROBLEMS[name](), "phases": phases}
+        options = condition_options(name)
+        callbacks = options.pop("callbacks")
     if name in CRITERIA:
         first = PRIMAL if name == "damping" else ADAM
         options = {"phases": [Phase(first, steps=9, until=CRITERIA[name]()), Phase(QUASI_NEWTON, steps=2)]}
     module, recorder = small_module(**options, compile=compiled), Recorder()
     data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))
-    callbacks = CALLBACKS[name]() if name in CALLBACKS else []
     runner = quiet_trainer(callbacks=[*callbacks, Rollback(every=4), recorder], **trainer)
     runner.fit(module, data)
     runner.validate(module, data, verbose=False)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pinnlab.derivatives import Wanted
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
 from pinnlab.objective.residuals import ResidualSystem
@@ -56,6 +57,62 @@ def test_robin_on_a_disk_with_a_target_of_the_normal():
     assert torch.allclose(r[:, 0], 2 * (x + y**2) + 3 * (x + 2 * y**2) / 2 - x / 2)
 
 
+PLACES = torch.tensor([[0.0, 0.5], [1.0, 0.2], [0.5, 1.0]], dtype=torch.float64)
+
+
+def test_observations_of_expressions_over_their_standard_deviations():
+    """Values, a flux and one that is differentiated, each with a sigma of its own kind."""
+    deviations = [0.1, 0.2, 0.5]
+    condition = Observations(
+        PLACES,
+        u=[1.0, 2.0, 3.0],
+        flux=(lambda u, x: (1 + x) * u.x, [0.5, 0.0, -1.0]),
+        bend=(lambda u: (u * u).d("x"), [0.0, 0.0, 0.0]),
+        sigma={"flux": deviations, "bend": 0.25},
+    )
+    _, r = residual(STRIP, condition, lambda x, t: x * x + t)
+    x, t = PLACES.T
+    value = x * x + t
+    assert torch.allclose(r[:, 0], value - torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.allclose(r[:, 1], ((1 + x) * 2 * x - torch.tensor([0.5, 0.0, -1.0])) / torch.tensor(deviations))
+    assert torch.allclose(r[:, 2], 2 * value * 2 * x / 0.25)
+
+
+def test_a_number_for_sigma_is_a_weight_of_its_inverse_square():
+    """Mean squares are those of residuals over sigma: about 1 where the data are met within their noise."""
+    noise = 0.01 * torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = torch.rand(4000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    values = points[:, 0] * points[:, 1] + noise
+    _, r = residual(STRIP, Observations(points, u=values, sigma=0.01), lambda x, t: x * t)
+    _, plain = residual(STRIP, Observations(points, u=values), lambda x, t: x * t)
+    assert r.square().mean().item() == pytest.approx(1.0, rel=0.1)
+    assert torch.allclose(r, 100 * plain)
+
+
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+def test_a_residual_on_a_boundary_gets_the_normal(engine):
+    """Newton's law of cooling with a conductivity that depends on u, and the tangential derivative."""
+    condition = Residual(
+        DISK.boundary(),
+        lambda u, x, normal: ((1 + u**2) * u.along(normal) + 3 * (u - x), u.x * normal[:, 1] - u.y * normal[:, 0]),
+    )
+    problem = Problem(DISK, ["u"], {"c": condition})
+    points = Sobol().sample(condition.region, 50, 1)
+    system = ResidualSystem(problem, Trial(problem, Formula(lambda x, y: x * y)), engine)
+    cooling, turning = system.residuals({"c": condition.rows(points)})["c"].T
+    x, y = points.T
+    assert torch.allclose(cooling, (1 + (x * y) ** 2) * x * y + 3 * (x * y - x))
+    assert torch.allclose(turning, (y**2 - x**2) / 2)
+
+
+def test_only_what_asks_for_it_carries_the_normal():
+    points = Sobol().sample(DISK.boundary(), 4, 1)
+    assert Residual(DISK.boundary(), lambda u: u).rows(points) is points
+    assert Residual(DISK.boundary(), lambda u, normal: u).rows(points).shape == (4, 4)
+    with pytest.raises(ConfigurationError, match="'normal'"):
+        Problem(DISK, ["u"], {"pde": Residual(DISK, lambda u, normal: u.x)})
+
+
 def test_neumann_on_the_initial_face_is_minus_the_velocity():
     _, r = residual(STRIP, Neumann(STRIP.face(t=0.0), u=0.0), lambda x, t: x * t)
     points = Sobol().sample(STRIP.face(t=0.0), 50, 1)
@@ -72,6 +129,26 @@ def test_periodic_jumps_of_value_and_slope():
 def test_periodic_function_has_no_jump():
     _, r = residual(STRIP, Periodic(STRIP, "x", order=2), lambda x, t: torch.sin(2 * math.pi * x / 3) * t)
     assert r.abs().max() < 1e-12
+
+
+def test_periodic_for_chosen_unknowns_and_derivatives():
+    """Of u(x, t) = x^2 t and v = x^3 + t: the jump of v, and that of both slopes."""
+    conditions = {
+        "value": Periodic(STRIP, "x", order=0, unknowns=["v"]),
+        "slope": Periodic(STRIP, "x", orders=(1,)),
+    }
+    problem = Problem(STRIP, ["u", "v"], conditions)
+    assert problem.wanted["value"] == Wanted()
+
+    class Both(torch.nn.Module):
+        def forward(self, p):
+            return torch.stack([p[:, 0] ** 2 * p[:, 1], p[:, 0] ** 3 + p[:, 1]], -1)
+
+    points = Sobol().sample(conditions["slope"].region, 20, 1)
+    r = ResidualSystem(problem, Trial(problem, Both())).residuals({"value": points, "slope": points})
+    t = points[:, 1]
+    assert torch.allclose(r["value"], torch.full((20, 1), -1.0 - 8.0, dtype=torch.float64))
+    assert torch.allclose(r["slope"], torch.stack([(-2 - 4) * t, 3 - 12 + 0 * t], -1))
 
 
 def test_observations():
@@ -110,6 +187,9 @@ BAD = {
     "infinite weight": (lambda: Residual(STRIP, lambda u: u.t, weight=math.inf), "weight"),
     "weight of a function": (lambda: Dirichlet(STRIP.face(t=0.0), weight=lambda x: x, u=0.0), "weight"),
     "periodic order": (lambda: Periodic(STRIP, "x", order=-1), "order"),
+    "periodic orders": (lambda: Periodic(STRIP, "x", orders=[-1]), "order"),
+    "periodic without unknowns": (lambda: Periodic(STRIP, "x", unknowns=[]), "unknowns and orders must be lists"),
+    "unknown of a periodic condition": (lambda: make(conditions={"w": Periodic(STRIP, "x", unknowns=["v"])}), "'v'"),
     "endless bounds": (lambda: Coefficient(2.0, bounds=(0.0, math.inf)), "bounds"),
     "no target": (lambda: Dirichlet(STRIP.boundary("x")), "Dirichlet"),
     "name clash": (lambda: make(unknowns=["x"]), "'x'"),

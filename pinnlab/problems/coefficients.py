@@ -1,0 +1,73 @@
+"""Trainable constants of a problem's equations: what an inverse problem is to find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, check_real
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """An unknown number of the equation, or several, that training is to find (an inverse problem).
+
+    Functions of the problem, the ansatz too, get it by name: a tensor without dimensions, or `(k,)` for several.
+
+    Args:
+        initial: the first guess; a list of k of them for a vector.
+        bounds: an open interval that it, or all of them, stay in (by a logistic map), or None for any real number.
+    """
+
+    initial: float | Sequence[float]
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for guess in self._guesses():
+            check_real("coefficient", initial=guess)
+            if not all(map(math.isfinite, (guess, *(self.bounds or ())))):
+                raise ConfigurationError(
+                    f"coefficient: initial {guess} and bounds {self.bounds} must be finite; use bounds None for none"
+                )
+            if self.bounds is not None and not self.bounds[0] < guess < self.bounds[1]:
+                raise ConfigurationError(f"coefficient: initial {guess} is not inside bounds {self.bounds}")
+        if not self._guesses():
+            raise ConfigurationError("coefficient: initial is empty; give a number, or several")
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is several numbers."""
+        return isinstance(self.initial, Sequence)
+
+    def raw_initial(self) -> float | list[float]:
+        """The unconstrained parameter that stands for the first guess, or several."""
+        raw = [self._raw(guess) for guess in self._guesses()]
+        return raw if self.is_vector else raw[0]
+
+    def value(self, raw: Tensor) -> Tensor:
+        """The coefficient that an unconstrained parameter stands for."""
+        if self.bounds is None:
+            return raw
+        return self.bounds[0] + (self.bounds[1] - self.bounds[0]) * torch.sigmoid(raw)
+
+    def _guesses(self) -> list[float]:
+        return list(self.initial) if isinstance(self.initial, Sequence) else [self.initial]
+
+    def _raw(self, guess: float) -> float:
+        if self.bounds is None:
+            return guess
+        fraction = (guess - self.bounds[0]) / (self.bounds[1] - self.bounds[0])
+        return math.log(fraction / (1 - fraction))
+
+
+def by_number(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Coefficients as single numbers: those of a vector `k` are `k.0`, `k.1`, ..."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        numbers = value.detach().reshape(-1).tolist()
+        found.update({name if value.ndim == 0 else f"{name}.{i}": number for i, number in enumerate(numbers)})
+    return found

@@ -1,0 +1,126 @@
+"""Measured data: what unknowns, and expressions of them, were at given points, and how exactly that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.problems.checks import finite
+from pinnlab.problems.conditions import Condition
+from pinnlab.problems.evaluation import Evaluation
+
+Sigma = Any
+"""A number, one for each point, or such by the measurements' names."""
+
+
+class Observations(Condition):
+    """Data: unknowns, or expressions of them, were measured at given points.
+
+    The residual is (u - measured) / sigma. So with the measurements' standard deviation for sigma its mean square is
+    about 1 where the solution agrees with them as well as their noise allows, and exact measurements weigh more than
+    rough ones, in proportion to 1 / sigma^2.
+
+    Args:
+        points: `(n, d)` where.
+        weight: the factor in the loss.
+        sigma: the standard deviation of the measurements' noise: a number, `(n,)` for each point, or a mapping by name
+            of such, for those that have one; 1 by default, which leaves the weight to `weight`.
+        **values: `(n,)` measured values for each unknown; for an expression its function and the values, as
+            `flux=(lambda u: u.x, values)`.
+
+    Raises:
+        ConfigurationError: an array does not fit the points or is not finite, or a sigma is not positive.
+    """
+
+    def __init__(self, points: Any, weight: float = 1.0, sigma: Sigma = 1.0, **values: Any) -> None:
+        super().__init__(None, weight)
+        if not values:
+            raise ConfigurationError("Observations: name at least one unknown, for example u=values")
+        self.points = _as_tensor("points", points).to(torch.float64)
+        if self.points.ndim != 2 or len(self.points) == 0:
+            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
+        finite("Observations: points", self.points)
+        self.functions: dict[str, Callable[..., Any]] = {}
+        self.targets: dict[str, Tensor] = {}
+        for name, value in values.items():
+            if isinstance(value, (tuple, list)) and len(value) == 2 and callable(value[0]):
+                self.functions[name], value = value
+            self.targets[name] = self._values(name, value)
+        self.sigmas = self._deviations(sigma)
+
+    def _values(self, name: str, value: Any) -> Tensor:
+        if callable(value):
+            raise ConfigurationError(f"Observations: {name} must be measured values, or (function, values)")
+        found = _as_tensor(name, value)
+        if found.shape != (len(self.points),):
+            raise ConfigurationError(
+                f"Observations: {name} must have one value for each of the {len(self.points)} points"
+            )
+        return finite(f"Observations: {name}", found)
+
+    def _deviations(self, sigma: Sigma) -> dict[str, Tensor]:
+        """Those that are not 1, by the measurement's name: a number or `(n,)`."""
+        given = dict(sigma) if isinstance(sigma, Mapping) else dict.fromkeys(self.targets, sigma)
+        found = {}
+        for name, value in given.items():
+            if name not in self.targets:
+                raise unknown("measurement in sigma of Observations", str(name), self.targets)
+            deviation = finite(f"Observations: sigma of {name}", _as_tensor(f"sigma of {name}", value)).double()
+            if deviation.shape not in ((), (len(self.points),)) or bool((deviation <= 0).any()):
+                raise ConfigurationError(
+                    f"Observations: sigma of {name} must be a positive number, or {len(self.points)} of them, got "
+                    f"{value if deviation.ndim == 0 else 'others'}"
+                )
+            if deviation.ndim or deviation != 1:
+                found[name] = deviation
+        return found
+
+    def names(self) -> Sequence[str]:
+        """The unknowns that were measured themselves."""
+        return tuple(name for name in self.targets if name not in self.functions)
+
+    def fixed_points(self) -> Tensor:
+        """The points of the data."""
+        return self.points
+
+    def rows(self, points: Tensor) -> Tensor:
+        """The points, the measured values, and the standard deviations that are not 1."""
+        columns = [*self.targets.values(), *self.sigmas.values()]
+        return torch.cat([points, torch.stack([c.to(points).expand(len(points)) for c in columns], -1)], -1)
+
+    def targets_at(self, at: Evaluation) -> dict[str, Tensor]:
+        """The measured values."""
+        return {name: at.extras[:, i] for i, name in enumerate(self.targets)}
+
+    def residual(self, at: Evaluation) -> Sequence[Tensor]:
+        """What was measured minus the measured value, over the standard deviation."""
+        deviations = {name: at.extras[:, len(self.targets) + i] for i, name in enumerate(self.sigmas)}
+        differences = {name: self._modelled(name, at) - value for name, value in self.targets_at(at).items()}
+        return [value / deviations[name] if name in deviations else value for name, value in differences.items()]
+
+    def _modelled(self, name: str, at: Evaluation) -> Tensor:
+        if name not in self.functions:
+            return at.fields[name].value
+        result = at.call(self.functions[name], f"{name} of condition {self.name!r}")
+        if not isinstance(result, Tensor) or result.shape != (len(at.points),):
+            raise ConfigurationError(
+                f"condition {self.name!r}: {name} must be a tensor (n,), one number for each point"
+            )
+        return result
+
+
+def _as_tensor(key: str, values: Any) -> Tensor:
+    """Data as a tensor; `key` is what to name when they are no real numbers."""
+    try:
+        found = torch.as_tensor(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
+        ) from error
+    if found.is_complex():
+        raise ConfigurationError(f"Observations: {key} is complex; give real and imaginary parts as two unknowns")
+    return found

@@ -1,0 +1,230 @@
+"""Given data: splines against scipy, derivatives against formulas, files, recipes; what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.interpolate import RegularGridInterpolator, make_interp_spline
+
+from pinnlab.cli.commands import run
+from pinnlab.derivatives import Wanted, partials
+from pinnlab.domains import Box, Interval
+from pinnlab.errors import ConfigurationError
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import Dirichlet, Given, Observations, Problem, Residual
+from pinnlab.problems.pointwise import check_pointwise
+from pinnlab.problems.splines import Spline
+from pinnlab.samplers import Sobol
+
+SQUARE = Box(["x", "y"], 0, 1)
+STRIP = Interval("x", 0, 1) * Interval("t", 0, 2)
+AXIS, OTHER = np.linspace(0, 1, 41) ** 1.2, np.linspace(0, 1, 37)
+
+
+def places(axes, count=40):
+    random = np.random.default_rng(1)
+    inside = [axis[0] + (axis[-1] - axis[0]) * random.random(count) for axis in axes]
+    ends = [np.array([axis[0], axis[-1]]) for axis in axes]
+    return np.stack([np.concatenate(pair) for pair in zip(inside, ends, strict=True)], -1)
+
+
+def uneven(lengths):
+    random = np.random.default_rng(0)
+    return [np.cumsum(0.1 + random.random(n)) for n in lengths], random.random(lengths)
+
+
+@pytest.mark.parametrize("degree", [1, 3])
+@pytest.mark.parametrize("lengths", [(9,), (6, 6), (6, 5, 7)])
+def test_splines_are_those_of_scipy(lengths, degree):
+    axes, values = uneven(lengths)
+    points = places(axes)
+    expected = values
+    if len(lengths) == 1:
+        expected = make_interp_spline(axes[0], values, k=degree)(points[:, 0])
+    elif degree == 1:
+        expected = RegularGridInterpolator(axes, values)(points)
+    else:  # one coordinate after the other
+        expected = np.stack([_tensor_product(axes, values, point) for point in points])
+    found = Spline(axes, values, degree)(torch.as_tensor(points).unbind(-1))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-11, atol=1e-11)
+
+
+def _tensor_product(axes, values, point):
+    for axis, x in zip(axes, point, strict=True):
+        values = make_interp_spline(axis, values, k=3)(x)
+    return values
+
+
+@pytest.mark.parametrize("lengths", [(9,), (6, 5)])
+def test_derivatives_of_splines_are_those_of_reverse_mode(lengths):
+    axes, values = uneven(lengths)
+    points, spline = torch.as_tensor(places(axes)), Spline(axes, values, 3)
+    wanted = Wanted(frozenset({(0,), (0, 0), (0, len(axes) - 1)}))
+
+    def function(p):
+        return spline(p.unbind(-1))[:, None]
+
+    taylor, reverse = (partials(function, points, wanted, engine) for engine in ("taylor", "reverse"))
+    for index in wanted.partials:
+        torch.testing.assert_close(taylor.partials[index], reverse.partials[index], rtol=1e-10, atol=1e-10)
+
+
+class Formula(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.unused = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, points):
+        return self.function(points[..., 0], points[..., 1])[..., None]
+
+
+def grid(function):
+    x, y = np.meshgrid(AXIS, OTHER, indexing="ij")
+    return {"x": AXIS, "y": OTHER, "a": function(x, y)}
+
+
+def table(function):
+    arrays = grid(function)
+    x, y = np.meshgrid(AXIS, OTHER, indexing="ij")
+    order = np.random.default_rng(2).permutation(x.size)
+    return {"y": y.reshape(-1)[order], "x": x.reshape(-1)[order], "a": arrays["a"].reshape(-1)[order]}
+
+
+def conductivity(x, y):
+    return 2 + np.sin(3 * x) * y**2
+
+
+SOURCES = {
+    "function": (lambda x, y: 2 + torch.sin(3 * x) * y**2, 1e-12),
+    "grid": (grid(conductivity), 1e-3),
+    "table": (table(conductivity), 1e-3),
+    "tensors": ({key: torch.as_tensor(array) for key, array in grid(conductivity).items()}, 1e-3),
+}
+
+
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_given_data_in_residuals_by_name_with_derivatives(source, engine):
+    """(a u_x)_x + (a u_y)_y, the slope of a itself, and a as a target, for u = x y."""
+    data, accuracy = SOURCES[source]
+    conditions = {
+        "flux": Residual(SQUARE, lambda u, a: (a * u.x).d("x") + (a * u.y).d("y")),
+        "plain": Residual(SQUARE, lambda u, a: (a * u.laplacian() + a.x * u.x, a.xy, a.laplacian())),
+        "wall": Dirichlet(SQUARE.boundary(), u=lambda a: a),
+        "data": Observations([[0.5, 0.25]], total=(lambda u, a: u * a, [0.0])),
+    }
+    problem = Problem(SQUARE, ["u"], conditions, given=[Given("a", data)])
+    check_pointwise(problem)
+    points = Sobol().sample(SQUARE, 30, 1)
+    x, y = points.T
+    rows = {name: points for name in ("flux", "plain", "wall")}
+    rows["data"] = conditions["data"].rows(conditions["data"].fixed_points())
+    r = ResidualSystem(problem, Trial(problem, Formula(lambda x, y: x * y)), engine).residuals(rows)
+    a, a_x, a_y = 2 + torch.sin(3 * x) * y**2, 3 * torch.cos(3 * x) * y**2, 2 * torch.sin(3 * x) * y
+    options = {"rtol": 0.0, "atol": 20 * accuracy}
+    torch.testing.assert_close(r["flux"][:, 0], a_x * y + a_y * x, **options)
+    torch.testing.assert_close(r["plain"][:, 0], a_x * y, **options)
+    torch.testing.assert_close(r["plain"][:, 1], 6 * torch.cos(3 * x) * y, **options)
+    torch.testing.assert_close(r["plain"][:, 2], -9 * torch.sin(3 * x) * y**2 + 2 * torch.sin(3 * x), **options)
+    torch.testing.assert_close(r["wall"][:, 0], x * y - a, **options)
+    assert r["data"].item() == pytest.approx(0.125 * conductivity(0.5, 0.25), abs=accuracy)
+
+
+def test_data_that_depend_on_one_coordinate_of_two():
+    axis = np.linspace(-0.5, 2.5, 61)
+    pulse = Given("q", {"t": axis, "q": np.exp(-axis)})
+    problem = Problem(STRIP, ["u"], {"pde": Residual(STRIP, lambda u, q: (u.t - q.t, q.x))}, given=[pulse])
+    points = Sobol().sample(STRIP, 20, 1)
+    r = ResidualSystem(problem, Trial(problem, Formula(lambda x, t: torch.exp(-t)))).residuals({"pde": points})["pde"]
+    assert r.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv"])
+def test_data_of_a_file(kind, tmp_path):
+    path = tmp_path / f"a.{kind}"
+    if kind == "npz":
+        np.savez(path, **grid(conductivity))
+    else:
+        columns = table(conductivity)
+        rows = np.stack(list(columns.values()), -1)
+        np.savetxt(path, rows, delimiter=",", header=", ".join(columns), comments="", fmt="%.17g")
+    points = Sobol().sample(SQUARE, 20, 1)
+    found = Given("a", path).on(SQUARE)(points)
+    assert torch.equal(found, Given("a", grid(conductivity)).on(SQUARE)(points))
+
+
+RECIPE = """
+problem:
+  class_path: given_file.Plate
+  init_args:
+    source: {class_path: pinnlab.problems.Given, init_args: {name: f, source: f.npz, degree: 1}}
+data: {points: {pde: 16, wall: 8}, evaluation_points: 100}
+model:
+  compile: false
+  network: {class_path: MLP, init_args: {hidden: [4]}}
+trainer: {logger: false, max_steps: 2, enable_progress_bar: false}
+"""
+PROBLEM = '''
+from pinnlab.domains import Box
+from pinnlab.problems import Dirichlet, Given, Problem, Residual
+
+class Plate(Problem):
+    """-Delta u = f with f from a file."""
+
+    def __init__(self, source: Given):
+        square = Box(["x", "y"], 0, 1)
+        conditions = {
+            "pde": Residual(square, lambda u, f: u.laplacian() + f), "wall": Dirichlet(square.boundary(), u=0.0)
+        }
+        super().__init__(square, ["u"], conditions, given=[source])
+'''
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_data_of_a_recipe(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    np.savez("f.npz", x=AXIS, y=OTHER, f=np.ones((41, 37)))
+    (tmp_path / "given_file.py").write_text(PROBLEM)
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    assert run(["fit", "-c", "r.yaml"]) == 0, capsys.readouterr().err
+
+
+def posed(source, domain=SQUARE, **options):
+    return Problem(domain, ["u"], {"pde": Residual(domain, lambda u, a: u * a)}, given=[Given("a", source, **options)])
+
+
+BAD = {
+    "name": (lambda: Given("a b", {}), "name must be a name"),
+    "degree": (lambda: Given("a", {}, degree=2), "degree must be 1, 3 or 5"),
+    "source": (lambda: Given("a", 3.0), "source must be a function, a mapping"),
+    "file": (lambda: Given("a", "a.txt"), "must be a file .npz"),
+    "no file": (lambda: Given("a", "nowhere.npz"), "nowhere.npz cannot be read"),
+    "no list": (lambda: Problem(SQUARE, ["u"], {"pde": Residual(SQUARE, lambda u: u)}, given={"a": 1}), "given must"),
+    "name twice": (lambda: Problem(SQUARE, ["u"], {}, given=[Given("u", lambda x: x)]), "'u' is used twice"),
+    "no coordinate": (lambda: posed({"z": AXIS, "a": AXIS}), "one to three of the coordinates x, y, not z, a"),
+    "no values": (lambda: posed({"x": AXIS, "b": AXIS}), "have no a, but x, b"),
+    "not numbers": (lambda: posed({"x": AXIS, "a": ["one"] * 41}), "a must be finite real numbers"),
+    "nan": (lambda: posed({"x": AXIS, "a": AXIS * np.nan}), "a must be finite real numbers"),
+    "shape": (lambda: posed({"x": AXIS, "y": OTHER, "a": np.ones((37, 41))}), "must be (41, 37) as the axes say"),
+    "few": (lambda: posed({"x": AXIS[[0, -1]], "a": AXIS[[0, -1]]}), "with more than 3 numbers for degree 3, got 2"),
+    "too short": (lambda: posed({"x": 0.9 * AXIS, "a": AXIS}), "goes from 0 to 0.9, which leaves out a part"),
+    "scattered": (
+        lambda: posed(dict(zip("xya", np.random.default_rng(0).random((3, 30)), strict=True))),
+        "30 rows are no grid of 30 x 30 places",
+    ),
+    "function of others": (lambda: posed(lambda z: z), "argument of given 'a' 'z'"),
+    "numpy": (lambda: posed(lambda x: np.sin(x.numpy())), "write torch.sin in place of np.sin"),
+    "no tensor": (lambda: posed(lambda x: 1.0), "its function must return a tensor (n,)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_that_names_the_key(case):
+    build, key = BAD[case]
+    with pytest.raises(ConfigurationError) as caught:
+        build()
+    assert key in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,75 @@
+"""What a residual is refused for when its problem is built, and what it may do."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pinnlab.domains import Interval
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems import Dirichlet, Integral, Observations, Problem, Residual
+
+X, T = Interval("x", 0, 1), Interval("t", 0, 1)
+TABLE = torch.ones(2, dtype=torch.float64)
+
+
+def posed(function):
+    return Problem(X * T, ["u"], {"pde": Residual(X * T, function)})
+
+
+REFUSED = {
+    "numpy of a coordinate": (lambda u, x: u.x + np.sin(x), "write torch.sin in place of np.sin"),
+    "numpy of an unknown": (lambda u: np.exp(u), "write torch.sin in place of np.sin"),
+    "numpy of a derivative": (lambda u: np.exp(u.x), "write torch.sin in place of np.sin"),
+    "numpy of an expression": (lambda u: (u * u.x).d("x") + np.exp(u * u), "write torch.sin in place of np.sin"),
+    "numbers of a tensor": (lambda u, x: u * x.numpy(), "write torch.sin in place of np.sin"),
+    "an array of a tensor": (lambda u, x: u * torch.as_tensor(np.asarray(x)), "write torch.sin in place of np.sin"),
+    "math": (lambda u, x: u * math.sin(x), "write the function of torch"),
+    "a number": (lambda u, x: u * float(x), "write the function of torch"),
+    "if": (lambda u, x: u if x > 0.5 else -u, "write torch.where"),
+    "maximum": (lambda u, x: max(u, x), "write torch.where"),
+    "shapes": (lambda u, points: u * points, "tensors of shape (n,)"),
+    "a number of points": (lambda u: u.x * TABLE, "shapes do not fit"),
+    "another number of points": (lambda u: TABLE + 0 * u.value[:2], "tensors of shape (n,)"),
+    "booleans": (lambda u: u.value > 0, "returns torch.bool"),
+    "whole numbers": (lambda u: (u.value > 0).long(), "returns torch.int64"),
+    "complex": (lambda u: u * 1j, "its real and its imaginary part"),
+    "an error of its own": (lambda u: [][1], "it fails with IndexError: list index out of range"),
+    "an operation without a rule": (
+        lambda u: torch.lgamma(u * u).d("x"),
+        "no rule for torch's 'lgamma'; write it with",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line_with_what_to_write(case):
+    function, advice = REFUSED[case]
+    with pytest.raises(ConfigurationError) as caught:
+        posed(function)
+    assert advice in str(caught.value)
+    assert "condition 'pde'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_line_is_named():
+    with pytest.raises(ConfigurationError, match=r"see line \d+ of .*test_trial_run.py"):
+        posed(lambda u, x: u * math.sin(x))
+
+
+def test_targets_integrals_and_measured_expressions_are_run_too():
+    for condition in (
+        Dirichlet(X.boundary(), u=lambda x: np.sin(x)),
+        Integral(X, lambda u, x: u * np.sin(x)),
+        Observations([[0.5]], flux=(lambda u: np.exp(u.x), [1.0])),
+    ):
+        with pytest.raises(ConfigurationError, match=r"condition 'c'.*write torch.sin"):
+            Problem(X, ["u"], {"c": condition})
+
+
+def test_numbers_of_numpy_and_tables_are_fine():
+    factor, table = np.float64(2.0), np.linspace(0, 1, 5)
+    problem = posed(lambda u, x: factor * u.x + u * factor - factor * x * torch.as_tensor(table).mean() + np.pi * u)
+    assert problem.wanted["pde"].partials == {(0,)}
+    assert posed(lambda u, x: (factor * u * u.x).d("x") - factor * x).wanted["pde"].partials == {(0,), (0, 0)}

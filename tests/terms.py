@@ -1,0 +1,119 @@
+"""Small problems, one for each kind of term: every conformance check of terms applies to each of them."""
+
+import numpy as np
+import torch
+
+from pinnlab.derivatives import d
+from pinnlab.domains import Disk, Interval, Parameter
+from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Periodic, Problem, Residual, Weak
+
+X, T = Interval("x", 0, 1), Interval("t", 0, 1)
+
+
+def divergence_form():
+    """Nonlinear diffusion in one line, and a flux of a flux."""
+    conditions = {
+        "pde": Residual(X * T, lambda u, x: (u.t - ((1 + u**2) * u.x).d("x"), d(x * d(u * u, "x"), "x") - 1)),
+        "start": Dirichlet((X * T).face(t=0.0), u=lambda x: x * (1 - x)),
+    }
+    return Problem(X * T, ["u"], conditions)
+
+
+def normals():
+    """A nonlinear flux out of a disk, with another equation beside it."""
+    disk = Disk()
+    conditions = {
+        "pde": Residual(disk, lambda u: u.laplacian() + 1),
+        "cooling": Residual(disk.boundary(), lambda u, normal: (1 + u**2) * u.along(normal) + u),
+    }
+    return Problem(disk, ["u"], conditions)
+
+
+def observations():
+    """A value and a flux at five places, the latter roughly known."""
+    places = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None]
+    flux = (lambda u, k: k * u.x, torch.cos(places[:, 0]))
+    conditions = {
+        "ode": Residual(X, lambda u, k: (k * u.x).d("x") + u),
+        "data": Observations(places, u=torch.sin(places[:, 0]), flux=flux, sigma={"flux": [1, 2, 3, 2, 1], "u": 0.1}),
+    }
+    return Problem(X, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
+def given():
+    """A conductivity on a grid, a source as a function; the flux in divergence form."""
+    axis = np.linspace(0, 1, 9)
+    data = [Given("a", {"x": axis, "a": 1 + axis**2}), Given("f", lambda x, t: torch.sin(x) * t)]
+    conditions = {"pde": Residual(X * T, lambda u, a, f: u.t - (a * u.x).d("x") - f * a.x)}
+    return Problem(X * T, ["u"], conditions, given=data)
+
+
+def energy():
+    """Deep Ritz with a flux through the boundary."""
+    disk = Disk()
+    conditions = {
+        "energy": Energy(disk, lambda u, x: 0.5 * (u.x**2 + u.y**2) + 0.5 * u**2 - x * u),
+        "around": Energy(disk.boundary(), lambda u, normal: normal[:, 0] * u, weight=0.5),
+        "centre": Observations([[0.0, 0.0]], u=[0.0]),
+    }
+    return Problem(disk, ["u"], conditions)
+
+
+class Cooling(Problem):
+    """u' = -k0 (u - k1) with an unknown start: a vector of coefficients, and one in the ansatz beside given data."""
+
+    def __init__(self):
+        times = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+        conditions = {
+            "ode": Residual(T, lambda u, k: u.t + k[0] * (u - k[1])),
+            "data": Observations(times, u=0.5 + 1.5 * torch.exp(-2 * times[:, 0])),
+        }
+        coefficients = {"k": Coefficient([1.0, 0.3], bounds=(0.0, 5.0)), "start": Coefficient(1.0)}
+        super().__init__(
+            T, ["u"], conditions, coefficients, [Given("ramp", {"t": [0, 0.5, 1], "ramp": [0, 0.5, 1]}, 1)]
+        )
+
+    def ansatz(self, u, start, ramp):
+        return start + ramp * u
+
+
+def family():
+    """One equation for all values of a parameter."""
+    domain = X * Parameter("nu", 0.5, 2.0)
+    conditions = {
+        "pde": Residual(domain, lambda u, nu: nu * u.laplacian() + 1),
+        "ends": Dirichlet(domain.boundary(), u=0.0),
+    }
+    return Problem(domain, ["u"], conditions)
+
+
+def periodic():
+    """Periodic in u and its slope, and in the slope of v alone."""
+    conditions = {
+        "pde": Residual(X * T, lambda u, v: (u.t - v.x, v.t - u.x)),
+        "u": Periodic(X * T, "x", unknowns=["u"]),
+        "v": Periodic(X * T, "x", unknowns=["v"], orders=[1]),
+        "start": Dirichlet((X * T).face(t=0.0), u=0.0, v=lambda x: torch.sin(6 * x)),
+    }
+    return Problem(X * T, ["u", "v"], conditions)
+
+
+def weak():
+    """A heat equation in weak form, with a conductivity of its own."""
+    conditions = {
+        "pde": Weak(X * T, lambda u, v, x, k: u.t * v + k * (1 + x) * u.x * v.x - x * v, cells=(3, 2)),
+        "start": Dirichlet((X * T).face(t=0.0), u=0.0),
+    }
+    return Problem(X * T, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
+def one_test_function():
+    """A weak form of one row."""
+    start = Dirichlet((X * T).face(t=0.0), u=lambda x: x)
+    return Problem(X * T, ["u"], {"pde": Weak(X * T, lambda u, v: u.x * v.x + u.t * v, cells=2), "start": start})
+
+
+TERMS = {
+    build.__name__: build
+    for build in (Cooling, family, periodic, weak, divergence_form, normals, observations, given, energy)
+}
