@@ -6,9 +6,11 @@ from pinnlab.domains.box import Box, BoxFaces, Interval
 from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Combined, Domain, Moved, Planar, Product
+from pinnlab.domains.mesh import Mesh, Surface
 from pinnlab.domains.moved import MovedFace
 from pinnlab.domains.plane_curves import PlaneCurves
 from pinnlab.domains.shapes import Ellipse, Polygon, Triangle
+from pinnlab.domains.smooth import SmoothDistance, distance
 from pinnlab.domains.trimmed import Trimmed
 from pinnlab.domains.union import DomainUnion, Union
 
@@ -23,6 +25,7 @@ __all__ = [
     "DomainUnion",
     "Ellipse",
     "Interval",
+    "Mesh",
     "Moved",
     "MovedFace",
     "Planar",
@@ -32,8 +35,11 @@ __all__ = [
     "ProductFace",
     "Region",
     "RegionUnion",
+    "SmoothDistance",
     "Sphere",
+    "Surface",
     "Triangle",
     "Trimmed",
     "Union",
+    "distance",
 ]

@@ -59,8 +59,7 @@ class Domain(Region, Movable["Domain"]):
             coordinates: only the faces whose normal lies in these coordinates.
             where: only where this function is true; takes coordinates, `points` or `normal` by name, as
                 `lambda x, y: y > 0.5`.
-            on: only what lies on the boundary of this domain, such as a hole that was cut out, or on this part of one;
-                or of several.
+            on: only what lies on the boundary of this domain, such as a hole that was cut out; or of several.
 
         Raises:
             ConfigurationError: a coordinate is unknown, or shares its faces with one that is not named
@@ -70,9 +69,11 @@ class Domain(Region, Movable["Domain"]):
         whole = self._boundary(frozenset(coordinates or self.coordinates))
         if where is None and on is None:
             return whole
+        if self.outline is not None and not coordinates:
+            whole = sides(self.coordinates, self.outline, set(self.coordinates))  # which can be cut exactly
         named = [on] if isinstance(on, Region) else on
-        sides = named and [region.boundary() if isinstance(region, Domain) else region for region in named]
-        found = selected(whole, Selection(whole.coordinates, where, sides))
+        places = named and [region.boundary() if isinstance(region, Domain) else region for region in named]
+        found = selected(whole, Selection(whole.coordinates, where, places))
         if found is None:
             raise ConfigurationError(f"boundary: where and on leave nothing of the boundary of {self!r}")
         return found
@@ -129,6 +130,10 @@ class Domain(Region, Movable["Domain"]):
         if self.outline is not None:
             return Planar(self.coordinates, self.outline.moved(matrix, offset))
         return Moved(self, Similarity(matrix, offset))
+
+    def _exactly(self, operation: str, one: Domain, other: Domain) -> Domain | None:
+        """What two domains make, of which this is one, where its kind knows it; see `_combined`."""
+        return None
 
     @abstractmethod
     def _boundary(self, names: frozenset[str]) -> Region:
@@ -301,9 +306,7 @@ class Combined(Domain):
     def signed_distance(self, points: Tensor) -> Tensor:
         """By the larger or the smaller of the two domains' own."""
         one, other = self.one.signed_distance(points), self.other.signed_distance(points)
-        if self.operation == "|":
-            return one.minimum(other)
-        return one.maximum(-other if self.operation == "-" else other)
+        return one.minimum(other) if self.operation == "|" else one.maximum(-other if self.operation == "-" else other)
 
     def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
         points, kept = self._from.candidates(unit)
@@ -389,7 +392,8 @@ def _combined(operation: str, one: Domain, other: Domain) -> Domain:
     if one.coordinates != other.coordinates:
         raise ConfigurationError(f"{what} needs the same coordinates in the same order on both sides")
     if one.outline is None or other.outline is None:
-        return Combined(operation, one, other)
+        made = one._exactly(operation, one, other) or other._exactly(operation, one, other)
+        return made or Combined(operation, one, other)
     outline = one.outline.combined(operation, other.outline)
     if outline is None:
         raise ConfigurationError(f"{what} is empty")

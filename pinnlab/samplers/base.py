@@ -70,8 +70,9 @@ class Sampler(ABC):
             raise ConfigurationError(f"region: must be a domain or a part of one, got {type(region).__name__}")
         if region.unit_dim == 0:
             return region.from_unit(torch.empty(count, 0, dtype=torch.float64))
-        points, kept = region.candidates(self.design(count, region.unit_dim, seed))
-        return points if kept is None else self._kept(region, count, seed)
+        unit = self.design(count, region.unit_dim, seed)
+        rejects = region.candidates(unit[:1])[1] is not None
+        return self._kept(region, count, seed) if rejects else region.from_unit(unit)
 
     def _kept(self, region: Region, count: int, seed: int) -> Tensor:
         """Points of a region that rejects some candidates: a larger design, without those, in its order."""

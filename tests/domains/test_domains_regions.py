@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import qmc
 
-from pinnlab.domains import Ball, Box, Disk, Ellipse, Interval, Polygon, Product, Triangle, Union
+from pinnlab.domains import Ball, Box, Disk, Ellipse, Interval, Mesh, Polygon, Product, Triangle, Union
 from pinnlab.errors import ConfigurationError
 
 X, Y, T = Interval("x", -1, 1), Interval("y", 0, 3), Interval("t", 0, 0.5)
@@ -35,7 +35,25 @@ STAR = Polygon(["x", "y"], [[0, 0], [4, 0], [4, 3], [2, 1], [0, 3]], holes=[[[1,
 HULL = Box(["x", "y", "z"], -1, 1) - Ball(["x", "y", "z"], 0.25, 0.5)
 CAPS = (Ball(["x", "y", "z"]) & Box(["x", "y", "z"], -0.5, 2)) | Ball(["x", "y", "z"], (0, 0, 1.5), 0.75)
 TILTED = (Disk() * Interval("z", 0, 1)).rotate(0.5, about=0.25, axis=[1, 1, 0]).scale(1.5)
-GENERAL = [PLATE, LENS, STAR, Triangle(["x", "y"], [[0, 0], [1, 0], [0, 1]]), PLATE * T, HULL, CAPS, TILTED, HULL * T]
+SIDES = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
+CRATE = Mesh(
+    ["x", "y", "z"],
+    [[x, y, z] for z in (0, 1) for y in (0, 2) for x in (0, 3)],
+    [[side[0], side[k], side[k + 1]] for side in SIDES for k in (1, 2)],
+)
+RIGHT = Triangle(["x", "y"], [[0, 0], [1, 0], [0, 1]])
+GENERAL = [
+    CRATE,
+    PLATE,
+    LENS,
+    STAR,
+    RIGHT,
+    PLATE * T,
+    HULL,
+    CAPS,
+    TILTED,
+    HULL * T,
+]
 
 UNIONS = [CORNER, RING, STAIRS, GAP, PEARLS, CORNER * T, GAP * T]
 DOMAINS = [
