@@ -71,7 +71,7 @@ class Domain(Region, Movable["Domain"]):
             return whole
         if self.outline is not None and not coordinates:
             whole = sides(self.coordinates, self.outline, set(self.coordinates))  # which can be cut exactly
-        named = [on] if isinstance(on, Region) else on
+        named: Any = on if on is None or isinstance(on, (list, tuple)) else [on]
         places = named and [region.boundary() if isinstance(region, Domain) else region for region in named]
         found = selected(whole, Selection(whole.coordinates, where, places))
         if found is None:

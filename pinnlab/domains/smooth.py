@@ -65,7 +65,7 @@ def distance(region: Region) -> SmoothDistance:
     """A smooth approximate distance to a boundary, for an `ansatz` by which conditions hold exactly.
 
     `g + distance(domain)(x, y) * u` is g on the whole boundary of the domain, whatever u is. Pieces of curves in the
-    plane are joined by R-equivalence of order 1, so that their order and number do not matter; faces of boxes likewise;
+    plane are joined by R-equivalence, so that their order does not matter; faces of boxes likewise;
     combinations in space by the R-conjunction `a + b - sqrt(a^2 + b^2)` of their parts.
 
     Args:
@@ -113,16 +113,16 @@ def _to(face: Region) -> Function:
 
 
 def _equivalent(functions: Sequence[Function]) -> Function:
-    """R-equivalence of order 1: `1 / sum(1 / f)`, pair by pair, so that it is 0 and not 1 / infinity where one is 0."""
+    """R-equivalence of order 2, `1 / sqrt(sum(1 / f^2))`: pair by pair, so that one may be 0."""
     if len(functions) > MOST_PIECES:
         raise ConfigurationError(f"distance: a boundary of {len(functions)} pieces; at most {MOST_PIECES} are possible")
     return lambda columns: functools.reduce(_joined, [function(columns) for function in functions])
 
 
 def _joined(a: Any, b: Any) -> Any:
-    total = a + b
+    total = a * a + b * b
     both = total == 0  # a corner, where two pieces meet
-    return a * b / torch.where(both, torch.ones_like(total), total)
+    return a * b / torch.where(both, torch.ones_like(total), total).sqrt()
 
 
 def _to_face(faces: BoxFaces, axis: int, upper: bool) -> Function:
@@ -179,17 +179,20 @@ def _to_chord(arc: Curves) -> Function:
 
 
 def _to_ellipse(arc: Curves) -> Function:
-    """Positive inside of the ellipse: `1 - |z|^2` over its slope, which is exact to first order."""
+    """Positive inside of the ellipse: `1 - |z|^2` over its slope, which is exact to first order.
+
+    Of a region inside of it with something more, so that it is finite at the centre.
+    """
     (a, b), (c, d) = np.linalg.inv(arc.matrix[0]).tolist()
     x, y = arc.start[0].tolist()
-    size = float(np.linalg.svd(arc.matrix[0])[1].min())
+    size, convex = float(np.linalg.svd(arc.matrix[0])[1].min()), float(arc.sweep[0]) > 0
 
     def value(columns: Sequence[Any]) -> Any:
         u, v = columns[0] - x, columns[1] - y
         p, q = a * u + b * v, c * u + d * v
         inner = 1 - p * p - q * q
         slope = (a * p + c * q) ** 2 + (b * p + d * q) ** 2
-        return inner / (4 * slope + (inner / size) ** 2).sqrt()
+        return inner / (4 * slope + (inner / size) ** 2 if convex else 4 * slope).sqrt()
 
     return value
 

@@ -64,7 +64,7 @@ def test_it_is_positive_inside_and_all_derivatives_are_finite(domain):
     true = domain.boundary().distance(points) if domain.dim < 3 else values
     assert bool((values > 0).all())
     assert bool(slopes.isfinite().all())
-    assert bool((values > 0.08 * true).all())
+    assert bool((values > 0.15 * true).all())
     assert bool((values < 3 * true + 1e-9).all())
 
 
