@@ -340,3 +340,19 @@ def test_a_cloud_is_read_from_a_file(tmp_path):
     assert (cloud.is_full_dimensional, Cloud(XY, points).is_full_dimensional) == (False, True)
     with pytest.raises(ConfigurationError, match="no column 'z'"):
         Cloud.read(tmp_path / "scan.csv", XYZ)
+
+
+ON_A_CARD = [PLATE, PLATE.boundary(), PLATE * Interval("t", 0, 1), CUBE - BALL, (CUBE - BALL).boundary(), SOLIDS[5]]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("region", ON_A_CARD, ids=lambda region: repr(region)[:50])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_points_on_a_gpu_are_those_of_the_cpu(region, dtype):
+    unit = torch.rand(500, region.unit_dim, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    here, there = region.from_unit(unit), region.from_unit(unit.cuda())
+    assert (there.device.type, there.dtype) == ("cuda", dtype)
+    torch.testing.assert_close(there.cpu(), here)
+    assert bool(region.contains(there).all())
+    if not region.is_full_dimensional:
+        torch.testing.assert_close(region.normals(there).cpu(), region.normals(here))

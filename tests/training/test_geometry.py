@@ -22,7 +22,7 @@ from pinnlab.callbacks import (
     RetainResample,
     SolutionFigures,
 )
-from pinnlab.domains import Ball, Box, Disk, Interval
+from pinnlab.domains import Ball, Box, Disk, Interval, Mesh
 from pinnlab.optimizers import LBFGS
 from pinnlab.problems import Dirichlet, Exact, Neumann, Problem, Residual
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
@@ -105,7 +105,22 @@ class Cheese(Problem):
         return Exact(self.solution)
 
 
-PROBLEMS = [Perforated, Flow, WarmPlate, Cheese]
+class Body(Problem):
+    """Laplace's equation in an octahedron of triangles, with a part of its surface by where it is."""
+
+    def __init__(self):
+        corners = [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]
+        upper, lower = ([[0, 2], [2, 1], [1, 3], [3, 0]], 4), ([[2, 0], [1, 2], [3, 1], [0, 3]], 5)
+        body = Mesh(["x", "y", "z"], corners, [[*side, top] for sides, top in (upper, lower) for side in sides])
+        conditions = {
+            "pde": Residual(body, lambda u: u.laplacian()),
+            "upper": Dirichlet(body.boundary(where=lambda z: z > 0), u=lambda x, y: x * y),
+            "lower": Neumann(body.boundary(where=lambda z: z <= 0), u=lambda x, y, normal: normal[:, 0] * y),
+        }
+        super().__init__(body, ("u",), conditions)
+
+
+PROBLEMS = [Body, Perforated, Flow, WarmPlate, Cheese]
 
 
 def fitted(problem, *callbacks, steps=30, logger=False, resume=None, **options):
