@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pinnlab.domains.base import Region, checked_names
+from pinnlab.domains.composite import ProductFace
 from pinnlab.errors import ConfigurationError
 
 
@@ -82,12 +83,11 @@ class Cloud(Region):
         """That of a boundary with normals, that of a domain without."""
         return self.dim if self._normal_rows is None else self.dim - 1
 
-    def chosen(self, rows: Tensor) -> Cloud:
-        """Some of the points, by a mask."""
-        mask = rows.numpy()
-        return Cloud(
-            self.coordinates, self._points[mask], None if self._normal_rows is None else self._normal_rows[mask]
-        )
+    def __mul__(self, other: Region) -> ProductFace:
+        """Each of the points with all of a domain, as with all times."""
+        if not isinstance(other, Region):
+            return NotImplemented
+        return ProductFace((self, other), 0, self)
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         return torch.from_numpy(self._points).to(unit)

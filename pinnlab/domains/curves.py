@@ -163,9 +163,10 @@ class Curves:
 
     def lengths(self) -> Array:
         """The length of each piece, `(n,)`."""
-        n = len(self)
-        arcs = np.abs(self._way(np.ones(n)) - self._way(np.zeros(n)))
-        return np.where(self.straight, np.linalg.norm(self.along, axis=1), arcs)
+        n, lines = len(self), np.linalg.norm(self.along, axis=1)
+        if self.straight.all():
+            return lines
+        return np.where(self.straight, lines, np.abs(self._way(np.ones(n)) - self._way(np.zeros(n))))
 
     def by_length(self, share: Array) -> Array:
         """The parameter at which a share `(n,)` of each piece's length is behind."""

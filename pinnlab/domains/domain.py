@@ -62,8 +62,7 @@ class Domain(Region, Movable["Domain"]):
             on: only what lies on the boundary of this domain, such as a hole that was cut out; or of several.
 
         Raises:
-            ConfigurationError: a coordinate is unknown, or shares its faces with one that is not named
-                (the rim of a disk needs both), or nothing of the boundary is meant.
+            ConfigurationError: a coordinate is unknown or shares its faces (a disk's rim), or nothing is meant.
         """
         self._check_known(coordinates)
         whole = self._boundary(frozenset(coordinates or self.coordinates))
@@ -82,8 +81,7 @@ class Domain(Region, Movable["Domain"]):
         """The part of the boundary where one coordinate sits at an end of its interval: `face(t=0.0)`.
 
         Raises:
-            ConfigurationError: not exactly one coordinate is given, it is unknown, it has no interval of
-                its own (disk, ball), or the value is not an end.
+            ConfigurationError: not one coordinate is given, it is unknown or has no ends, or the value is no end.
         """
         if len(fixed) != 1:
             raise ConfigurationError(f"face: give exactly one coordinate, got {', '.join(fixed) or 'none'}")
@@ -248,11 +246,13 @@ class Planar(Domain):
         """Which points lie inside, or so close to the boundary; see `Region.contains`."""
         self._check_columns("points", points, 2)
         rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
-        found = self.outline.contains(numbers(points), numbers(tolerance + rounding))
-        return torch.from_numpy(found).to(points.device)
+        return torch.from_numpy(self.outline.contains(numbers(points), numbers(tolerance + rounding))).to(points.device)
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         return torch.from_numpy(self.outline.slabs.map(numbers(unit))).to(unit)
+
+    def _quadrature(self, count: int) -> Rule:
+        return self.outline.rule(count) or super()._quadrature(count)
 
     def _distance(self, points: Tensor) -> Tensor:
         return torch.from_numpy(self.outline.distance(numbers(points))).to(points)

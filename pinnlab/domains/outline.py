@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pinnlab.domains.crossings import CLOSE, crossings
 from pinnlab.domains.curves import Array, Curves
 from pinnlab.domains.nearest import Nearest, nearest
+from pinnlab.domains.rules import Rule
 from pinnlab.domains.slabs import Slabs
 
 PLACES = 10_000
@@ -60,6 +62,14 @@ class Outline:
     def nearest(self, points: Array) -> Nearest:
         """The nearest point of the boundary for each of `(n, 2)` points."""
         return nearest(points, self.curves)
+
+    def rule(self, count: int) -> Rule | None:
+        """Gauss points for integrals over the region, see `Slabs.rule`; their weights add up to the area."""
+        found = self.slabs.rule(count)
+        if found is None:
+            return None
+        nodes, weights = found
+        return torch.from_numpy(nodes), torch.from_numpy(weights * (self.area / weights.sum()))
 
     def distance(self, points: Array) -> Array:
         """The distance `(n,)` of points to the region, 0 in it."""

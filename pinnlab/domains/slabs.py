@@ -17,6 +17,8 @@ from pinnlab.domains.curves import Array, Curves, Index
 
 CHUNK = 200_000
 """Numbers of graphs that are evaluated together: 1.6 MB, which a cache holds."""
+FEWEST = 4
+"""Gauss points along each side of a cell at least: with fewer, quasi-random points are as good."""
 ROOT_STEPS = 60
 """At most; bisection alone would need so many, Newton's method takes about six."""
 
@@ -77,6 +79,31 @@ class Slabs:
         for rows in self._chunks(len(unit)):
             points[rows] = self._placed(slab[rows], goal[rows], unit[rows, 1])
         return points
+
+    def rule(self, count: int) -> tuple[Array, Array] | None:
+        """Nodes `(q, 2)` and weights of about `count` Gauss points, for integrals of what is smooth in the region.
+
+        Each slab has as many cells as its vertical lines have parts; each cell has the same product of Gauss rules: in
+        y, and in x by `x = middle - half cos(angle)`, in which arcs that turn back at an edge are smooth.
+
+        Returns:
+            None where a cell would have too few points.
+        """
+        parts = self._level.shape[1] // 2
+        widths = np.diff(self.edges)
+        middles = self._heights(np.arange(len(widths)), self.edges[:-1] + widths / 2).reshape(len(widths), parts, 2)
+        slab, part = np.nonzero(middles[:, :, 1] > middles[:, :, 0])
+        side = round(math.sqrt(count / len(slab)))
+        if side < FEWEST:
+            return None
+        nodes, weights = np.polynomial.legendre.leggauss(side)
+        angle, share = (nodes + 1) * math.pi / 2, weights * math.pi / 4
+        x = self.edges[slab, None] + widths[slab, None] * (1 - np.cos(angle)) / 2
+        heights = self._heights(np.repeat(slab, side), x.ravel()).reshape(len(slab), side, parts, 2)
+        low, high = np.moveaxis(heights[np.arange(len(slab)), :, part], -1, 0)
+        y = low[..., None] + (high - low)[..., None] * (nodes + 1) / 2
+        weight = (widths[slab, None] * np.sin(angle) * share * (high - low))[..., None] * weights / 2
+        return np.stack([np.broadcast_to(x[..., None], y.shape).ravel(), y.ravel()], -1), weight.ravel()
 
     def _placed(self, slab: Index, goal: Array, height: Array) -> Array:
         x = self._abscissa(slab, goal)

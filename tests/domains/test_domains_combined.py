@@ -246,8 +246,10 @@ def test_moments_of_a_perforated_plate():
 
 
 def test_integrals_over_plane_domains():
-    nodes, weights = PLATE.quadrature(2**14)
-    assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(second_moment(), rel=1e-4)
+    nodes, weights = PLATE.quadrature(1024)
+    assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(second_moment(), rel=1e-12)
+    nodes, weights = Ellipse(radii=(2, 1)).quadrature(200)
+    assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(2 * math.pi, rel=1e-12)
     nodes, weights = PLATE.boundary(on=HOLES[0]).quadrature(40)
     assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(2 * math.pi * 0.1 * (0.09 + 0.005), rel=1e-12)
 
@@ -338,6 +340,11 @@ def test_a_cloud_is_read_from_a_file(tmp_path):
     assert torch.equal(Sobol().sample(cloud, 7, 0), points)
     assert cloud.normals(points).tolist() == [[0.0, 1.0], [-1.0, 0.0]]
     assert (cloud.is_full_dimensional, Cloud(XY, points).is_full_dimensional) == (False, True)
+    always = cloud * Interval("t", 0, 1)
+    assert (always.coordinates, always.dimension) == (("x", "y", "t"), 2)
+    rows = Sobol().sample(always, 64, 0)
+    assert sorted(rows[:, 0].unique().tolist()) == [0.0, 3.0]
+    assert always.normals(torch.tensor([[3.0, 4.0, 0.5]])).tolist() == [[-1.0, 0.0, 0.0]]
     with pytest.raises(ConfigurationError, match="no column 'z'"):
         Cloud.read(tmp_path / "scan.csv", XYZ)
 
