@@ -95,10 +95,9 @@ class Beside:
         if not len(points):
             return torch.zeros(0, dtype=torch.bool, device=points.device)
         size = max(b - a for a, b in zip(self.domain.low, self.domain.high, strict=True))
-        boundary = self.domain.boundary()
-        on = boundary.distance(points) <= ON * size
+        on = self.domain.signed_distance(points).abs() <= ON * size
         kept = (self.domain.inside(points) == self.within) & ~on
         if self.shared is not None and bool(on.any()):
-            agree = (boundary.normals(points[on]) * normals[on]).sum(1) > 0
+            agree = (self.domain.boundary().normals(points[on]) * normals[on]).sum(1) > 0
             kept[on] = agree == (self.shared == "same")
         return kept

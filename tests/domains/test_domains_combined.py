@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -347,6 +348,18 @@ def test_a_cloud_is_read_from_a_file(tmp_path):
     assert always.normals(torch.tensor([[3.0, 4.0, 0.5]])).tolist() == [[-1.0, 0.0, 0.0]]
     with pytest.raises(ConfigurationError, match="no column 'z'"):
         Cloud.read(tmp_path / "scan.csv", XYZ)
+
+
+def test_sampling_a_polygon_with_twenty_holes_takes_no_time():
+    angles = 2 * np.pi * np.arange(60) / 60
+    outer, inner = (np.stack([r * np.cos(angles[::k]), r * np.sin(angles[::k])], -1) for r, k in ((5, 1), (0.4, 3)))
+    holes = [inner + [-2.4 + 1.2 * i, -1.8 + 1.2 * j] for i in range(5) for j in range(4)]
+    sieve = Polygon(XY, outer, holes=holes)
+    assert len(sieve.outline.curves) == 60 + 20 * 20
+    begin = time.perf_counter()
+    points = Sobol().sample(sieve, 100_000, 0)
+    assert time.perf_counter() - begin < 2  # 0.05 s on a free core
+    assert bool(sieve.contains(points).all())
 
 
 ON_A_CARD = [PLATE, PLATE.boundary(), PLATE * Interval("t", 0, 1), CUBE - BALL, (CUBE - BALL).boundary(), SOLIDS[5]]
