@@ -353,7 +353,7 @@ def test_a_cloud_is_read_from_a_file(tmp_path):
 def test_sampling_a_polygon_with_twenty_holes_takes_no_time():
     angles = 2 * np.pi * np.arange(60) / 60
     outer, inner = (np.stack([r * np.cos(angles[::k]), r * np.sin(angles[::k])], -1) for r, k in ((5, 1), (0.4, 3)))
-    holes = [inner + [-2.4 + 1.2 * i, -1.8 + 1.2 * j] for i in range(5) for j in range(4)]
+    holes = [inner + np.array([-2.4 + 1.2 * i, -1.8 + 1.2 * j]) for i in range(5) for j in range(4)]
     sieve = Polygon(XY, outer, holes=holes)
     assert len(sieve.outline.curves) == 60 + 20 * 20
     begin = time.perf_counter()
