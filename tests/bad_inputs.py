@@ -15,7 +15,7 @@ from pinnlab import callbacks as cb
 from pinnlab import criteria as cr
 from pinnlab import networks as nw
 from pinnlab import optimizers as op
-from pinnlab.domains import Ball, Box, Disk, Interval
+from pinnlab.domains import Ball, Box, Cloud, Disk, Ellipse, Interval, Mesh, Polygon, Triangle, distance
 from pinnlab.objective import balancing as bl
 from pinnlab.optimizers import damping as dp
 from pinnlab.optimizers.hager_zhang import HagerZhang
@@ -239,6 +239,7 @@ RECIPES = [
 ]
 
 LINE = Interval("x", 0, 1)
+PLATE = Box(["x", "y"], 0, 1) - Disk(center=(0.5, 0.5), radius=0.25)
 ADAM = functools.partial(torch.optim.Adam, lr=1e-3)
 ARRAY = np.zeros((3, 1))
 
@@ -377,6 +378,23 @@ CALLS = [
     (lambda: Disk(center=(0, 0), radius=-1), "radius"),
     (lambda: Disk(("x", "y", "z")), "coordinates: a disk has two"),
     (lambda: Ball(["x", "y", "z"], radius=0), "radius"),
+    (lambda: PLATE - Ball(["x", "y", "z"]), "needs the same coordinates in the same order"),
+    (lambda: PLATE - Box(["x", "y"], -1, 2), "is empty"),
+    (lambda: PLATE.boundary(where=lambda x, z: x > z), "unknown argument of where 'z'"),
+    (lambda: PLATE.boundary(where=lambda x: 1), "where: must return true or false for each point"),
+    (lambda: PLATE.boundary(where=lambda x: x > 2), "where and on leave nothing"),
+    (lambda: PLATE.boundary(on=0), "on: must be a domain or a part of a boundary"),
+    (lambda: PLATE.rotate("a"), "angle: expected a number"),
+    (lambda: PLATE.scale(-1), "factor: must be positive"),
+    (lambda: Ball(["x", "y", "z"]).scale([1, 1, 2]), "cannot be stretched"),
+    (lambda: Polygon(["x", "y"], "abc"), "vertices: expected the corners of a polygon"),
+    (lambda: Polygon(["x", "y"], [[0, 0], [2, 2], [2, 0], [0, 1]]), "sides 0 and 2 meet"),
+    (lambda: Triangle(["x", "y"], [[0, 0], [1, 1]]), "vertices: a triangle has three, got 2"),
+    (lambda: Ellipse(radii=(1, -1)), "radii: must be positive"),
+    (lambda: Cloud(["x"], ["a"]), "points: expected (n, 1) numbers"),
+    (lambda: Cloud.read("no.csv", ["x"]), "path: no.csv cannot be read"),
+    (lambda: Mesh(["x", "y", "z"], [[0, 0, 0]] * 3, [[0, 1, 2]]), "triangles: the surface is not closed"),
+    (lambda: distance(PLATE)(0.0), "distance: takes x, y one by one, got 1 values"),
     (lambda: LINE.face(x=0.5), "face: x = 0.5 is not an end"),
     (lambda: LINE.face(y=0), "unknown coordinate 'y'"),
     (lambda: Sobol().sample(LINE, 0, seed=0), "count: at least one point"),

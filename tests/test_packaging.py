@@ -27,7 +27,7 @@ DEPENDENCIES = {
     "matplotlib",
     "rich",
 }
-EXTRAS = ("solution", "test", "dev", "docs")
+EXTRAS = ("solution", "geometry", "test", "dev", "docs")
 
 
 def execute(*command, folder, **environment):

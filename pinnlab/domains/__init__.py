@@ -1,25 +1,46 @@
-"""Where points live: intervals, boxes, disks, balls, their unions and products with time, and their boundaries."""
+"""Where points live: boxes, disks, balls, polygons, meshes; what they make together; and their boundaries."""
 
 from pinnlab.domains.ball import Ball, Disk, Sphere
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces, Interval, Parameter
+from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
-from pinnlab.domains.domain import Domain, Product
+from pinnlab.domains.domain import Combined, Domain, Moved, Planar, Product
+from pinnlab.domains.mesh import Mesh, Surface
+from pinnlab.domains.moved import MovedFace
+from pinnlab.domains.plane_curves import PlaneCurves
+from pinnlab.domains.shapes import Ellipse, Polygon, Triangle
+from pinnlab.domains.smooth import SmoothDistance, distance
+from pinnlab.domains.trimmed import Trimmed
 from pinnlab.domains.union import DomainUnion, Union
 
 __all__ = [
     "Ball",
     "Box",
     "BoxFaces",
+    "Cloud",
+    "Combined",
     "Disk",
     "Domain",
     "DomainUnion",
+    "Ellipse",
     "Interval",
+    "Mesh",
+    "Moved",
+    "MovedFace",
     "Parameter",
+    "Planar",
+    "PlaneCurves",
+    "Polygon",
     "Product",
     "ProductFace",
     "Region",
     "RegionUnion",
+    "SmoothDistance",
     "Sphere",
+    "Surface",
+    "Triangle",
+    "Trimmed",
     "Union",
+    "distance",
 ]

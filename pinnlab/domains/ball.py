@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinnlab.domains import rules
 from pinnlab.domains.base import Region, checked_names, checked_vector
 from pinnlab.domains.box import Interval
+from pinnlab.domains.curves import Array, Curves
 from pinnlab.domains.domain import Domain
+from pinnlab.domains.moved import Similarity
+from pinnlab.domains.outline import Outline
 from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
@@ -85,7 +90,11 @@ class Sphere(Region):
 class _Round(Domain):
     """What disk and ball share; they differ in how a direction is drawn."""
 
-    def __init__(self, sphere: Sphere) -> None:
+    @abstractmethod
+    def __init__(self, coordinates: Sequence[str], center: float | Sequence[float], radius: float) -> None: ...
+
+    def _round(self, sphere: Sphere) -> None:
+        """What a subclass's constructor ends with."""
         self._sphere = sphere
         self.coordinates = sphere.coordinates
         self.center, self.radius = sphere.center, sphere.radius
@@ -93,6 +102,21 @@ class _Round(Domain):
         self.high = tuple(c + self.radius for c in self.center)
         self.unit_dim = 1 + sphere.unit_dim
         self.measure = sphere.ball_measure
+
+    @property
+    def outline(self) -> Outline | None:
+        """The circle around a disk."""
+        if self.dim != 2:
+            return None
+        return Outline(Curves.ellipse(self.center, self.radius * np.eye(2)))
+
+    def _moved(self, matrix: Array, offset: Array) -> Domain:
+        """The same kind, unless it is stretched."""
+        map = Similarity(matrix, offset)
+        if not map.keeps_shapes:
+            return super()._moved(matrix, offset)
+        center = (matrix @ np.array(self.center) + offset).tolist()
+        return type(self)(self.coordinates, center, self.radius * map.factor)
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         radius = self.radius * unit[:, :1] ** (1.0 / self.dim)
@@ -148,7 +172,7 @@ class Disk(_Round):
     ) -> None:
         if len(checked_names(coordinates)) != 2:
             raise ConfigurationError(f"coordinates: a disk has two, got {len(coordinates)}; use Ball")
-        super().__init__(Sphere(coordinates, center, radius, polar=True))
+        self._round(Sphere(coordinates, center, radius, polar=True))
 
 
 class Ball(_Round):
@@ -167,7 +191,7 @@ class Ball(_Round):
     """
 
     def __init__(self, coordinates: Sequence[str], center: float | Sequence[float] = 0.0, radius: float = 1.0) -> None:
-        super().__init__(Sphere(coordinates, center, radius))
+        self._round(Sphere(coordinates, center, radius))
 
 
 def _normalised(vectors: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class Region(ABC):
     """A set of points with named coordinates and a uniform measure.
 
     A subclass sets the attributes and supplies `_from_unit`, `_distance` and `_normals`, which receive
-    tensors whose number of columns has been checked.
+    tensors whose number of columns has been checked. One that has no such map, as a ball without another ball, supplies
+    `_candidates` and `envelope` instead: a map onto something larger, and which of the points are in the region.
 
     Attributes:
         coordinates: the names, one per column of the points.
@@ -42,6 +43,7 @@ class Region(ABC):
     unit_dim: int
     measure: float
     count: int | None = None
+    _envelope: float | None = None
 
     @property
     def dim(self) -> int:
@@ -58,6 +60,11 @@ class Region(ABC):
         """Whether the region has an interior, so that something that holds in it holds all around a point."""
         return self.dimension == self.dim
 
+    @property
+    def envelope(self) -> float:
+        """The measure of what the unit cube is mapped onto: that of the region, unless some candidates are rejected."""
+        return self.measure if self._envelope is None else self._envelope
+
     def from_unit(self, unit: Tensor) -> Tensor:
         """Maps points of the unit cube onto the region, the uniform measure to the uniform measure.
 
@@ -65,13 +72,33 @@ class Region(ABC):
             unit: `(n, unit_dim)` in [0, 1). For a finite region `(n, 0)`, and `n` is ignored.
 
         Returns:
-            `(n, dim)` points with the dtype and device of `unit`; `(count, dim)` for a finite region.
+            `(n, dim)` points with the dtype and device of `unit`; `(count, dim)` for a finite region; those of the
+            candidates that are in the region, in their order, where some are rejected.
+
+        Raises:
+            ConfigurationError: `unit` has another number of columns.
+        """
+        points, kept = self.candidates(unit)
+        return points if kept is None else points[kept]
+
+    def candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The image of points of the unit cube, and which of it is in the region.
+
+        Args:
+            unit: `(n, unit_dim)` in [0, 1).
+
+        Returns:
+            `(n, dim)` points, and `(n,)` booleans; None in their place where the map is onto the region itself.
 
         Raises:
             ConfigurationError: `unit` has another number of columns.
         """
         self._check_columns("unit", unit, self.unit_dim)
-        return self._from_unit(unit)
+        return self._candidates(unit)
+
+    def pieces(self) -> Sequence[Region]:
+        """The parts of which the region is made, as the sides of a box; by default the region itself."""
+        return (self,)
 
     def distance(self, points: Tensor) -> Tensor:
         """The Euclidean distance of `(n, dim)` points to the region, `(n,)`; 0 on it."""
@@ -124,20 +151,32 @@ class Region(ABC):
 
     def _quadrature(self, count: int) -> Rule:
         """`quadrature` of an infinite region; by default quasi-random points, mapped from the cube."""
-        return self._mapped(rules.sobol(self.unit_dim, count))
+        tried = math.ceil(count * self.envelope / self.measure)
+        while True:
+            rule = self._mapped(rules.sobol(self.unit_dim, tried))
+            if len(rule[1]):
+                return rule
+            tried *= 2
 
     def _mapped(self, rule: Rule) -> Rule:
         """A rule on the unit cube carried over to the region, as any function's mean is."""
         unit, weights = rule
-        return self.from_unit(unit), self.measure * weights
+        points, kept = self.candidates(unit)
+        if kept is None:
+            return points, self.measure * weights
+        return points[kept], self.measure / weights[kept].sum() * weights[kept]
 
     def _check_columns(self, key: str, rows: Tensor, columns: int) -> None:
         if rows.ndim != 2 or rows.shape[1] != columns:
             raise ConfigurationError(f"{key}: {self!r} needs shape (n, {columns}), got {tuple(rows.shape)}")
 
-    @abstractmethod
     def _from_unit(self, unit: Tensor) -> Tensor:
-        """`from_unit` after the check."""
+        """`from_unit` after the check, of a region that rejects nothing."""
+        raise NotImplementedError(f"{type(self).__name__} has neither _from_unit nor _candidates")
+
+    def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`candidates` after the check."""
+        return self._from_unit(unit), None
 
     @abstractmethod
     def _distance(self, points: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,10 @@ from pinnlab.domains.base import (
     pick_part,
     shares_to_edges,
 )
+from pinnlab.domains.curves import Array
 from pinnlab.domains.domain import Domain
+from pinnlab.domains.moved import corners
+from pinnlab.domains.outline import Outline
 from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
@@ -57,6 +61,18 @@ class Box(Domain):
     def sides(self) -> tuple[float, ...]:
         """The length of each side."""
         return tuple(b - a for a, b in zip(self.low, self.high, strict=True))
+
+    @property
+    def outline(self) -> Outline | None:
+        """The four sides of a rectangle."""
+        return Outline.rectangle(self.low, self.high) if self.dim == 2 else None
+
+    def _moved(self, matrix: Array, offset: Array) -> Domain:
+        """A box, unless it is turned."""
+        if np.count_nonzero(matrix - np.diag(np.diagonal(matrix))):
+            return super()._moved(matrix, offset)
+        low, high = corners(matrix, offset, self.low, self.high)
+        return Box(self.coordinates, low, high)
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         low = unit.new_tensor(self.low)
@@ -175,13 +191,13 @@ class BoxFaces(Region):
         points = self.box.from_unit(free.gather(1, column))
         return points.scatter(1, axis, ends[face][:, None])
 
-    def singles(self) -> list[BoxFaces]:
+    def pieces(self) -> Sequence[BoxFaces]:
         """Each face by itself."""
         return [BoxFaces(self.box, [face]) for face in self.faces]
 
     def _quadrature(self, count: int) -> Rule:
         if len(self.faces) > 1 and rules.pays(self.unit_dim, count // len(self.faces)):
-            shares = [(face, face.measure / self.measure) for face in self.singles()]
+            shares = [(face, face.measure / self.measure) for face in self.pieces()]
             return rules.joined([face.quadrature(max(round(share * count), 1)) for face, share in shares])
         rule = rules.gauss(self.unit_dim, count) if len(self.faces) == 1 else None
         return super()._quadrature(count) if rule is None else self._mapped(rule)

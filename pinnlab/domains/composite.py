@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -30,14 +31,15 @@ class ProductFace(Region):
         self._points = Columns(self.parts)
         self.unit_dim = self._points.unit_dim
         self.measure = math.prod(part.measure for part in self.parts)
+        self._envelope = math.prod(part.envelope for part in self.parts)
 
     @property
     def dimension(self) -> int:
         """That of its parts together."""
         return sum(part.dimension for part in self.parts)
 
-    def _from_unit(self, unit: Tensor) -> Tensor:
-        return self._points.from_unit(unit)
+    def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._points.candidates(unit)
 
     def _quadrature(self, count: int) -> Rule:
         rule = self._points.quadrature(count)
@@ -89,23 +91,33 @@ class RegionUnion(Region):
         self.count = sum(counts) if counts else None
         self.unit_dim = max(part.unit_dim for part in self.parts)
         self.measure = math.fsum(part.measure for part in self.parts)
-        self._edges = shares_to_edges([part.measure for part in self.parts])
+        self._envelope = math.fsum(part.envelope for part in self.parts)
+        # By the envelopes: of each part as much is rejected as it has too many candidates.
+        self._edges = shares_to_edges([part.envelope for part in self.parts])
 
     @property
     def dimension(self) -> int:
         """That of each of its parts."""
         return self.parts[0].dimension
 
-    def _from_unit(self, unit: Tensor) -> Tensor:
+    def pieces(self) -> Sequence[Region]:
+        """Those of its parts."""
+        return [piece for part in self.parts for piece in part.pieces()]
+
+    def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.count is not None:
-            return torch.cat([part.from_unit(unit) for part in self.parts])
+            return torch.cat([part.from_unit(unit) for part in self.parts]), None
         chosen, first = pick_part(unit[:, 0], self._edges)
         again = torch.cat([first[:, None], unit[:, 1:]], dim=1)
         points = unit.new_empty(len(unit), self.dim)
+        all_kept: Tensor | None = None
         for k, part in enumerate(self.parts):
             rows = chosen == k
-            points[rows] = part.from_unit(again[rows, : part.unit_dim])
-        return points
+            points[rows], kept = part.candidates(again[rows, : part.unit_dim])
+            if kept is not None:
+                all_kept = torch.ones_like(rows) if all_kept is None else all_kept
+                all_kept[rows] = kept
+        return points, all_kept
 
     def _quadrature(self, count: int) -> Rule:
         shares = [(part, part.measure / self.measure) for part in self.parts]
@@ -141,17 +153,23 @@ class Columns:
         """`(n, dim)` points -> the columns of each part."""
         return points.split([part.dim for part in self.parts], dim=1)
 
-    def from_unit(self, unit: Tensor) -> Tensor:
-        """`(n, unit_dim)` -> `(n, dim)`."""
+    def blocks(self) -> list[slice]:
+        """The columns of each part."""
+        ends = list(itertools.accumulate(part.dim for part in self.parts))
+        return [slice(end - part.dim, end) for part, end in zip(self.parts, ends, strict=True)]
+
+    def candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(n, unit_dim)` -> `(n, dim)`, and which of them all parts keep; None where none rejects any."""
         chosen = None
         count = next((part.count for part in self.parts if part.count is not None), None)
         if count is not None:
             chosen, first = pick_part(unit[:, 0], shares_to_edges([1.0] * count))
             unit = torch.cat([first[:, None], unit[:, 1:]], dim=1)
         pieces = unit.split([part.unit_dim for part in self.parts], dim=1)
-        rows = [part.from_unit(piece) for part, piece in zip(self.parts, pieces, strict=True)]
-        columns = [row if part.count is None else row[chosen] for part, row in zip(self.parts, rows, strict=True)]
-        return torch.cat(columns, dim=1)
+        found = [part.candidates(piece) for part, piece in zip(self.parts, pieces, strict=True)]
+        columns = [row if part.count is None else row[chosen] for part, (row, _) in zip(self.parts, found, strict=True)]
+        kept = [mask for _, mask in found if mask is not None]
+        return torch.cat(columns, dim=1), torch.stack(kept).all(0) if kept else None
 
     def quadrature(self, count: int) -> Rule | None:
         """The product of the parts' rules, about `count` nodes; None where a part would have too few."""

@@ -12,7 +12,9 @@ from torch import Tensor
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces
 from pinnlab.domains.composite import RegionUnion
+from pinnlab.domains.curves import Array
 from pinnlab.domains.domain import Domain, Product
+from pinnlab.domains.outline import Outline
 from pinnlab.domains.rules import Rule, sobol
 from pinnlab.errors import ConfigurationError
 
@@ -65,20 +67,32 @@ class DomainUnion(Domain):
         )
         self._all = RegionUnion(self.parts)
         self.coordinates, self.unit_dim, self.measure = self._all.coordinates, self._all.unit_dim, self._all.measure
+        self._envelope = self._all.envelope
         self.low = tuple(map(min, zip(*(part.low for part in self.parts), strict=True)))
         self.high = tuple(map(max, zip(*(part.high for part in self.parts), strict=True)))
         for one, other in itertools.combinations(self.parts, 2):
             if _overlap(one, other):
                 raise ConfigurationError(f"parts: {one!r} and {other!r} overlap; cut one so that they only touch")
 
-    def _from_unit(self, unit: Tensor) -> Tensor:
-        return self._all.from_unit(unit)
+    def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._all.candidates(unit)
 
     def _distance(self, points: Tensor) -> Tensor:
         return self._all.distance(points)
 
     def _quadrature(self, count: int) -> Rule:
         return self._all.quadrature(count)
+
+    @property
+    def outline(self) -> Outline | None:
+        """All parts in the plane joined, without the sides that they share."""
+        joined = self.parts[0].outline
+        for part in self.parts[1:]:
+            joined = None if joined is None or part.outline is None else joined.combined("|", part.outline)
+        return joined
+
+    def _moved(self, matrix: Array, offset: Array) -> Domain:
+        return DomainUnion([part._moved(matrix, offset) for part in self.parts])
 
     def _boundary(self, names: frozenset[str]) -> Region:
         chosen = [name for name in self.coordinates if name in names]
@@ -152,7 +166,7 @@ def _outside(face: Region, others: Sequence[Domain]) -> list[Region]:
 def _cut(faces: BoxFaces, holes: Sequence[Box]) -> list[Region]:
     """The rectangles that are left of the faces of a box; those that are whole stay together."""
     whole, parts = [], []
-    for face in faces.singles():
+    for face in faces.pieces():
         (axis, upper), box = face.faces[0], face.box
         end = box.high[axis] if upper else box.low[axis]
         across = [k for k in range(box.dim) if k != axis]

@@ -37,7 +37,7 @@ def picture(problem: Any, points: int) -> Any:
     figure = Figure(figsize=(4.5 * (1 + maps), 3.8), layout="constrained")
     geometry, *others = figure.subplots(1, 1 + maps, squeeze=False)[0]
     projected = f" (on {coordinates[0]}, {coordinates[1]})" if columns > 2 else ""
-    figure.suptitle(f"{problem.name}: {', '.join(problem.unknowns)} on {problem.domain!r}{projected}")
+    figure.suptitle(f"{problem.name}: {', '.join(problem.unknowns)} on {problem.domain!r}{projected}", wrap=True)
     _draw_points(geometry, problem, points)
     if values is not None and columns == 1:
         order = places[:, 0].argsort()
@@ -74,6 +74,8 @@ def _draw_points(axes: Any, problem: Any, count: int) -> None:
         axes.set_ylim(-len(problem.conditions) + 0.5, 0.5)
     else:
         axes.set_ylabel(problem.coordinates[1])
+        if "t" not in problem.coordinates[:2]:
+            axes.set_aspect("equal", adjustable="datalim")  # lengths share a scale: a disk looks round
         axes.legend(fontsize="small")
 
 

@@ -18,6 +18,8 @@ class Sobol(Sampler):
     Best for counts that are powers of two; others are the beginning of the next power of two.
     """
 
+    has_uniform_beginnings = True
+
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
         # `seed` is the keyword that every supported scipy knows; 1.15 added `rng` for the same thing.
         engine = qmc.Sobol(dim, scramble=True, bits=SOBOL_BITS, seed=rng)
@@ -28,6 +30,8 @@ class Sobol(Sampler):
 
 class Halton(Sampler):
     """The Halton sequence with randomly permuted digits (Owen 2017): good for any count."""
+
+    has_uniform_beginnings = True
 
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
         points: NDArray[np.float64] = qmc.Halton(dim, scramble=True, seed=rng).random(count)

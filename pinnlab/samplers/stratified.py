@@ -14,6 +14,8 @@ MAX_GRID_DIM = 6
 class UniformRandom(Sampler):
     """Independent uniform points: the baseline, whose integration error falls like `n^(-1/2)`."""
 
+    has_uniform_beginnings = True
+
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return rng.random((count, dim))
 

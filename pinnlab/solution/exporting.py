@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.solution.extras import needed
+from pinnlab.numerics.extras import needed
 from pinnlab.solution.files import whole
 
 FORMATS = (".pt2", ".onnx")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.solution.extras import needed
+from pinnlab.numerics.extras import needed
 from pinnlab.solution.sampling import Samples
 
 FORMATS: Mapping[str, str] = MappingProxyType({"npz": ".npz", "netcdf": ".nc", "vtk": ".vtu", "csv": ".csv"})

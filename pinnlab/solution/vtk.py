@@ -12,7 +12,7 @@ import torch
 
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError
-from pinnlab.solution.extras import needed
+from pinnlab.numerics.extras import needed
 from pinnlab.solution.files import whole
 from pinnlab.solution.sampling import Array, Function, Samples, at_points, axes_of
 

@@ -179,7 +179,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
 def test_a_missing_package_is_told_with_what_to_do(monkeypatch, tmp_path, package, call, command):
     real = builtins.__import__
     monkeypatch.setattr(
-        "pinnlab.solution.extras.import_module",
+        "pinnlab.numerics.extras.import_module",
         lambda name: (_ for _ in ()).throw(ImportError(name)) if name == package else real(name),
     )
     with pytest.raises(ConfigurationError, match=f"needs the package {package}; install it: {command}") as caught:

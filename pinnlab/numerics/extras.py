@@ -1,4 +1,4 @@
-"""Packages that only some ways out of pinnlab need: imported when asked for, missed in one line."""
+"""Packages that only some parts of pinnlab need: imported when asked for, missed in one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from pinnlab.errors import ConfigurationError
 
 EXTRA = "pip install 'pinnlab-lightning[solution]'"
+GEOMETRY = "pip install 'pinnlab-lightning[geometry]'"
 
 
 def needed(package: str, purpose: str, install: str = EXTRA) -> Any:
