@@ -50,10 +50,7 @@ class Domain(Region, Movable["Domain"]):
         return None
 
     def boundary(
-        self,
-        *coordinates: str,
-        where: Callable[..., Any] | None = None,
-        on: Region | Sequence[Region] | None = None,
+        self, *coordinates: str, where: Callable[..., Any] | None = None, on: Region | Sequence[Region] | None = None
     ) -> Region:
         """The whole boundary, or a part of it, with the normals that lead out of this domain.
 
@@ -67,8 +64,7 @@ class Domain(Region, Movable["Domain"]):
             ConfigurationError: a coordinate is unknown or shares its faces (a disk's rim), or nothing is meant.
         """
         self._check_known(coordinates)
-        across = [name for name in self.coordinates if name not in self.parameters]
-        chosen = frozenset(coordinates or across or self.coordinates)
+        chosen = frozenset(coordinates or set(self.coordinates) - set(self.parameters) or self.coordinates)
         whole = self._boundary(chosen)
         if where is None and on is None:
             return whole
@@ -204,8 +200,7 @@ class Product(Domain):
         return self._swap(factor, factor.face(**{name: value}))
 
     def _swap(self, factor: Domain, face: Region) -> Region:
-        place = self.factors.index(factor)
-        return face if len(self.factors) == 1 else ProductFace(self.factors, place, face)
+        return face if len(self.factors) == 1 else ProductFace(self.factors, self.factors.index(factor), face)
 
     def _moved(self, matrix: Array, offset: Array) -> Domain:
         """Factor by factor, where none mixes its coordinates with those of another."""
