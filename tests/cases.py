@@ -106,6 +106,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "layer_fourth_order": lambda: problems.Layer1D(order=4),
     "heat": problems.Heat1D,
     "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
+    "perforated": problems.PerforatedLaplace,
+    "perforated_exact": lambda: problems.PerforatedLaplace(exact_circles=True),
     "heat2d": problems.Heat2D,
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,

@@ -21,6 +21,7 @@ from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
+from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
@@ -52,6 +53,7 @@ __all__ = [
     "NoisyPendulum",
     "Numerical",
     "Observations",
+    "PerforatedLaplace",
     "Periodic",
     "Poisson",
     "Poisson1D",

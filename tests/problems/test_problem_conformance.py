@@ -93,6 +93,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4),
     "poisson2d_exact": problems.Poisson2D,
     "front_exact": problems.Front2D,
+    "perforated_exact": problems.PerforatedLaplace,
     "heat_exact": problems.Heat1D,
     "burgers": lambda: problems.Burgers(exact_conditions=False),
     # The initial value has a kink across the boundary, so only values are periodic, whatever the network.
@@ -195,6 +196,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
         "mean": (set(), set()),
     },
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
+    "perforated": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
     "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "layer_regression": {"pde": (set(), set())},
     "layer_first_order": {"pde": ({(0,)}, set()), "ends": (set(), set())},
