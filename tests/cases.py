@@ -122,5 +122,9 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "biharmonic2d_exact": lambda: problems.Biharmonic2D(exact_conditions=True),
     "biharmonic2d_clamped": lambda: problems.Biharmonic2D(support="clamped"),
     "biharmonic2d_clamped_exact": lambda: problems.Biharmonic2D(support="clamped", exact_conditions=True),
+    "kovasznay": problems.Kovasznay,
+    "kovasznay_40": lambda: problems.Kovasznay(reynolds=40.0),
+    "lorenz": problems.Lorenz,
+    "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

@@ -21,6 +21,8 @@ from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
+from pinnlab.problems.lorenz import Lorenz
+from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.transport import Convection, Reaction
@@ -43,7 +45,9 @@ __all__ = [
     "Heat1D",
     "Helmholtz2D",
     "Integral",
+    "Kovasznay",
     "Layer1D",
+    "Lorenz",
     "Mean",
     "Neumann",
     "NeumannPoisson2D",

@@ -105,6 +105,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "biharmonic1d_clamped_exact": lambda: problems.Biharmonic1D(support="clamped"),
     "biharmonic2d_exact": problems.Biharmonic2D,
     "biharmonic2d_clamped_exact": lambda: problems.Biharmonic2D(support="clamped"),
+    "lorenz": lambda: problems.Lorenz(exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -118,8 +119,10 @@ def test_ansatz_imposes_all_conditions_that_it_takes_out_of_the_loss(name):
     assert imposed
     torch.manual_seed(1)
     embedding = partial(PeriodicEmbedding, columns=[0]) if "periodic" in imposed else None
-    inputs = len(problem.coordinates)
-    network = ScaledInput(MLP(inputs, 1, hidden=[9], embedding=embedding), problem.domain.low, problem.domain.high)
+    inputs, outputs = len(problem.coordinates), len(problem.unknowns)
+    network = ScaledInput(
+        MLP(inputs, outputs, hidden=[9], embedding=embedding), problem.domain.low, problem.domain.high
+    )
     batch = {key: values for key, values in rows(soft, 50).items() if key in imposed}
     residuals = ResidualSystem(soft, Trial(problem, network.double()), "taylor").residuals(batch)
     for condition, values in residuals.items():
@@ -130,7 +133,7 @@ def test_ansatz_imposes_all_conditions_that_it_takes_out_of_the_loss(name):
 def test_ansatz_holds_for_any_network(name):
     problem = PROBLEMS[name]()
     torch.manual_seed(0)
-    network = torch.nn.Linear(len(problem.coordinates), 1).double()
+    network = torch.nn.Linear(len(problem.coordinates), len(problem.unknowns)).double()
     trial = Trial(problem, network)
     boundary = [problem.domain.face(t=0.0)] if "t" in problem.coordinates else [problem.domain.boundary()]
     for region in boundary:
@@ -141,7 +144,7 @@ def test_ansatz_holds_for_any_network(name):
     assert (trial(inside) - problem.reference_values(inside)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic"])
+@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic", "lorenz_soft"])
 def test_numerical_reference_satisfies_its_conditions(name):
     problem = PROBLEMS[name]()
     batch = {key: values for key, values in rows(problem, 50).items() if not problem.wanted[key]}
@@ -185,6 +188,7 @@ def test_numerical_reference_satisfies_its_equation(name):
 
 
 BEAM, PLATE = ({(0,) * 4}, set()), ({(0,) * 4, (0, 0, 1, 1), (1,) * 4}, set())
+FLOW = ({(0,), (1,), (0, 0), (1, 1)}, set())
 RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "regression": {"data": (set(), set())},
     "poisson1d": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
@@ -221,6 +225,8 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "biharmonic1d_clamped": {"pde": BEAM, "ends": (set(), set()), "slopes": ({(0,)}, set())},
     "biharmonic2d": {"pde": PLATE, "edge": (set(), set()), "moments": (set(), {(0, 1)})},
     "biharmonic2d_clamped": {"pde": PLATE, "edge": (set(), set()), "slopes": ({(0,), (1,)}, set())},
+    "lorenz": {"ode": ({(0,)}, set())},
+    "kovasznay": {"pde": FLOW, "velocity": (set(), set()), "pressure": (set(), set())},
 }
 """The derivatives (partials, Laplacians) that each condition needs, by column."""
 
@@ -261,6 +267,9 @@ BAD = {
     "count": lambda: problems.NoisyPendulum(count=0),
     "damping": lambda: problems.NoisyPendulum(damping=0.0),
     "stiffness": lambda: problems.NoisyPendulum(stiffness=math.nan),
+    "horizon: must be at most 25": lambda: problems.Lorenz(horizon=30.0),
+    "sigma": lambda: problems.Lorenz(sigma=0.0),
+    "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
     "support": lambda: problems.Biharmonic1D(support="free"),
     "support: 'hinged'": lambda: problems.Biharmonic2D(support="hinged"),
 }
