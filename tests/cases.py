@@ -125,6 +125,12 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "kovasznay": problems.Kovasznay,
     "kovasznay_40": lambda: problems.Kovasznay(reynolds=40.0),
     "lorenz": problems.Lorenz,
+    "schroedinger": problems.Schroedinger,
+    "schroedinger_soft": lambda: problems.Schroedinger(periodic="loss", exact_conditions=False),
+    "kdv": problems.KortewegDeVries,
+    "kdv_soft": lambda: problems.KortewegDeVries(periodic="loss", exact_conditions=False),
+    "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2),
+    "ks_soft": lambda: problems.KuramotoSivashinsky(horizon=0.2, periodic="loss", exact_conditions=False),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

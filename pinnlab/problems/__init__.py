@@ -13,6 +13,7 @@ from pinnlab.problems.conditions import (
     Robin,
 )
 from pinnlab.problems.energy import Energy
+from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
 from pinnlab.problems.heat import Heat1D
@@ -25,6 +26,7 @@ from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
+from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
 from pinnlab.problems.weak import Weak
@@ -45,7 +47,9 @@ __all__ = [
     "Heat1D",
     "Helmholtz2D",
     "Integral",
+    "KortewegDeVries",
     "Kovasznay",
+    "KuramotoSivashinsky",
     "Layer1D",
     "Lorenz",
     "Mean",
@@ -63,6 +67,7 @@ __all__ = [
     "Regression1D",
     "Residual",
     "Robin",
+    "Schroedinger",
     "Wave1D",
     "Weak",
 ]

@@ -106,6 +106,9 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "biharmonic2d_exact": problems.Biharmonic2D,
     "biharmonic2d_clamped_exact": lambda: problems.Biharmonic2D(support="clamped"),
     "lorenz": lambda: problems.Lorenz(exact_conditions=False),
+    "schroedinger": lambda: problems.Schroedinger(exact_conditions=False),
+    "kdv": lambda: problems.KortewegDeVries(exact_conditions=False),
+    "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2, exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -139,12 +142,13 @@ def test_ansatz_holds_for_any_network(name):
     for region in boundary:
         points = Sobol().sample(region, 64, seed=1)
         error = trial(points) - problem.reference_values(points)
-        assert error.abs().max() < 1e-10  # the spectral reference carries 3e-11 of its own
+        # Allen-Cahn's reference carries 3e-11 of its own; Schroedinger's leaves out modes of the kink in the start.
+        assert error.abs().max() < (2e-5 if name == "schroedinger" else 1e-10)
     inside = Sobol().sample(problem.domain, 64, seed=1)
     assert (trial(inside) - problem.reference_values(inside)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic", "lorenz_soft"])
+@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic", "lorenz_soft", "kdv_soft", "ks_soft"])
 def test_numerical_reference_satisfies_its_conditions(name):
     problem = PROBLEMS[name]()
     batch = {key: values for key, values in rows(problem, 50).items() if not problem.wanted[key]}
@@ -226,6 +230,14 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "biharmonic2d": {"pde": PLATE, "edge": (set(), set()), "moments": (set(), {(0, 1)})},
     "biharmonic2d_clamped": {"pde": PLATE, "edge": (set(), set()), "slopes": ({(0,), (1,)}, set())},
     "lorenz": {"ode": ({(0,)}, set())},
+    "schroedinger": {"pde": ({(1,), (0, 0)}, set())},
+    "schroedinger_soft": {"pde": ({(1,), (0, 0)}, set()), "start": (set(), set()), "periodic": ({(0,)}, set())},
+    "kdv_soft": {
+        "pde": ({(0,), (1,), (0, 0, 0)}, set()),
+        "start": (set(), set()),
+        "periodic": ({(0,), (0, 0)}, set()),
+    },
+    "ks": {"pde": ({(0,), (1,), (0, 0), (0,) * 4}, set())},
     "kovasznay": {"pde": FLOW, "velocity": (set(), set()), "pressure": (set(), set())},
 }
 """The derivatives (partials, Laplacians) that each condition needs, by column."""
@@ -268,6 +280,10 @@ BAD = {
     "damping": lambda: problems.NoisyPendulum(damping=0.0),
     "stiffness": lambda: problems.NoisyPendulum(stiffness=math.nan),
     "horizon: must be at most 25": lambda: problems.Lorenz(horizon=30.0),
+    "periodic: 'never'": lambda: problems.Schroedinger(periodic="never"),
+    "dispersion": lambda: problems.KortewegDeVries(dispersion=-1.0),
+    "damping": lambda: problems.KuramotoSivashinsky(damping=0.0),
+    "horizon: must be positive": lambda: problems.KuramotoSivashinsky(horizon=0.0),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
     "support": lambda: problems.Biharmonic1D(support="free"),
