@@ -131,6 +131,9 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "kdv_soft": lambda: problems.KortewegDeVries(periodic="loss", exact_conditions=False),
     "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2),
     "ks_soft": lambda: problems.KuramotoSivashinsky(horizon=0.2, periodic="loss", exact_conditions=False),
+    "cavity": problems.Cavity,
+    "cavity_exact": lambda: problems.Cavity(exact_conditions=True),
+    "cavity_uniform": lambda: problems.Cavity(lid="uniform"),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

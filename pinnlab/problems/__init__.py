@@ -4,6 +4,7 @@ from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
 from pinnlab.problems.burgers import Burgers
+from pinnlab.problems.cavity import Cavity
 from pinnlab.problems.conditions import (
     Condition,
     Dirichlet,
@@ -36,6 +37,7 @@ __all__ = [
     "Biharmonic1D",
     "Biharmonic2D",
     "Burgers",
+    "Cavity",
     "Coefficient",
     "Condition",
     "Convection",

@@ -62,7 +62,7 @@ def draw_rows(system, count=9):
 
 
 EQUATIONS = {"oscillator": 2, "kovasznay": 3, "kovasznay_40": 3, "lorenz": 3, "lorenz_soft": 3}
-EQUATIONS |= {"schroedinger": 2, "schroedinger_soft": 2}
+EQUATIONS |= {"cavity": 3, "cavity_exact": 3, "cavity_uniform": 3, "schroedinger": 2, "schroedinger_soft": 2}
 """How many there are in the first condition; one for all others."""
 
 
