@@ -134,6 +134,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "cavity": problems.Cavity,
     "cavity_exact": lambda: problems.Cavity(exact_conditions=True),
     "cavity_uniform": lambda: problems.Cavity(lid="uniform"),
+    "gray_scott": lambda: problems.GrayScott(horizon=10.0),
+    "gray_scott_soft": lambda: problems.GrayScott(horizon=10.0, periodic="loss", exact_conditions=False),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

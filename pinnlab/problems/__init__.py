@@ -17,6 +17,7 @@ from pinnlab.problems.energy import Energy
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
+from pinnlab.problems.gray_scott import GrayScott
 from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
@@ -46,6 +47,7 @@ __all__ = [
     "Exact",
     "Front2D",
     "Given",
+    "GrayScott",
     "Heat1D",
     "Helmholtz2D",
     "Integral",

@@ -62,7 +62,15 @@ def draw_rows(system, count=9):
 
 
 EQUATIONS = {"oscillator": 2, "kovasznay": 3, "kovasznay_40": 3, "lorenz": 3, "lorenz_soft": 3}
-EQUATIONS |= {"cavity": 3, "cavity_exact": 3, "cavity_uniform": 3, "schroedinger": 2, "schroedinger_soft": 2}
+EQUATIONS |= {
+    "cavity": 3,
+    "cavity_exact": 3,
+    "cavity_uniform": 3,
+    "gray_scott": 2,
+    "gray_scott_soft": 2,
+    "schroedinger": 2,
+    "schroedinger_soft": 2,
+}
 """How many there are in the first condition; one for all others."""
 
 

@@ -14,6 +14,7 @@ from pinnlab import problems
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.references import Lorenz
 from pinnlab.problems.references.cavity import Cavity
+from pinnlab.problems.references.gray_scott import GrayScott
 from pinnlab.problems.references.spectral import KortewegDeVries, KuramotoSivashinsky, Schroedinger
 
 DATA = Path(os.environ.get("PINNLAB_REFERENCE_DATA", Path(__file__).parents[2] / ".." / "shared" / "reference"))
@@ -240,3 +241,56 @@ def test_cavity_agrees_with_the_data_of_others():
 def test_cavity_refuses_bad_points(points, message):
     with pytest.raises(ConfigurationError, match=message):
         Cavity()(points)
+
+
+def test_gray_scott_agrees_with_finite_differences():
+    """Of fourth order, with steps that an error estimate chooses; with so much diffusion that both are smooth."""
+    count, horizon, diffusion = 128, 5.0, (2e-3, 1e-3)
+    s = -1 + 2 * np.arange(count) / count
+    x, y = np.meshgrid(s, s, indexing="ij")
+    u = 1 - np.exp(-80 * ((x + 0.05) ** 2 + (y + 0.02) ** 2))
+    v = np.exp(-80 * ((x - 0.05) ** 2 + (y - 0.02) ** 2))
+
+    def laplacian(w):
+        def neighbours(k):
+            return sum(np.roll(w, i, axis) for i in (k, -k) for axis in (0, 1))
+
+        return (16 * neighbours(1) - neighbours(2) - 60 * w) / (12 * (2 / count) ** 2)
+
+    def slope(_, state):
+        u, v = state.reshape(2, count, count)
+        gain = u * v * v
+        by_u = diffusion[0] * laplacian(u) + 0.04 * (1 - u) - gain
+        return np.stack([by_u, diffusion[1] * laplacian(v) - 0.1 * v + gain]).ravel()
+
+    solved = solve_ivp(slope, (0, horizon), np.stack([u, v]).ravel(), rtol=1e-7, atol=1e-9)
+    expected = solved.y[:, -1].reshape(2, -1).T
+    points = np.stack([x.ravel(), y.ravel(), np.full(x.size, horizon)], axis=1)
+    found = GrayScott(diffusion, 0.04, 0.1, horizon, modes=48, step=0.25)(points)
+    np.testing.assert_allclose(found, expected, atol=5e-5)
+
+
+def gray_scott(**options):
+    return GrayScott((1e-5, 5e-6), 0.04, 0.1, **options)
+
+
+def test_gray_scott_converges_in_space_and_time():
+    points = np.random.default_rng(0).uniform([-0.5, -0.5, 0], [0.5, 0.5, 5], (500, 3))
+    finer = gray_scott(horizon=5.0, modes=144, step=0.25)(points)
+    found = gray_scott(horizon=5.0)(points)
+    accuracy = problems.GrayScott(horizon=5.0).reference().accuracy
+    assert max(relative(found[:, i], finer[:, i]) for i in range(2)) < accuracy
+
+
+@pytest.mark.slow
+def test_gray_scott_converges_to_the_end():
+    points = np.random.default_rng(0).uniform([-1, -1, 0], [1, 1, 200], (3000, 3))
+    found, finer = gray_scott(horizon=200.0)(points), gray_scott(horizon=200.0, modes=176)(points)
+    accuracy = problems.GrayScott().reference().accuracy
+    assert max(relative(found[:, i], finer[:, i]) for i in range(2)) < accuracy
+
+
+@pytest.mark.parametrize(("points", "message"), [([[0.1, 0.2, 9.0]], "horizon"), ([[0.1, 0.2]], "shape")])
+def test_gray_scott_refuses_bad_points(points, message):
+    with pytest.raises(ConfigurationError, match=message):
+        gray_scott(horizon=5.0, modes=16)(points)
