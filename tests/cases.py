@@ -136,6 +136,10 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "cavity_uniform": lambda: problems.Cavity(lid="uniform"),
     "gray_scott": lambda: problems.GrayScott(horizon=10.0),
     "gray_scott_soft": lambda: problems.GrayScott(horizon=10.0, periodic="loss", exact_conditions=False),
+    "elasticity": problems.Elasticity,
+    "elasticity_stiff": lambda: problems.Elasticity(first=3.0, shear=1.0, load=1.0),
+    "interface": problems.Interface,
+    "interface_without_source": lambda: problems.Interface(left=3.0, right=0.5, source=0.0),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

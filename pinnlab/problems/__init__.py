@@ -15,12 +15,14 @@ from pinnlab.problems.conditions import (
 )
 from pinnlab.problems.energy import Energy
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
+from pinnlab.problems.elasticity import Elasticity
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
 from pinnlab.problems.gray_scott import GrayScott
 from pinnlab.problems.heat import Heat1D
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
+from pinnlab.problems.interface import Interface
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
@@ -44,6 +46,7 @@ __all__ = [
     "Convection",
     "Dirichlet",
     "Energy",
+    "Elasticity",
     "Exact",
     "Front2D",
     "Given",
@@ -51,6 +54,7 @@ __all__ = [
     "Heat1D",
     "Helmholtz2D",
     "Integral",
+    "Interface",
     "KortewegDeVries",
     "Kovasznay",
     "KuramotoSivashinsky",
