@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import solve_ivp
 
 from pinnlab import problems
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.references import Lorenz
-from pinnlab.problems.references.cavity import Cavity
+from pinnlab.problems.references.cavity import Cavity, shear
 from pinnlab.problems.references.gray_scott import GrayScott
 from pinnlab.problems.references.spectral import KortewegDeVries, KuramotoSivashinsky, Schroedinger
 
@@ -294,3 +295,16 @@ def test_gray_scott_converges_to_the_end():
 def test_gray_scott_refuses_bad_points(points, message):
     with pytest.raises(ConfigurationError, match=message):
         gray_scott(horizon=5.0, modes=16)(points)
+
+
+def test_ansatz_of_the_cavity_is_the_flow_in_the_corners():
+    """With a network of zeros: close to a corner it is the solution, but for what is smooth there."""
+    problem, nothing = problems.Cavity(exact_conditions=True), torch.zeros(4, dtype=torch.float64)
+    r, angle = 1e-3, torch.tensor([0.3, 0.7, 1.1, 1.4], dtype=torch.float64)
+    a, b = r * torch.cos(angle), r * torch.sin(angle)
+    for x, sign in ((b, 1.0), (1 - b, -1.0)):
+        found = problem.with_corners(nothing, nothing, nothing, x, 1 - a)
+        stream = shear(b.numpy(), a.numpy())
+        expected = [-stream.y, -sign * stream.x, sign * problem.viscosity * stream.pressure]
+        for value, near in zip(found, expected, strict=True):
+            np.testing.assert_allclose(value, near, rtol=1e-3, atol=2e-5)
