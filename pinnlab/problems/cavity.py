@@ -85,8 +85,8 @@ class Cavity(Problem):
     def with_corners(self, u: Tensor, v: Tensor, p: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """The lid's speed where it moves, nothing on the walls, p(0, 0) = 0, and in the corners the flow of a wedge.
 
-        That flow (see `references.cavity`) has a pressure like log r and no one vorticity in the corner, unlike a smooth
-        network; it is faded out towards the other walls.
+        That flow (see `references.cavity`) has a pressure like log r and no one vorticity in the corner, where networks
+        are smooth; it is faded out towards the other walls.
         """
         nu, bubble = self.viscosity, 16 * x * (1 - x) * y * (1 - y)
         along, across, pressure, lid = bubble * u, bubble * v, (x + y) * p, self.speed(x)

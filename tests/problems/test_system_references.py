@@ -308,3 +308,14 @@ def test_ansatz_of_the_cavity_is_the_flow_in_the_corners():
         expected = [-stream.y, -sign * stream.x, sign * problem.viscosity * stream.pressure]
         for value, near in zip(found, expected, strict=True):
             np.testing.assert_allclose(value, near, rtol=1e-3, atol=2e-5)
+
+
+def test_ansatz_of_schroedinger_smooths_the_kink_as_the_equation_does():
+    """At the boundary, soon after the start, with a network of zeros."""
+    problem, t = problems.Schroedinger(), torch.tensor([1e-3, 2e-3], dtype=torch.float64)
+    x, nothing = torch.full_like(t, 5.0), torch.zeros_like(t)
+    found = torch.stack(problem.from_start(nothing, nothing, x, t), -1)
+    truth = problem.reference_values(torch.stack([x, t], -1))
+    kept = torch.stack([problem.start(x), nothing], -1)
+    assert (found - truth).abs().max() < 1e-4
+    assert (kept - truth).abs().max() > 5e-4
