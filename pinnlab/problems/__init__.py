@@ -13,9 +13,9 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
-from pinnlab.problems.energy import Energy
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.elasticity import Elasticity
+from pinnlab.problems.energy import Energy
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
 from pinnlab.problems.gray_scott import GrayScott
@@ -24,10 +24,10 @@ from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.interface import Interface
 from pinnlab.problems.layer import Layer1D
-from pinnlab.problems.observations import Observations
-from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.navier_stokes import Kovasznay
+from pinnlab.problems.observations import Observations
+from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.schroedinger import Schroedinger
@@ -45,8 +45,8 @@ __all__ = [
     "Condition",
     "Convection",
     "Dirichlet",
-    "Energy",
     "Elasticity",
+    "Energy",
     "Exact",
     "Front2D",
     "Given",

@@ -13,8 +13,9 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
-from pinnlab.problems.conditions import Condition, Dirichlet, Observations, Residual
+from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 from pinnlab.problems.navier_stokes import steady_navier_stokes
+from pinnlab.problems.observations import Observations
 from pinnlab.problems.references.cavity import Cavity as ChebyshevSolution
 
 CORNER = 0.1
