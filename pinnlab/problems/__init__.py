@@ -4,6 +4,7 @@ from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
 from pinnlab.problems.burgers import Burgers
+from pinnlab.problems.cavity import Cavity
 from pinnlab.problems.conditions import (
     Condition,
     Dirichlet,
@@ -12,18 +13,25 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
+from pinnlab.problems.elasticity import Elasticity
 from pinnlab.problems.energy import Energy
 from pinnlab.problems.front import Front2D
 from pinnlab.problems.given import Given
+from pinnlab.problems.gray_scott import GrayScott
 from pinnlab.problems.heat import Heat1D, Heat2D, HeatBall
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
+from pinnlab.problems.interface import Interface
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.lorenz import Lorenz
+from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
+from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
 from pinnlab.problems.weak import Weak
@@ -33,20 +41,28 @@ __all__ = [
     "Biharmonic1D",
     "Biharmonic2D",
     "Burgers",
+    "Cavity",
     "Coefficient",
     "Condition",
     "Convection",
     "Dirichlet",
+    "Elasticity",
     "Energy",
     "Exact",
     "Front2D",
     "Given",
+    "GrayScott",
     "Heat1D",
     "Heat2D",
     "HeatBall",
     "Helmholtz2D",
     "Integral",
+    "Interface",
+    "KortewegDeVries",
+    "Kovasznay",
+    "KuramotoSivashinsky",
     "Layer1D",
+    "Lorenz",
     "Mean",
     "Neumann",
     "NeumannPoisson2D",
@@ -63,6 +79,7 @@ __all__ = [
     "Regression1D",
     "Residual",
     "Robin",
+    "Schroedinger",
     "Wave1D",
     "Weak",
 ]

@@ -29,7 +29,7 @@ def found(seed: int, noise: float) -> dict[str, tuple[float, float]]:
     """The coefficients of one draw with their standard errors."""
     problem = NoisyPendulum(noise=noise, seed=seed)
     network = functools.partial(MLP, hidden=[20, 20])
-    model = PINN(problem, network, phases=[Phase(LevenbergMarquardt, steps=60)], compile=False)
+    model = PINN(problem, network, phases=[Phase(LevenbergMarquardt, steps=100)], compile=False)
     data = CollocationDataModule(problem, points={"motion": 300}, evaluation_points=100)
     with contextlib.redirect_stdout(io.StringIO()):
         L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False).fit(model, data)

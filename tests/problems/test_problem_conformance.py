@@ -86,7 +86,7 @@ def test_evaluation_points_and_reference(name):
     values = problem.reference_values(points[:500])
     assert values.shape == (500, len(problem.unknowns))
     assert values.dtype == torch.float64
-    assert values.isfinite().all()
+    assert values[problem.reference_known(points[:500])].isfinite().all()
 
 
 SOFT: dict[str, Callable[[], Problem]] = {
@@ -106,6 +106,12 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "biharmonic1d_clamped_exact": lambda: problems.Biharmonic1D(support="clamped"),
     "biharmonic2d_exact": problems.Biharmonic2D,
     "biharmonic2d_clamped_exact": lambda: problems.Biharmonic2D(support="clamped"),
+    "lorenz": lambda: problems.Lorenz(exact_conditions=False),
+    "cavity_exact": problems.Cavity,
+    "gray_scott": lambda: problems.GrayScott(horizon=10.0, exact_conditions=False),
+    "schroedinger": lambda: problems.Schroedinger(exact_conditions=False),
+    "kdv": lambda: problems.KortewegDeVries(exact_conditions=False),
+    "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2, exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -119,30 +125,38 @@ def test_ansatz_imposes_all_conditions_that_it_takes_out_of_the_loss(name):
     assert imposed
     torch.manual_seed(1)
     embedding = partial(PeriodicEmbedding, columns=[0]) if "periodic" in imposed else None
-    inputs = len(problem.coordinates)
-    network = ScaledInput(MLP(inputs, 1, hidden=[9], embedding=embedding), problem.domain.low, problem.domain.high)
+    inputs, outputs = len(problem.coordinates), len(problem.unknowns)
+    network = ScaledInput(
+        MLP(inputs, outputs, hidden=[9], embedding=embedding), problem.domain.low, problem.domain.high
+    )
     batch = {key: values for key, values in rows(soft, 50).items() if key in imposed}
     residuals = ResidualSystem(soft, Trial(problem, network.double()), "taylor").residuals(batch)
     for condition, values in residuals.items():
         assert values.abs().max() < 1e-11, condition
 
 
+ROUGH = {"schroedinger": 2e-5, "gray_scott": 1e-7}
+"""Errors of references at the start: modes of a kink that are left out, single precision of what is kept."""
+FREE = {"cavity_exact": 1}
+"""How many of the unknowns, the last ones, the boundary leaves open: a pressure."""
+
+
 @pytest.mark.parametrize("name", WITH_ANSATZ)
 def test_ansatz_holds_for_any_network(name):
     problem = PROBLEMS[name]()
     torch.manual_seed(0)
-    network = torch.nn.Linear(len(problem.coordinates), 1).double()
+    network = torch.nn.Linear(len(problem.coordinates), len(problem.unknowns)).double()
     trial = Trial(problem, network)
     boundary = [problem.domain.face(t=0.0)] if "t" in problem.coordinates else [problem.domain.boundary()]
     for region in boundary:
         points = Sobol().sample(region, 64, seed=1)
-        error = trial(points) - problem.reference_values(points)
-        assert error.abs().max() < 1e-10  # the spectral reference carries 3e-11 of its own
+        error = (trial(points) - problem.reference_values(points))[:, : len(problem.unknowns) - FREE.get(name, 0)]
+        assert error.abs().max() < ROUGH.get(name, 1e-10)  # Allen-Cahn's reference carries 3e-11 of its own
     inside = Sobol().sample(problem.domain, 64, seed=1)
     assert (trial(inside) - problem.reference_values(inside)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic"])
+@pytest.mark.parametrize("name", ["burgers_soft", "allen_cahn_periodic", "lorenz_soft", "kdv_soft", "ks_soft"])
 def test_numerical_reference_satisfies_its_conditions(name):
     problem = PROBLEMS[name]()
     batch = {key: values for key, values in rows(problem, 50).items() if not problem.wanted[key]}
@@ -186,6 +200,7 @@ def test_numerical_reference_satisfies_its_equation(name):
 
 
 BEAM, PLATE = ({(0,) * 4}, set()), ({(0,) * 4, (0, 0, 1, 1), (1,) * 4}, set())
+FLOW = ({(0,), (1,), (0, 0), (1, 1)}, set())
 RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "regression": {"data": (set(), set())},
     "poisson1d": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
@@ -229,6 +244,30 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "biharmonic1d_clamped": {"pde": BEAM, "ends": (set(), set()), "slopes": ({(0,)}, set())},
     "biharmonic2d": {"pde": PLATE, "edge": (set(), set()), "moments": (set(), {(0, 1)})},
     "biharmonic2d_clamped": {"pde": PLATE, "edge": (set(), set()), "slopes": ({(0,), (1,)}, set())},
+    "lorenz": {"ode": ({(0,)}, set())},
+    "schroedinger": {"pde": ({(1,), (0, 0)}, set())},
+    "schroedinger_soft": {"pde": ({(1,), (0, 0)}, set()), "start": (set(), set()), "periodic": ({(0,)}, set())},
+    "kdv_soft": {
+        "pde": ({(0,), (1,), (0, 0, 0)}, set()),
+        "start": (set(), set()),
+        "periodic": ({(0,), (0, 0)}, set()),
+    },
+    "ks": {"pde": ({(0,), (1,), (0, 0), (0,) * 4}, set())},
+    "elasticity": {
+        "balance": ({(0, 0), (0, 1), (1, 1)}, set()),
+        "floor": (set(), set()),
+        "sides": ({(0,), (1,)}, set()),
+        "traction": ({(0,), (1,)}, set()),
+    },
+    "interface": {
+        "heat": (set(), {(0, 1)}),
+        "line": ({(0,)}, set()),
+        "end": (set(), set()),
+        "edges": (set(), set()),
+    },
+    "gray_scott": {"pde": ({(2,)}, {(0, 1)})},
+    "cavity_exact": {"pde": FLOW},
+    "kovasznay": {"pde": FLOW, "velocity": (set(), set()), "pressure": (set(), set())},
 }
 """The derivatives (partials, Laplacians) that each condition needs, by column."""
 
@@ -273,6 +312,19 @@ BAD = {
     "count": lambda: problems.NoisyPendulum(count=0),
     "damping": lambda: problems.NoisyPendulum(damping=0.0),
     "stiffness": lambda: problems.NoisyPendulum(stiffness=math.nan),
+    "horizon: must be at most 25": lambda: problems.Lorenz(horizon=30.0),
+    "periodic: 'never'": lambda: problems.Schroedinger(periodic="never"),
+    "dispersion": lambda: problems.KortewegDeVries(dispersion=-1.0),
+    "damping: must be positive, got 0": lambda: problems.KuramotoSivashinsky(damping=0.0),
+    "horizon: must be positive": lambda: problems.KuramotoSivashinsky(horizon=0.0),
+    "lid": lambda: problems.Cavity(lid="cubic"),
+    "viscosity: must be at least": lambda: problems.Cavity(viscosity=1e-3),
+    "exact_conditions: the uniform": lambda: problems.Cavity(lid="uniform", exact_conditions=True),
+    "shear": lambda: problems.Elasticity(shear=0.0),
+    "right": lambda: problems.Interface(right=-1.0),
+    "feed": lambda: problems.GrayScott(feed=-0.04),
+    "sigma": lambda: problems.Lorenz(sigma=0.0),
+    "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
     "support": lambda: problems.Biharmonic1D(support="free"),
     "support: 'hinged'": lambda: problems.Biharmonic2D(support="hinged"),
 }

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from pinnlab.problems.references.allen_cahn import AllenCahn
 from pinnlab.problems.references.cole_hopf import ColeHopf, cole_hopf
+from pinnlab.problems.references.lorenz import Lorenz
 
-__all__ = ["AllenCahn", "ColeHopf", "cole_hopf"]
+__all__ = ["AllenCahn", "ColeHopf", "Lorenz", "cole_hopf"]

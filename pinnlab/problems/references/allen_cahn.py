@@ -22,6 +22,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.exponential import advance, etdrk4
 from pinnlab.problems.references.points import Array, chunks, space_time
 
 REACTION = 5.0
@@ -126,7 +127,7 @@ class AllenCahn:
         state = kink_coefficients(self.modes)
         for k in range(count + 1):
             states[k], reactions[k] = state, _reaction(state)
-            state = _advance(state, reactions[k], scheme)
+            state = advance(state, reactions[k], _reaction, scheme)
         reactions -= self._decay * states
         return states, reactions
 
@@ -163,48 +164,6 @@ def heat_flow(x: Array, t: Array, diffusion: float) -> Array:
         y = np.mod(x[:, None] + width[:, None] * z + 1, 2.0) - 1
         v += half * ((y**2 * np.cos(np.pi * y) * np.exp(-(z**2))) @ weights)
     return v / math.sqrt(math.pi)
-
-
-Scheme = tuple[Array, Array, Array, Array, Array, Array]
-
-
-def etdrk4(linear: np.ndarray, step: float) -> Scheme:
-    """Coefficients of ETDRK4 for a diagonal linear part `(m,)`.
-
-    Contour means over the upper half of the unit circle around each `h L`, which avoid the cancellation in
-    the phi functions (Kassam and Trefethen 2005, section 3).
-
-    Returns:
-        `exp(hL)`, `exp(hL/2)`, the weight of the inner stages and the three weights of the last one, each
-        `(m,)`.
-    """
-    h_linear = step * linear
-    circle = np.exp(1j * np.pi * (np.arange(32) + 0.5) / 32)
-    z = h_linear[:, None] + circle
-    e = np.exp(z)
-
-    def mean(values: np.ndarray) -> Array:
-        return step * values.mean(axis=1).real
-
-    return (
-        np.exp(h_linear),
-        np.exp(h_linear / 2),
-        mean((np.exp(z / 2) - 1) / z),
-        mean((-4 - z + e * (4 - 3 * z + z**2)) / z**3),
-        mean((2 + z + e * (z - 2)) / z**3),
-        mean((-4 - 3 * z - z**2 + e * (4 - z)) / z**3),
-    )
-
-
-def _advance(state: Array, reaction: Array, scheme: Scheme) -> Array:
-    """One step of ETDRK4 (Cox and Matthews 2002, equations 26 to 29); `reaction` belongs to `state`."""
-    whole, half, inner, first, middle, last = scheme
-    a = half * state + inner * reaction
-    reaction_a = _reaction(a)
-    b = half * state + inner * reaction_a
-    reaction_b = _reaction(b)
-    c = half * a + inner * (2 * reaction_b - reaction)
-    return whole * state + first * reaction + 2 * middle * (reaction_a + reaction_b) + last * _reaction(c)
 
 
 def _reaction(coefficients: Array) -> Array:
