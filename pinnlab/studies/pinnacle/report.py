@@ -1,0 +1,91 @@
+"""What the exam found: a table of errors beside those that the benchmark published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pinnlab.studies.engine.figures import panels
+from pinnlab.studies.engine.report import Page, if_made, markdown_table, wrapped
+from pinnlab.studies.engine.runner import Row
+from pinnlab.studies.engine.runs_table import Runs
+from pinnlab.studies.pinnacle.runs import PROBLEMS, PUBLISHED, STUDY
+
+HEAD = """# PINNacle's problems
+
+The benchmark PINNacle (arXiv 2306.08827) set 22 problems and ran ten methods on each, a network of 5x100 for 20,000
+steps of Adam on a GPU. Here are {problems} of them by pinnlab's recipes, {seeds} seeds, on a CPU.
+
+`pinnlab study pinnacle` makes the runs (`pinnacle.csv`), or those that are missing, and writes this page from them. The
+benchmark's figures are those of its paper; its methods were not run here. Seconds are those of training, on cores that
+were shared with other work.
+"""
+
+NOTES = """\
+- "best" is the best of the benchmark's ten methods, another one for each problem; "times below" is its error over
+ours.
+
+- References are our own: exact solutions, Cole-Hopf for Burgers' equation, multipoles for the square with holes (good
+to 1e-13 on its boundary). The file that the benchmark has for the latter is good to 3e-5; for Burgers' equation its
+reference is what its best methods end at.
+
+- Two of the recipes are one linear solve for random sines, one of them (Heat2d-MS) on coordinates stretched by what the
+initial values show. The solution of PNd is a sum of waves that one layer of sines contains.
+
+- Wave2d-MS cannot be solved as it is posed: what is published as its solution does not satisfy the equation
+(u_tt = -pi^2 u, while the right side is +pi^2 u). The others are not here yet.
+"""
+
+
+def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Writes `pinnacle.md` and its figure into a folder; returns the files."""
+    runs, page = Runs(rows), Page(STUDY.name)
+    page.add(wrapped(HEAD.format(problems=len(runs.problems), seeds=len(runs.seeds))))
+    page.figure("Errors beside those that were published", if_made(_figure, runs))
+    page.section("Errors", if_made(_table, runs))
+    page.section("How to read them", wrapped(NOTES))
+    return page.write(folder)
+
+
+def _table(runs: Runs) -> str:
+    lines = []
+    for name, own in _in_order(runs).items():
+        published, ends = PUBLISHED[name], own.values()
+        lines.append(
+            [
+                f"{name}: {published.equation}",
+                f"{published.vanilla:.2e}",
+                f"{published.best:.2e}",
+                f"{own.median():.1e}",
+                f"{min(ends):.1e} to {max(ends):.1e}",
+                f"{published.best / own.median():.2g}",
+                f"{own.median('seconds'):.0f} s",
+                f"`{PROBLEMS[name][0]}`",
+            ]
+        )
+    heading = ["problem", "vanilla", "best", "pinnlab", "lowest to highest", "times below", "time", "recipe"]
+    return markdown_table(heading, lines)
+
+
+def _in_order(runs: Runs) -> dict[str, Runs]:
+    made = runs.by("problem")
+    return {name: made[name] for name in PUBLISHED if name in made}
+
+
+def _figure(runs: Runs) -> Any:
+    made = _in_order(runs)
+    figure, grid = panels(1, 1, 8, 3.6)
+    (axes,) = grid
+    for row, (name, own) in enumerate(made.items()):
+        published, ends = PUBLISHED[name], [value for value in own.values() if math.isfinite(value)]
+        axes.plot([published.vanilla], [row], "x", color="tab:gray", label="vanilla" if row == 0 else None)
+        axes.plot([published.best], [row], "s", color="tab:orange", label="published best" if row == 0 else None)
+        axes.plot(ends, [row] * len(ends), "o", color="tab:blue", ms=4, label="pinnlab" if row == 0 else None)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(made)), list(made))
+    axes.invert_yaxis()
+    axes.set_xlabel("relative L2 error")
+    axes.legend(fontsize=8)
+    return figure

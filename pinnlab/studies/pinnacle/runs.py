@@ -1,0 +1,52 @@
+"""Problems of PINNacle's benchmark (arXiv 2306.08827), each by a shipped recipe, and the errors that it published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+
+
+class Published(NamedTuple):
+    """What the benchmark says of a problem.
+
+    Attributes:
+        equation: what is solved, for the page.
+        vanilla: the relative L2 error of a plain PINN there.
+        best: that of the best of its ten methods.
+    """
+
+    equation: str
+    vanilla: float
+    best: float
+
+
+PUBLISHED: Mapping[str, Published] = {
+    "Burgers1d": Published("u_t + u u_x = (0.01/pi) u_xx", 1.45e-2, 1.43e-2),
+    "Poisson2d-C": Published("Laplace's equation in a square with four holes", 0.694, 1.23e-2),
+    "Heat2d-MS": Published("heat that spreads unlike in two directions, ten waves along x", 6.21e-2, 4.40e-2),
+    "Wave1d-C": Published("u_tt = 4 u_xx, two standing waves", 0.588, 9.79e-2),
+    "PNd": Published("Poisson's equation in five dimensions", 3.04e-3, 4.67e-4),
+    "HNd": Published("the heat equation in a ball of five dimensions, flux given", 0.361, 1.19e-4),
+}
+"""The rows of the benchmark that are here, in its order, with its figures."""
+
+PROBLEMS: Mapping[str, tuple[str, Config]] = {
+    "Burgers1d": ("burgers", {}),
+    "Poisson2d-C": ("pinnacle_poisson_holes", {}),
+    "Heat2d-MS": ("pinnacle_heat_multiscale", {}),
+    "Wave1d-C": ("pinnacle_wave1d", {}),
+    "PNd": ("pinnacle_poisson5d", {}),
+    "HNd": ("pinnacle_heat_ball", {}),
+}
+
+COLUMNS = ("relative_l2", "loss", "evaluations", "seconds")
+
+
+def measure(summary: Mapping[str, Any]) -> Row:
+    """What is kept of a run: its error and its cost."""
+    return outcome(summary)
+
+
+STUDY = Study("pinnacle", PROBLEMS, {"recipe": {}}, COLUMNS, measure)

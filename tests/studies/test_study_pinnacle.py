@@ -1,0 +1,69 @@
+"""The exam: its table by hand, and that its recipes are PINNacle's problems."""
+
+import math
+
+import pytest
+import torch
+import yaml
+
+from pinnlab.cli.catalog import find_recipe
+from pinnlab.problems import Burgers, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D
+from pinnlab.studies.command import run_study_command
+from pinnlab.studies.engine.runner import KEY, append_row
+from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY
+
+PI = math.pi
+
+
+def row(problem, seed, error, status="done"):
+    return {
+        "problem": problem, "setting": "recipe", "seed": str(seed), "status": status, "relative_l2": str(error),
+        "loss": "1e-3", "evaluations": "400", "seconds": "20.4",
+    }  # fmt: skip
+
+
+def test_the_table_by_hand(tmp_path):
+    path, columns = tmp_path / "pinnacle.csv", (*KEY, "status", *COLUMNS)
+    for seed, error in enumerate((1e-8, 4.67e-9, 2e-10)):
+        append_row(path, columns, row("PNd", seed, error))
+        append_row(path, columns, row("Burgers1d", seed, error, status="failed" if seed else "done"))
+    assert run_study_command(["pinnacle", "--report", "--folder", str(tmp_path)]) == 0
+    text = (tmp_path / "pinnacle.md").read_text()
+    line = "| 3.04e-03 | 4.67e-04 | 4.7e-09 | 2.0e-10 to 1.0e-08 | 1e+05 | 20 s | `pinnacle_poisson5d` |"
+    assert f"| PNd: Poisson's equation in five dimensions {line}" in text
+    assert "| inf | 1.0e-08 to inf | 0 |" in text  # a run that failed is as bad as can be
+    assert text.index("| Burgers1d") < text.index("| PNd")  # the benchmark's order
+    assert (tmp_path / "pinnacle.png").stat().st_size > 5_000
+
+
+def test_every_problem_has_its_published_errors():
+    assert PROBLEMS.keys() == PUBLISHED.keys()
+    assert all(0 < published.best <= published.vanilla for published in PUBLISHED.values())
+    assert all(STUDY.config(name, "recipe", 0)["name"] == name for name in PROBLEMS)
+
+
+def problem_of(name):
+    made = {kind.__name__: kind for kind in (Burgers, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D)}
+    chosen = yaml.safe_load(find_recipe(PROBLEMS[name][0]).read_text())["problem"]
+    return made[chosen["class_path"]](**chosen.get("init_args", {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "point", "value"),
+    [
+        ("Heat2d-MS", (0.02, 0.3, 2.0), math.sin(0.4 * PI) * math.sin(0.3 * PI) * math.exp(-2 * (400 / 500**2 + 1))),
+        ("Wave1d-C", (0.5, 0.3), math.cos(0.6 * PI)),
+        ("Wave1d-C", (0.125, 0.0), math.sin(0.125 * PI) + 0.5),
+        ("PNd", (0.1, 0.2, 0.3, 0.4, 0.5), sum(math.sin(PI * k / 20) for k in range(1, 6))),
+        ("HNd", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), math.exp(0.55 / 2 + 0.6)),
+        ("Poisson2d-C", (0.5, 0.2), 1.0),
+        ("Poisson2d-C", (0.3, 0.4), 0.0),
+    ],
+)  # fmt: skip
+def test_solutions_are_those_of_the_benchmark(name, point, value):
+    points = torch.tensor([point], dtype=torch.float64)
+    assert problem_of(name).reference_values(points).item() == pytest.approx(value, abs=1e-11)
+
+
+def test_viscosity_is_that_of_the_benchmark():
+    assert problem_of("Burgers1d").viscosity == 0.01 / PI
