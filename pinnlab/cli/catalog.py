@@ -17,6 +17,8 @@ RUNS = "runs"
 KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "problems": ("pinnlab.problems", "pinnlab.problems.base.Problem"),
+        "domains": ("pinnlab.domains", "pinnlab.domains.domain.Domain"),
+        "conditions": ("pinnlab.problems", "pinnlab.problems.conditions.Condition"),
         "networks": ("pinnlab.networks", "torch.nn.Module"),
         "samplers": ("pinnlab.samplers", "pinnlab.samplers.base.Sampler"),
         "optimizers": ("pinnlab.optimizers", "torch.optim.Optimizer"),
