@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 SUMMARY = {
     "recipe": "r", "relative_l2": {}, "reference_accuracy": None, "coefficients": {}, "phases": [], "points": {},
-    "parameters": 1, "dtype": "float64", "compilation": {"functions": [], "seconds": 0.0},
+    "standard_errors": {}, "parameters": 1, "dtype": "float64", "compilation": {"functions": [], "seconds": 0.0},
 }  # fmt: skip
 
 
