@@ -36,7 +36,8 @@ def test_accuracy_of_the_reference(problem, accuracy):
 def summary_with(**found):
     return {
         "recipe": "burgers", "relative_l2": {}, "reference_accuracy": None, "coefficients": {}, "phases": [],
-        "standard_errors": {}, "points": {}, "parameters": 1, "dtype": "float64", "compilation": {"functions": [], "seconds": 0.0}, **found,
+        "standard_errors": {}, "points": {}, "parameters": 1, "dtype": "float64",
+        "compilation": {"functions": [], "seconds": 0.0}, **found,
     }  # fmt: skip
 
 
