@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from pinnlab.cli.catalog import find_recipe
-from pinnlab.problems import Burgers, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D
+from pinnlab.problems import Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D
 from pinnlab.studies.command import run_study_command
 from pinnlab.studies.engine.runner import KEY, append_row
 from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY
@@ -43,7 +43,7 @@ def test_every_problem_has_its_published_errors():
 
 
 def problem_of(name):
-    made = {kind.__name__: kind for kind in (Burgers, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D)}
+    made = {kind.__name__: kind for kind in (Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D)}
     chosen = yaml.safe_load(find_recipe(PROBLEMS[name][0]).read_text())["problem"]
     return made[chosen["class_path"]](**chosen.get("init_args", {}))
 
@@ -65,5 +65,9 @@ def test_solutions_are_those_of_the_benchmark(name, point, value):
     assert problem_of(name).reference_values(points).item() == pytest.approx(value, abs=1e-11)
 
 
-def test_viscosity_is_that_of_the_benchmark():
+def test_flows_are_those_of_the_benchmark():
     assert problem_of("Burgers1d").viscosity == 0.01 / PI
+    cavity = problem_of("NS2d-C")
+    assert cavity.viscosity == 0.01
+    lid = torch.tensor([[0.25, 1.0], [0.5, 1.0]], dtype=torch.float64)
+    assert cavity.reference_values(lid)[:, :2].tolist() == [pytest.approx([0.75, 0.0]), pytest.approx([1.0, 0.0])]
