@@ -16,12 +16,16 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
+def has_random_features(name):
+    return recipe(name)["model"]["network"]["class_path"] == "RandomFeatures"
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_trains_two_steps_and_is_diagnosed_before_and_after(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
-    smaller = ["--data.evaluation_points=300", *(FEWER if name.endswith("_features") else [])]
+    smaller = ["--data.evaluation_points=300", *(FEWER if has_random_features(name) else [])]
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *smaller])
     assert code == 0, capsys.readouterr().err
     summary = json.loads(next((tmp_path / "runs" / name).rglob("summary.json")).read_text())
