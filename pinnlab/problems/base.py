@@ -267,8 +267,6 @@ class Problem:
             if name in _OF_FIELDS or (len(name) > 1 and set(name) <= set(self.coordinates)):
                 meaning = f"u.{name} is {'a method' if name in _OF_FIELDS else 'a derivative by others'} already"
                 raise ConfigurationError(f"problem {self.name}: coordinate {name!r}: {meaning}; choose another name")
-        if not self.domain.is_full_dimensional:
-            raise ConfigurationError(f"problem {self.name}: domain is a boundary, {self.domain!r}; give what it bounds")
         if not self.unknowns:
             raise ConfigurationError(f"problem {self.name}: unknowns is empty; name at least one")
         if len({id(condition) for condition in self.conditions.values()}) < len(self.conditions):
@@ -298,6 +296,8 @@ def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coeffic
     """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
     if not isinstance(domain, Region):
         raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
+    if not isinstance(domain, Domain):
+        raise ConfigurationError(f"problem {name}: domain is a boundary, {domain!r}; give what it bounds")
     if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
         raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
     if not isinstance(given, (list, tuple)) or not all(isinstance(data, Given) for data in given):

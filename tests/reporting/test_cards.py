@@ -17,7 +17,7 @@ def test_every_problem_has_its_equation_and_conditions(name):
     assert "Args:" not in card
     rows = [line for line in card.splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(problem.conditions)
-    assert all(row.count("|") == 7 and "1,234 | 0.5 |" in row for row in rows)
+    assert all(row.replace(r"\|", "").count("|") == 7 and "1,234 | 0.5 |" in row for row in rows)
 
 
 def test_data_and_coefficients_are_told():
