@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -77,7 +78,7 @@ class MovedFace(Region):
         return f"Moved({self.face!r})"
 
 
-class Movable(Generic[Kind]):
+class Movable(ABC, Generic[Kind]):
     """What can be moved, turned and enlarged; a subclass says what becomes of it under a linear map, in `_moved`."""
 
     coordinates: tuple[str, ...]
@@ -136,9 +137,9 @@ class Movable(Generic[Kind]):
         center = np.array(checked_vector("about", about, len(matrix)))
         return self._moved(matrix, center - matrix @ center)
 
+    @abstractmethod
     def _moved(self, matrix: Array, offset: Array) -> Kind:
         """The image under `x -> A x + b`."""
-        raise NotImplementedError
 
 
 def corners(matrix: Array, offset: Array, low: Sequence[float], high: Sequence[float]) -> tuple[tuple[float, ...], ...]:

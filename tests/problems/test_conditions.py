@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from formula import Formula
 
 from pinnlab.derivatives import Wanted
 from pinnlab.domains import Disk, Interval
@@ -24,16 +25,6 @@ from pinnlab.samplers import Sobol
 
 DISK = Disk(("x", "y"), radius=2.0)
 STRIP = Interval("x", -1, 2) * Interval("t", 0, 1)
-
-
-class Formula(torch.nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.unused = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
-
-    def forward(self, points):
-        return self.function(points[..., 0], points[..., 1])[..., None]
 
 
 def residual(domain, condition, function, count=50, **coefficients):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from formula import Formula
 from scipy.interpolate import RegularGridInterpolator, make_interp_spline
 
 from pinnlab.cli.commands import run
@@ -67,16 +68,6 @@ def test_derivatives_of_splines_are_those_of_reverse_mode(lengths):
     taylor, reverse = (partials(function, points, wanted, engine) for engine in ("taylor", "reverse"))
     for index in wanted.partials:
         torch.testing.assert_close(taylor.partials[index], reverse.partials[index], rtol=1e-10, atol=1e-10)
-
-
-class Formula(torch.nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.unused = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
-
-    def forward(self, points):
-        return self.function(points[..., 0], points[..., 1])[..., None]
 
 
 def grid(function):

@@ -15,9 +15,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from pinnlab.errors import ConfigurationError
 from pinnlab.problems.references.exponential import advance, etdrk4
-from pinnlab.problems.references.points import Array
+from pinnlab.problems.references.points import Array, up_to_horizon
 
 Spectrum = NDArray[Any]
 STENCIL = 6
@@ -57,12 +56,8 @@ class GrayScott:
         Raises:
             ConfigurationError: the shape is wrong or a time lies outside [0, horizon].
         """
-        at = np.asarray(points, dtype=np.float64)
-        if at.ndim != 2 or at.shape[1] != 3:
-            raise ConfigurationError(f"points: expected shape (n, 3) with columns x, y, t, got {at.shape}")
+        at = up_to_horizon(points, "x, y, t", self.horizon)
         x, y, t = at.T
-        if not ((t >= 0) & (t <= self.horizon * (1 + 1e-12))).all():
-            raise ConfigurationError(f"points: every t must be in [0, {self.horizon:g}], the horizon")
         place = t * self.steps / self.horizon
         first = np.clip(place.astype(int) - STENCIL // 2 + 1, 0, self.steps + 1 - STENCIL)
         found = np.empty((len(at), 2))

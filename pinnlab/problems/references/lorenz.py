@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pinnlab.errors import ConfigurationError
-from pinnlab.problems.references.points import Array
+from pinnlab.problems.references.points import Array, up_to_horizon
 
 ORDER = 24
 """Of a series; with steps of 1/100 what it leaves out is below round-off, as its radius is about 0.1."""
@@ -46,12 +45,7 @@ class Lorenz:
         Raises:
             ConfigurationError: the shape is wrong or a time lies outside [0, horizon].
         """
-        times = np.asarray(points, dtype=np.float64)
-        if times.ndim != 2 or times.shape[1] != 1:
-            raise ConfigurationError(f"points: expected shape (n, 1) with the column t, got {times.shape}")
-        t = times[:, 0]
-        if not (np.isfinite(t).all() and (t >= 0).all() and (t <= self.horizon * (1 + 1e-12)).all()):
-            raise ConfigurationError(f"points: every t must be in [0, {self.horizon:g}], the horizon")
+        t = up_to_horizon(points, "t", self.horizon)[:, 0]
         step = np.minimum((t * self.steps).astype(int), len(self._series) - 1)
         powers = (t - step / self.steps)[:, None] ** np.arange(ORDER + 1)
         return np.asarray(np.einsum("ik,ikj->ij", powers, self._series[step]))

@@ -29,6 +29,27 @@ def space_time(points: ArrayLike) -> tuple[Array, Array]:
     return x, t
 
 
+def up_to_horizon(points: ArrayLike, names: str, horizon: float) -> Array:
+    """Points `(n, d)` as an array, the last column a time.
+
+    Args:
+        points: the points.
+        names: of the columns: "x, y, t".
+        horizon: the last time that can be asked for.
+
+    Raises:
+        ConfigurationError: the shape is another one, or a time lies outside [0, horizon].
+    """
+    array, count = np.asarray(points, dtype=np.float64), names.count(",") + 1
+    if array.ndim != 2 or array.shape[1] != count:
+        columns = f"columns {names}" if count > 1 else f"the column {names}"
+        raise ConfigurationError(f"points: expected shape (n, {count}) with {columns}, got {array.shape}")
+    t = array[:, -1]
+    if not ((t >= 0) & (t <= horizon * (1 + 1e-12))).all():
+        raise ConfigurationError(f"points: every t must be in [0, {horizon:g}], the horizon")
+    return array
+
+
 def check_finite(x: Array, t: Array) -> None:
     """Raises a ConfigurationError unless all coordinates are finite and no time is negative."""
     if not (np.isfinite(x).all() and np.isfinite(t).all()):
