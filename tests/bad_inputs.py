@@ -482,7 +482,12 @@ NUMBERS = {
     cb.PhaseProgressBar: {"refresh": INDEX},
     cb.ResidualAddition: {"count": COUNT, "most": COUNT, "pool": COUNT},
     cb.ResidualAttention: {"every": COUNT, "gamma": SHARE, "eta": POSITIVE},
-    cb.ResidualResampling: {"every": COUNT, "pool": COUNT, "floor": (-1, math.nan, "abc", True)},
+    cb.ResidualResampling: {
+        "every": COUNT,
+        "pool": COUNT,
+        "floor": (-1, math.nan, "abc", True),
+        "cap": (1, 0.5, math.nan, "abc", True),
+    },
     cb.ResolutionWarning: {"patience": COUNT, "factor": POSITIVE},
     cb.RetainResample: {"steepness": POSITIVE, "tolerance": POSITIVE, "speed": POSITIVE},
     cb.Rollback: {"attempts": COUNT, "factor": POSITIVE, "backoff": POSITIVE},
