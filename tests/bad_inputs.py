@@ -29,6 +29,7 @@ from pinnlab.problems import (
     Poisson,
     Poisson1D,
     Regression1D,
+    RoughMedium1D,
     Wave1D,
 )
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
@@ -431,10 +432,12 @@ NUMBERS = {
     Helmholtz2D: {"wave_number": POSITIVE},
     NoisyPendulum: {"noise": SHARE, "count": COUNT, "seed": SEED, "damping": POSITIVE, "stiffness": POSITIVE},
     Poisson: {"dim": COUNT},
+    RoughMedium1D: {"period": POSITIVE, "cells": COUNT, "degree": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
     functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},
+    functools.partial(nw.Kink, 1): {"column": (1, -1, "a", True), "at": (1, -2, math.nan, "abc", True)},
     functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
