@@ -78,6 +78,9 @@ class DiagnosisWriter(L.Callback):
             console.print(finding.line, markup=False, highlight=False)
         if not result.findings:
             console.print("no signature of failure")
+        console.print("what suits such a set-up, see docs/how-to-choose.md:")
+        for line in result.advice:
+            console.print(f"- {line}", markup=False, highlight=False)
         folder.mkdir(parents=True, exist_ok=True)
         path = free_path(folder / "diagnosis.json")
         save(diagnosis_figure(_panels(result)), path.with_suffix(".png"))

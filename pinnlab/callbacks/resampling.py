@@ -66,6 +66,7 @@ class _FromPool(AbstractRedraw):
         exponent: float,
         floor: float,
         score: ScoreName | Score,
+        cap: float | None,
     ) -> None:
         super().__init__(occasions, conditions)
         owner = type(self).__name__
@@ -75,7 +76,11 @@ class _FromPool(AbstractRedraw):
             raise ConfigurationError(f"{owner}.pool: must be at least 1, got {pool}")
         if exponent < 0 or floor < 0 or exponent + floor == 0:
             raise ConfigurationError(f"{owner}: exponent and floor must not be negative, nor both 0")
-        self.pool, self.exponent, self.floor = pool, exponent, floor
+        if cap is not None:
+            check_real(owner, cap=cap)
+            if cap <= 1:
+                raise ConfigurationError(f"{owner}.cap: must be above 1, the uniform density, got {cap:g}")
+        self.pool, self.exponent, self.floor, self.cap = pool, exponent, floor, cap
         self._score = find_score(score)
 
     def _default(self, problem: Problem) -> Sequence[str]:
@@ -98,7 +103,7 @@ class _FromPool(AbstractRedraw):
             return None  # the run has blown up; it is not for the points to end it
         if greedy:
             return candidates[largest(scores, count)]
-        return candidates[draw_by_weight(density(scores, self.exponent, self.floor), count, generator)]
+        return candidates[draw_by_weight(density(scores, self.exponent, self.floor, self.cap), count, generator)]
 
 
 class ResidualResampling(_FromPool):
@@ -121,6 +126,9 @@ class ResidualResampling(_FromPool):
             factor; measured every `every` evaluations. Default: draw in any case.
         score: what points are drawn by: `residual`, `residual_gradient`, `solution_gradient` (see
             `pinnlab.objective.scores`), or a function of your own by its import path.
+        cap: the largest density of points, in multiples of the uniform one. Give 3 to 10 where the solution is
+            singular in a corner: the residual there is unbounded, and so would be the part of the points that it
+            takes. Default: no limit, as in the paper.
 
     Raises:
         ConfigurationError: a number is out of its range or a name is not a condition with points to draw.
@@ -137,9 +145,10 @@ class ResidualResampling(_FromPool):
         at_switch: bool = False,
         ratio: float | None = None,
         score: ScoreName | Score = "residual",
+        cap: float | None = None,
     ) -> None:
         occasions = Occasions(type(self).__name__, every, start, at_switch, ratio)
-        super().__init__(occasions, conditions, pool, exponent, floor, score)
+        super().__init__(occasions, conditions, pool, exponent, floor, score, cap)
 
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
         chosen = self._choose(store, system, name, len(store.rows[name]))
@@ -166,6 +175,7 @@ class ResidualAddition(_FromPool):
         ratio: add only where the mean-square residual on fresh points exceeds that on the present ones by this
             factor; measured every `every` evaluations. Default: add in any case.
         score: what points are chosen by, as for `ResidualResampling`.
+        cap: the largest density, as for `ResidualResampling`; not for RAR-G.
 
     Raises:
         ConfigurationError: a number is out of its range or a name is not a condition with points to draw.
@@ -185,13 +195,16 @@ class ResidualAddition(_FromPool):
         at_switch: bool = False,
         ratio: float | None = None,
         score: ScoreName | Score = "residual",
+        cap: float | None = None,
     ) -> None:
         check_whole("ResidualAddition", count=count, most=most)
         occasions = Occasions(type(self).__name__, every, start, at_switch, ratio)
-        super().__init__(occasions, conditions, pool, exponent, floor, score)
+        super().__init__(occasions, conditions, pool, exponent, floor, score, cap)
         for key, value in (("count", count), ("most", most)):
             if value < 1:
                 raise ConfigurationError(f"ResidualAddition.{key}: must be at least 1, got {value}")
+        if greedy and cap is not None:
+            raise ConfigurationError("ResidualAddition.cap: RAR-G takes the largest scores; leave cap out, or greedy")
         self.count, self.most, self.greedy = count, most, greedy
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:

@@ -19,6 +19,7 @@ from pinnlab.analysis.signatures import (
     under_resolution,
     vanishing_coefficient_gradient,
 )
+from pinnlab.diagnosis.advice import set_up_of
 from pinnlab.diagnosis.observation import Observer
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
@@ -68,6 +69,7 @@ class Diagnosis:
         kernel: spectra of the neural tangent kernel: of each condition's block, and of all as `total`.
         hessian: the eigenvalues of the loss's Hessian that are largest in size, in descending order.
         findings: what is wrong, and what was said of the run before.
+        advice: which optimizer suits such a set-up, a line for each row of docs/how-to-choose.md that it is in.
     """
 
     problem: str
@@ -79,6 +81,7 @@ class Diagnosis:
     kernel: Mapping[str, KernelSpectrum]
     hessian: Sequence[float]
     findings: Sequence[Finding]
+    advice: Sequence[str]
 
     def summary(self) -> dict[str, Any]:
         """All of it in primitives."""
@@ -92,6 +95,7 @@ class Diagnosis:
             "kernel": {name: _numbers(spectrum) for name, spectrum in self.kernel.items()},
             "hessian": list(self.hessian),
             "findings": [asdict(finding) for finding in self.findings],
+            "advice": list(self.advice),
         }
 
 
@@ -132,6 +136,7 @@ def diagnose(module: Any, step: int = 0, record: Record | None = None, said: Seq
         kernel=kernel_spectra(around),
         hessian=_largest_curvatures(around),
         findings=findings_of(look, record or Record(), said),
+        advice=set_up_of(module).advice(),
     )
 
 

@@ -14,7 +14,7 @@ torch.Size([5, 1])
 """
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
-from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding, Stretch
+from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.last_layer import last_layer, unscaled
@@ -35,6 +35,7 @@ __all__ = [
     "FourierFeatures",
     "Gabor",
     "Identity",
+    "Kink",
     "ModifiedMLP",
     "Narrowable",
     "PeriodicEmbedding",

@@ -170,6 +170,35 @@ class Stretch(Embedding):
         return x * self.factors
 
 
+@final
+class Kink(Embedding):
+    """Adds the column |x - at|: what follows is smooth in it, and bends where x = at.
+
+    For solutions whose slope jumps at a place that is known, as at the interface of two materials. The equation has to
+    see the bend, by a condition on the fluxes or in weak form.
+
+    Args:
+        inputs: the number of coordinates.
+        column: which of them x is.
+        at: where it bends, in coordinates scaled to [-1, 1]; 0 is the middle of the domain.
+
+    Raises:
+        ConfigurationError: there is no such column, or `at` is not between -1 and 1.
+    """
+
+    def __init__(self, inputs: int, *, column: int = 0, at: float = 0.0):
+        super().__init__()
+        self.outputs = positive_int("inputs", inputs) + 1
+        (self.column,) = _columns([column], inputs)
+        if not -1 < at < 1:
+            raise ConfigurationError(f"at: must be between -1 and 1, the ends of the scaled coordinate, got {at}")
+        self.at = float(at)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, inputs + 1)`."""
+        return torch.cat([x, (x[..., self.column : self.column + 1] - self.at).abs()], -1)
+
+
 def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
     """Builds the embedding of that many coordinates; none at all is the `Identity`."""
     if embedding is not None and not callable(embedding):

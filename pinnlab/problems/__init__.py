@@ -31,6 +31,7 @@ from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
+from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
@@ -79,6 +80,7 @@ __all__ = [
     "Regression1D",
     "Residual",
     "Robin",
+    "RoughMedium1D",
     "Schroedinger",
     "Wave1D",
     "Weak",

@@ -43,7 +43,8 @@ class Weak(Condition):
             and its first derivatives, as `lambda u, v: u.x * v.x - v`.
         cells: in each direction, one number or one for each coordinate.
         degree: None for hats around the corners of the cells; p for the differences P_(k+1) - P_(k-1), k = 1 ... p, of
-            Legendre polynomials in every cell and direction.
+            Legendre polynomials in every cell and direction. These vanish at the borders of the cells, so that they do
+            not see what flows from one to the next: where the solution bends, add a condition with hats.
         weight: the factor in the loss.
         points: Gauss-Legendre points in each cell and direction. Default: 4 for hats, `degree` + 3 else: exact for
             products of `v` with polynomials of degree 5.

@@ -15,16 +15,39 @@ GATE_START, GATE_END = -0.5, 1.5
 """Where the causal gate starts (all but closed at t = 0) and ends (open at t = 1), in units of the time span."""
 
 
-def density(residual: Tensor, exponent: float, floor: float) -> Tensor:
+def density(residual: Tensor, exponent: float, floor: float, cap: float | None = None) -> Tensor:
     """The unnormalised density of points p ~ |r|^k / mean|r|^k + c (Wu et al., arXiv 2207.10289, eq. 2).
 
     Args:
         residual: `(n,)` size of the residual at candidate points.
         exponent: k; 0 is uniform, larger values concentrate more.
         floor: c; how much of the uniform density stays.
+        cap: the largest density, in multiples of the uniform one; default: no limit.
     """
     powers = residual.abs() ** exponent
-    return powers / powers.mean().clamp_min(torch.finfo(powers.dtype).tiny) + floor
+    found = powers / powers.mean().clamp_min(torch.finfo(powers.dtype).tiny) + floor
+    return found if cap is None else capped(found, cap)
+
+
+def capped(weights: Tensor, cap: float) -> Tensor:
+    """Weights of which none exceeds `cap` times their mean: the largest are cut down to one level.
+
+    The level t solves t = cap mean(min(w, t)); it is found by going through the sorted weights. Where fewer than a
+    part 1 / cap of them are positive there is no such level, and all positive ones become alike.
+
+    Args:
+        weights: `(n,)` not negative.
+        cap: above 1.
+    """
+    falling = torch.sort(weights, descending=True).values
+    count, cut = len(weights), torch.arange(len(weights), dtype=weights.dtype)
+    rest = falling.flip(0).cumsum(0).flip(0)  # the sum of those that are not cut, if the `cut` largest are
+    levels = cap * rest / (count - cap * cut)
+    holds = (cap * cut < count) & (falling <= levels)
+    level = levels[holds][0] if bool(holds.any()) else falling[-1]
+    if float(level) > 0:
+        return weights.clamp_max(level)
+    return (weights > 0).to(weights.dtype)
 
 
 def draw_by_weight(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:

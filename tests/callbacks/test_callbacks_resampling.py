@@ -240,6 +240,23 @@ def test_a_score_of_ones_own_by_its_import_path():
     assert change.new[:, 2].mean() > 1.6  # the mean of t under t^8 on [0, 2] is 1.8
 
 
+def test_a_cap_keeps_points_out_of_a_spot_with_all_of_the_residual():
+    store, system = store_and_system()
+
+    def late(cap):
+        change = ResidualResampling(score=height, floor=0.0, cap=cap)._change(store, system, "pde", passed=1)
+        return float((change.new[:, 2] > 1.6).double().mean())
+
+    # Under t^8 a share of 1 - 0.8^9 = 0.87 is in the last fifth; there a density of twice the uniform one leaves 0.4.
+    assert late(None) > 0.7
+    assert late(2.0) == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_cap_is_refused_where_the_largest_scores_are_taken():
+    with pytest.raises(ConfigurationError, match=r"ResidualAddition\.cap: RAR-G takes the largest scores"):
+        ResidualAddition(greedy=True, cap=3.0)
+
+
 @pytest.mark.parametrize("score", [lambda s, n, rows: -rows[:, 0].abs(), lambda s, n, rows: rows])
 def test_a_bad_score_is_refused(score):
     store, system = store_and_system()

@@ -8,7 +8,7 @@ import torch
 from torch.func import jacrev
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, SIREN, FourierFeatures, ModifiedMLP, PeriodicEmbedding, PirateNet, Stretch
+from pinnlab.networks import MLP, SIREN, FourierFeatures, Kink, ModifiedMLP, PeriodicEmbedding, PirateNet, Stretch
 
 PERIODIC = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -84,6 +84,8 @@ def test_values_and_derivatives_are_periodic(factory: partial):
         (lambda: FourierFeatures(0), "inputs must be a positive integer"),
         (lambda: Stretch(2, factors=[1.0]), r"factors: \[1.0\] must be 2, one for each coordinate"),
         (lambda: Stretch(1, factors=[-1.0]), "factors"),
+        (lambda: Kink(1, at=1.0), "at: must be between -1 and 1"),
+        (lambda: Kink(1, column=1), "columns must be whole numbers from 0 to 0"),
         (lambda: PeriodicEmbedding(2, columns=[]), "columns must list at least one column"),
         (lambda: PeriodicEmbedding(2, columns=[2]), "columns must be whole numbers from 0 to 1, not 2"),
         (lambda: PeriodicEmbedding(2, columns=[-1]), "columns must be whole numbers from 0 to 1, not -1"),
@@ -101,3 +103,11 @@ def test_stretch_multiplies_each_coordinate_and_its_derivatives():
     x = torch.tensor([[0.3, -0.4], [1.0, 2.0]], dtype=torch.float64)
     assert torch.equal(embedding(x), x * torch.tensor([10.0, 0.5], dtype=torch.float64))
     assert torch.equal(jacrev(embedding)(x[0]), torch.diag(torch.tensor([10.0, 0.5], dtype=torch.float64)))
+
+
+def test_kink_adds_a_column_that_bends():
+    embedding = Kink(2, column=1, at=0.25).double()
+    x = torch.tensor([[0.3, -0.75], [0.1, 0.5]], dtype=torch.float64)
+    assert torch.equal(embedding(x), torch.tensor([[0.3, -0.75, 1.0], [0.1, 0.5, 0.25]], dtype=torch.float64))
+    slopes = torch.stack([jacrev(embedding)(row) for row in x])
+    assert slopes[:, 2].tolist() == [[0.0, -1.0], [0.0, 1.0]]

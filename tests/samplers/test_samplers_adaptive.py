@@ -9,6 +9,7 @@ from pinnlab.samplers.adaptive import (
     GATE_START,
     above_mean,
     advanced,
+    capped,
     causal_gate,
     density,
     draw_by_weight,
@@ -29,6 +30,28 @@ def test_density_is_that_of_the_paper(k, c):
     r = scores().numpy()
     expected = r**k / np.mean(r**k) + c
     assert density(-torch.from_numpy(r), k, c).numpy() == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("cap", [1.5, 3.0, 10.0])
+def test_no_density_exceeds_the_cap_and_the_others_stay(cap):
+    weights = 1 / scores() ** 1.5  # a singular corner: few of them hold nearly all
+    found = density(weights, 1.0, 0.0, cap)
+    assert float(found.max() / found.mean()) == pytest.approx(cap, rel=1e-12)
+    below = found < found.max()
+    assert torch.equal(found[below], density(weights, 1.0, 0.0)[below])
+    assert (density(weights, 1.0, 0.0)[~below] >= found.max()).all()
+
+
+def test_a_cap_that_is_not_reached_changes_nothing():
+    weights = 1 + scores()
+    assert torch.equal(capped(weights, 2.5), weights)
+
+
+def test_where_too_few_weigh_anything_they_weigh_alike():
+    weights = torch.zeros(100, dtype=torch.float64)
+    weights[:5] = torch.arange(1.0, 6.0, dtype=torch.float64)
+    assert torch.equal(capped(weights, 10.0), (weights > 0).double())
+    assert torch.equal(capped(torch.zeros(7, dtype=torch.float64), 2.0), torch.zeros(7, dtype=torch.float64))
 
 
 def test_draws_are_in_proportion_to_the_weights():
