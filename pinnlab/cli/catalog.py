@@ -93,10 +93,15 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
         return [resolve_names(item, known) for item in config]
     if not isinstance(config, dict):
         return config
-    resolved = {}
+    resolved: dict[str, Any] = {}
     for key, value in config.items():
         is_name = key in CLASS_KEYS and isinstance(value, str)
-        resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
+        by_unknown = key == "network" and isinstance(value, dict) and "class_path" not in value
+        if by_unknown:  # a network for each, perhaps by its name alone
+            value = {unknown: {"network": own} for unknown, own in value.items()}
+            resolved[key] = {unknown: own["network"] for unknown, own in resolve_names(value, known).items()}
+        else:
+            resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
     return resolved
 
 

@@ -34,7 +34,7 @@ HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
 def load(
     path: str | os.PathLike[str],
     problem: Problem | None = None,
-    network: Callable[[int, int], nn.Module] | nn.Module | None = None,
+    network: Callable[[int, int], nn.Module] | nn.Module | dict[str, Callable[[int, int], nn.Module]] | None = None,
 ) -> Solution:
     """The solution of a run.
 

@@ -34,6 +34,7 @@ from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.transport import Convection, Reaction
+from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.wave import Wave1D
 from pinnlab.problems.weak import Weak
 
@@ -82,6 +83,7 @@ __all__ = [
     "Robin",
     "RoughMedium1D",
     "Schroedinger",
+    "Unknown",
     "Wave1D",
     "Weak",
 ]
