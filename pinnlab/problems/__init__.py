@@ -23,6 +23,7 @@ from pinnlab.problems.heat import Heat1D, Heat2D, HeatBall
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.interface import Interface
+from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.navier_stokes import Kovasznay
@@ -57,6 +58,7 @@ __all__ = [
     "Heat1D",
     "Heat2D",
     "HeatBall",
+    "HeatInverse",
     "Helmholtz2D",
     "Integral",
     "Interface",
@@ -76,6 +78,7 @@ __all__ = [
     "Poisson",
     "Poisson1D",
     "Poisson2D",
+    "PoissonInverse",
     "Problem",
     "Reaction",
     "Regression1D",
