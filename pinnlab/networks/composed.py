@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -10,6 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from pinnlab.networks.narrowing import narrowed_inside
+
+
+class ByUnknown:
+    """Networks by the names of the unknowns, each for one of them.
+
+    A recipe writes `network: {u: MLP, k: SIREN}`, and Python may give `PINN` a dictionary in its place.
+
+    Args:
+        networks: for each unknown what builds its network from the numbers of coordinates and outputs.
+    """
+
+    def __init__(self, networks: dict[str, Callable[[int, int], nn.Module]]) -> None:
+        self.networks = dict(networks)
 
 
 @dataclass(frozen=True)

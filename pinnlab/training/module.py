@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from pinnlab.derivatives import ENGINES
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.networks import ByUnknown
 from pinnlab.numerics.compilation import check_option
 from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.objective.batch_overlap import BatchOverlap
@@ -60,8 +61,8 @@ class PINN(PhasedModule):
     Args:
         problem: what to solve.
         network: a module `(n, d) -> (n, m)`, or a callable that builds one from the numbers of coordinates and
-            unknowns, such as `functools.partial(MLP, hidden=(30, 30))`; or such by the unknowns' names, for networks of
-            their own. Default: `MLP` with its defaults.
+            unknowns, such as `functools.partial(MLP, hidden=(30, 30))`; or `ByUnknown` of them, or a dictionary,
+            for networks of their own. Default: `MLP` with its defaults.
         phases: the optimizers, one after the other. Default: Adam, then L-BFGS (`default_phases`).
         weights: factors of single conditions in the loss, by name; the others keep the problem's.
         enhance: derivatives of residuals that are in the loss too, as `{"pde": ["x", "t"]}`; see `Enhancement`. The
@@ -81,7 +82,7 @@ class PINN(PhasedModule):
     def __init__(
         self,
         problem: Problem,
-        network: Callable[[int, int], nn.Module] | nn.Module | dict[str, Callable[[int, int], nn.Module]] | None = None,
+        network: Callable[[int, int], nn.Module] | nn.Module | ByUnknown | None = None,
         phases: Sequence[Phase] | None = None,
         weights: dict[str, float] | None = None,
         enhance: dict[str, list[str]] | None = None,

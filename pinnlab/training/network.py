@@ -10,7 +10,7 @@ from torch import nn
 
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, check_seed, unknown
-from pinnlab.networks import MLP, Composed, Part, ScaledInput
+from pinnlab.networks import MLP, ByUnknown, Composed, Part, ScaledInput
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.unknowns import alike
@@ -26,7 +26,8 @@ def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int)
     if not isinstance(problem, Problem):
         raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
     check_seed("model", seed)
-    by_name = _by_name(problem, network) if isinstance(network, Mapping) else None
+    named = network.networks if isinstance(network, ByUnknown) else network
+    by_name = _by_name(problem, named) if isinstance(named, Mapping) else None
     groups = alike(problem.living, problem.coordinates) if by_name is None else [[name] for name in problem.unknowns]
     if by_name is None and (isinstance(network, nn.Module) or (len(groups) == 1 and _is_whole(problem))):
         whole = _built("model.network", network, len(problem.coordinates), len(problem.unknowns), seed)
