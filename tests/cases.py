@@ -169,6 +169,10 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "elasticity_stiff": lambda: problems.Elasticity(first=3.0, shear=1.0, load=1.0),
     "interface": problems.Interface,
     "interface_without_source": lambda: problems.Interface(left=3.0, right=0.5, source=0.0),
+    "poisson_inverse": lambda: problems.PoissonInverse(noise=0.0),
+    "poisson_inverse_exact": lambda: problems.PoissonInverse(noise=0.0, strictness=10.0, exact_conditions=True),
+    "heat_inverse": lambda: problems.HeatInverse(noise=0.0),
+    "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0, count=50, exact_conditions=True),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

@@ -22,17 +22,19 @@ class PoissonInverse(Problem):
 
     Problem PInv of the benchmark PINNacle (arXiv 2306.08827). The source f is that of u = sin(pi x) sin(pi y) and
     a = 1 / (1 + x^2 + y^2 + (x - 1)^2 + (y - 1)^2). Given are u on a grid of 50 x 50 points, with noise, and a on the
-    boundary; values of u there are not given.
+    boundary; values of u there are not given. The noise limits how exactly both can
+    be found.
 
     Args:
         noise: the standard deviation of a measurement; 0 for none.
         count: how many measurements there are in a row of the grid.
         seed: of the noise.
-        weight: of the equation, and of the given boundary, in the loss, beside 1 of the data.
+        strictness: the factor of the equation's residual; the data have 1. The equation is exact and the data are not,
+            so it should be far above 1 in the end, and training begins easier with less: a `Continuation` raises it.
         exact_conditions: whether a is made of its values on the boundary (True) or they are in the loss.
 
     Raises:
-        ConfigurationError: the noise is negative, the weight not positive, or there is no measurement.
+        ConfigurationError: the noise is negative, the strictness not positive, or there is no measurement.
     """
 
     def __init__(
@@ -40,29 +42,29 @@ class PoissonInverse(Problem):
         noise: float = 0.1,
         count: int = 50,
         seed: int = 0,
-        weight: float = 1.0,
+        strictness: float = 1.0,
         exact_conditions: bool = False,
     ) -> None:
         self.noise, self.count = checks.non_negative("noise", noise), checks.integer("count", count)
-        checks.positive("weight", weight)
+        self.strictness = checks.positive("strictness", strictness)
         generator = _generator(seed)
         square = Box(("x", "y"), low=0, high=1)
         side = torch.linspace(0, 1, count, dtype=torch.float64)
         places = torch.cartesian_prod(side, side)
         values = _state(places[:, 0], places[:, 1]) + _noise(len(places), self.noise, generator)
         conditions: dict[str, Condition] = {
-            "pde": Residual(square, self.balance, weight=weight),
+            "pde": Residual(square, self.balance),
             "data": Observations(places, u=values),
         }
         if exact_conditions:
             self.ansatz = self.exact_edge
         else:
-            conditions["edge"] = Dirichlet(square.boundary(), weight=weight, a=self.coefficient)
+            conditions["edge"] = Dirichlet(square.boundary(), a=self.coefficient)
         super().__init__(domain=square, unknowns={"u": Unknown(), "a": Unknown()}, conditions=conditions)
 
     def balance(self, u: AbstractField, a: AbstractField, x: Tensor, y: Tensor) -> Tensor:
-        """The residual of the equation, the derivative of the flux written out."""
-        return a * u.laplacian() + a.x * u.x + a.y * u.y + self.source(x, y)
+        """The residual of the equation times the strictness, the derivative of the flux written out."""
+        return self.strictness * (a * u.laplacian() + a.x * u.x + a.y * u.y + self.source(x, y))
 
     @staticmethod
     def coefficient(x: Tensor, y: Tensor) -> Tensor:
@@ -100,11 +102,12 @@ class HeatInverse(Problem):
         noise: the standard deviation of a measurement; 0 for none.
         count: how many measurements there are.
         seed: of their points and of the noise.
-        weight: of the equation, and of the given boundary, in the loss, beside 1 of the data.
+        strictness: the factor of the equation's residual; the data have 1. The equation is exact and the data are not,
+            so it should be far above 1 in the end, and training begins easier with less: a `Continuation` raises it.
         exact_conditions: whether a is made of its values on the boundary (True) or they are in the loss.
 
     Raises:
-        ConfigurationError: the noise is negative, the weight not positive, or there is no measurement.
+        ConfigurationError: the noise is negative, the strictness not positive, or there is no measurement.
     """
 
     def __init__(
@@ -112,11 +115,11 @@ class HeatInverse(Problem):
         noise: float = 0.1,
         count: int = 2500,
         seed: int = 0,
-        weight: float = 1.0,
+        strictness: float = 1.0,
         exact_conditions: bool = False,
     ) -> None:
         self.noise, self.count = checks.non_negative("noise", noise), checks.integer("count", count)
-        checks.positive("weight", weight)
+        self.strictness = checks.positive("strictness", strictness)
         generator = _generator(seed)
         square, t = Box(("x", "y"), low=-1, high=1), Interval("t", 0, 1)
         domain = square * t
@@ -124,19 +127,19 @@ class HeatInverse(Problem):
         x, y, times = places.unbind(-1)
         values = torch.exp(-times) * _state(x, y) + _noise(count, self.noise, generator)
         conditions: dict[str, Condition] = {
-            "pde": Residual(domain, self.balance, weight=weight),
+            "pde": Residual(domain, self.balance),
             "data": Observations(places, u=values),
         }
         if exact_conditions:
             self.ansatz = self.exact_edge
         else:
-            conditions["edge"] = Dirichlet(domain.boundary("x", "y"), weight=weight, a=self.coefficient)
+            conditions["edge"] = Dirichlet(domain.boundary("x", "y"), a=self.coefficient)
         unknowns = {"u": Unknown(), "a": Unknown(coordinates=("x", "y"))}
         super().__init__(domain=domain, unknowns=unknowns, conditions=conditions)
 
     def balance(self, u: AbstractField, a: AbstractField, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
-        """The residual of the equation, the derivative of the flux written out."""
-        return u.t - (a * u.laplacian() + a.x * u.x + a.y * u.y) - self.source(x, y, t)
+        """The residual of the equation times the strictness, the derivative of the flux written out."""
+        return self.strictness * (u.t - (a * u.laplacian() + a.x * u.x + a.y * u.y) - self.source(x, y, t))
 
     @staticmethod
     def coefficient(x: Tensor, y: Tensor) -> Tensor:
