@@ -12,10 +12,12 @@ from pinnlab import problems
 from pinnlab.networks import (
     MLP,
     SIREN,
+    Composed,
     FourierFeatures,
     Gabor,
     Kink,
     ModifiedMLP,
+    Part,
     PeriodicEmbedding,
     PirateNet,
     RandomFeatures,
@@ -56,6 +58,14 @@ def _stretched(inputs: int, outputs: int) -> nn.Module:
     return SIREN(inputs, outputs, hidden=[8, 6], embedding=partial(Stretch, factors=[3.0, *[0.5] * (inputs - 1)]))
 
 
+def _composed(inputs: int, outputs: int) -> nn.Module:
+    """A network on the last coordinate for the first output, one on all of them for the others, the other way round."""
+    parts = [Part(MLP(inputs, max(outputs - 1, 1), hidden=[5]), range(inputs), [*range(1, outputs)] or [0])]
+    if outputs > 1:
+        parts.append(Part(SIREN(1, 1, hidden=[4]), [inputs - 1], [0]))
+    return Composed(parts)
+
+
 _fourier = partial(FourierFeatures, features=5)
 _periodic = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -84,6 +94,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "siren-stretched": _stretched,
     "scaled": _scaled,
+    "composed": _composed,
     "attention": AttentionNetwork,
     "layers-of-torch": _of_layers,
 }
@@ -158,6 +169,10 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "elasticity_stiff": lambda: problems.Elasticity(first=3.0, shear=1.0, load=1.0),
     "interface": problems.Interface,
     "interface_without_source": lambda: problems.Interface(left=3.0, right=0.5, source=0.0),
+    "poisson_inverse": lambda: problems.PoissonInverse(noise=0.0),
+    "poisson_inverse_exact": lambda: problems.PoissonInverse(noise=0.0, strictness=10.0, exact_conditions=True),
+    "heat_inverse": lambda: problems.HeatInverse(noise=0.0),
+    "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0, count=50, exact_conditions=True),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

@@ -5,7 +5,19 @@ import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Disk, Interval, Parameter
-from pinnlab.problems import Coefficient, Dirichlet, Energy, Given, Observations, Periodic, Problem, Residual, Weak
+from pinnlab.problems import (
+    Coefficient,
+    Dirichlet,
+    Energy,
+    Exact,
+    Given,
+    Observations,
+    Periodic,
+    Problem,
+    Residual,
+    Unknown,
+    Weak,
+)
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 
@@ -107,6 +119,26 @@ def weak():
     return Problem(X * T, ["u"], conditions, {"k": Coefficient(0.5)})
 
 
+def own_unknowns():
+    """A conductivity of space alone, a flux that lives on a face, and a reference for two of the three."""
+    domain = X * T
+    left = domain.face(x=0.0)
+    conditions = {
+        "pde": Residual(domain, lambda u, k: u.t - (k * u.x).d("x")),
+        "flux": Residual(left, lambda u, k, q: q - k * u.x),
+        "ends": Dirichlet(domain.boundary("x"), u=0.0, k=1.0),
+        "start": Dirichlet(domain.face(t=0.0), u=lambda x: torch.sin(torch.pi * x)),
+    }
+    unknowns = {"q": Unknown(on=left), "u": Unknown(), "k": Unknown(coordinates=("x",))}
+    problem = Problem(domain, unknowns, conditions)
+
+    def known(x, t):
+        return 1 + x * (1 - x), torch.sin(torch.pi * x) * torch.exp(-t)
+
+    problem.reference = lambda: Exact(known, unknowns=("k", "u"))
+    return problem
+
+
 def one_test_function():
     """A weak form of one row."""
     start = Dirichlet((X * T).face(t=0.0), u=lambda x: x)
@@ -115,5 +147,16 @@ def one_test_function():
 
 TERMS = {
     build.__name__: build
-    for build in (Cooling, family, periodic, weak, divergence_form, normals, observations, given, energy)
+    for build in (
+        Cooling,
+        family,
+        periodic,
+        weak,
+        divergence_form,
+        normals,
+        observations,
+        given,
+        energy,
+        own_unknowns,
+    )
 }

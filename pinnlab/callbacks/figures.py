@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pinnlab.errors import ConfigurationError, check_list, check_whole
+from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of
 
@@ -93,8 +94,9 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.thumbnail import thumbnail
 
         self._drawn = step
-        for name, values in _solutions(trainer, pl_module):
-            _add(trainer, f"solution/{name}", thumbnail(*values, pl_module.problem.coordinates, name, f"step {step:,}"))
+        for name, own in _solutions(trainer, pl_module):
+            values = own.points, own.values, own.reference
+            _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}"))
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         if self._points != int(store.version):
             self._points = int(store.version)
@@ -115,9 +117,10 @@ class SolutionFigures(L.Callback):
             return
         from pinnlab.reporting.figures.solution import solution_figure
 
-        coordinates = pl_module.problem.coordinates
-        for name, values in _solutions(trainer, pl_module):
-            _add(trainer, f"solution/{name}/in_full", solution_figure(*values, coordinates, name, self.times))
+        for name, own in _solutions(trainer, pl_module):
+            values = own.points, own.values, own.reference
+            times = self.times if own.coordinates == tuple(pl_module.problem.coordinates) else None
+            _add(trainer, f"solution/{name}/in_full", solution_figure(*values, own.coordinates, name, times))
         self._draw_points(trainer, pl_module)
 
 
@@ -129,13 +132,13 @@ def _add(trainer: Any, tag: str, figure: Figure) -> None:
     board_of(trainer).experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)  # type: ignore[union-attr]
 
 
-def _solutions(trainer: Any, module: Any) -> Iterator[tuple[str, tuple[Any, Any, Any]]]:
-    """For each unknown the evaluation points, its values and its reference there."""
+def _solutions(trainer: Any, module: Any) -> Iterator[tuple[str, Shown]]:
+    """For each unknown those evaluation points at which it lives, its values and its reference there."""
     points, reference = trainer.datamodule.evaluation_set()
     with torch.no_grad():
         values = module(points.to(module.device, module.dtype)).cpu().to(torch.float64)
-    for column, name in enumerate(module.problem.unknowns):
-        yield name, (points, values[:, column], None if reference is None else reference[:, column])
+    for name in module.problem.unknowns:
+        yield name, shown(module.problem, name, points, values, reference)
 
 
 def _point_cloud(store: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from pinnlab.problems.unknowns import shown
 from pinnlab.solution import Solution
 from pinnlab.solution.prediction import Prediction
 
@@ -70,9 +71,10 @@ class SolutionWriter(L.Callback):
         with torch.inference_mode(False):
             path = self._asked.write(Solution(pl_module), folder, points.clone())
         reference = problem.reference_values(points)
-        shown = slice(None) if reference is None else problem.reference_known(points)
-        for column, name in enumerate(problem.unknowns):
-            exact = None if reference is None else reference[shown, column]
-            figure = solution_figure(points[shown], prediction[shown, column], exact, problem.coordinates, name)
+        known = slice(None) if reference is None else problem.reference_known(points)
+        exact = None if reference is None else reference[known]
+        for name in problem.unknowns:
+            own = shown(problem, name, points[known], prediction[known], exact)
+            figure = solution_figure(own.points, own.values, own.reference, own.coordinates, name)
             save(figure, path.with_name(f"{path.stem}_{name}.png"))
         trainer.print(f"wrote {path}")

@@ -60,6 +60,9 @@ def class_paths() -> dict[str, str]:
     return paths
 
 
+BY_UNKNOWN = "pinnlab.networks.composed.ByUnknown"
+"""What stands for networks by the names of unknowns."""
+
 CLASS_KEYS = (
     "class_path",
     "problem",
@@ -93,11 +96,26 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
         return [resolve_names(item, known) for item in config]
     if not isinstance(config, dict):
         return config
-    resolved = {}
+    resolved: dict[str, Any] = {}
     for key, value in config.items():
         is_name = key in CLASS_KEYS and isinstance(value, str)
-        resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
+        if key == "network" and _is_by_unknown(value):
+            value = {"class_path": BY_UNKNOWN, "init_args": {"networks": value}}
+        if key == "networks" and isinstance(value, dict):
+            named = {u: {"network": own} for u, own in value.items()}
+            resolved[key] = {u: own["network"] for u, own in resolve_names(named, known).items()}
+        else:
+            resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
     return resolved
+
+
+def _is_by_unknown(value: Any) -> bool:
+    """Whether a network is written as several, each by the name of its unknown: `{u: MLP, k: {class_path: SIREN}}`."""
+    if not isinstance(value, dict) or "class_path" in value:
+        return False
+    return bool(value) and all(
+        isinstance(own, str) or (isinstance(own, dict) and "class_path" in own) for own in value.values()
+    )
 
 
 def _resolved(key: str, name: str, known: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from pinnlab.cli.own_files import use_own_file
 from pinnlab.cli.places import check, hints_of
 from pinnlab.cli.runs import checkpoint_of, recipe_of
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks import ByUnknown
 from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -34,7 +35,7 @@ HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
 def load(
     path: str | os.PathLike[str],
     problem: Problem | None = None,
-    network: Callable[[int, int], nn.Module] | nn.Module | None = None,
+    network: Callable[[int, int], nn.Module] | nn.Module | ByUnknown | None = None,
 ) -> Solution:
     """The solution of a run.
 

@@ -50,6 +50,10 @@ class Place(NamedTuple):
         return any(inspect.isclass(part) and issubclass(part, self.kinds) for part in _alternatives(target))
 
 
+class _OtherKind(ConfigurationError):
+    """A class is none of those that its place takes."""
+
+
 def check(value: Any, hint: Any, key: str) -> None:
     """Looks at what a recipe gives for a key, and at all that is inside.
 
@@ -74,8 +78,9 @@ def check(value: Any, hint: Any, key: str) -> None:
             return
     real = [option for option in options if option is not type(None)]
     close = [error for is_alike, error in errors if is_alike or len(real) == 1]
-    if close:
-        raise close[0]
+    if close:  # of the alternatives that a class is one of, what is wrong inside of it
+        inner = [error for error in close if not isinstance(error, _OtherKind)]
+        raise inner[0] if inner else max(close, key=lambda error: len(str(error).partition(":")[0]))
     raise _wrong(key, hint, value)
 
 
@@ -232,7 +237,7 @@ def _named(path: str, place: Place, key: str) -> Any:
         path = known[path]
     target = import_path(path, key)
     if target is not None and not place.takes(target):
-        raise ConfigurationError(f"{key}: {path} is no {place.words}, nor a function annotated to return one")
+        raise _OtherKind(f"{key}: {path} is no {place.words}, nor a function annotated to return one")
     return target
 
 

@@ -49,6 +49,8 @@ def _called(node: Any) -> str:
     if isinstance(node, str):
         return node.rpartition(".")[2]
     name, arguments = _inside(node, "class_path"), _inside(node, "init_args")
+    if isinstance(node, Mapping) and "class_path" not in node:  # networks by the names of unknowns
+        return ", ".join(f"{key}: {_called(own)}" for key, own in node.items())
     if not isinstance(name, str):
         return ""
     given = arguments.items() if isinstance(arguments, Mapping) else ()

@@ -173,8 +173,8 @@ class Observer:
         if grid.reference is None:
             return {"bands": {name: grid.bands(name, self._residual(name, grid.points)) for name in grid.modes}}
         errors = self._gathered(module.trial, grid.points) - grid.reference
-        pairs = zip(grid.modes, errors.split(1, -1), grid.reference.split(1, -1), strict=True)
-        return {"bands": {name: grid.bands(name, error, reference) for name, error, reference in pairs}}
+        columns = {name: [module.problem.unknowns.index(name)] for name in grid.modes}
+        return {"bands": {name: grid.bands(name, errors[:, i], grid.reference[:, i]) for name, i in columns.items()}}
 
     def _residual(self, name: str, points: Tensor) -> Tensor:
         system, rows = self._module.system, self._module.problem.conditions[name].rows
@@ -211,7 +211,8 @@ class _Grid:
             # Nothing is known of a residual at the boundary: cosines, as for what differs at the ends.
             columns = dict.fromkeys(problem.differential_equations(), points)
         else:
-            columns = dict(zip(problem.unknowns, reference.split(1, -1), strict=True))
+            parts = zip(problem.unknowns, reference.split(1, -1), strict=True)
+            columns = {name: part for name, part in parts if bool(part.isfinite().all())}  # known on the whole grid
         modes = {
             name: laplace_modes(points, problem.coordinates, column, linear=False) for name, column in columns.items()
         }

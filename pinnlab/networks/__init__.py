@@ -14,6 +14,7 @@ torch.Size([5, 1])
 """
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
+from pinnlab.networks.composed import ByUnknown, Composed, Part
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
@@ -30,6 +31,8 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "SIREN",
+    "ByUnknown",
+    "Composed",
     "Embedding",
     "FactorisedLinear",
     "FourierFeatures",
@@ -38,6 +41,7 @@ __all__ = [
     "Kink",
     "ModifiedMLP",
     "Narrowable",
+    "Part",
     "PeriodicEmbedding",
     "PirateNet",
     "RandomFeatures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.composed import Composed
 from pinnlab.networks.scaling import ScaledInput
 
 
@@ -20,7 +21,7 @@ def last_layer(network: nn.Module) -> list[str]:
 
     They are those of the module `last`, which every network of this package has whose last operation is a linear
     layer, and which a network from elsewhere may have. A layer of which only a part is linear lists that part in an
-    attribute `linear_in`, as `FactorisedLinear` does.
+    attribute `linear_in`, as `FactorisedLinear` does. Of a `Composed` network they are those of all its parts.
 
     Args:
         network: as it is or inside a `ScaledInput`.
@@ -29,6 +30,9 @@ def last_layer(network: nn.Module) -> list[str]:
         ConfigurationError: it has no module `last` with parameters.
     """
     inner = unscaled(network)
+    if isinstance(inner, Composed):
+        prefix = "".join(f"{key}." for key, module in network.named_modules() if module is inner and key)
+        return [f"{prefix}parts.{k}.{name}" for k, part in enumerate(inner.parts) for name in last_layer(part)]
     last = getattr(inner, "last", None)
     own = [name for name, p in last.named_parameters() if p.requires_grad] if isinstance(last, nn.Module) else []
     names = [name for name in own if name in getattr(last, "linear_in", own)]

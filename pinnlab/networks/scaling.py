@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.composed import Composed
 from pinnlab.networks.narrowing import narrowed_inside
 
 
@@ -71,5 +72,10 @@ def _check(low: Sequence[float], high: Sequence[float]) -> None:
 
 def network_in_words(network: nn.Module) -> str:
     """The class of a network, without what scales its inputs, and how many numbers it has."""
+    return f"{_class_of(network)}, {sum(p.numel() for p in network.parameters()):,} parameters"
+
+
+def _class_of(network: nn.Module) -> str:
+    """Of networks side by side those of all of them."""
     inner = network.network if isinstance(network, ScaledInput) else network
-    return f"{type(inner).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"
+    return " and ".join(map(_class_of, inner.parts)) if isinstance(inner, Composed) else type(inner).__name__

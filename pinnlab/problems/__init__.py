@@ -23,6 +23,7 @@ from pinnlab.problems.heat import Heat1D, Heat2D, HeatBall
 from pinnlab.problems.helmholtz import Helmholtz2D
 from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.interface import Interface
+from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.navier_stokes import Kovasznay
@@ -34,6 +35,7 @@ from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.transport import Convection, Reaction
+from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.wave import Wave1D
 from pinnlab.problems.weak import Weak
 
@@ -56,6 +58,7 @@ __all__ = [
     "Heat1D",
     "Heat2D",
     "HeatBall",
+    "HeatInverse",
     "Helmholtz2D",
     "Integral",
     "Interface",
@@ -75,6 +78,7 @@ __all__ = [
     "Poisson",
     "Poisson1D",
     "Poisson2D",
+    "PoissonInverse",
     "Problem",
     "Reaction",
     "Regression1D",
@@ -82,6 +86,7 @@ __all__ = [
     "Robin",
     "RoughMedium1D",
     "Schroedinger",
+    "Unknown",
     "Wave1D",
     "Weak",
 ]

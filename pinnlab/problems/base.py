@@ -19,8 +19,10 @@ from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import call_by_name, stacked
 from pinnlab.problems.given import Given
+from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
 from pinnlab.problems.trial_run import trial_run
+from pinnlab.problems.unknowns import Unknown, checked, with_regions
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
@@ -37,10 +39,12 @@ class Exact:
         function: takes coordinates (or `points`) by name; returns `(n,)`, or one such tensor for each unknown.
         where: where it is known: takes coordinates (or `points`) by name, returns `(n,)` booleans; default: everywhere.
             Errors are measured, and figures drawn, there only.
+        unknowns: those that it is known of, and that the function gives, in this order; default: all.
     """
 
     function: Callable[..., Any]
     where: Callable[..., Tensor] | None = None
+    unknowns: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class Numerical:
         where: where it is known, see `Exact`.
         accuracy: its own relative L2 error, as far as it was tested; None where nobody did. An error below it says
             nothing of the network, and the summary of a run tells so.
+        unknowns: those that it is known of, see `Exact`.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
     where: Callable[..., Tensor] | None = None
     accuracy: float | None = None
+    unknowns: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.accuracy is not None:
@@ -81,12 +87,14 @@ class Problem:
 
     Args:
         domain: where the unknowns live; input scaling and figures come from it.
-        unknowns: their names, one per output of the network.
+        unknowns: their names, one per output of the network; or `Unknown`s by name, where some depend on other
+            coordinates or live on a part of the domain only.
         conditions: everything that must hold, by name.
         coefficients: unknown numbers to find, by name.
         given: data that the functions get by name.
 
     Attributes:
+        living: what the unknowns depend on and where they live, by name.
         given: the data as functions of points, by name.
         wanted: the derivatives of the unknowns that each condition needs.
         expressive: the conditions that differentiate expressions of them, such as `(k(u) * u.x).d("x")`.
@@ -111,13 +119,14 @@ class Problem:
     def __init__(
         self,
         domain: Domain,
-        unknowns: Sequence[str],
+        unknowns: Sequence[str] | Mapping[str, Unknown],
         conditions: Mapping[str, Condition],
         coefficients: Mapping[str, Coefficient] | None = None,
         given: Sequence[Given] = (),
     ) -> None:
-        _check_kinds(self.name, domain, unknowns, conditions, coefficients or {}, given)
+        _check_kinds(self.name, domain, conditions, coefficients or {}, given)
         self.domain = domain
+        self.living = checked(self.name, domain, unknowns)
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
         self.coefficients = dict(coefficients or {})
@@ -135,12 +144,17 @@ class Problem:
             )
             if differentiated:
                 self.expressive.add(name)
+            check_living(self, condition)
 
     def __repr__(self) -> str:
         """The unknowns, where they live, what must hold, and what is to be found, in one line."""
         if not hasattr(self, "wanted"):
             return f"{self.name}()"  # a subclass shows itself before it has called this class's constructor
-        unknowns = ", ".join(f"{name}({', '.join(self.coordinates)})" for name in self.unknowns)
+        unknowns = ", ".join(
+            f"{name}({', '.join(self.coordinates[i] for i in own.columns(self.coordinates))})"
+            + ("" if own.on is None else f" on {own.on!r}")
+            for name, own in self.living.items()
+        )
         found = f"; to find {', '.join(self.coefficients)}" if self.coefficients else ""
         return f"{self.name}: {unknowns} on {self.domain!r}; conditions {', '.join(self.conditions)}{found}"
 
@@ -193,28 +207,46 @@ class Problem:
         reference = self.reference()
         if reference is None:
             return None
+        names = tuple(reference.unknowns or self.unknowns)
         if isinstance(reference, Numerical):
             values = np.asarray(reference.function(points.detach().cpu().numpy().astype(np.float64)))
-            self._check_reference_shape(values.shape, len(points), values.dtype.kind in "fiu")
+            self._check_reference_shape(values.shape, len(points), len(names), values.dtype.kind in "fiu")
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
-            result = result.reshape(len(points), len(self.unknowns))
+            result = result.reshape(len(points), len(names))
         else:
             result = self.exact_values(points)
-            self._check_reference_shape(tuple(result.shape), len(points), result.is_floating_point())
-        known = self.reference_known(points)
-        self._check_reference(points, result, known)
-        return result if bool(known.all()) else result.masked_fill(~known[:, None], torch.nan)
+            self._check_reference_shape(tuple(result.shape), len(points), len(names), result.is_floating_point())
+        if names != self.unknowns:
+            result = self._in_order(names, result)
+        unknown_there = self._without_reference(points, names)
+        self._check_reference(points, result, ~unknown_there)
+        return result.masked_fill(unknown_there, torch.nan) if bool(unknown_there.any()) else result
 
     def reference_known(self, points: Tensor) -> Tensor:
-        """At which of `(n, d)` points the reference is known, `(n,)` booleans."""
-        where = getattr(self.reference(), "where", None)
-        if where is None:
-            return torch.ones(len(points), dtype=torch.bool, device=points.device)
-        known = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
-        return torch.as_tensor(known, device=points.device).bool().expand(len(points))
+        """At which of `(n, d)` points the reference of some unknown is known, `(n,)` booleans."""
+        reference = self.reference()
+        names = tuple(reference.unknowns or self.unknowns) if reference is not None else self.unknowns
+        return ~self._without_reference(points, names).all(-1)
 
-    def _check_reference_shape(self, shape: tuple[int, ...], points: int, is_real: bool) -> None:
-        m = len(self.unknowns)
+    def _without_reference(self, points: Tensor, names: Sequence[str]) -> Tensor:
+        """Where no reference is known of the unknowns, or where they do not live, `(n, m)` booleans."""
+        where = getattr(self.reference(), "where", None)
+        known = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        if where is not None:
+            found = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
+            known = torch.as_tensor(found, device=points.device).bool().expand(len(points))
+        none = torch.zeros_like(known)
+        return ~torch.stack([known & u.lives_at(points) if n in names else none for n, u in self.living.items()], -1)
+
+    def _in_order(self, names: Sequence[str], values: Tensor) -> Tensor:
+        """Columns of some unknowns in the places of all, the others NaN."""
+        for name in names:
+            if name not in self.unknowns:
+                raise unknown(f"unknown in the reference of {self.name}", name, self.unknowns)
+        blank = torch.full_like(values[:, 0], torch.nan)
+        return torch.stack([values[:, names.index(n)] if n in names else blank for n in self.unknowns], -1)
+
+    def _check_reference_shape(self, shape: tuple[int, ...], points: int, m: int, is_real: bool) -> None:
         if shape not in ([(points, m), (points,)] if m == 1 else [(points, m)]):
             raise ConfigurationError(
                 f"reference of {self.name}: must be ({points}, {m}), one value per point and unknown, got {shape}"
@@ -234,8 +266,13 @@ class Problem:
         """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
 
         For up to two coordinates those points of a regular grid, with the ends of the bounding box in it, that lie in
-        the domain; else a Sobol' set.
+        the domain; else a Sobol' set. After them come points of regions on which unknowns live that have too few of
+        them, such as a face of a solid.
         """
+        return with_regions(self.living.values(), self._spread(count), count)
+
+    def _spread(self, count: int) -> Tensor:
+        """`evaluation_points` of the whole domain."""
         low, high = self.domain.low, self.domain.high
         if len(low) <= 2:
             share = self.domain.measure / math.prod(b - a for a, b in zip(low, high, strict=True))
@@ -252,7 +289,7 @@ class Problem:
         return {**{name: points[:, i] for i, name in enumerate(self.coordinates)}, "points": points}
 
     def _check_reference(self, points: Tensor, values: Tensor, known: Tensor) -> None:
-        bad = (known & ~values.isfinite().all(-1)).nonzero()
+        bad = (known & ~values.isfinite()).any(-1).nonzero()
         if len(bad):
             place = ", ".join(f"{c} = {float(x):.6g}" for c, x in zip(self.coordinates, points[bad[0, 0]], strict=True))
             raise ConfigurationError(
@@ -292,14 +329,12 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
     return (points, values) if bool(known.all()) else (points[known], values[known])
 
 
-def _check_kinds(name: str, domain: Any, unknowns: Any, conditions: Any, coefficients: Any, given: Any) -> None:
+def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, given: Any) -> None:
     """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
     if not isinstance(domain, Region):
         raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
     if not isinstance(domain, Domain):
         raise ConfigurationError(f"problem {name}: domain is a boundary, {domain!r}; give what it bounds")
-    if isinstance(unknowns, str) or not all(isinstance(u, str) and u.isidentifier() for u in unknowns):
-        raise ConfigurationError(f"problem {name}: unknowns must be a list of names such as ['u'], got {unknowns!r}")
     if not isinstance(given, (list, tuple)) or not all(isinstance(data, Given) for data in given):
         raise ConfigurationError(f"problem {name}: given must be a list of Given(name, source), got {_kind(given)}")
     for key, values, kind in (("conditions", conditions, Condition), ("coefficients", coefficients, Coefficient)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pinnlab.problems.unknowns import with_reference
 from pinnlab.samplers import Sobol
 
 RESOLUTION = 10_000
@@ -33,7 +34,8 @@ def picture(problem: Any, points: int) -> Any:
     coordinates, columns = problem.coordinates, len(problem.coordinates)
     places = problem.evaluation_points(RESOLUTION)
     values = problem.reference_values(places) if columns < 3 else None
-    maps = 0 if values is None else 1 if columns == 1 else len(problem.unknowns)
+    drawn = [] if values is None else with_reference(problem.unknowns, values)
+    maps = min(len(drawn), 1) if columns == 1 else len(drawn)
     figure = Figure(figsize=(4.5 * (1 + maps), 3.8), layout="constrained")
     geometry, *others = figure.subplots(1, 1 + maps, squeeze=False)[0]
     projected = f" (on {coordinates[0]}, {coordinates[1]})" if columns > 2 else ""
@@ -41,12 +43,13 @@ def picture(problem: Any, points: int) -> Any:
     _draw_points(geometry, problem, points)
     if values is not None and columns == 1:
         order = places[:, 0].argsort()
-        others[0].plot(places[order, 0].numpy(), values[order].numpy(), label=problem.unknowns)
+        for name, column in drawn:
+            others[0].plot(places[order, 0].numpy(), values[order, column].numpy(), label=name)
         others[0].set(xlabel=coordinates[0], title="reference")
         others[0].legend(frameon=False)
     elif values is not None:
-        for axes, column, name in zip(others, values.T, problem.unknowns, strict=True):
-            x, y, grid = _on_grid(places, column)
+        for axes, (name, column) in zip(others, drawn, strict=True):
+            x, y, grid = _on_grid(places, values[:, column])
             figure.colorbar(axes.pcolormesh(x, y, grid, shading="nearest", cmap="viridis"), ax=axes)
             axes.set(xlabel=coordinates[0], ylabel=coordinates[1], title=f"reference {name}")
     return shown(figure)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.base import known_solution
+from pinnlab.problems.unknowns import shown
 from pinnlab.solution.files import whole
 from pinnlab.solution.sampling import Array, Function, Samples, on_grid
 
@@ -31,11 +33,10 @@ def figure_of(solution: Function, name: str | None, count: int) -> Figure:
 
     problem = solution.problem
     chosen = chosen_unknown(solution, name)
-    column = problem.unknowns.index(chosen)
     points, reference = known_solution(problem, problem.evaluation_points(count))
-    exact = None if reference is None else reference[:, column].numpy()
-    places = points.numpy()
-    return solution_figure(places, solution(places)[:, column], exact, problem.coordinates, chosen)
+    drawn = shown(problem, chosen, points, torch.from_numpy(solution(points.numpy())), reference)
+    exact = None if drawn.reference is None else drawn.reference.numpy()
+    return solution_figure(drawn.points.numpy(), drawn.values.numpy(), exact, drawn.coordinates, chosen)
 
 
 def chosen_unknown(solution: Function, name: str | None) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
+from pinnlab.problems.unknowns import with_reference
 
 Array = NDArray[np.floating]
 
@@ -40,8 +41,8 @@ class Samples:
 
     Attributes:
         axes: for each coordinate, in the problem's order, its values: of a grid `(k,)`, of points `(n,)`.
-        values: for each name an array `(k1, ..., kd)`, of points `(n,)`. NaN outside of the domain (grids), and where a
-            reference is not known.
+        values: for each name an array `(k1, ..., kd)`, of points `(n,)`. NaN outside of the domain (grids), where an
+            unknown does not live, and where a reference is not known.
         is_grid: whether every value of a coordinate meets every value of the others.
     """
 
@@ -91,17 +92,21 @@ def on_grid(solution: Function, sides: Mapping[str, Any]) -> Samples:
 
 
 def _values(solution: Function, points: Tensor, inside: Tensor) -> dict[str, Array]:
-    """Unknowns at all points; references at those inside."""
+    """Unknowns at all points, NaN where one does not live; references at those inside."""
     problem = solution.problem
     found = solution(points)
     values = {name: found[:, i].numpy() for i, name in enumerate(problem.unknowns)}
+    for name, own in problem.living.items():
+        if own.on is not None:
+            values[name] = np.where(own.lives_at(points).numpy(), values[name], np.nan)
     if problem.reference() is None or not bool(inside.any()):
         return values
     reference = torch.full((len(points), len(problem.unknowns)), torch.nan, dtype=points.dtype)
     known = problem.reference_values(points[inside])
     assert known is not None  # there is a reference
     reference[inside] = known
-    return values | {f"reference_{name}": reference[:, i].numpy() for i, name in enumerate(problem.unknowns)}
+    given = with_reference(problem.unknowns, known)
+    return values | {f"reference_{name}": reference[:, i].numpy() for name, i in given}
 
 
 def axes_of(problem: Problem, sides: Mapping[str, Any]) -> dict[str, Array]:

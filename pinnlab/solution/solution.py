@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem, known_solution
 from pinnlab.problems.coefficients import by_number
+from pinnlab.problems.unknowns import known_pair, with_reference
 from pinnlab.solution import drawing, exporting, files, sampling, vtk
 from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.places import Places, places
@@ -51,19 +52,31 @@ class Quantity:
         name: for `repr`.
         solution: whose it is.
         compute: `(n, d)` points of the solution's dtype to `(n, ...)` values.
+        coordinates: those that it depends on, if not on all: the others need not be named.
     """
 
-    def __init__(self, name: str, solution: Solution, compute: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        name: str,
+        solution: Solution,
+        compute: Callable[[Tensor], Tensor],
+        coordinates: Sequence[str] | None = None,
+    ) -> None:
         self._name, self._solution, self._compute = name, solution, compute
+        self._coordinates = tuple(solution.problem.coordinates if coordinates is None else coordinates)
 
     def __call__(self, points: Any = None, /, **coordinates: Any) -> Any:
         """The values at points, or at coordinates by name."""
-        where = self._solution._places(coordinates.pop("points", points), coordinates)
+        given = coordinates.pop("points", points)
+        if given is None and coordinates:
+            domain = self._solution.problem.domain
+            ends = zip(domain.coordinates, domain.low, domain.high, strict=True)
+            coordinates = {c: (a + b) / 2 for c, a, b in ends if c not in self._coordinates} | coordinates
+        where = self._solution._places(given, coordinates)
         return where.returned(self._compute(where.points))
 
     def __repr__(self) -> str:
-        problem = self._solution.problem
-        return f"{self._name} of {problem.name}, a function of {', '.join(problem.coordinates)}"
+        return f"{self._name} of {self._solution.problem.name}, a function of {', '.join(self._coordinates)}"
 
 
 class Solution:
@@ -100,7 +113,8 @@ class Solution:
         if name not in self.problem.unknowns:
             raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
         column = self.problem.unknowns.index(name)
-        return Quantity(name, self, lambda points: self._unknowns(points)[:, column])
+        own = [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
+        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own)
 
     def __getattr__(self, name: str) -> Quantity:
         problem = self.__dict__.get("problem")
@@ -193,7 +207,7 @@ class Solution:
         return by_number(self.system.coefficient_values())
 
     def errors(self, points: Any = 20_000) -> dict[str, float]:
-        """The relative L2 error of each unknown against the reference; empty where none is known.
+        """The relative L2 error of each unknown that has a reference, where it lives; empty where none is known.
 
         Args:
             points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`).
@@ -204,15 +218,19 @@ class Solution:
         rows, reference = known_solution(self.problem, where.to("cpu", torch.float64))
         assert reference is not None  # there is one
         found = self(rows)
-        return {u: float(relative_l2(found[:, i], reference[:, i])) for i, u in enumerate(self.problem.unknowns)}
+        return {
+            u: float(relative_l2(*known_pair(found[:, i], reference[:, i])))
+            for u, i in with_reference(self.problem.unknowns, reference)
+        }
 
     # -------------------------------------------------------------------------- take along
 
     def grid(self, **sides: Any) -> Any:
         """The solution on a regular grid, as an `xarray.Dataset`.
 
-        It holds each unknown, and `reference_<unknown>` where a reference is known. Outside of a domain that is no box
-        they are NaN. Attributes say whose solution it is and how large its error.
+        It holds each unknown, and `reference_<unknown>` where a reference is known. Outside of a domain that is no box,
+        and where an unknown does not live, they are NaN; one of fewer coordinates is repeated along the others.
+        Attributes say whose solution it is and how large its error.
 
         Args:
             sides: for each coordinate how many values, or the values: `grid(x=200, t=[0.0, 0.5])`. Default: as many as

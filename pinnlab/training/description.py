@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pinnlab.networks import ByUnknown
 from pinnlab.problems.base import Problem
 
 
@@ -47,7 +48,7 @@ def _network(network: Any) -> Any:
         return None
     if isinstance(network, nn.Module):
         raise NotDescribable(f"it was given as an object, a {type(network).__name__}")
-    return _value(network)
+    return _value(network.networks if isinstance(network, ByUnknown) else network)
 
 
 def _object(owner: Any, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> dict[str, Any]:

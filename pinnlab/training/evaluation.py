@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
 from pinnlab.analysis.metrics import MaxError, RelativeL2
 from pinnlab.numerics import distributed
+from pinnlab.problems.unknowns import known_pair, with_reference
 
 
 class SolutionErrors(nn.Module):
@@ -23,6 +24,7 @@ class SolutionErrors(nn.Module):
 
     Attributes:
         spectra: of the last evaluation, by unknown; empty without a reference on a regular grid.
+        measured: the unknowns that have a reference somewhere, of the last evaluation points.
     """
 
     def __init__(self, unknowns: Sequence[str]) -> None:
@@ -32,18 +34,22 @@ class SolutionErrors(nn.Module):
         self.max_error = nn.ModuleDict({name: MaxError() for name in unknowns})
         self.frequency_error = nn.ModuleDict()
         self.spectra: dict[str, ErrorByFrequency] = {}
-        self._measured: Tensor | None = None
+        self.measured: tuple[str, ...] = self.unknowns
+        self._points: Tensor | None = None
 
     def prepare(self, data: Any, coordinates: Sequence[str], device: torch.device) -> None:
         """Finds the modes of the data module's evaluation points; they stay as long as the points do."""
         points, reference = data.evaluation_set() if hasattr(data, "evaluation_set") else (None, None)
-        if points is self._measured:
+        if points is self._points:
             return
-        self._measured = points
+        self._points, self.measured = points, self.unknowns
         self.frequency_error.clear()
         if points is None or reference is None:
             return
+        self.measured = tuple(name for name, _ in with_reference(self.unknowns, reference))
         for column, name in enumerate(self.unknowns):
+            if not bool(reference[:, column].isfinite().all()):
+                continue  # it lives, or is known, on a part of the grid only
             modes = laplace_modes(points, coordinates, reference[:, column])
             if modes is not None:
                 self.frequency_error[name] = ErrorSpectrum(modes, reference[:, column]).to(device)
@@ -53,14 +59,15 @@ class SolutionErrors(nn.Module):
 
         Args:
             prediction: `(n, m)` at the batch's points.
-            batch: the reference there, `(n, m)`, and the numbers of the points, `(n,)`.
+            batch: the reference there, `(n, m)`, NaN where an unknown has none, and the numbers of the points, `(n,)`.
 
         Returns:
             Those metrics that are a single number, by tag.
         """
         scalars = {}
-        for column, name in enumerate(self.unknowns):
-            pair = prediction[:, column], batch["reference"][:, column]
+        for name in self.measured:
+            column = self.unknowns.index(name)
+            pair = known_pair(prediction[:, column], batch["reference"][:, column])
             for tag, metrics in (("relative_l2", self.relative_l2), ("max_error", self.max_error)):
                 scalars[f"{tag}/{name}"] = metric = cast("Metric", metrics[name])
                 metric.update(*pair)
@@ -92,9 +99,9 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
     with torch.no_grad():
         prediction = module(distributed.shard(points).to(module.loss_weights))
     errors = {}
-    for column, name in enumerate(module.problem.unknowns):
+    for name, column in with_reference(module.problem.unknowns, reference):
         metric = RelativeL2().to(module.device)
-        metric.update(prediction[:, column], distributed.shard(reference)[:, column].to(module.device))
+        metric.update(*known_pair(prediction[:, column], distributed.shard(reference)[:, column].to(module.device)))
         errors[name] = float(metric.compute())
     return errors
 

@@ -45,6 +45,9 @@ def made_with(module: Any, data: Any) -> dict[str, str]:
 def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tuple[str, ...]) -> list[str]:
     """One line for each key on which a checkpoint's run and this one differ.
 
+    A number of the problem of which the checkpoint says nothing changed by itself there, as by a `Continuation`; a look
+    at the checkpoint needs none.
+
     Args:
         saved: `made_with` of the checkpoint's run.
         own: that of this run.
@@ -55,8 +58,13 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
     return [
         f"{key}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
         for key in keys
-        if saved.get(key) != own.get(key)
+        if saved.get(key) != own.get(key) and (key in saved or not _is_number_of_problem(key))
     ]
+
+
+def _is_number_of_problem(key: str) -> bool:
+    """Whether a key of `made_with` is one that the problem's functions read."""
+    return key.startswith("problem.") and not key.startswith(("problem.conditions.", "problem.domain"))
 
 
 def _problem(problem: Problem, readings: Readings) -> Iterator[tuple[str, str]]:

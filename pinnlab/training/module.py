@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from pinnlab.derivatives import ENGINES
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.networks import ByUnknown
 from pinnlab.numerics.compilation import check_option
 from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.objective.batch_overlap import BatchOverlap
@@ -32,7 +33,7 @@ from pinnlab.training.faults import check_parameters, gradient_fault, raise_unle
 from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
-from pinnlab.training.network import build_network, check_periodicity
+from pinnlab.training.network import build_network, check_coordinates, check_periodicity
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
 from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
@@ -60,7 +61,8 @@ class PINN(PhasedModule):
     Args:
         problem: what to solve.
         network: a module `(n, d) -> (n, m)`, or a callable that builds one from the numbers of coordinates and
-            unknowns, such as `functools.partial(MLP, hidden=(30, 30))`. Default: `MLP` with its defaults.
+            unknowns, such as `functools.partial(MLP, hidden=(30, 30))`; or `ByUnknown` of them, or a dictionary,
+            for networks of their own. Default: `MLP` with its defaults.
         phases: the optimizers, one after the other. Default: Adam, then L-BFGS (`default_phases`).
         weights: factors of single conditions in the loss, by name; the others keep the problem's.
         enhance: derivatives of residuals that are in the loss too, as `{"pde": ["x", "t"]}`; see `Enhancement`. The
@@ -80,7 +82,7 @@ class PINN(PhasedModule):
     def __init__(
         self,
         problem: Problem,
-        network: Callable[[int, int], nn.Module] | nn.Module | None = None,
+        network: Callable[[int, int], nn.Module] | nn.Module | ByUnknown | None = None,
         phases: Sequence[Phase] | None = None,
         weights: dict[str, float] | None = None,
         enhance: dict[str, list[str]] | None = None,
@@ -109,6 +111,7 @@ class PINN(PhasedModule):
         self.to(self.own_dtype)
         check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
+        check_coordinates(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns)
         self.objective = GlobalLoss(self.system)

@@ -112,6 +112,8 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "schroedinger": lambda: problems.Schroedinger(exact_conditions=False),
     "kdv": lambda: problems.KortewegDeVries(exact_conditions=False),
     "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2, exact_conditions=False),
+    "poisson_inverse_exact": lambda: problems.PoissonInverse(noise=0.0),
+    "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -137,8 +139,10 @@ def test_ansatz_imposes_all_conditions_that_it_takes_out_of_the_loss(name):
 
 ROUGH = {"schroedinger": 2e-5, "gray_scott": 1e-7}
 """Errors of references at the start: modes of a kink that are left out, single precision of what is kept."""
-FREE = {"cavity_exact": 1}
-"""How many of the unknowns, the last ones, the boundary leaves open: a pressure."""
+FREE = {"cavity_exact": 2, "poisson_inverse_exact": 0, "heat_inverse_exact": 0}
+"""The column of the unknown that the boundary leaves open: a pressure, a solution that was measured inside."""
+IMPOSED_ON = {"perforated_exact": "circles", "poisson_inverse_exact": "edge", "heat_inverse_exact": "edge"}
+"""The condition on whose region an ansatz imposes values, where that is not the start or the whole boundary."""
 
 
 @pytest.mark.parametrize("name", WITH_ANSATZ)
@@ -148,10 +152,11 @@ def test_ansatz_holds_for_any_network(name):
     network = torch.nn.Linear(len(problem.coordinates), len(problem.unknowns)).double()
     trial = Trial(problem, network)
     region = problem.domain.face(t=0.0) if "t" in problem.coordinates else problem.domain.boundary()
-    if name == "perforated_exact":
-        region = SOFT[name]().conditions["circles"].region
+    if name in IMPOSED_ON:
+        region = SOFT[name]().conditions[IMPOSED_ON[name]].region
     points = Sobol().sample(region, 64, seed=1)
-    error = (trial(points) - problem.reference_values(points))[:, : len(problem.unknowns) - FREE.get(name, 0)]
+    imposed = [column for column in range(len(problem.unknowns)) if column != FREE.get(name)]
+    error = (trial(points) - problem.reference_values(points))[:, imposed]
     assert error.abs().max() < ROUGH.get(name, 1e-10)  # Allen-Cahn's reference carries 3e-11 of its own
     inside = Sobol().sample(problem.domain, 64, seed=1)
     assert (trial(inside) - problem.reference_values(inside)).abs().max() > 1e-3
@@ -248,6 +253,8 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "biharmonic2d": {"pde": PLATE, "edge": (set(), set()), "moments": (set(), {(0, 1)})},
     "biharmonic2d_clamped": {"pde": PLATE, "edge": (set(), set()), "slopes": ({(0,), (1,)}, set())},
     "lorenz": {"ode": ({(0,)}, set())},
+    "poisson_inverse": {"pde": ({(0,), (1,)}, {(0, 1)}), "data": (set(), set()), "edge": (set(), set())},
+    "heat_inverse": {"pde": ({(0,), (1,), (2,)}, {(0, 1)}), "data": (set(), set()), "edge": (set(), set())},
     "schroedinger": {"pde": ({(1,), (0, 0)}, set())},
     "schroedinger_soft": {"pde": ({(1,), (0, 0)}, set()), "start": (set(), set()), "periodic": ({(0,)}, set())},
     "kdv_soft": {
@@ -329,6 +336,9 @@ BAD = {
     "exact_conditions: the uniform": lambda: problems.Cavity(lid="uniform", exact_conditions=True),
     "shear": lambda: problems.Elasticity(shear=0.0),
     "right": lambda: problems.Interface(right=-1.0),
+    "noise: must not be negative": lambda: problems.HeatInverse(noise=-0.1),
+    "count: must be an integer": lambda: problems.PoissonInverse(count=0),
+    "strictness": lambda: problems.PoissonInverse(strictness=0.0),
     "feed": lambda: problems.GrayScott(feed=-0.04),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),

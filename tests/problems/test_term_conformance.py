@@ -1,5 +1,7 @@
 """What holds for every kind of term: both engines, Jacobians, compilation, processes' shares, exact resume."""
 
+import functools
+
 import pytest
 import torch
 from compiling import needs_compiler
@@ -16,13 +18,13 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.pointwise import check_pointwise
 from pinnlab.samplers import Sobol
+from pinnlab.training.network import build_network
 from pinnlab.training.phases import Phase
 
 
 def system_of(name, engine="taylor"):
     problem = TERMS[name]()
-    torch.manual_seed(0)
-    network = MLP(len(problem.coordinates), len(problem.unknowns), hidden=[6, 5]).double()
+    network = build_network(problem, functools.partial(MLP, hidden=[6, 5]), scale_inputs=False, seed=0).double()
     return ResidualSystem(problem, Trial(problem, network), engine)
 
 

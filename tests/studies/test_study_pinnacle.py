@@ -7,10 +7,20 @@ import torch
 import yaml
 
 from pinnlab.cli.catalog import find_recipe
-from pinnlab.problems import Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D
+from pinnlab.problems import (
+    Burgers,
+    Cavity,
+    Heat2D,
+    HeatBall,
+    HeatInverse,
+    PerforatedLaplace,
+    Poisson,
+    PoissonInverse,
+    Wave1D,
+)
 from pinnlab.studies.command import run_study_command
 from pinnlab.studies.engine.runner import KEY, append_row
-from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY
+from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY, measure
 
 PI = math.pi
 
@@ -43,7 +53,8 @@ def test_every_problem_has_its_published_errors():
 
 
 def problem_of(name):
-    made = {kind.__name__: kind for kind in (Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, Wave1D)}
+    kinds = (Burgers, Cavity, Heat2D, HeatBall, HeatInverse, PerforatedLaplace, Poisson, PoissonInverse, Wave1D)
+    made = {kind.__name__: kind for kind in kinds}
     chosen = yaml.safe_load(find_recipe(PROBLEMS[name][0]).read_text())["problem"]
     return made[chosen["class_path"]](**chosen.get("init_args", {}))
 
@@ -63,6 +74,27 @@ def problem_of(name):
 def test_solutions_are_those_of_the_benchmark(name, point, value):
     points = torch.tensor([point], dtype=torch.float64)
     assert problem_of(name).reference_values(points).item() == pytest.approx(value, abs=1e-11)
+
+
+@pytest.mark.parametrize(("name", "a"), [("PInv", 1 / (1 + 0.01 + 0.04 + 0.81 + 0.64)), ("HInv", 2.0)])
+def test_coefficients_are_those_of_the_benchmark(name, a):
+    problem = problem_of(name)
+    assert problem.noise == 0.1
+    point = [0.1, 0.2] if name == "PInv" else [0.1, 0.0, 0.7]
+    u = math.sin(PI / 10) * math.sin(PI / 5) if name == "PInv" else 0.0
+    values = problem.reference_values(torch.tensor([point], dtype=torch.float64))
+    assert values.tolist() == [[pytest.approx(u, abs=1e-14), pytest.approx(a, rel=1e-14)]]
+
+
+@pytest.mark.parametrize("kind", [PoissonInverse, HeatInverse])
+def test_the_error_of_a_solution_and_its_coefficient_is_of_both(kind):
+    reference = kind().reference_values(kind().evaluation_points(200_000))
+    errors = {"u": 0.03, "a": 0.002}
+    square = sum(errors[name] ** 2 * reference[:, i].square().sum() for i, name in enumerate(("u", "a")))
+    summary = {"problem": kind.__name__, "relative_l2": errors, "loss": 1.0, "evaluations": 3, "seconds": 2.0}
+    expected = float((square / reference.square().sum()).sqrt())
+    assert measure(summary)["relative_l2"] == pytest.approx(expected, rel=0.01)  # points on edges count fully there
+    assert measure({**summary, "problem": "Cavity"})["relative_l2"] == 0.03
 
 
 def test_flows_are_those_of_the_benchmark():

@@ -124,6 +124,20 @@ def test_a_number_that_changes_by_itself_is_no_difference(tmp_path):
     )
 
 
+def test_a_look_at_a_checkpoint_needs_no_callback_that_changed_a_number(tmp_path):
+    full_run(tmp_path, problem=burgers(), callbacks=[Continuation("viscosity", 1.0, steps=14, stages=8)], every=7)
+    module = small_module(burgers())
+    found = quiet_trainer().validate(
+        module, small_data(module.problem), ckpt_path=tmp_path / "step=7.ckpt", verbose=False, weights_only=True
+    )
+    assert found[0]["relative_l2/u"] > 0
+    saved = {"problem": "Burgers", "problem.conditions.pde": "Residual"}
+    own = {**saved, "problem.viscosity": "0.1", "problem.conditions.more": "Dirichlet"}
+    assert differences(saved, own, ("problem",)) == [
+        "problem.conditions.more: nothing in the checkpoint, Dirichlet in this run"
+    ]
+
+
 def test_checkpoints_of_later_versions_are_refused(checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     content["pinnlab"]["format"] = 99
