@@ -14,6 +14,7 @@ from pinnlab.networks import (
     SIREN,
     FourierFeatures,
     Gabor,
+    HoleFeatures,
     ModifiedMLP,
     PeriodicEmbedding,
     PirateNet,
@@ -80,6 +81,9 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     ),
     "random-features": partial(RandomFeatures, count=9, scale=2.0),
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
+    "hole-features": partial(
+        HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
+    ),
     "siren-stretched": _stretched,
     "scaled": _scaled,
     "attention": AttentionNetwork,
@@ -108,6 +112,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat_exact": lambda: problems.Heat1D(exact_conditions=True),
     "perforated": problems.PerforatedLaplace,
     "perforated_exact": lambda: problems.PerforatedLaplace(exact_circles=True),
+    "screened": problems.ScreenedPoisson,
     "heat2d": problems.Heat2D,
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,
@@ -147,6 +152,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "cavity": problems.Cavity,
     "cavity_exact": lambda: problems.Cavity(exact_conditions=True),
     "cavity_uniform": lambda: problems.Cavity(lid="uniform"),
+    "backward_step": problems.BackwardStep,
     "gray_scott": lambda: problems.GrayScott(horizon=10.0),
     "gray_scott_soft": lambda: problems.GrayScott(horizon=10.0, periodic="loss", exact_conditions=False),
     "elasticity": problems.Elasticity,

@@ -17,6 +17,7 @@ from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
+from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
@@ -34,6 +35,7 @@ __all__ = [
     "FactorisedLinear",
     "FourierFeatures",
     "Gabor",
+    "HoleFeatures",
     "Identity",
     "ModifiedMLP",
     "Narrowable",

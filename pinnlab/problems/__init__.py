@@ -32,12 +32,15 @@ from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.schroedinger import Schroedinger
+from pinnlab.problems.screened import ScreenedPoisson
+from pinnlab.problems.step import BackwardStep
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.wave import Wave1D
 from pinnlab.problems.weak import Weak
 
 __all__ = [
     "AllenCahn",
+    "BackwardStep",
     "Biharmonic1D",
     "Biharmonic2D",
     "Burgers",
@@ -80,6 +83,7 @@ __all__ = [
     "Residual",
     "Robin",
     "Schroedinger",
+    "ScreenedPoisson",
     "Wave1D",
     "Weak",
 ]

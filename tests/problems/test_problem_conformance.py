@@ -213,6 +213,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     },
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
     "perforated": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
+    "screened": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
     "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "layer_regression": {"pde": (set(), set())},
     "layer_first_order": {"pde": ({(0,)}, set()), "ends": (set(), set())},
@@ -268,6 +269,13 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     },
     "gray_scott": {"pde": ({(2,)}, {(0, 1)})},
     "cavity_exact": {"pde": FLOW},
+    "backward_step": {
+        "pde": FLOW,
+        "outlet": FLOW,
+        "walls": (set(), set()),
+        "inlet": (set(), set()),
+        "outflow": (set(), set()),
+    },
     "kovasznay": {"pde": FLOW, "velocity": (set(), set()), "pressure": (set(), set())},
 }
 """The derivatives (partials, Laplacians) that each condition needs, by column."""
@@ -289,6 +297,7 @@ BAD = {
     "exact": lambda: problems.Poisson(exact="cosine"),
     "mean": lambda: problems.NeumannPoisson2D(mean=math.inf),
     "weight": lambda: problems.Poisson(boundary_weight=-1.0),
+    "weight: must be": lambda: problems.ScreenedPoisson(weight=0.0),
     "steepness": lambda: problems.Front2D(steepness=0.0),
     "order": lambda: problems.Layer1D(order=3),
     "steepness: must be positive": lambda: problems.Layer1D(steepness=-1.0),
@@ -321,6 +330,8 @@ BAD = {
     "lid": lambda: problems.Cavity(lid="cubic"),
     "viscosity: must be at least": lambda: problems.Cavity(viscosity=1e-3),
     "exact_conditions: the uniform": lambda: problems.Cavity(lid="uniform", exact_conditions=True),
+    "problem.viscosity: must be at least": lambda: problems.BackwardStep(viscosity=1e-3),
+    "condition_weight": lambda: problems.BackwardStep(condition_weight=0.0),
     "shear": lambda: problems.Elasticity(shear=0.0),
     "right": lambda: problems.Interface(right=-1.0),
     "feed": lambda: problems.GrayScott(feed=-0.04),
