@@ -113,6 +113,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "perforated": problems.PerforatedLaplace,
     "perforated_exact": lambda: problems.PerforatedLaplace(exact_circles=True),
     "screened": problems.ScreenedPoisson,
+    "blocks": problems.BlockPoisson,
     "heat2d": problems.Heat2D,
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,

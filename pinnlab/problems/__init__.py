@@ -3,6 +3,7 @@
 from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
+from pinnlab.problems.blocks import BlockPoisson
 from pinnlab.problems.burgers import Burgers
 from pinnlab.problems.cavity import Cavity
 from pinnlab.problems.conditions import (
@@ -43,6 +44,7 @@ __all__ = [
     "BackwardStep",
     "Biharmonic1D",
     "Biharmonic2D",
+    "BlockPoisson",
     "Burgers",
     "Cavity",
     "Coefficient",

@@ -7,13 +7,23 @@ import torch
 import yaml
 
 from pinnlab.cli.catalog import find_recipe
-from pinnlab.problems import Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, ScreenedPoisson, Wave1D
+from pinnlab.problems import (
+    BlockPoisson,
+    Burgers,
+    Cavity,
+    Heat2D,
+    HeatBall,
+    PerforatedLaplace,
+    Poisson,
+    ScreenedPoisson,
+    Wave1D,
+)
 from pinnlab.studies.command import run_study_command
 from pinnlab.studies.engine.runner import KEY, append_row
 from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY
 
 PI = math.pi
-KINDS = (Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, ScreenedPoisson, Wave1D)
+KINDS = (BlockPoisson, Burgers, Cavity, Heat2D, HeatBall, PerforatedLaplace, Poisson, ScreenedPoisson, Wave1D)
 
 
 def row(problem, seed, error, status="done"):
