@@ -32,12 +32,13 @@ ours.
 - References are our own: exact solutions, Cole-Hopf for Burgers' equation, Chebyshev polynomials for the cavity,
 multipoles for the squares with holes (good to 1e-13 and 1e-8 on their boundaries), spectral elements for the blocks of
 Poisson2d-MS. The files that the benchmark has for the squares are good to 3e-5 (Poisson2d-C) and 9e-5
-(Poisson2d-CG), that for the cavity to 2e-4 (velocities); for Burgers' equation its reference is what its best methods end at.
+(Poisson2d-CG), that for the cavity to 2e-4 (velocities); for Burgers' equation its reference is what its best methods
+end at.
 
 - NS2d-CG, the backward step, has a problem and a reference here, and no row yet. The benchmark's file has another
-outlet than its problem: p is not 0 there but down to -0.024, where the solver kept the flow from coming back in. Against
-spectral elements for the problem as it is posed, with v = 0 at the outlet too, its u is off by 3.5 %, v and p by more
-than a third.
+outlet than its problem: p is not 0 there but down to -0.024, where the solver kept the flow from coming back in.
+Against spectral elements for the problem as it is posed, with v = 0 at the outlet too, its u is off by 3.5 %, v and p
+by more than a third.
 
 - Heat2d-MS, Wave1d-C, Poisson2d-CG and Poisson2d-MS are one linear solve for random sines: Heat2d-MS on coordinates
 stretched by what the initial values show, Poisson2d-CG with sines that know where the holes are. The solution of PNd
