@@ -18,6 +18,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ive, kve
 
 from pinnlab.problems.references.points import Array, chunks
@@ -70,7 +71,7 @@ class ScreenedFunction:
             columns += _waves(ive(n, r) * np.exp(r - size) / ive(n, size), n, angle)
         return np.stack(columns, axis=1)
 
-    def _outward(self, z: Array, radius: float, orders: Iterable[int]) -> list[Array]:
+    def _outward(self, z: NDArray[np.complex128], radius: float, orders: Iterable[int]) -> list[Array]:
         """K_n about 0, one on the circle of that radius; scaled by exponentials, so that nothing overflows."""
         r, angle, size = self.rate * np.abs(z), np.angle(z), self.rate * radius
         fall = np.exp(size - r)

@@ -112,6 +112,7 @@ class Step:
         to_values = np.linalg.inv(legendre.legvander(nodes, n))
         line = legendre.legvander(at, n) @ to_values
         slope = legendre.legval(at, legendre.legder(np.eye(n + 1))).T @ to_values
+        line_of_pressure = legendre.legvander(at, n - 2)
         i, j = np.nonzero(self._number >= 0)
         half = np.stack([np.diff(self._along)[i], np.diff(self._up)[j]]) / 2
         numbers = -np.ones((n * (len(ALONG) - 1) + 1, n * (len(UP) - 1) + 1), int)
@@ -125,10 +126,10 @@ class Step:
         )
         return Elements(
             weights=np.outer(weights, weights).ravel() * half.prod(axis=0)[:, None],
-            values=np.kron(line, line),
+            values=np.asarray(np.kron(line, line), np.float64),
             by_x=np.kron(slope, line) / half[0][:, None, None],
             by_y=np.kron(line, slope) / half[1][:, None, None],
-            pressures=np.kron(legendre.legvander(at, n - 2), legendre.legvander(at, n - 2)),
+            pressures=np.asarray(np.kron(line_of_pressure, line_of_pressure), np.float64),
             nodes=np.stack([numbers[a : a + n + 1, b : b + n + 1].ravel() for a, b in zip(n * i, n * j, strict=True)]),
             places=np.stack([x[used[0]], y[used[1]]], axis=1),
         )
