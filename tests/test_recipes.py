@@ -17,7 +17,7 @@ def recipe(name):
 
 
 def has_random_features(name):
-    return recipe(name)["model"]["network"].get("class_path") == "RandomFeatures"
+    return recipe(name)["model"]["network"].get("class_path") in ("HoleFeatures", "RandomFeatures")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -18,6 +18,7 @@ from pinnlab.networks.composed import ByUnknown, Composed, Part
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
+from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.mlp import MLP, ModifiedMLP
@@ -37,6 +38,7 @@ __all__ = [
     "FactorisedLinear",
     "FourierFeatures",
     "Gabor",
+    "HoleFeatures",
     "Identity",
     "Kink",
     "ModifiedMLP",

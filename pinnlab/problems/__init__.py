@@ -3,6 +3,7 @@
 from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
+from pinnlab.problems.blocks import BlockPoisson
 from pinnlab.problems.burgers import Burgers
 from pinnlab.problems.cavity import Cavity
 from pinnlab.problems.conditions import (
@@ -34,6 +35,8 @@ from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poiss
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
+from pinnlab.problems.screened import ScreenedPoisson
+from pinnlab.problems.step import BackwardStep
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.wave import Wave1D
@@ -41,8 +44,10 @@ from pinnlab.problems.weak import Weak
 
 __all__ = [
     "AllenCahn",
+    "BackwardStep",
     "Biharmonic1D",
     "Biharmonic2D",
+    "BlockPoisson",
     "Burgers",
     "Cavity",
     "Coefficient",
@@ -86,6 +91,7 @@ __all__ = [
     "Robin",
     "RoughMedium1D",
     "Schroedinger",
+    "ScreenedPoisson",
     "Unknown",
     "Wave1D",
     "Weak",

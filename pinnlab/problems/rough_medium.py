@@ -62,9 +62,7 @@ class RoughMedium1D(Problem):
         ends = Dirichlet(x.boundary(), weight=condition_weight, u=0.0)
         conditions: dict[str, Condition] = {"pde": Residual(x, self.balance)}
         if form == "weak":
-            nodes = (
-                2 * checks.integer("degree", degree) + 8
-            )  # the conductivity's waves want more of them than the polynomials
+            nodes = 2 * checks.integer("degree", degree) + 8  # the conductivity has waves of its own
             conditions = {
                 "pde": Weak(x, self.tested, cells=cells, degree=degree, points=nodes),
                 "joints": Weak(x, self.tested, cells=cells, points=nodes),  # what flows from cell to cell

@@ -26,6 +26,8 @@ class Published(NamedTuple):
 PUBLISHED: Mapping[str, Published] = {
     "Burgers1d": Published("u_t + u u_x = (0.01/pi) u_xx", 1.45e-2, 1.43e-2),
     "Poisson2d-C": Published("Laplace's equation in a square with four holes", 0.694, 1.23e-2),
+    "Poisson2d-CG": Published("a screened equation in a square with four holes of different sizes", 0.636, 1.43e-2),
+    "Poisson2d-MS": Published("Poisson's equation in 25 materials", 0.630, 0.590),
     "Heat2d-MS": Published("heat that spreads unlike in two directions, ten waves along x", 6.21e-2, 4.40e-2),
     "NS2d-C": Published("the lid-driven cavity, parabolic lid, viscosity 0.01", 4.70e-2, 3.60e-2),
     "Wave1d-C": Published("u_tt = 4 u_xx, two standing waves", 0.588, 9.79e-2),
@@ -39,6 +41,8 @@ PUBLISHED: Mapping[str, Published] = {
 PROBLEMS: Mapping[str, tuple[str, Config]] = {
     "Burgers1d": ("burgers", {}),
     "Poisson2d-C": ("pinnacle_poisson_holes", {}),
+    "Poisson2d-CG": ("pinnacle_poisson_screened", {}),
+    "Poisson2d-MS": ("pinnacle_poisson_blocks", {}),
     "Heat2d-MS": ("pinnacle_heat_multiscale", {}),
     "NS2d-C": ("cavity", {}),
     "Wave1d-C": ("pinnacle_wave1d", {}),

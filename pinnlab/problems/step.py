@@ -1,0 +1,75 @@
+"""Flow over a backward step: a channel that widens at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pinnlab.derivatives import AbstractField
+from pinnlab.domains import Box, Polygon
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems import checks
+from pinnlab.problems.base import Numerical, Problem
+from pinnlab.problems.conditions import Condition, Dirichlet, Residual
+from pinnlab.problems.navier_stokes import steady_navier_stokes
+from pinnlab.problems.references.step import Step
+
+CORNERS = ((0, 0), (4, 0), (4, 2), (2, 2), (2, 1), (0, 1))
+EDGE = 0.1
+"""The distance from the step's edge from which on errors are measured."""
+LEAST_VISCOSITY = 0.005
+"""The smallest for which the reference was tried."""
+
+
+class BackwardStep(Problem):
+    """Steady flow over a backward step: the Navier-Stokes equations for velocity u, v and pressure p.
+
+    [0, 4] x [0, 2] without [0, 2] x [1, 2]. At the inlet x = 0 u = 4 y (1 - y), v = 0; walls are at rest; at the outlet
+    x = 4 p = 0 and v = 0. What PINNacle (arXiv 2306.08827) calls NS2d-CG; it has p = 0 alone there, which leaves the
+    flow open, and v = 0 is what its data show, too. They do not show p = 0: where the flow comes back in, the solver
+    behind them has lowered the pressure to -0.024, and their u differs by 3.5 % from the solution here.
+
+    v falls to 0 within about 0.03 of the outlet; the condition `outlet` holds the equations there once more, with
+    points of its own. At the step's edge, (2, 1), the pressure grows without bound, so that errors are measured from a
+    distance of 0.1 on.
+
+    Args:
+        viscosity: nu, at least 0.005.
+        condition_weight: the factor of the conditions in the loss.
+    """
+
+    def __init__(self, viscosity: float = 0.01, condition_weight: float = 10.0) -> None:
+        self.viscosity = checks.positive("viscosity", viscosity)
+        checks.positive("condition_weight", condition_weight)
+        if viscosity < LEAST_VISCOSITY:
+            raise ConfigurationError(f"problem.viscosity: must be at least {LEAST_VISCOSITY}, got {viscosity}")
+        self._solution = Step(viscosity)
+        channel = Polygon(["x", "y"], vertices=CORNERS)
+        conditions: dict[str, Condition] = {
+            "pde": Residual(channel, self.balance),
+            "outlet": Residual(Box(["x", "y"], [3.9, 0], [4, 2]), self.balance),
+            "walls": Dirichlet(channel.boundary(where=_on_wall), weight=condition_weight, u=0.0, v=0.0),
+            "inlet": Dirichlet(channel.boundary(where=lambda x: x < 1e-9), weight=condition_weight, u=_profile, v=0.0),
+            "outflow": Dirichlet(channel.boundary(where=lambda x: x > 4 - 1e-9), weight=condition_weight, v=0.0, p=0.0),
+        }
+        super().__init__(domain=channel, unknowns=("u", "v", "p"), conditions=conditions)
+
+    def balance(self, u: AbstractField, v: AbstractField, p: AbstractField) -> tuple[Tensor, Tensor, Tensor]:
+        """Momentum and continuity."""
+        return steady_navier_stokes(u, v, p, self.viscosity)
+
+    def reference(self) -> Numerical:
+        """Spectral elements."""
+        return Numerical(self._solution, where=_away, accuracy=5e-4)
+
+
+def _profile(y: Tensor) -> Tensor:
+    return 4 * y * (1 - y)
+
+
+def _on_wall(x: Tensor) -> Tensor:
+    return (x > 1e-9) & (x < 4 - 1e-9)
+
+
+def _away(x: Tensor, y: Tensor) -> Tensor:
+    return torch.hypot(x - 2, y - 1) > EDGE
