@@ -37,10 +37,12 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
+from pinnlab.training.marching import restored, train_windows
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.quiet import ignore_remarks
 from pinnlab.training.ranks import exit_code
+from pinnlab.training.windows import March
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -169,6 +171,7 @@ class PinnlabCLI(LightningCLI):
         parser.add_argument(
             "--problem_file", type=str | None, default=None, help="The Python file of your own problem."
         )
+        parser.add_argument("--march", type=March | None, default=None, help="Windows of time, one after the other.")
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
         for key in ("model.problem", "data.problem"):
             parser.link_arguments("problem", key, apply_on="instantiate")
@@ -260,10 +263,24 @@ class PinnlabCLI(LightningCLI):
             standard.append(own.RunCheckpoint())
         return standard
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """What Lightning's commands are called with; who looks at a run in windows looks at all of them."""
+        given = super()._prepare_subcommand_kwargs(subcommand)
+        path = given.get("ckpt_path")
+        if subcommand in LOOKING and path is not None and self.config_init[subcommand].march is not None:
+            whole, data = restored(self.model, self.datamodule, path)
+            given |= {"model": whole, "datamodule": data, "ckpt_path": None}
+        return given
+
     def fit(self, **arguments: Any) -> None:
         """Trains; a run that is ended in the middle of a step says what was saved before."""
+        plan = self.config_init[self.subcommand].march
         try:
-            self.trainer.fit(**arguments)
+            if plan is None:
+                self.trainer.fit(**arguments)
+            else:
+                named = {"module": arguments["model"], "data": arguments["datamodule"]}
+                train_windows(**named, trainer=self.trainer, plan=plan, ckpt_path=arguments["ckpt_path"])
         except (KeyboardInterrupt, SystemExit):
             self._say(cut_off(self.trainer))
             raise

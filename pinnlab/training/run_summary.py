@@ -28,7 +28,8 @@ from pinnlab.training.wording import start_lines
 class RunSummary(L.Callback):
     """Prints what a run is about when it begins, and what it reached; writes that to `summary.json` beside the logs.
 
-    Without a logger there is no run folder, and nothing is written.
+    Without a logger there is no run folder, and nothing is written; nor while a callback says that the run `goes_on`
+    behind the end of this training, as in windows of time. One with a method `add_to_summary(summary)` may change it.
 
     Args:
         recipe: the name to give the run; default: the problem's.
@@ -58,14 +59,15 @@ class RunSummary(L.Callback):
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
         folder = run_folder(trainer)  # a collective, so not in the rank-zero part
-        self._report(summary, folder)
+        goes_on = any(getattr(callback, "goes_on", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        self._report(summary, None if goes_on else folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
         phases = phases_of(trainer)
         records = phases.summary()
         store, data = point_store(pl_module), getattr(trainer, "datamodule", None)
-        return {
+        summary: dict[str, Any] = {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
             "relative_l2": pl_module.measure_errors(data) if hasattr(data, "evaluation_set") else {},
@@ -88,6 +90,10 @@ class RunSummary(L.Callback):
             "device": str(pl_module.device),
             "torch": torch.__version__,
         }
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if hasattr(callback, "add_to_summary"):
+                callback.add_to_summary(summary)
+        return summary
 
     @rank_zero_only
     def _report(self, summary: dict[str, Any], folder: str | None) -> None:
