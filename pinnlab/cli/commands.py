@@ -37,7 +37,7 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
-from pinnlab.training.marching import restored, train_windows
+from pinnlab.training.marching import last_window, restored, train_windows
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.quiet import ignore_remarks
@@ -264,13 +264,16 @@ class PinnlabCLI(LightningCLI):
         return standard
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """What Lightning's commands are called with; who looks at a run in windows looks at all of them."""
+        """What Lightning's commands are called with; of a run in windows, what there is to look at."""
         given = super()._prepare_subcommand_kwargs(subcommand)
         path = given.get("ckpt_path")
-        if subcommand in LOOKING and path is not None and self.config_init[subcommand].march is not None:
-            whole, data = restored(self.model, self.datamodule, path)
-            given |= {"model": whole, "datamodule": data, "ckpt_path": None}
-        return given
+        if subcommand not in LOOKING or path is None or self.config_init[subcommand].march is None:
+            return given
+        if subcommand == "diagnose":  # of training, which is that of one window
+            model, data = last_window(self.model, self.datamodule, path)
+            return {**given, "model": model, "datamodule": data}
+        model, data = restored(self.model, self.datamodule, path)
+        return {**given, "model": model, "datamodule": data, "ckpt_path": None}
 
     def fit(self, **arguments: Any) -> None:
         """Trains; a run that is ended in the middle of a step says what was saved before."""

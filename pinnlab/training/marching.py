@@ -250,6 +250,15 @@ def restored(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN
     return whole, data_in(data, whole.problem)
 
 
+def last_window(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:
+    """Module and points of the window that a run was in when it wrote a checkpoint, which is still to be loaded."""
+    saved = AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)
+    state, k = march_state(saved), march_state(saved)["window"]
+    before = chain(module, saved)[-2] if k else None
+    window = module_in(module, state["coordinate"], state["edges"], k, before)
+    return window, data_in(data, window.problem)
+
+
 def _check(plan: March, module: PINN, data: CollocationDataModule) -> None:
     if plan.tolerance is not None and data.held_out == 0:
         raise ConfigurationError("march.tolerance: needs points to look at; set data.held_out")
