@@ -30,6 +30,7 @@ from pinnlab.cli.runs import (
     with_run,
 )
 from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
+from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.problems.own_file import file_of
@@ -37,7 +38,6 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
-from pinnlab.training.marching import last_window, restored, train_windows
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.quiet import ignore_remarks
@@ -265,25 +265,14 @@ class PinnlabCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """What Lightning's commands are called with; of a run in windows, what there is to look at."""
-        given = super()._prepare_subcommand_kwargs(subcommand)
-        path = given.get("ckpt_path")
-        if subcommand not in LOOKING or path is None or self.config_init[subcommand].march is None:
-            return given
-        if subcommand == "diagnose":  # of training, which is that of one window
-            model, data = last_window(self.model, self.datamodule, path)
-            return {**given, "model": model, "datamodule": data}
-        model, data = restored(self.model, self.datamodule, path)
-        return {**given, "model": model, "datamodule": data, "ckpt_path": None}
+        given: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        in_windows = self.config_init[subcommand].march is not None
+        return looked_at(subcommand, given) if in_windows and subcommand in LOOKING else given
 
     def fit(self, **arguments: Any) -> None:
         """Trains; a run that is ended in the middle of a step says what was saved before."""
-        plan = self.config_init[self.subcommand].march
         try:
-            if plan is None:
-                self.trainer.fit(**arguments)
-            else:
-                named = {"module": arguments["model"], "data": arguments["datamodule"]}
-                train_windows(**named, trainer=self.trainer, plan=plan, ckpt_path=arguments["ckpt_path"])
+            train(self.trainer, self.config_init[self.subcommand].march, arguments)
         except (KeyboardInterrupt, SystemExit):
             self._say(cut_off(self.trainer))
             raise

@@ -21,11 +21,13 @@ class Counts:
         steps: of optimizers.
         evaluations: of the loss.
         points_seen: in them.
+        seconds: that they took.
     """
 
     steps: int = 0
     evaluations: int = 0
     points_seen: int = 0
+    seconds: float = 0.0
 
 
 @dataclass

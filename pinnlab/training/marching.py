@@ -229,7 +229,8 @@ def train_windows(
         if not marching.goes_on:
             trainer.callbacks.remove(marching)  # type: ignore[attr-defined]
             return pieced(module, copied(current.trial), plan.coordinate, marching.edges)
-        counted = Counts(trainer.global_step, current.evaluations, current.points_seen)
+        seconds = sum(record["seconds"] for record in marching.records)
+        counted = Counts(trainer.global_step, current.evaluations, current.points_seen, seconds)
         if marching.halves:
             low, high = marching.edges[k : k + 2]
             marching.edges.insert(k + 1, (low + high) / 2)
