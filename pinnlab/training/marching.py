@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason, unknown
@@ -60,8 +61,8 @@ class Marching(L.Callback):
 
     Attributes:
         window: the number of the present one, from 0.
-        records: of the windows that were trained: low, high, steps, evaluations, seconds, residual, errors up to its
-            end, and whether it was kept.
+        records: of the windows that were trained: low, high, steps, evaluations, seconds, loss, residual, errors up to
+            its end, why it ended, and whether it was kept.
         residual: the held-out residual at the end of the last training; NaN where nothing is held out.
         goes_on: whether the run goes on behind the training that has just ended.
     """
@@ -98,12 +99,18 @@ class Marching(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the window, and decides what comes next; a collective."""
         phases = phases_of(trainer)
-        over = phases.finished and phases.history.present.stopped not in OF_THE_RUN
+        over = phases.finished and phases.history.present.stopped not in OF_THE_RUN and not _cut_short(trainer)
         self.residual, low, high = self._measured(pl_module), *self.edges[self.window : self.window + 2]
         missed = self.plan.tolerance is not None and not self.residual <= self.plan.tolerance
         self.halves = over and missed and self.plan.may_halve(self._whole.problem, low, high)
         self.goes_on = over and (self.halves or self.window + 2 < len(self.edges))
         self._record(trainer, pl_module, low, high)
+        errors = ", ".join(f"{name} {error:.2e}" for name, error in self.records[-1]["relative_l2"].items())
+        pl_module.print(
+            f"window {self.window + 1}: held-out residual {self.residual:.2e}"
+            + (f"; relative L2 error up to {high:g}: {errors}" if errors else "")
+            + ("; it is halved" if self.halves else "")
+        )
         if over and missed and not self.halves:
             warnings.warn(
                 f"window {low:g} to {high:g}: the held-out residual is {self.residual:.2e}, above the tolerance; what "
@@ -167,6 +174,8 @@ class Marching(L.Callback):
                 "steps": trainer.global_step - self._begun.steps,
                 "evaluations": module.evaluations - self._begun.evaluations,
                 "seconds": sum(phase["seconds"] for phase in phases.summary()),
+                "loss": phases.history.present.loss,
+                "stopped": phases.history.present.stopped,
                 "residual": self.residual,
                 "relative_l2": measure_errors(whole, data_in(trainer.datamodule, whole.problem)),  # type: ignore[attr-defined]
                 "kept": not self.halves,
@@ -175,6 +184,12 @@ class Marching(L.Callback):
                 "decisions": [asdict(decision) for decision in phases.decisions],
             }
         )
+
+
+def _cut_short(trainer: Any) -> bool:
+    """Whether a signal came, or the trainer's limit is reached, at the very end of a window."""
+    interrupted = any(getattr(callback, "interrupted", False) for callback in trainer.callbacks)
+    return interrupted or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def copied(trial: Trial) -> list[Trial]:
@@ -210,7 +225,8 @@ def train_windows(
     """
     marching = Marching(plan, module, plan.edges_in(module.problem))
     _check(plan, module, data)
-    trainer.callbacks.insert(0, marching)  # type: ignore[attr-defined]
+    others = [callback for callback in trainer.callbacks if not isinstance(callback, Checkpoint)]  # type: ignore[attr-defined]
+    trainer.callbacks.insert(len(others), marching)  # type: ignore[attr-defined]
     before, counted, k = None, Counts(), 0
     if ckpt_path is not None:
         saved = AtomicCheckpointIO().load_checkpoint(ckpt_path, map_location="cpu", weights_only=True)
@@ -218,24 +234,26 @@ def train_windows(
         marching.restore(state)
         k, counted = state["window"], Counts(**state["counted"])
         before = chain(module, saved)[-2] if k else None
-    while True:
-        current = module_in(module, plan.coordinate, marching.edges, k, before)
-        current.counted_before = counted
-        if before is not None and plan.start == "previous":
-            go_on_from(current, before, plan.noise)
-        marching.begin(k, counted)
-        trainer.fit(current, datamodule=data_in(data, current.problem), ckpt_path=ckpt_path)
-        ckpt_path = None
-        if not marching.goes_on:
-            trainer.callbacks.remove(marching)  # type: ignore[attr-defined]
-            return pieced(module, copied(current.trial), plan.coordinate, marching.edges)
-        seconds = sum(record["seconds"] for record in marching.records)
-        counted = Counts(trainer.global_step, current.evaluations, current.points_seen, seconds)
-        if marching.halves:
-            low, high = marching.edges[k : k + 2]
-            marching.edges.insert(k + 1, (low + high) / 2)
-        else:
-            before, k = current.trial.frozen(), k + 1
+    try:
+        while True:
+            current = module_in(module, plan.coordinate, marching.edges, k, before)
+            current.counted_before = counted
+            if before is not None and plan.start == "previous":
+                go_on_from(current, before, plan.noise)
+            marching.begin(k, counted)
+            trainer.fit(current, datamodule=data_in(data, current.problem), ckpt_path=ckpt_path)
+            ckpt_path = None
+            if not marching.goes_on:
+                return pieced(module, copied(current.trial), plan.coordinate, marching.edges)
+            seconds = sum(record["seconds"] for record in marching.records)
+            counted = Counts(trainer.global_step, current.evaluations, current.points_seen, seconds)
+            if marching.halves:
+                low, high = marching.edges[k : k + 2]
+                marching.edges.insert(k + 1, (low + high) / 2)
+            else:
+                before, k = current.trial.frozen(), k + 1
+    finally:
+        trainer.callbacks.remove(marching)  # type: ignore[attr-defined]
 
 
 def restored(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:

@@ -58,17 +58,27 @@ def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
     assert run(["diagnose", str(folder)]) == 0, capsys.readouterr().err
 
 
-def test_a_run_that_was_cut_short_goes_on_where_it_was(folder, tmp_path, capsys):
-    assert run(["fit", "-c", "little.yaml", "--trainer.max_steps=8", "--name=short"]) == 0
-    short = tmp_path / "runs" / "short" / "version_0"
-    half = pinnlab.load(short)
+def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    plain = ["fit", "-c", "little.yaml", "--trainer.logger=false", "--trainer.enable_checkpointing=true"]
+
+    def last(folder, *options):
+        callback = f"--trainer.callbacks=[{{class_path: RunCheckpoint, init_args: {{folder: {folder}}}}}]"
+        assert run([*plain, callback, *options]) == 0, capsys.readouterr().err
+        return torch.load(tmp_path / folder / "last.ckpt", weights_only=True)
+
+    whole = last("whole")
+    last("short", "--trainer.max_steps=8")
+    half = pinnlab.load(tmp_path / "short" / "last.ckpt")
     assert half.problem.domain.high == (pytest.approx(0.4),)  # as far as it came
-    assert run(["fit", str(short), "--trainer.max_steps=-1"]) == 0, capsys.readouterr().err
-    again = max(short.parent.glob("version_*"), key=lambda path: path.stat().st_mtime)
-    one, two = (torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (folder, again))
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
+    again = last("again", "--ckpt_path=short/last.ckpt")
+    assert again["global_step"] == whole["global_step"] == 18
+    assert again["pinnlab"]["evaluations"] == whole["pinnlab"]["evaluations"]
+    assert again["state_dict"].keys() == whole["state_dict"].keys()
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, again["state_dict"][name]), name
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,15 @@ def test_weights_go_on_from_the_window_before_unless_they_are_to_be_fresh():
             assert (0 < change < 0.05) if options == {"noise": 0.01} else change > 0.05
 
 
+def test_a_limit_at_the_end_of_a_window_is_no_window_more():
+    problem = Decay()
+    own, data = trainer(max_steps=8), CollocationDataModule(problem, 20, held_out=20)
+    whole = train_windows(module(problem), data, own, March(windows=2))
+    assert own.global_step == 8
+    assert whole.trial.network.edges == (0.0, 1.0)
+    assert whole.problem.domain.high == (1.0,)
+
+
 def test_the_public_name_is_this_one():
     assert pinnlab.march is march
 
