@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from pinnlab.cli.loading import load
     from pinnlab.problems import Problem
     from pinnlab.training.datamodule import CollocationDataModule
+    from pinnlab.training.marching import march
     from pinnlab.training.module import PINN
     from pinnlab.training.phases import Phase
 
-__all__ = ["PINN", "CollocationDataModule", "Phase", "Problem", "load"]
+__all__ = ["PINN", "CollocationDataModule", "Phase", "Problem", "load", "march"]
 
 _HOMES = {
     "PINN": "pinnlab.training.module",
@@ -22,6 +23,7 @@ _HOMES = {
     "Phase": "pinnlab.training.phases",
     "Problem": "pinnlab.problems",
     "load": "pinnlab.cli.loading",
+    "march": "pinnlab.training.marching",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw this would take any name for one of the package

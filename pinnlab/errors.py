@@ -55,6 +55,7 @@ class StopReason(str, Enum):
     RUNNING = "still running"
     STEPS = "the planned number of steps was reached"
     CRITERION = "the criterion was met"
+    TOLERANCE = "the held-out residual is within the tolerance"
     STALLED = "the line search found no further decrease"
     ROLLED_BACK = "the run went back to the phase before"
     DIVERGED = "the loss blew up again after the allowed number of rollbacks"

@@ -38,7 +38,7 @@ class Dashboard(L.Callback):
 
     def __init__(self, name: str | None = None, recipe: str | None = None) -> None:
         self.name, self.recipe = name, recipe
-        self._written = ""
+        self._written, self._resumed = "", False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Writes layout and cards, unless the run they were written for goes on in the same folder."""
@@ -62,7 +62,7 @@ class Dashboard(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on."""
-        self._written = state_dict["written"]
+        self._written, self._resumed = state_dict["written"], True
 
     @rank_zero_only
     def _tell_axes(self, trainer: L.Trainer, axes: Callable[[], dict[str, int]] | None) -> None:
@@ -75,10 +75,12 @@ class Dashboard(L.Callback):
         board = board_of(trainer)
         if board is None:
             return
+        resumed, self._resumed = self._resumed, False
         if self._written == os.path.abspath(board.log_dir):
-            from pinnlab.reporting.event_file import drop_events_after
+            if resumed:  # and not the next window of time of the same run, which has nothing to take out
+                from pinnlab.reporting.event_file import drop_events_after
 
-            drop_events_after(Path(board.log_dir), trainer.global_step, _axes(trainer, pl_module))
+                drop_events_after(Path(board.log_dir), trainer.global_step, _axes(trainer, pl_module))
             return
         self._written = os.path.abspath(board.log_dir)
         writer, step = board.experiment, trainer.global_step
@@ -138,7 +140,7 @@ class Dashboard(L.Callback):
 
 def _axes(trainer: L.Trainer, module: Any) -> dict[str, int]:
     """Where a run is on axes other than steps."""
-    seconds = sum(record.seconds for record in phases_of(trainer).records)
+    seconds = module.counted_before.seconds + sum(record.seconds for record in phases_of(trainer).records)
     return {"evaluations": module.evaluations, "milliseconds": round(1000 * seconds)}
 
 

@@ -30,6 +30,7 @@ from pinnlab.cli.runs import (
     with_run,
 )
 from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
+from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.problems.own_file import file_of
@@ -41,6 +42,7 @@ from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.quiet import ignore_remarks
 from pinnlab.training.ranks import exit_code
+from pinnlab.training.windows import March
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -169,6 +171,7 @@ class PinnlabCLI(LightningCLI):
         parser.add_argument(
             "--problem_file", type=str | None, default=None, help="The Python file of your own problem."
         )
+        parser.add_argument("--march", type=March | None, default=None, help="Windows of time, one after the other.")
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
         for key in ("model.problem", "data.problem"):
             parser.link_arguments("problem", key, apply_on="instantiate")
@@ -260,10 +263,16 @@ class PinnlabCLI(LightningCLI):
             standard.append(own.RunCheckpoint())
         return standard
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """What Lightning's commands are called with; of a run in windows, what there is to look at."""
+        given: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        in_windows = self.config_init[subcommand].march is not None
+        return looked_at(subcommand, given) if in_windows and subcommand in LOOKING else given
+
     def fit(self, **arguments: Any) -> None:
         """Trains; a run that is ended in the middle of a step says what was saved before."""
         try:
-            self.trainer.fit(**arguments)
+            train(self.trainer, self.config_init[self.subcommand].march, arguments)
         except (KeyboardInterrupt, SystemExit):
             self._say(cut_off(self.trainer))
             raise

@@ -21,6 +21,7 @@ from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
 from pinnlab.problems import Problem
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
+from pinnlab.training.windows import March
 
 GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
     "model": (PINN, frozenset({"problem", "seed"})),
@@ -32,6 +33,7 @@ GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
 SINGLE: Mapping[str, Any] = {
     "problem": Problem,
     "problem_file": str | None,
+    "march": March | None,
     "name": str | None,
     "seed_everything": bool | int,
     "ckpt_path": str | None,

@@ -24,6 +24,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.module import PINN
+from pinnlab.training.windows import pieced_of
 
 OPTIONS = ("scale_inputs", "engine", "dtype", "seed")
 """Those of the module that decide about the trial function; the seed where a network keeps random numbers to itself."""
@@ -69,6 +70,8 @@ def load(
     for key, value in options.items():
         check(value, HINTS[key], f"model.{key}")
     module = PINN(problem, network, **options)
+    if "pinnlab_march" in saved:
+        return Solution(pieced_of(module, saved), run=str(path))
     module.on_load_checkpoint(saved)
     module.load_state_dict(saved["state_dict"])
     return Solution(module, run=str(path))
@@ -76,7 +79,8 @@ def load(
 
 def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     """What a checkpoint says of problem and network, classes by their paths."""
-    found = recipe_of(saved) if "pinnlab_config" in saved else saved["pinnlab"].get("recipe")
+    own = saved.get("pinnlab_march", saved["pinnlab"]).get("recipe")
+    found = recipe_of(saved) if "pinnlab_config" in saved else own
     if not isinstance(found, dict) or not isinstance(found.get("model", {}), (dict, type(None))):
         return {"missing": dict.fromkeys(("problem", "network"), f"{checkpoint.name} says nothing of it")}
     named = resolve_names({key: found[key] for key in ("problem", "model") if key in found})

@@ -31,7 +31,7 @@ _SMALL = 4096
 """Bytes of an array of NumPy up to which a change in place is seen; tensors count such changes themselves."""
 
 _NUMBERS = (bool, int, float, complex, str, bytes, np.number, type(None))
-_OPAQUE = (Region, types.ModuleType, type, np.ndarray, Tensor, *_NUMBERS)
+_OPAQUE = (Region, Trial, types.ModuleType, type, np.ndarray, Tensor, *_NUMBERS)
 _FOREIGN = ("torch", "numpy", "scipy", "builtins", "math", "functools", "lightning", "collections", "typing")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,11 +25,15 @@ class Trial(nn.Module):
     Args:
         problem: gives the ansatz and the coefficients.
         network: `(n, d) -> (n, m)`.
+
+    Attributes:
+        before: the solution in the window of time before, in a `Window`; its ansatz gets it by this name.
     """
 
     def __init__(self, problem: Problem, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.before: Trial | None = problem.before
         self.coefficients = nn.ParameterDict(
             {
                 name: nn.Parameter(torch.tensor(c.raw_initial(), dtype=torch.float64))
@@ -38,8 +43,13 @@ class Trial(nn.Module):
         self.varying = nn.Module()  # buffers for the numbers that change in a run, see `Readings`
         self._problem = problem
 
-    def forward(self, points: Any) -> Any:
-        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
+    def forward(self, points: Any, before: Callable[[Any], Any] | None = None) -> Any:
+        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
+
+        Args:
+            points: where.
+            before: in place of the solution that the ansatz goes on from.
+        """
         outputs = self.network(points)
         ansatz = self._problem.ansatz
         if ansatz is None:
@@ -48,7 +58,9 @@ class Trial(nn.Module):
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
         constants = {name: c.value(self.coefficients[name]) for name, c in self._problem.coefficients.items()}
         given = {name: data(points) for name, data in self._problem.given.items() if asks_for(ansatz, name)}
-        result = call_by_name(ansatz, {**constants, **given, **columns, **unknowns, "points": points}, "ansatz")
+        start = self.before if before is None else before
+        more = {"points": points} if start is None else {"points": points, "before": start}
+        result = call_by_name(ansatz, {**constants, **given, **columns, **unknowns, **more}, "ansatz")
         values = stacked(result, "ansatz")
         if values.shape[-1] != len(unknowns):
             raise ConfigurationError(
@@ -71,6 +83,19 @@ class Trial(nn.Module):
             ConfigurationError: the network cannot be narrowed.
         """
         return narrowed_inside(self.network, "network.", tensors, width)
+
+    def problems(self) -> list[Problem]:
+        """Its problem, and those of the solutions before it."""
+        return [self._problem, *(() if self.before is None else self.before.problems())]
+
+    def frozen(self) -> Trial:
+        """A copy that nothing trains: its parameters are buffers of the same names."""
+        copied = copy.deepcopy(self, {id(problem): problem for problem in self.problems()})
+        for module in copied.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach())
+        return copied
 
     @torch.no_grad()
     def disconnect(self, width: int) -> None:

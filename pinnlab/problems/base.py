@@ -107,6 +107,9 @@ class Problem:
     periodic_coordinates: tuple[str, ...] = ()
     """Coordinates in which no condition asks for periodicity because the network must be periodic by itself."""
 
+    before: Any = None
+    """The solution that this problem goes on from, in a window of time; see `Window`."""
+
     constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
     """The arguments that the subclass was called with, so that a checkpoint can say how to build it again."""
 

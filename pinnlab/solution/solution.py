@@ -94,8 +94,10 @@ class Solution:
     def __init__(self, model: Trained, run: str | None = None) -> None:
         self.problem: Problem = model.problem
         self.run = run
-        # The problem is shared: it may hold large tables, and nobody trains it.
-        self.trial: Trial = copy.deepcopy(model.trial, {id(model.problem): model.problem}).requires_grad_(False).eval()
+        # Problems are shared: they may hold large tables, and nobody trains them.
+        self.trial: Trial = (
+            copy.deepcopy(model.trial, {id(p): p for p in model.trial.problems()}).requires_grad_(False).eval()
+        )
         self.system = ResidualSystem(self.problem, self.trial, model.system.engine)
 
     # ---------------------------------------------------------------------------- evaluate

@@ -14,6 +14,7 @@ from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
+from pinnlab.training.description import KeepsArguments
 from pinnlab.training.hparams import describe
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.seeds import chosen_seed
@@ -69,7 +70,7 @@ class _OneBatch:
         yield self._built[1]
 
 
-class CollocationDataModule(L.LightningDataModule):
+class CollocationDataModule(KeepsArguments, L.LightningDataModule):
     """Collocation points for a problem, sampled when training starts.
 
     Args:

@@ -101,3 +101,20 @@ def _path(target: Any) -> str:
     if found is not target or target.__module__ == "__main__":
         raise NotDescribable(f"{target.__qualname__} is in no module that can be imported")
     return f"{target.__module__}.{target.__qualname__}"
+
+
+class KeepsArguments:
+    """A class whose objects know what they were built with, so that one like it can be built for another problem."""
+
+    constructed_with: dict[str, Any]
+    """The arguments by name, without those left out."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        """Keeps the arguments; `copy` and `pickle` give none, and bring those of before."""
+        made = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind_partial(None, *arguments, **named).arguments
+        except TypeError:  # a wrong call is the constructor's to refuse
+            bound = {"self": None, **named}
+        made.__dict__["constructed_with"] = dict(list(bound.items())[1:])
+        return made

@@ -15,13 +15,14 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import use_atomic_writes
+from pinnlab.training.description import KeepsArguments
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 from pinnlab.training.loss_terms import LossWeights
 
 Batch = dict[str, Any]
 
 
-class EvaluatedModule(L.LightningModule):
+class EvaluatedModule(KeepsArguments, L.LightningModule):
     """A trial function that is measured against its problem's reference; a subclass trains it and sets the attributes.
 
     Attributes:

@@ -13,6 +13,23 @@ from pinnlab.errors import StopReason
 from pinnlab.reporting.loggers import board_of
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What a run has made before a module of it began: in windows of time, in those before.
+
+    Attributes:
+        steps: of optimizers.
+        evaluations: of the loss.
+        points_seen: in them.
+        seconds: that they took.
+    """
+
+    steps: int = 0
+    evaluations: int = 0
+    points_seen: int = 0
+    seconds: float = 0.0
+
+
 @dataclass
 class PhaseRecord:
     """What a phase did, for the summary.
@@ -73,6 +90,7 @@ class RunHistory:
         self.records: list[PhaseRecord] = []
         self.decisions: list[Decision] = []
         self._watch, self._counted, self._waited = time.perf_counter(), 0, 0.0
+        self._begun = Counts()
 
     @property
     def present(self) -> PhaseRecord:
@@ -82,6 +100,7 @@ class RunHistory:
     def open(self, module: Any) -> None:
         """The module's phase begins."""
         optimizer = module.phases[module.phase].sample_optimizer()
+        self._begun = module.counted_before
         self.records.append(PhaseRecord(type(optimizer).__name__, phase=module.phase + 1))
 
     def interrupted(self) -> None:
@@ -107,7 +126,8 @@ class RunHistory:
         waited, self._waited = module.objective.waited - self._waited, module.objective.waited
         record.seconds += self._watch - before - waited  # compilation is no part of an optimizer's work
         record.steps += 1
-        record.evaluations = module.evaluations - sum(r.evaluations for r in self.records[:-1])
+        earlier = self._begun.evaluations + sum(r.evaluations for r in self.records[:-1])
+        record.evaluations = module.evaluations - earlier
         record.loss = module.current_loss()
 
     def decide(self, trainer: L.Trainer, module: Any, event: str, reason: str, value: float | None) -> None:
@@ -122,7 +142,7 @@ class RunHistory:
 
     def phase_step(self, step: int) -> int:
         """How many steps the trainer has made since the present phase began, or the run came back to it."""
-        return step - next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), 0)
+        return step - next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), self._begun.steps)
 
     def steps_made(self, step: int | None = None) -> int:
         """Steps of the present phase, also those before the run came back to it; not those that were given up.

@@ -139,8 +139,9 @@ class PINN(PhasedModule):
     # ------------------------------------------------------------------------------ set-up
 
     def start_over(self) -> None:
-        """A new run begins: nothing is counted yet, and no callback has changed a weight of the loss."""
-        self.evaluations, self._points, self._compiled_before = 0, PointCount(), None
+        """A new run begins: nothing else is counted yet, and no callback has changed a weight of the loss."""
+        self.evaluations, self._compiled_before = self.counted_before.evaluations, None
+        self._points = PointCount(self.evaluations, self.counted_before.points_seen)
         self.weights.set_factors(torch.ones_like(self.weights.factors))
 
     def on_fit_start(self) -> None:

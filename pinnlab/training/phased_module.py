@@ -18,6 +18,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks.scaling import network_in_words
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.training.evaluated_module import EvaluatedModule
+from pinnlab.training.history import Counts
 from pinnlab.training.hparams import describe
 from pinnlab.training.phases import Phase, phase_dtype
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
@@ -33,10 +34,12 @@ class PhasedModule(EvaluatedModule):
         phases: the optimizers, one after the other.
         phase: the number of the present one, from 0.
         own_dtype: of parameters and points, in phases that do not choose their own.
+        counted_before: what the run made before this module, which its counters go on from.
     """
 
     phases: Sequence[Phase]
     phase: int
+    counted_before = Counts()
     own_dtype: torch.dtype
 
     def __repr__(self) -> str:

@@ -28,7 +28,9 @@ from pinnlab.training.wording import start_lines
 class RunSummary(L.Callback):
     """Prints what a run is about when it begins, and what it reached; writes that to `summary.json` beside the logs.
 
-    Without a logger there is no run folder, and nothing is written.
+    Without a logger there is no run folder, and nothing is written. Nothing is said either while a callback says that
+    the run `goes_on` behind the end of this training, as in windows of time. One with a method
+    `add_to_summary(summary)` may change what is written.
 
     Args:
         recipe: the name to give the run; default: the problem's.
@@ -48,9 +50,9 @@ class RunSummary(L.Callback):
         trainer.callbacks = [*(c for c in trainer.callbacks if c is not self), self]  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Says what is about to be trained, before anything is compiled."""
+        """Says what is about to be trained, before anything is compiled; once in a run of several windows of time."""
         store = point_store(pl_module)
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and pl_module.counted_before.steps == 0:
             points = {} if store is None else {name: len(rows) for name, rows in store.rows.items()}
             print(*start_lines(pl_module, points), sep="\n", flush=True)
 
@@ -58,14 +60,16 @@ class RunSummary(L.Callback):
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
         folder = run_folder(trainer)  # a collective, so not in the rank-zero part
-        self._report(summary, folder)
+        goes_on = any(getattr(callback, "goes_on", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if not goes_on:
+            self._report(summary, folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
         """Everything about the run in primitives. A collective: all ranks call it."""
         phases = phases_of(trainer)
         records = phases.summary()
         store, data = point_store(pl_module), getattr(trainer, "datamodule", None)
-        return {
+        summary: dict[str, Any] = {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
             "relative_l2": pl_module.measure_errors(data) if hasattr(data, "evaluation_set") else {},
@@ -88,6 +92,10 @@ class RunSummary(L.Callback):
             "device": str(pl_module.device),
             "torch": torch.__version__,
         }
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if hasattr(callback, "add_to_summary"):
+                callback.add_to_summary(summary)
+        return summary
 
     @rank_zero_only
     def _report(self, summary: dict[str, Any], folder: str | None) -> None:
@@ -115,12 +123,13 @@ def _table(summary: dict[str, Any]) -> Table:
     if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):
         errors += f" (the reference itself is good to {accuracy:.0e})"
     table = Table(title=f"{summary['recipe']}: relative L2 error {errors}", title_justify="left")
-    for heading in ("phase", "steps", "evaluations", "seconds", "loss"):
-        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    first = "window" if "windows" in summary else "phase"
+    for heading in (first, "steps", "evaluations", "seconds", "loss"):
+        table.add_column(heading, justify="left" if heading == first else "right")
     table.add_column("ended because", overflow="fold")
-    for record in summary["phases"]:
+    for record in summary.get("windows", summary["phases"]):
         table.add_row(
-            record["optimizer"],
+            record["optimizer"] if "optimizer" in record else f"{record['low']:g} to {record['high']:g}",
             str(record["steps"]),
             str(record["evaluations"]),
             f"{record['seconds']:.1f}",

@@ -1,0 +1,63 @@
+"""Solutions in windows of time, side by side as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pinnlab.objective.trial_function import Trial
+
+
+class Pieces(nn.Module):
+    """The trial functions of windows as one function: at each point that of its window.
+
+    A point on the edge between two windows is in the later one, and so derivatives there are those from above. Before
+    the first edge the first window goes on, and the last one after the last edge.
+
+    Args:
+        trials: one for each window, in order; each is the one that the next goes on from.
+        edges: the `len(trials) + 1` values of the coordinate at which windows begin and end.
+        column: of that coordinate.
+    """
+
+    def __init__(self, trials: Sequence[Trial], edges: Sequence[float], column: int) -> None:
+        super().__init__()
+        self.trials = nn.ModuleList(trials)
+        self.edges, self.column = tuple(edges), column
+
+    def forward(self, points: Any) -> Any:
+        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
+        states = _States(self, points)
+        values = self.trials[0](points)
+        for k in range(1, len(self.trials)):
+            later = (points[:, self.column : self.column + 1] >= self.edges[k]).expand(values.shape)
+            values = torch.where(later, self.trials[k](points, states.at(k)), values)
+        return values
+
+    def at_edge(self, points: Any, k: int) -> Any:
+        """The points, moved to the beginning of window k."""
+        columns = [points[:, i] for i in range(points.shape[-1])]
+        columns[self.column] = columns[self.column] * 0.0 + self.edges[k]
+        return torch.stack(columns, -1)
+
+
+class _States:
+    """What each window begins with, above or below some points: computed where a window asks, and once."""
+
+    def __init__(self, pieces: Pieces, points: Any) -> None:
+        self._pieces, self._points = pieces, points
+        self._known: dict[int, Any] = {}
+
+    def at(self, k: int) -> Callable[[Any], Any]:
+        """The function that window k goes on from; it is asked at the beginning of the window only."""
+        return lambda edge: self._state(k)
+
+    def _state(self, k: int) -> Any:
+        if k not in self._known:
+            before = self._pieces.trials[k - 1]
+            edge = self._pieces.at_edge(self._points, k)
+            self._known[k] = before(edge) if k == 1 else before(edge, self.at(k - 1))
+        return self._known[k]

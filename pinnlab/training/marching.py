@@ -1,0 +1,331 @@
+"""Trains a problem in windows of time, one after the other, as one run."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from pinnlab.errors import ConfigurationError, StopReason, unknown
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems.base import Problem
+from pinnlab.solution import Solution
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.evaluation import measure_errors
+from pinnlab.training.history import Counts
+from pinnlab.training.module import PINN
+from pinnlab.training.switching import phases_of
+from pinnlab.training.windows import (
+    March,
+    chain,
+    data_in,
+    go_on_from,
+    march_state,
+    module_in,
+    pieced,
+    pieced_of,
+)
+
+OF_THE_RUN = tuple(
+    reason.value
+    for reason in (
+        StopReason.DIVERGED,
+        StopReason.NOT_FINITE,
+        StopReason.BUDGET,
+        StopReason.POINTS,
+        StopReason.TRAINER,
+        StopReason.INTERRUPTED,
+    )
+)
+"""What ends not only a window, but the run."""
+
+
+class Marching(L.Callback):
+    """Where a run in windows stands: what its checkpoints and its summary hold beside those of one training.
+
+    Ends a window's training when its held-out residual is within the tolerance. The look at it is a part of training,
+    not of a validation, so that a resumed run ends where the uninterrupted one does.
+
+    Args:
+        plan: the windows.
+        module: on the whole problem.
+        edges: where windows begin and end, as they stand.
+
+    Attributes:
+        window: the number of the present one, from 0.
+        records: of the windows that were trained: low, high, steps, evaluations, seconds, loss, residual, errors up to
+            its end, why it ended, and whether it was kept.
+        residual: the held-out residual at the end of the last training; NaN where nothing is held out.
+        goes_on: whether the run goes on behind the training that has just ended.
+    """
+
+    def __init__(self, plan: March, module: PINN, edges: Sequence[float]) -> None:
+        self.plan, self.edges, self.window = plan, list(edges), 0
+        self.records: list[dict[str, Any]] = []
+        self.residual, self.goes_on, self.halves = float("nan"), False, False
+        self._whole, self._begun = module, Counts()
+        self._held_out: dict[str, Tensor] = {}
+
+    def begin(self, window: int, counted: Counts) -> None:
+        """A window's training begins."""
+        self.window, self._begun = window, counted
+        self.goes_on = self.halves = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Draws the held-out points, once for each window."""
+        self._held_out = trainer.datamodule.held_out_rows()  # type: ignore[attr-defined]
+        low, high = self.edges[self.window : self.window + 2]
+        coordinate = self.plan.coordinate
+        pl_module.print(f"window {self.window + 1} of {len(self.edges) - 1}: {coordinate} from {low:g} to {high:g}")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Ends the window's training when the residual is small; a collective."""
+        tolerance, made = self.plan.tolerance, trainer.global_step - self._begun.steps
+        phases = phases_of(trainer)
+        if tolerance is None or phases.finished or made % self.plan.every or pl_module.fault is not None:
+            return
+        residual = self._measured(pl_module)
+        if residual <= tolerance:
+            phases.stop(trainer, StopReason.TOLERANCE, f"{residual:.2e}")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measures the window, and decides what comes next; a collective."""
+        phases = phases_of(trainer)
+        over = phases.finished and phases.history.present.stopped not in OF_THE_RUN and not _cut_short(trainer)
+        self.residual, low, high = self._measured(pl_module), *self.edges[self.window : self.window + 2]
+        missed = self.plan.tolerance is not None and not self.residual <= self.plan.tolerance
+        self.halves = over and missed and self.plan.may_halve(self._whole.problem, low, high)
+        self.goes_on = over and (self.halves or self.window + 2 < len(self.edges))
+        self._record(trainer, pl_module, low, high)
+        errors = ", ".join(f"{name} {error:.2e}" for name, error in self.records[-1]["relative_l2"].items())
+        pl_module.print(
+            f"window {self.window + 1}: held-out residual {self.residual:.2e}"
+            + (f"; relative L2 error up to {high:g}: {errors}" if errors else "")
+            + ("; it is halved" if self.halves else "")
+        )
+        if over and missed and not self.halves:
+            warnings.warn(
+                f"window {low:g} to {high:g}: the held-out residual is {self.residual:.2e}, above the tolerance; what "
+                "follows goes on from it",
+                stacklevel=2,
+            )
+
+    def add_to_summary(self, summary: dict[str, Any]) -> None:
+        """What all windows were and came to, in place of the last one alone."""
+        kept = [record for record in self.records if record["kept"]]
+        own = ("phases", "decisions", "begun")
+        summary |= {
+            "relative_l2": kept[-1]["relative_l2"] if kept else {},
+            "seconds": sum(record["seconds"] for record in self.records),
+            "phases": [phase for record in self.records for phase in record["phases"]],
+            "decisions": [decision for record in self.records for decision in record["decisions"]],
+            "windows": [{key: value for key, value in r.items() if key not in own} for r in self.records],
+        }
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds the windows; those before the present one are in the module's state as `before`. Primitives only."""
+        checkpoint["pinnlab_march"] = {
+            "coordinate": self.plan.coordinate,
+            "edges": list(self.edges),
+            "window": self.window,
+            "counted": asdict(self._begun),
+            "records": [dict(record) for record in self.records],
+            "recipe": self._whole.recipe,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues where a checkpoint left off.
+
+        Raises:
+            ConfigurationError: its windows are cut along another coordinate, or elsewhere.
+        """
+        planned = self.plan.edges_in(self._whole.problem)
+        if state["coordinate"] != self.plan.coordinate or not set(planned) <= set(state["edges"]):
+            raise ConfigurationError(
+                f"march: the checkpoint has windows of {state['coordinate']} at {state['edges']}, this run has them at "
+                f"{planned}; use the same"
+            )
+        self.edges[:], self.records = state["edges"], [dict(record) for record in state["records"]]
+        self.begin(state["window"], Counts(**state["counted"]))
+
+    def _measured(self, module: Any) -> float:
+        """The root of the held-out mean square in the worst condition; NaN where nothing is held out. A collective."""
+        with torch.no_grad():
+            squares = module.mean_squares(self._held_out)
+        return float(torch.stack(list(squares.values())).amax().sqrt()) if squares else float("nan")
+
+    def _record(self, trainer: L.Trainer, module: Any, low: float, high: float) -> None:
+        phases = phases_of(trainer)
+        whole = pieced(self._whole, copied(module.trial), self.plan.coordinate, self.edges)
+        if self.records and self.records[-1]["begun"] == self._begun.steps:
+            self.records.pop()  # the run was resumed at its end
+        self.records.append(
+            {
+                "low": low,
+                "high": high,
+                "steps": trainer.global_step - self._begun.steps,
+                "evaluations": module.evaluations - self._begun.evaluations,
+                "seconds": sum(phase["seconds"] for phase in phases.summary()),
+                "loss": phases.history.present.loss,
+                "stopped": phases.history.present.stopped,
+                "residual": self.residual,
+                "relative_l2": measure_errors(whole, data_in(trainer.datamodule, whole.problem)),  # type: ignore[attr-defined]
+                "kept": not self.halves,
+                "begun": self._begun.steps,
+                "phases": phases.summary(),
+                "decisions": [asdict(decision) for decision in phases.decisions],
+            }
+        )
+
+
+def _cut_short(trainer: Any) -> bool:
+    """Whether a signal came, or the trainer's limit is reached, at the very end of a window."""
+    interrupted = any(getattr(callback, "interrupted", False) for callback in trainer.callbacks)
+    return interrupted or 0 <= trainer.max_steps <= trainer.global_step
+
+
+def copied(trial: Trial) -> list[Trial]:
+    """Copies, on the CPU, of a window's solution and of those before it, the first window first."""
+    found = [trial]
+    while found[0].before is not None:
+        found.insert(0, found[0].before)
+    shared = {id(problem): problem for problem in trial.problems()}
+    return [copy.deepcopy(each, dict(shared)).cpu() for each in found]
+
+
+def train_windows(
+    module: PINN,
+    data: CollocationDataModule,
+    trainer: L.Trainer,
+    plan: March,
+    ckpt_path: str | None = None,
+) -> PINN:
+    """Trains window after window, with one trainer: one folder, one count of steps, one checkpoint.
+
+    Args:
+        module: on the whole problem; each window gets one that is built like it.
+        data: its points, likewise.
+        trainer: of all windows.
+        plan: the windows.
+        ckpt_path: of a run in windows that is to go on.
+
+    Returns:
+        All that was trained, as one module; its problem ends where the last trained window does.
+
+    Raises:
+        ConfigurationError: the problem cannot be cut into these windows, or the checkpoint is of others.
+    """
+    marching = Marching(plan, module, plan.edges_in(module.problem))
+    _check(plan, module, data)
+    others = [callback for callback in trainer.callbacks if not isinstance(callback, Checkpoint)]  # type: ignore[attr-defined]
+    trainer.callbacks.insert(len(others), marching)  # type: ignore[attr-defined]
+    before, counted, k = None, Counts(), 0
+    if ckpt_path is not None:
+        saved = AtomicCheckpointIO().load_checkpoint(ckpt_path, map_location="cpu", weights_only=True)
+        state = march_state(saved)
+        marching.restore(state)
+        k, counted = state["window"], Counts(**state["counted"])
+        before = chain(module, saved)[-2] if k else None
+    try:
+        while True:
+            current = module_in(module, plan.coordinate, marching.edges, k, before)
+            current.counted_before = counted
+            if before is not None and plan.start == "previous":
+                go_on_from(current, before, plan.noise)
+            marching.begin(k, counted)
+            trainer.fit(current, datamodule=data_in(data, current.problem), ckpt_path=ckpt_path)
+            ckpt_path = None
+            if not marching.goes_on:
+                return pieced(module, copied(current.trial), plan.coordinate, marching.edges)
+            seconds = sum(record["seconds"] for record in marching.records)
+            counted = Counts(trainer.global_step, current.evaluations, current.points_seen, seconds)
+            if marching.halves:
+                low, high = marching.edges[k : k + 2]
+                marching.edges.insert(k + 1, (low + high) / 2)
+            else:
+                before, k = current.trial.frozen(), k + 1
+    finally:
+        trainer.callbacks.remove(marching)  # type: ignore[attr-defined]
+
+
+def restored(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:
+    """What a run in windows has come to, and points to measure it at.
+
+    Args:
+        module: on the whole problem, as the run was begun with.
+        data: likewise.
+        path: of the run's checkpoint.
+    """
+    saved = AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)
+    whole = pieced_of(module, saved)
+    return whole, data_in(data, whole.problem)
+
+
+def last_window(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:
+    """Module and points of the window that a run was in when it wrote a checkpoint, which is still to be loaded."""
+    saved = AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)
+    state, k = march_state(saved), march_state(saved)["window"]
+    before = chain(module, saved)[-2] if k else None
+    window = module_in(module, state["coordinate"], state["edges"], k, before)
+    return window, data_in(data, window.problem)
+
+
+def _check(plan: March, module: PINN, data: CollocationDataModule) -> None:
+    if plan.tolerance is not None and data.held_out == 0:
+        raise ConfigurationError("march.tolerance: needs points to look at; set data.held_out")
+    if plan.start == "fresh" and isinstance(module.constructed_with.get("network"), torch.nn.Module):
+        raise ConfigurationError("march.start: a network given as an object cannot begin anew; give what builds one")
+
+
+def march(
+    problem: Problem,
+    windows: int | None = None,
+    edges: Sequence[float] | None = None,
+    coordinate: str = "t",
+    *,
+    model: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    trainer: L.Trainer | None = None,
+    ckpt_path: str | None = None,
+    **options: Any,
+) -> Solution:
+    """Solves a problem in windows of time, one after the other, each by a network of its own.
+
+    Initial values of a window, and velocities where the equation is of second order in time, come from the network of
+    the window before. Inputs are scaled to each window.
+
+    Args:
+        problem: what to solve.
+        windows: how many of equal length. Default: 6, unless there are edges.
+        edges: in their place, where windows begin and end.
+        coordinate: that is cut.
+        model: arguments of `PINN` beside the problem: network, phases and so on.
+        data: arguments of `CollocationDataModule` beside the problem.
+        trainer: of all windows. Default: a plain one, without files.
+        ckpt_path: of a run in windows that is to go on.
+        **options: further ones of `March`: tolerance, every, halvings, start, noise.
+
+    Returns:
+        One solution for all windows.
+
+    Raises:
+        ConfigurationError: an option is out of its range, or the problem cannot be cut into these windows.
+    """
+    for name in options:
+        if name not in March.__dataclass_fields__:
+            raise unknown("option of march", name, March.__dataclass_fields__)
+    plan = March(windows, None if edges is None else list(edges), coordinate, **options)
+    if trainer is None:
+        trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    whole = train_windows(
+        PINN(problem, **(model or {})), CollocationDataModule(problem, **(data or {})), trainer, plan, ckpt_path
+    )
+    return whole.solution()

@@ -1,0 +1,208 @@
+"""Windows of time: where they begin and end, the module of each, and all of them as one solution."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from pinnlab.errors import LARGEST_SEED, ConfigurationError, check_list, check_real, check_whole, unknown
+from pinnlab.objective.pieces import Pieces
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems.base import Problem
+from pinnlab.problems.window import Window, check_start, column_of
+from pinnlab.samplers import seed_for
+from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.module import PINN
+
+STARTS = ("previous", "fresh")
+
+
+@dataclass
+class March:
+    """How a problem is solved in windows of time, one after the other.
+
+    Args:
+        windows: how many of equal length. Default: 6, unless there are edges.
+        edges: in their place, where windows begin and end, both ends of the time included.
+        coordinate: that is cut.
+        tolerance: of the held-out residual, the root of its mean square in the worst condition, without weights. A
+            window ends as soon as it is that small; one that ends above it is halved. Default: none, and windows end
+            with their phases.
+        every: steps between two looks at the held-out residual.
+        halvings: how often a window may be halved that does not reach the tolerance. The run goes on behind one that
+            cannot be halved again, with a warning.
+        start: of a window's network: `previous` goes on from the weights of the window before, with a little of fresh
+            ones; `fresh` begins anew.
+        noise: the factor of the fresh weights that are added to the previous ones. They bring back what saturated
+            neurons have lost; at 0.01 the network is still that of the window before.
+
+    Raises:
+        ConfigurationError: a number is out of its range, or edges are not increasing.
+    """
+
+    windows: int | None = None
+    edges: list[float] | None = None
+    coordinate: str = "t"
+    tolerance: float | None = None
+    every: int = 10
+    halvings: int = 3
+    start: Literal["previous", "fresh"] = "previous"
+    noise: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.windows is not None and self.edges is not None:
+            raise ConfigurationError("march: give either windows or edges")
+        count = 6 if self.windows is None else self.windows
+        check_whole("march", windows=count, every=self.every, halvings=self.halvings)
+        for key, value, least in (("windows", count, 1), ("every", self.every, 1), ("halvings", self.halvings, 0)):
+            if value < least:
+                raise ConfigurationError(f"march.{key}: must be at least {least}, got {value}")
+        check_real("march", noise=self.noise, **({} if self.tolerance is None else {"tolerance": self.tolerance}))
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ConfigurationError(f"march.tolerance: must be above 0, got {self.tolerance}")
+        if self.noise < 0:
+            raise ConfigurationError(f"march.noise: must be at least 0, got {self.noise}")
+        if self.start not in STARTS:
+            raise unknown("march.start", str(self.start), STARTS)
+        if self.edges is not None:
+            check_list("march", edges=self.edges)
+            if len(self.edges) < 2 or any(a >= b for a, b in itertools.pairwise(self.edges)):
+                raise ConfigurationError(f"march.edges: must be increasing, two or more, got {self.edges}")
+
+    def edges_in(self, problem: Problem) -> list[float]:
+        """Where the windows of a problem begin and end.
+
+        Raises:
+            ConfigurationError: the problem cannot be cut, or the edges are not those of its time at both ends.
+        """
+        column = column_of(problem, self.coordinate)
+        check_start(problem, self.coordinate)
+        low, high = problem.domain.low[column], problem.domain.high[column]
+        if self.edges is None:
+            count = self.windows or 6
+            return [low + (high - low) * k / count for k in range(count)] + [high]
+        ends = self.edges[0], self.edges[-1]
+        if not all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(ends, (low, high), strict=True)):
+            raise ConfigurationError(
+                f"march.edges: must go from {low:g} to {high:g}, the ends of {self.coordinate}, got {ends[0]:g} to "
+                f"{ends[1]:g}"
+            )
+        return [low, *map(float, self.edges[1:-1]), high]
+
+    def may_halve(self, problem: Problem, low: float, high: float) -> bool:
+        """Whether a window may be halved once more, from the width that the plan gave it."""
+        planned = self.edges_in(problem)
+        whole = next(b - a for a, b in itertools.pairwise(planned) if low < b)
+        return (high - low) / whole > 0.75 * 0.5 ** (self.halvings - 1)
+
+
+def module_in(module: PINN, coordinate: str, edges: Sequence[float], k: int, before: Trial | None) -> PINN:
+    """A module like another one, on window k of its problem, with weights of its own.
+
+    Args:
+        module: on the whole problem.
+        coordinate: that is cut.
+        edges: where windows begin and end.
+        k: the window, from 0.
+        before: the frozen solution of the window before.
+    """
+    window = Window(module.problem, coordinate, edges[k], edges[k + 1], before)
+    network = module.constructed_with.get("network")
+    if isinstance(network, nn.Module):
+        network = copy.deepcopy(network)
+    options = {**module.constructed_with, "problem": window, "network": network, "seed": seed_of(module, k)}
+    return type(module)(**options)
+
+
+def seed_of(module: PINN, k: int) -> int:
+    """Of the network in window k: the module's own in the first."""
+    seed = int(module.recipe["model"]["seed"])
+    return seed if k == 0 else seed_for(seed, "window", k) % (LARGEST_SEED + 1)
+
+
+def data_in(data: CollocationDataModule, window: Problem) -> CollocationDataModule:
+    """A data module like another one, on a window of its problem."""
+    options = {**data.constructed_with, "problem": window}
+    points = options.get("points")
+    if isinstance(points, Mapping):
+        options["points"] = {name: n for name, n in points.items() if name in window.conditions}
+    return type(data)(**options)
+
+
+@torch.no_grad()
+def go_on_from(module: PINN, before: Trial, noise: float) -> None:
+    """Gives a module the weights of the window before, and a little of its own fresh ones."""
+    fresh = {name: parameter.clone() for name, parameter in module.trial.network.named_parameters()}
+    module.trial.network.load_state_dict(before.network.state_dict())
+    for name, parameter in module.trial.network.named_parameters():
+        parameter.add_(fresh[name], alpha=noise)
+
+
+def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
+    """The solutions of the windows that a checkpoint holds, in order; all but the last one are frozen.
+
+    Args:
+        module: on the whole problem, as the run was begun with.
+        saved: the checkpoint.
+
+    Raises:
+        ConfigurationError: it is not of a run in windows.
+    """
+    state = march_state(saved)
+    count = state["window"] + 1
+    trials: list[Trial] = []
+    for k in range(count):
+        before = trials[-1].frozen() if trials else None
+        if before is not None:
+            trials[-1] = before
+        trial = module_in(module, state["coordinate"], state["edges"], k, before).trial
+        prefix = "trial." + "before." * (count - 1 - k)
+        own = {
+            name.removeprefix(prefix): value for name, value in saved["state_dict"].items() if name.startswith(prefix)
+        }
+        dtype = next(value.dtype for value in own.values() if value.is_floating_point())
+        trial.to(dtype).load_state_dict(own)
+        trials.append(trial)
+    return trials
+
+
+def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its windows.
+
+    Raises:
+        ConfigurationError: it is not of a run in windows.
+    """
+    state: dict[str, Any] | None = saved.get("pinnlab_march")
+    if state is None:
+        raise ConfigurationError("ckpt_path: the checkpoint is not of a run in windows; leave out march")
+    return state
+
+
+def pieced(module: PINN, trials: Sequence[Trial], coordinate: str, edges: Sequence[float]) -> PINN:
+    """The solutions of windows as one module, to be measured, drawn and saved, not to be trained.
+
+    Args:
+        module: on the whole problem.
+        trials: of the first windows.
+        coordinate: that is cut.
+        edges: where windows begin and end; the module's problem ends with the last of these windows.
+    """
+    reached = list(edges[: len(trials) + 1])
+    view = Window(module.problem, coordinate, reached[0], reached[-1])
+    view.ansatz = None  # it is in the pieces
+    network = Pieces(trials, reached, column_of(module.problem, coordinate))
+    options = {**module.constructed_with, "problem": view, "network": network, "phases": None}
+    return type(module)(**{**options, "scale_inputs": False, "compile": False})
+
+
+def pieced_of(module: PINN, saved: Mapping[str, Any]) -> PINN:
+    """What a checkpoint of a run in windows holds, as one module; see `pieced`."""
+    state = march_state(saved)
+    return pieced(module, chain(module, saved), state["coordinate"], state["edges"])

@@ -1,0 +1,99 @@
+"""A recipe in windows of time, by the command: fit, go on, predict, validate, load."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from board import read_board
+
+import pinnlab
+from pinnlab.cli.commands import run
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+RECIPE = """
+problem: {class_path: Lorenz, init_args: {horizon: 0.6}}
+data: {points: {ode: 20}, held_out: 30, evaluation_points: 100}
+march: {windows: 3}
+model:
+  network: {class_path: MLP, init_args: {hidden: [8]}}
+  phases:
+    - {optimizer: {class_path: LevenbergMarquardt}, steps: 4}
+    - {optimizer: LBFGS, steps: 2}
+  compile: false
+trainer: {log_every_n_steps: 1, val_check_interval: 3}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    assert run(["fit", "-c", "little.yaml"]) == 0, capsys.readouterr().err
+    return tmp_path / "runs" / "little" / "version_0"
+
+
+def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [path.name for path in folder.glob("summary*")] == ["summary.json"]
+    assert [w["low"] for w in summary["windows"]] == pytest.approx([0.0, 0.2, 0.4])
+    assert [w["high"] for w in summary["windows"]] == pytest.approx([0.2, 0.4, 0.6])
+    assert summary["steps"] == 18
+    assert [phase["steps"] for phase in summary["phases"]] == [4, 2] * 3
+    assert summary["evaluations"] == sum(phase["evaluations"] for phase in summary["phases"])
+    steps = read_board(folder).steps["loss/total"]
+    assert steps == sorted(steps)  # all windows on one axis
+    assert set(steps) == set(range(18))
+
+    solution = pinnlab.load(folder)
+    assert solution.errors(100) == pytest.approx(summary["relative_l2"])
+    t = torch.linspace(0, 0.6, 100, dtype=torch.float64)
+    assert run(["predict", str(folder), "--grid=100"]) == 0, capsys.readouterr().err
+    written = np.load(next(folder.glob("*.npz")))
+    assert np.allclose(written["x"], solution.x(t=t), atol=1e-12)
+    assert run(["validate", str(folder)]) == 0, capsys.readouterr().err
+    assert f"{summary['relative_l2']['x']:.4g}"[:5] in capsys.readouterr().out
+    assert run(["diagnose", str(folder)]) == 0, capsys.readouterr().err
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    plain = ["fit", "-c", "little.yaml", "--trainer.logger=false", "--trainer.enable_checkpointing=true"]
+
+    def last(folder, *options):
+        callback = f"--trainer.callbacks=[{{class_path: RunCheckpoint, init_args: {{folder: {folder}}}}}]"
+        assert run([*plain, callback, *options]) == 0, capsys.readouterr().err
+        return torch.load(tmp_path / folder / "last.ckpt", weights_only=True)
+
+    whole = last("whole")
+    last("short", "--trainer.max_steps=8")
+    half = pinnlab.load(tmp_path / "short" / "last.ckpt")
+    assert half.problem.domain.high == (pytest.approx(0.4),)  # as far as it came
+    again = last("again", "--ckpt_path=short/last.ckpt")
+    assert again["global_step"] == whole["global_step"] == 18
+    assert again["pinnlab"]["evaluations"] == whole["pinnlab"]["evaluations"]
+    assert again["state_dict"].keys() == whole["state_dict"].keys()
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, again["state_dict"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--march.windows=0", "march.windows: must be at least 1, got 0"),
+        ("--march.window=3", "window"),
+        ("--march.edges=[0.0, 0.5]", "march: give either windows or edges"),
+    ],
+)
+def test_bad_input_is_one_line(option, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    assert run(["fit", "-c", "little.yaml", option]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("error:") == 1

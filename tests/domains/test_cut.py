@@ -1,0 +1,69 @@
+"""Regions cut at two values of a coordinate."""
+
+import math
+
+import pytest
+import torch
+
+from pinnlab.domains import Box, Disk, Interval, Parameter
+from pinnlab.domains.cut import cut
+from pinnlab.errors import ConfigurationError
+from pinnlab.samplers import Sobol
+
+X, T = Interval("x", 0, 3), Interval("t", 0, 2)
+
+REGIONS = {
+    "interval": T,
+    "box": X * T,
+    "box of three": Box(["x", "t", "y"], 0.0, [1.0, 2.0, 3.0]),
+    "product with a disk": Disk(("y", "z")) * T,
+    "product with a parameter": X * Parameter("nu", 1, 2) * T,
+    "walls": (X * T).boundary("x"),
+    "wall of a disk": (Disk(("y", "z")) * T).boundary("y", "z"),
+    "walls of a product": (Disk(("y", "z")) * X * T).boundary("x", "y", "z"),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_what_is_left_is_what_lies_between(name):
+    region = REGIONS[name]
+    part = cut(region, "t", 0.5, 1.25)
+    column = region.coordinates.index("t")
+    assert part.coordinates == region.coordinates
+    assert part.dimension == region.dimension
+    assert part.measure == pytest.approx(region.measure * 0.75 / 2)  # all of these go straight along t
+    points = Sobol().sample(part, 200, seed=0)
+    assert region.contains(points).all()
+    t = points[:, column]
+    assert 0.5 <= t.min() < 0.55
+    assert 1.2 < t.max() <= 1.25
+    own = Sobol().sample(region, 500, seed=1)
+    inside = (own[:, column] >= 0.5) & (own[:, column] <= 1.25)
+    assert torch.equal(part.contains(own), inside)
+    if not region.is_full_dimensional:
+        assert torch.allclose(part.normals(points), region.normals(points))
+
+
+def test_a_cut_at_the_ends_is_the_region_to_the_last_bit():
+    assert repr(cut(X * T, "t", 0.0, 2.0)) == repr(X * T)
+    assert cut(X * T, "t", 0.1 + 0.2, 1.0).low == (0.0, 0.1 + 0.2)
+    assert isinstance(cut(Parameter("nu", 1, 2), "nu", 1.0, 1.5), Parameter)
+
+
+@pytest.mark.parametrize(
+    ("region", "low", "high", "match"),
+    [
+        ((X * T).face(t=0.0), 0.5, 1.0, "cannot be cut at values of t"),
+        ((X * T).boundary(), 0.5, 1.0, "cannot be cut at values of t"),
+        (Disk(("x", "t")), 0.0, 0.5, "cannot be cut at values of t"),
+        (X * T, 1.0, 0.5, "t must stay within 0 and 2, got 1 to 0.5"),
+        (X * T, 1.0, 2.5, "t must stay within 0 and 2, got 1 to 2.5"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(region, low, high, match):
+    with pytest.raises(ConfigurationError, match=match):
+        cut(region, "t", low, high)
+
+
+def test_the_disk_is_whole():
+    assert cut(Disk(("y", "z")) * T, "t", 0.0, 1.0).measure == pytest.approx(math.pi)

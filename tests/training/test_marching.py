@@ -1,0 +1,247 @@
+"""Windows of time: one run, one checkpoint, one solution."""
+
+import functools
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+import pinnlab
+from pinnlab import CollocationDataModule, Phase
+from pinnlab.callbacks import RunSummary
+from pinnlab.domains import Interval
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import MLP
+from pinnlab.optimizers import LBFGS, LevenbergMarquardt
+from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
+from pinnlab.training.marching import march, train_windows
+from pinnlab.training.module import PINN
+from pinnlab.training.windows import March
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ADAM = functools.partial(torch.optim.Adam, lr=1e-2)
+
+
+class Decay(Problem):
+    """u' = -u on [0, 2] from u(0) = 1, with the start in the loss or in an ansatz, which may hold something else."""
+
+    def __init__(self, hard=True):
+        t = Interval("t", 0, 2)
+        start = {} if hard else {"start": Dirichlet(t.face(t=0.0), u=1.0)}
+        self.ansatz = (lambda u, t: 1 + t * u) if hard else None
+        super().__init__(t, ("u",), {"ode": Residual(t, lambda u: u.t + u), **start})
+
+    def reference(self):
+        """The exponential."""
+        return Exact(lambda t: torch.exp(-t))
+
+
+class Heat(Problem):
+    """u_t = u_xx / 10 with an ansatz for the start and for walls that move: u = t at both ends."""
+
+    def __init__(self):
+        xt = Interval("x", 0, 1) * Interval("t", 0, 1)
+        self.ansatz = lambda u, x, t: torch.sin(torch.pi * x) + t + t * x * (1 - x) * u
+        super().__init__(xt, ("u",), {"pde": Residual(xt, lambda u: u.t - 0.1 * u.xx)})
+
+
+def module(problem, phases=None, network=None, **options):
+    phases = phases or [Phase(ADAM, steps=4), Phase(functools.partial(LBFGS, iterations=3), steps=4)]
+    return PINN(problem, network or functools.partial(MLP, hidden=(6,)), phases, compile=False, **options)
+
+
+def trainer(*callbacks, **options):
+    options = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, **options}
+    return L.Trainer(enable_progress_bar=False, callbacks=list(callbacks), accelerator="cpu", **options)
+
+
+class Recorder(Checkpoint):
+    """The parameters after every step, and a checkpoint of it where a folder is given; Lightning calls it last."""
+
+    def __init__(self, folder=None):
+        self.folder, self.parameters, self.evaluations = folder, {}, {}
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step = trainer.global_step
+        self.parameters[step] = torch.nn.utils.parameters_to_vector(pl_module.trial.parameters()).clone()
+        self.evaluations[step] = pl_module.evaluations
+        if self.folder is not None:
+            trainer.save_checkpoint(self.folder / f"{step:02}.ckpt")
+
+
+def run(problem, plan, folder=None, ckpt_path=None, points=None, **options):
+    recorder, summary = Recorder(folder), RunSummary()
+    own = trainer(recorder, summary, enable_checkpointing=True)
+    data = CollocationDataModule(problem, points or 20, held_out=20, evaluation_points=50)
+    whole = train_windows(module(problem, **options), data, own, plan, ckpt_path)
+    return recorder, whole, summary.result
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_resume_is_bitwise_at_every_step_of_every_window(tmp_path, hard):
+    problem, plan = Decay(hard), March(windows=3)
+    whole, solved, summary = run(problem, plan, tmp_path)
+    checkpoints = sorted(tmp_path.glob("*.ckpt"))
+    assert [path.stem for path in checkpoints] == [f"{step:02}" for step in range(1, 25)]
+    assert list(whole.evaluations.values()) == sorted(set(whole.evaluations.values()))  # they go on counting
+    assert summary["steps"] == 24
+    assert [window["steps"] for window in summary["windows"]] == [8, 8, 8]
+    for path in checkpoints[3::4]:
+        again, resolved, summary_again = run(problem, plan, ckpt_path=path)
+        assert again.evaluations.items() <= whole.evaluations.items()
+        assert max(again.evaluations, default=24) == 24
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+        assert [w["relative_l2"] for w in summary_again["windows"]] == [w["relative_l2"] for w in summary["windows"]]
+        for name, tensor in solved.state_dict().items():
+            assert torch.equal(tensor, resolved.state_dict()[name]), f"{path.name}: {name}"
+
+
+def test_solution_is_that_of_each_window_and_continuous_where_the_ansatz_is():
+    solution = march(
+        Decay(),
+        edges=[0.0, 0.5, 2.0],
+        model={"network": functools.partial(MLP, hidden=(8,)), "phases": [Phase(LevenbergMarquardt, steps=25)]},
+        data={"points": 30, "held_out": 20},
+        trainer=trainer(),
+    )
+    t = torch.linspace(0, 2, 201, dtype=torch.float64)
+    assert abs(solution.u(t=t) - torch.exp(-t)).max() < 1e-4
+    below, above = (solution.u(t=0.5 + shift) for shift in (-1e-13, 0.0))
+    assert abs(below - above) < 1e-12
+    # On the edge derivatives are those of the later window.
+    slopes = [float(solution.derivative("u", "t", t=0.5 + shift)) for shift in (-1e-9, 0.0, 1e-9)]
+    assert slopes[1] == pytest.approx(slopes[2], abs=1e-8)
+    assert slopes[1] != pytest.approx(slopes[0], abs=1e-8)
+    assert solution.errors()["u"] < 1e-4
+    assert abs(solution.residual("ode", t=t)).max() < 1e-3
+
+
+def test_what_else_an_ansatz_holds_still_holds_in_later_windows():
+    problem = Heat()
+    _, whole, _ = run(problem, March(windows=3))
+    walls, _ = problem.domain.boundary("x").quadrature(30)
+    assert torch.allclose(whole(walls)[:, 0], walls[:, 1], atol=1e-13)
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)
+    for edge in (1 / 3, 2 / 3):
+        pairs = [whole(torch.stack([x, torch.full_like(x, t)], -1)) for t in (edge - 1e-14, edge)]
+        assert torch.allclose(*pairs, atol=1e-12)
+    solution = whole.solution()  # in jets: against differences
+    at, step = {"x": 0.3, "t": 0.55}, 1e-4
+    right, left, here = (solution.u(x=0.3 + shift, t=0.55) for shift in (step, -step, 0.0))
+    assert solution.derivative("u", "x", "x", **at) == pytest.approx((right - 2 * here + left) / step**2, rel=1e-5)
+
+
+def test_velocities_are_handed_over_where_the_equation_is_of_second_order():
+    phases = [Phase(LevenbergMarquardt, steps=60)]
+    problem = Wave1D(speed=1.0, frequency=2)
+    _, whole, _ = run(
+        problem, March(windows=2), phases=phases, network=functools.partial(MLP, hidden=(24,)), points=150
+    )
+    solution = whole.solution()
+    x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    exact = -torch.pi * torch.sin(torch.pi * x)  # at t = 1/2; the other wave's is zero there
+    below, above = (solution.derivative("u", "t", x=x, t=torch.full_like(x, t)) for t in (0.5 - 1e-9, 0.5))
+    assert abs(below - above).max() < 0.05 * abs(exact).max()
+    assert abs(above - exact).max() < 0.1 * abs(exact).max()
+
+
+def test_a_window_that_misses_its_tolerance_is_halved_and_one_that_meets_it_ends():
+    phases = [Phase(LevenbergMarquardt, steps=12)]
+    plan = March(windows=1, tolerance=1e-12, every=3, halvings=1)
+    with pytest.warns(UserWarning, match=r"window 0 to 1: the held-out residual is .*, above the tolerance"):
+        _, whole, summary = run(Decay(), plan, phases=phases, network=functools.partial(MLP, hidden=(4,)))
+    tried = [(w["low"], w["high"], w["kept"]) for w in summary["windows"]]
+    assert tried == [(0.0, 2.0, False), (0.0, 1.0, True), (1.0, 2.0, True)]
+    assert whole.trial.network.edges == (0.0, 1.0, 2.0)
+    assert summary["steps"] == 36
+    loose = March(windows=2, tolerance=1e-1, every=3)
+    recorder, _, summary = run(Decay(), loose, phases=phases, network=functools.partial(MLP, hidden=(4,)))
+    assert [w["kept"] for w in summary["windows"]] == [True, True]
+    assert len(recorder.parameters) < 24
+    assert all(w["residual"] <= 1e-1 for w in summary["windows"])
+
+
+def test_weights_go_on_from_the_window_before_unless_they_are_to_be_fresh():
+    seen = {}
+
+    class Beginnings(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            seen[pl_module.problem.edges[0]] = torch.nn.utils.parameters_to_vector(pl_module.trial.parameters()).clone()
+
+        def on_train_end(self, trainer, pl_module):
+            seen["end"] = torch.nn.utils.parameters_to_vector(pl_module.trial.parameters()).clone()
+
+    problem = Decay()
+    for options in ({"noise": 0.0}, {"noise": 0.01}, {"start": "fresh"}):
+        own, data = trainer(Beginnings()), CollocationDataModule(problem, 20, held_out=20)
+        ends = []
+        train_windows(module(problem), data, own, March(windows=2, **options))
+        ends.append(seen[1.0])
+        if options == {"noise": 0.0}:
+            previous = seen[1.0]
+        else:
+            change = (seen[1.0] - previous).abs().max()
+            assert (0 < change < 0.05) if options == {"noise": 0.01} else change > 0.05
+
+
+def test_a_limit_at_the_end_of_a_window_is_no_window_more():
+    problem = Decay()
+    own, data = trainer(max_steps=8), CollocationDataModule(problem, 20, held_out=20)
+    whole = train_windows(module(problem), data, own, March(windows=2))
+    assert own.global_step == 8
+    assert whole.trial.network.edges == (0.0, 1.0)
+    assert whole.problem.domain.high == (1.0,)
+
+
+def test_the_public_name_is_this_one():
+    assert pinnlab.march is march
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"windows": 0}, "march.windows: must be at least 1"),
+        ({"windows": 2, "edges": [0.0, 2.0]}, "either windows or edges"),
+        ({"edges": [0.0, 1.5, 1.0, 2.0]}, "march.edges: must be increasing"),
+        ({"edges": [0.0, 1.0, 3.0]}, "march.edges: must go from 0 to 2"),
+        ({"coordinate": "s"}, "unknown march.coordinate 's'"),
+        ({"tolerance": 0.0}, "march.tolerance: must be above 0"),
+        ({"start": "older"}, "unknown march.start 'older'"),
+        ({"noise": -1.0}, "march.noise"),
+        ({"every": 0}, "march.every"),
+        ({"halvings": -1}, "march.halvings"),
+        ({"toleranz": 1.0}, "unknown option of march 'toleranz'.*tolerance"),
+        ({"tolerance": 1.0, "data": {"held_out": 0}}, "march.tolerance: needs points"),
+        ({"start": "fresh", "model": {"network": MLP(1, 1)}}, "march.start: a network given as an object"),
+    ],
+)
+def test_bad_input_is_refused(options, match):
+    with pytest.raises(ConfigurationError, match=match):
+        march(Decay(), **options, trainer=trainer())
+
+
+def test_problems_that_cannot_be_cut_are_refused():
+    class Without(Problem):
+        def __init__(self):
+            t = Interval("t", 0, 1)
+            super().__init__(t, ("u",), {"ode": Residual(t, lambda u: u.t + u)})
+
+    with pytest.raises(ConfigurationError, match="has no initial condition"):
+        march(Without(), trainer=trainer())
+    with pytest.raises(ConfigurationError, match=r"holds values and velocities.*exact_conditions: false"):
+        march(Wave1D(exact_conditions=True), windows=2, model={"phases": [Phase(ADAM, steps=1)]}, trainer=trainer())
+
+
+def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
+    problem = Decay()
+    plain = trainer()
+    plain.fit(module(problem), CollocationDataModule(problem, 20))
+    plain.save_checkpoint(tmp_path / "plain.ckpt")
+    with pytest.raises(ConfigurationError, match="not of a run in windows"):
+        run(problem, March(windows=2), ckpt_path=tmp_path / "plain.ckpt")
+    run(problem, March(windows=2), tmp_path)
+    with pytest.raises(ConfigurationError, match="this run has them at"):
+        run(problem, March(windows=3), ckpt_path=tmp_path / "10.ckpt")
