@@ -27,6 +27,7 @@ from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
+from pinnlab.networks.subdomains import Subdomains
 
 __all__ = [
     "ACTIVATIONS",
@@ -51,6 +52,7 @@ __all__ = [
     "ScaledInput",
     "Separable",
     "Stretch",
+    "Subdomains",
     "activation",
     "last_layer",
     "unscaled",

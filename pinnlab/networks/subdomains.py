@@ -1,0 +1,176 @@
+"""Subdomains: many small networks in overlapping windows, evaluated as one batched network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pinnlab.errors import ConfigurationError, check_list
+from pinnlab.networks.checks import positive_int
+from pinnlab.networks.mlp import MLP
+from pinnlab.networks.windows import Windows
+from pinnlab.numerics.mapped import mapped
+
+_ROWS = 64
+"""Rows of a window that are computed together, at most: enough for the matrix products to be efficient."""
+
+
+@final
+class Subdomains(nn.Module):
+    r"""Finite-basis networks: `u(x) = sum_j w_j(x) net_j((x - c_j) / h_j)`, a small network in each of many windows.
+
+    The windows overlap, sum up to one and are smooth (see `Windows`); each network sees its own window as [-1, 1]. A
+    high frequency on the whole domain is a low one in a window, so that what one network would learn last, or never
+    (spectral bias), each of many learns soon. A point is computed in the windows that it lies in, 2 along each
+    coordinate, so that the cost of a step does not grow with their number. All parameters of one layer, of all windows,
+    are one tensor with the windows in front, and the windows are evaluated together.
+
+    Source: Moseley, Markham, Nissen-Meyer, "Finite basis physics-informed neural networks" (arXiv:2107.07871); levels
+    as in Dolean, Heinlein, Mishra, Moseley, "Multilevel domain decomposition-based architectures for physics-informed
+    neural networks" (arXiv:2306.05486).
+
+    Args:
+        inputs: the number of coordinates, scaled to [-1, 1].
+        outputs: the number of unknowns.
+        grid: the number of windows along each coordinate, such as `[8, 4]`; one number is for all of them.
+        overlap: the width of a window over the distance of two centres, above 1 and at most 2. Wide windows make
+            smooth solutions; the default is what the paper on levels has found to be best.
+        network: what builds the network of a window; default an `MLP` with one hidden layer of 16.
+        levels: how many grids, each with half as many windows along each coordinate as the one before; their sum is the
+            solution. The coarse ones carry what is common to many windows.
+        periodic: the columns of coordinates along which windows and solution are periodic, from 0.
+        smoothness: how many derivatives of the windows are continuous; it should be the order of the equation.
+
+    Raises:
+        ConfigurationError: a size is not positive, the grid has another number of coordinates, or `overlap` is out of
+            its range.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        grid: Sequence[int] | int,
+        overlap: float = 1.9,
+        network: Callable[[int, int], nn.Module] | None = None,
+        levels: int = 1,
+        periodic: Sequence[int] = (),
+        smoothness: int = 2,
+    ):
+        super().__init__()
+        positive_int("outputs", outputs)
+        finest = _grid(grid, positive_int("inputs", inputs))
+        check_list("", overlap=[overlap])
+        if not 1 < overlap <= 2:
+            raise ConfigurationError(f"overlap: must be above 1 and at most 2, not {overlap}")
+        columns = _periodic(periodic, inputs)
+        positive_int("smoothness", smoothness)
+        build = partial(MLP, hidden=[16]) if network is None else network
+        if not callable(build):
+            raise ConfigurationError(f"network must build a Module from inputs and outputs, not {network!r}")
+        grids = [[-(-count // 2**level) for count in finest] for level in range(positive_int("levels", levels))]
+        self.windows = nn.ModuleList(Windows(own, overlap, columns, smoothness) for own in grids)
+        self.networks = nn.ModuleList(_stacked(build, inputs, outputs, own) for own in grids)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, outputs)`."""
+        rows = x.reshape(-1, x.shape[-1])
+        pairs = zip(self.windows, self.networks, strict=True)
+        total = sum(_in_windows(windows, network, rows) for windows, network in pairs)
+        return total.reshape(*x.shape[:-1], -1)
+
+
+def _in_windows(windows: nn.Module, network: nn.Module, x: Any) -> Any:
+    """The sum over the windows that each point `(n, d)` lies in, `(n, m)`."""
+    numbers, local, weights = windows(x)
+    n, k, d = local.shape
+    tensors = dict(network.named_parameters()) | dict(network.named_buffers())
+    count = next(iter(tensors.values())).shape[0]
+    blocks = blocks_of_windows(numbers.flatten(), count)
+    rows = local.reshape(n * k, d)[blocks.rows].reshape(len(blocks.windows), -1, d)
+    own = {name: tensor.index_select(0, blocks.windows) for name, tensor in tensors.items()}
+    values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
+    values = values.flatten(0, 1)[blocks.places].reshape(n, k, -1)
+    return (weights.unsqueeze(-1) * values).sum(-2)
+
+
+class Blocks(NamedTuple):
+    """Rows by windows: blocks of as many rows each, all rows of a block in one window.
+
+    Attributes:
+        rows: `(blocks * size,)` the number of the row in each place; some places repeat row 0 and are not read.
+        windows: `(blocks,)` the window of each block.
+        places: `(rows,)` where each row is.
+    """
+
+    rows: Tensor
+    windows: Tensor
+    places: Tensor
+
+
+def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
+    """Sorts rows by window, into blocks; how many there are depends on the number of rows alone, as compilers need.
+
+    Args:
+        numbers: `(rows,)` the window of each row.
+        count: the number of windows.
+    """
+    n = len(numbers)
+    size = max(1, min(_ROWS, n // (4 * count)))
+    every = torch.arange(n, device=numbers.device)
+    if size == 1:
+        return Blocks(every, numbers, every)
+    order = torch.argsort(numbers, stable=True)
+    ordered = numbers[order]
+    rows_of = torch.zeros(count, dtype=torch.long, device=numbers.device).index_add(0, numbers, torch.ones_like(every))
+    blocks_of = (rows_of + size - 1) // size
+    first_row, first_block = rows_of.cumsum(0) - rows_of, blocks_of.cumsum(0) - blocks_of
+    places = first_block[ordered] * size + every - first_row[ordered]
+    blocks = min(n // size + count, n)
+    rows = torch.zeros(blocks * size, dtype=torch.long, device=numbers.device).index_copy(0, places, order)
+    windows = torch.zeros(blocks, dtype=torch.long, device=numbers.device).index_copy(0, places // size, ordered)
+    return Blocks(rows, windows, torch.zeros_like(every).index_copy(0, order, places))
+
+
+def _stacked(build: Callable[[int, int], nn.Module], inputs: int, outputs: int, grid: Sequence[int]) -> nn.Module:
+    """One module that holds the parameters and buffers of as many networks as there are windows, windows in front."""
+    networks = [build(inputs, outputs) for _ in range(_product(grid))]
+    first = networks[0]
+    if not isinstance(first, nn.Module):
+        raise ConfigurationError(f"network must build a Module, got {type(first).__name__}")
+    tensors = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in networks]
+    for name, tensor in tensors[0].items():
+        owner, _, leaf = name.rpartition(".")
+        both = torch.stack([own[name].detach() for own in tensors])
+        is_parameter = isinstance(tensor, nn.Parameter)
+        setattr(
+            first.get_submodule(owner),
+            leaf,
+            nn.Parameter(both, requires_grad=tensor.requires_grad) if is_parameter else both,
+        )
+    return first
+
+
+def _product(grid: Sequence[int]) -> int:
+    return int(torch.tensor(list(grid)).prod())
+
+
+def _grid(grid: Sequence[int] | int, inputs: int) -> list[int]:
+    counts = [grid] * inputs if isinstance(grid, int) else grid
+    if not isinstance(counts, Sequence) or isinstance(counts, str) or len(counts) != inputs:
+        raise ConfigurationError(f"grid must list {inputs} numbers of windows, one for each coordinate, not {grid!r}")
+    return [positive_int(f"grid[{k}]", count) for k, count in enumerate(counts)]
+
+
+def _periodic(columns: Sequence[int], inputs: int) -> list[int]:
+    if not isinstance(columns, Sequence) or isinstance(columns, str):
+        raise ConfigurationError(f"periodic must list columns of coordinates, such as [0], not {columns!r}")
+    if any(isinstance(c, bool) or not isinstance(c, int) or not 0 <= c < inputs for c in columns):
+        raise ConfigurationError(f"periodic: {list(columns)} must name some of the columns 0 to {inputs - 1}")
+    return list(columns)
