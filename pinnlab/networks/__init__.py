@@ -21,6 +21,7 @@ from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
+from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
 from pinnlab.networks.piratenet import PirateNet
@@ -42,6 +43,7 @@ __all__ = [
     "HoleFeatures",
     "Identity",
     "Kink",
+    "Local",
     "ModifiedMLP",
     "Narrowable",
     "Part",
@@ -51,9 +53,11 @@ __all__ = [
     "Rescalable",
     "ScaledInput",
     "Separable",
+    "SeenParts",
     "Stretch",
     "Subdomains",
     "activation",
     "last_layer",
+    "seen_inside",
     "unscaled",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, final
@@ -12,6 +13,7 @@ from torch.func import functional_call
 
 from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks.checks import positive_int
+from pinnlab.networks.locality import SeenParts
 from pinnlab.networks.mlp import MLP
 from pinnlab.networks.windows import Windows
 from pinnlab.numerics.mapped import mapped
@@ -78,6 +80,27 @@ class Subdomains(nn.Module):
         self.windows = nn.ModuleList(Windows(own, overlap, columns, smoothness) for own in grids)
         self.networks = nn.ModuleList(_stacked(build, inputs, outputs, own) for own in grids)
 
+    @property
+    def last(self) -> nn.ModuleList:
+        """The last layers of the networks of each level, see `last_layer`; empty where these have none."""
+        return nn.ModuleList(
+            network.last for network in self.networks if isinstance(getattr(network, "last", None), nn.Module)
+        )
+
+    def seen(self, x: Tensor) -> SeenParts:
+        """Which windows points `(n, inputs)` see, see `Local`; slabs of windows across the coordinate with most."""
+        numbers: dict[str, Tensor] = {}
+        slabs: dict[str, Tensor] = {}
+        for level, (windows, network) in enumerate(zip(self.windows, self.networks, strict=True)):
+            own = windows(x).numbers
+            if own.shape[1] >= windows.count:
+                continue  # all of them
+            for name in _tensors(network):
+                numbers[f"networks.{level}.{name}"] = own
+                # The finest level has neighbours; a coarse window lies over many of its slabs.
+                slabs[f"networks.{level}.{name}"] = windows.slabs() if level == 0 else torch.full((windows.count,), -1)
+        return SeenParts(numbers, slabs)
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
         rows = x.reshape(-1, x.shape[-1])
@@ -86,18 +109,26 @@ class Subdomains(nn.Module):
         return total.reshape(*x.shape[:-1], -1)
 
 
-def _in_windows(windows: nn.Module, network: nn.Module, x: Any) -> Any:
+def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:
     """The sum over the windows that each point `(n, d)` lies in, `(n, m)`."""
     numbers, local, weights = windows(x)
     n, k, d = local.shape
-    tensors = dict(network.named_parameters()) | dict(network.named_buffers())
-    count = next(iter(tensors.values())).shape[0]
-    blocks = blocks_of_windows(numbers.flatten(), count)
+    tensors = _tensors(network)
+    if len(next(iter(tensors.values()))) < windows.count:  # of the windows that the one point sees, see `Local`
+        numbers = torch.arange(k, device=numbers.device).expand(n, k)
+        blocks = blocks_of_windows(numbers.flatten(), k)
+    else:
+        blocks = blocks_of_windows(numbers.flatten(), windows.count)
     rows = local.reshape(n * k, d)[blocks.rows].reshape(len(blocks.windows), -1, d)
     own = {name: tensor.index_select(0, blocks.windows) for name, tensor in tensors.items()}
     values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
     values = values.flatten(0, 1)[blocks.places].reshape(n, k, -1)
     return (weights.unsqueeze(-1) * values).sum(-2)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return dict(network.named_parameters()) | dict(network.named_buffers())
 
 
 class Blocks(NamedTuple):
@@ -140,11 +171,11 @@ def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
 
 def _stacked(build: Callable[[int, int], nn.Module], inputs: int, outputs: int, grid: Sequence[int]) -> nn.Module:
     """One module that holds the parameters and buffers of as many networks as there are windows, windows in front."""
-    networks = [build(inputs, outputs) for _ in range(_product(grid))]
+    networks = [build(inputs, outputs) for _ in range(math.prod(grid))]
     first = networks[0]
     if not isinstance(first, nn.Module):
         raise ConfigurationError(f"network must build a Module, got {type(first).__name__}")
-    tensors = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in networks]
+    tensors = [_tensors(network) for network in networks]
     for name, tensor in tensors[0].items():
         owner, _, leaf = name.rpartition(".")
         both = torch.stack([own[name].detach() for own in tensors])
@@ -155,10 +186,6 @@ def _stacked(build: Callable[[int, int], nn.Module], inputs: int, outputs: int, 
             nn.Parameter(both, requires_grad=tensor.requires_grad) if is_parameter else both,
         )
     return first
-
-
-def _product(grid: Sequence[int]) -> int:
-    return int(torch.tensor(list(grid)).prod())
 
 
 def _grid(grid: Sequence[int] | int, inputs: int) -> list[int]:

@@ -66,6 +66,22 @@ class Windows(nn.Module):
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values), persistent=False)
 
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+        return math.prod(self.grid)
+
+    def slabs(self) -> Tensor:
+        """`(count,)` the place of each window along the coordinate with most of them, so that neighbours are next.
+
+        Along a periodic coordinate the first one is next to the second and to the last; it is said to be -1, of the
+        rim, and the others count from 0.
+        """
+        column = max(range(len(self.grid)), key=lambda k: (not self.wraps[k], self.grid[k]))
+        behind = math.prod(self.grid[column + 1 :])
+        places = torch.arange(self.count) // behind % self.grid[column]
+        return places - int(self.wraps[column])
+
     def forward(self, x: Any) -> Seen:
         """What points `(n, d)` see."""
         place = (x + 1) * (self.counts / 2) - 0.5  # in distances of windows: a whole number at each centre
