@@ -122,6 +122,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson5d": lambda: problems.Poisson(dim=5),
     "poisson100d": lambda: problems.Poisson(dim=100),
     "poisson10d_harmonic": lambda: problems.Poisson(dim=10, exact="harmonic"),
+    "multiscale": problems.MultiscalePoisson,
+    "multiscale2d_exact": lambda: problems.MultiscalePoisson(dim=2, octaves=2, exact_conditions=True),
     "front": problems.Front2D,
     "front_exact": lambda: problems.Front2D(exact_conditions=True),
     "layer": problems.Layer1D,

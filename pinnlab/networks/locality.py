@@ -39,7 +39,8 @@ class Local(Protocol):
 def seen_inside(network: nn.Module, x: Tensor, prefix: str = "") -> SeenParts | None:
     """What points see of a network, also inside a `ScaledInput`, with names of the outer one; None: all see all."""
     while isinstance(network, ScaledInput):
-        network, x, prefix = network.network, (x - network.center) * network.scale, prefix + "network."
+        x, prefix = (x - network.center) * network.scale, prefix + "network."
+        network = network.network
     if not isinstance(network, Local):
         return None
     seen = network.seen(x)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple, final
+from functools import partial, reduce
+from typing import Any, NamedTuple, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -83,15 +83,14 @@ class Subdomains(nn.Module):
     @property
     def last(self) -> nn.ModuleList:
         """The last layers of the networks of each level, see `last_layer`; empty where these have none."""
-        return nn.ModuleList(
-            network.last for network in self.networks if isinstance(getattr(network, "last", None), nn.Module)
-        )
+        found = [getattr(network, "last", None) for network in self.networks]
+        return nn.ModuleList(last for last in found if isinstance(last, nn.Module))
 
     def seen(self, x: Tensor) -> SeenParts:
         """Which windows points `(n, inputs)` see, see `Local`; slabs of windows across the coordinate with most."""
         numbers: dict[str, Tensor] = {}
         slabs: dict[str, Tensor] = {}
-        for level, (windows, network) in enumerate(zip(self.windows, self.networks, strict=True)):
+        for level, (windows, network) in enumerate(self._levels()):
             own = windows(x).numbers
             if own.shape[1] >= windows.count:
                 continue  # all of them
@@ -104,9 +103,12 @@ class Subdomains(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
         rows = x.reshape(-1, x.shape[-1])
-        pairs = zip(self.windows, self.networks, strict=True)
-        total = sum(_in_windows(windows, network, rows) for windows, network in pairs)
-        return total.reshape(*x.shape[:-1], -1)
+        parts = [_in_windows(windows, network, rows) for windows, network in self._levels()]
+        return reduce(torch.add, parts).reshape(*x.shape[:-1], -1)
+
+    def _levels(self) -> list[tuple[Windows, nn.Module]]:
+        """Windows and the networks in them, the finest grid first."""
+        return list(zip(cast("list[Windows]", list(self.windows)), self.networks, strict=True))
 
 
 def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:

@@ -47,6 +47,7 @@ class Windows(nn.Module):
     counts: Tensor
     scales: Tensor
     strides: Tensor
+    turns: Tensor
     wraps: Tensor
 
     def __init__(self, grid: Sequence[int], overlap: float, periodic: Sequence[int], smoothness: int):
@@ -58,6 +59,9 @@ class Windows(nn.Module):
         strides = [math.prod(grid[column + 1 :]) for column in range(len(grid))]
         constants = {
             "corners": corners,
+            "turns": [
+                [(2 * c - 1) * float(several) for c, several in zip(row, shared, strict=True)] for row in corners
+            ],
             "counts": [float(count) for count in grid],
             "scales": [2 / overlap if several else 2.0 for several in shared],
             "strides": [float(stride) for stride in strides],
@@ -90,7 +94,7 @@ class Windows(nn.Module):
         before = torch.where(self.wraps > 0, before, torch.minimum(before.clamp_min(0), last))
         beyond = place - before
         rise = self._rise(beyond).unsqueeze(-2)
-        factors = (1 - self.corners) + (2 * self.corners - 1) * rise
+        factors = (1 - self.corners) + self.turns * rise
         weights = factors[..., 0]
         for column in range(1, len(self.grid)):
             weights = weights * factors[..., column]

@@ -79,8 +79,8 @@ class Staircase:
         triangles = []
         for k, step in enumerate(self._steps):
             own = len(self._columns[k])
-            after = step.shape[1] - own - rim - 1
-            before = torch.cat([carry[:, :own], carry.new_zeros(len(carry), after), carry[:, own:]], 1)
+            fresh = step.shape[1] - carry.shape[1]  # columns of the next slab, of which nothing is carried yet
+            before = torch.cat([carry[:, :own], carry.new_zeros(len(carry), fresh), carry[:, own:]], 1)
             damped = step.new_zeros(own, step.shape[1])
             damped[:, :own] = roots[self._columns[k]].diag()
             damped[:, -1] = -(roots * start)[self._columns[k]]
@@ -92,11 +92,11 @@ class Staircase:
             damped = torch.cat([roots[self._rim].diag(), -(roots * start)[self._rim, None]], 1)
             reduced = torch.linalg.qr(torch.cat([carry, damped]), mode="r").R[:rim]
             solution[self._rim] = _back(reduced[:, :rim], reduced[:, -1])
-        for k in reversed(range(len(triangles))):
-            own, after = self._columns[k], self._columns[k + 1] if k + 1 < len(triangles) else self._columns[k][:0]
-            known = torch.cat([solution[after], solution[self._rim]])
-            right = triangles[k][:, -1] + triangles[k][:, len(own) : -1] @ known
-            solution[own] = _back(triangles[k][:, : len(own)], right)
+        known = solution[self._rim]
+        for columns, triangle in zip(reversed(self._columns), reversed(triangles), strict=True):
+            width = len(columns)
+            solution[columns] = _back(triangle[:, :width], triangle[:, -1] + triangle[:, width:-1] @ known)
+            known = torch.cat([solution[columns], solution[self._rim]])
         return solution
 
     def solve_scaled(self, damping: float) -> Tensor:

@@ -103,6 +103,7 @@ def hessian_product(
 
 
 def split_parameters(system: ResidualSystem, parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The trained parameters by name, in their order, and all other tensors."""
     names = system.trained()
     trained = {name: parameters[name] for name in names}
     return trained, {name: value for name, value in parameters.items() if name not in names}

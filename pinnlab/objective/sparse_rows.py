@@ -78,6 +78,7 @@ def slabs_of_columns(system: ResidualSystem, some_points: Tensor) -> Tensor:
     return torch.cat(parts).to(some_points.device)
 
 
+@torch.no_grad()
 def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, batch: Batch) -> None:
     """Refuses what has no sparse rows: a network all of which each point sees, conditions that look at other points.
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
-from pinnlab.domains import Interval
+from pinnlab.domains import Domain, Interval
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Dirichlet, Residual
 
 
 class MultiscalePoisson(Problem):
-    """Poisson's equation  -Delta u = f  on the unit cube, with frequencies 1, 2, 4, ..., 2^octaves at once, u = 0 around.
+    """Poisson's equation  -Delta u = f  on the unit cube, with frequencies 1, 2, 4, ... at once, u = 0 around.
 
     The solution is the mean over k = 0, ..., octaves of prod_i sin(2^k pi x_i), as in Dolean, Heinlein, Mishra and
     Moseley (arXiv 2306.05486, section 4.2), there in two dimensions and from k = 1. The residual is divided by the size
@@ -34,7 +34,9 @@ class MultiscalePoisson(Problem):
     ) -> None:
         self.octaves = checks.integer("octaves", octaves, most=12)
         names = "xyz"[: checks.integer("dim", dim, most=3)]
-        cube = reduce(lambda a, b: a * b, (Interval(name, 0, 1) for name in names))
+        cube: Domain = Interval(names[0], 0, 1)
+        for name in names[1:]:
+            cube = cube * Interval(name, 0, 1)
         conditions = {
             "pde": Residual(cube, self.balance),
             "boundary": Dirichlet(cube.boundary(), weight=boundary_weight, u=0.0),
