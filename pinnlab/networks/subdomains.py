@@ -18,8 +18,9 @@ from pinnlab.networks.mlp import MLP
 from pinnlab.networks.windows import Windows
 from pinnlab.numerics.mapped import mapped
 
-_ROWS = 64
-"""Rows of a window that are computed together, at most: enough for the matrix products to be efficient."""
+_ROWS = 16
+"""Rows of a window that are computed together: enough for efficient products, and few to fill up a window's last block.
+"""
 
 
 @final
@@ -116,6 +117,8 @@ def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:
     numbers, local, weights = windows(x)
     n, k, d = local.shape
     tensors = _tensors(network)
+    if torch.compiler.is_exporting():  # sorting and `vmap` would fix the number of points
+        return _window_by_window(windows, network, (numbers, local, weights))
     if len(next(iter(tensors.values()))) < windows.count:  # of the windows that the one point sees, see `Local`
         numbers = torch.arange(k, device=numbers.device).expand(n, k)
         blocks = blocks_of_windows(numbers.flatten(), k)
@@ -126,6 +129,17 @@ def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:
     values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
     values = values.flatten(0, 1)[blocks.places].reshape(n, k, -1)
     return (weights.unsqueeze(-1) * values).sum(-2)
+
+
+def _window_by_window(windows: Windows, network: nn.Module, seen: tuple[Tensor, Any, Any]) -> Any:
+    """The same in plain operations, every window at every point."""
+    numbers, local, weights = seen
+    parts = []
+    for window in range(windows.count):
+        own = {name: tensor[window] for name, tensor in _tensors(network).items()}
+        values = functional_call(network, own, (local,))
+        parts.append(((weights * (numbers == window)).unsqueeze(-1) * values).sum(-2))
+    return reduce(torch.add, parts)
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -154,10 +168,9 @@ def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
         numbers: `(rows,)` the window of each row.
         count: the number of windows.
     """
-    n = len(numbers)
-    size = max(1, min(_ROWS, n // (4 * count)))
+    n, size = numbers.shape[0], _ROWS
     every = torch.arange(n, device=numbers.device)
-    if size == 1:
+    if n < 2 * size * count:
         return Blocks(every, numbers, every)
     order = torch.argsort(numbers, stable=True)
     ordered = numbers[order]
@@ -165,7 +178,7 @@ def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
     blocks_of = (rows_of + size - 1) // size
     first_row, first_block = rows_of.cumsum(0) - rows_of, blocks_of.cumsum(0) - blocks_of
     places = first_block[ordered] * size + every - first_row[ordered]
-    blocks = min(n // size + count, n)
+    blocks = n // size + count
     rows = torch.zeros(blocks * size, dtype=torch.long, device=numbers.device).index_copy(0, places, order)
     windows = torch.zeros(blocks, dtype=torch.long, device=numbers.device).index_copy(0, places // size, ordered)
     return Blocks(rows, windows, torch.zeros_like(every).index_copy(0, order, places))
