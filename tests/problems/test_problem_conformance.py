@@ -217,7 +217,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
         "boundary": ({(0,), (1,)}, set()),
         "mean": (set(), set()),
     },
-    "multiscale": {"pde": (set(), {(0,)}), "boundary": (set(), set())},
+    "multiscale": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
     "poisson100d": {"pde": (set(), {tuple(range(100))}), "boundary": (set(), set())},
     "perforated": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
     "screened": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
