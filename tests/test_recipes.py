@@ -19,6 +19,7 @@ def recipe(name):
 def has_random_features(name):
     return recipe(name)["model"]["network"].get("class_path") in ("HoleFeatures", "RandomFeatures")
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=200"]
+FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 

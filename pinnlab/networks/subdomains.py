@@ -106,7 +106,8 @@ class Subdomains(nn.Module):
         """Maps `(n, inputs)` to `(n, outputs)`."""
         rows = x.reshape(-1, x.shape[-1])
         parts = [_in_windows(windows, network, rows) for windows, network in self._levels()]
-        return reduce(torch.add, parts).reshape(*x.shape[:-1], -1)
+        total = reduce(torch.add, parts)
+        return total.reshape(*x.shape[:-1], total.shape[-1])
 
     def _levels(self) -> list[tuple[Windows, nn.Module]]:
         """Windows and the networks in them, the finest grid first."""
@@ -118,17 +119,17 @@ def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:
     numbers, local, weights = windows(x)
     n, k, d = local.shape
     tensors = _tensors(network)
-    if torch.compiler.is_exporting():  # sorting and `vmap` would fix the number of points
+    if n == 0 or torch.compiler.is_exporting():  # `vmap` does not take none, and would fix their number
         return _window_by_window(windows, network, (numbers, local, weights))
     if len(next(iter(tensors.values()))) < windows.count:  # of the windows that the one point sees, see `Local`
         numbers = torch.arange(k, device=numbers.device).expand(n, k)
         blocks = blocks_of_windows(numbers.flatten(), k)
     else:
         blocks = blocks_of_windows(numbers.flatten(), windows.count)
-    rows = local.reshape(n * k, d)[blocks.rows].reshape(len(blocks.windows), -1, d)
+    rows = local.reshape(n * k, d)[blocks.rows].reshape(len(blocks.windows), blocks.size, d)
     own = {name: tensor.index_select(0, blocks.windows) for name, tensor in tensors.items()}
     values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
-    values = values.flatten(0, 1)[blocks.places].reshape(n, k, -1)
+    values = values.flatten(0, 1)[blocks.places].unflatten(0, (n, k))
     return (weights.unsqueeze(-1) * values).sum(-2)
 
 
@@ -155,11 +156,13 @@ class Blocks(NamedTuple):
         rows: `(blocks * size,)` the number of the row in each place; some places repeat row 0 and are not read.
         windows: `(blocks,)` the window of each block.
         places: `(rows,)` where each row is.
+        size: how many rows a block has.
     """
 
     rows: Tensor
     windows: Tensor
     places: Tensor
+    size: int
 
 
 def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
@@ -172,7 +175,7 @@ def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
     n, size = numbers.shape[0], _ROWS
     every = torch.arange(n, device=numbers.device)
     if n < 2 * size * count:
-        return Blocks(every, numbers, every)
+        return Blocks(every, numbers, every, 1)
     order = torch.argsort(numbers, stable=True)
     ordered = numbers[order]
     rows_of = torch.zeros(count, dtype=torch.long, device=numbers.device).index_add(0, numbers, torch.ones_like(every))
@@ -182,7 +185,7 @@ def blocks_of_windows(numbers: Tensor, count: int) -> Blocks:
     blocks = n // size + count
     rows = torch.zeros(blocks * size, dtype=torch.long, device=numbers.device).index_copy(0, places, order)
     windows = torch.zeros(blocks, dtype=torch.long, device=numbers.device).index_copy(0, places // size, ordered)
-    return Blocks(rows, windows, torch.zeros_like(every).index_copy(0, order, places))
+    return Blocks(rows, windows, torch.zeros_like(every).index_copy(0, order, places), size)
 
 
 def _stacked(build: Callable[[int, int], nn.Module], inputs: int, outputs: int, grid: Sequence[int]) -> nn.Module:

@@ -154,8 +154,7 @@ class Linearization:
             ConfigurationError: the network is none of these, or a condition looks at other points, too.
         """
         rows = self._rows.sparse(owner)
-        points = next(points for points in self._rows.batch.values() if len(points))
-        slabs = slabs_of_columns(self._rows.functions.system, points[:1])
+        slabs = slabs_of_columns(self._rows.functions.system, self._rows.factors)
         if columns is not None:
             place = torch.full_like(slabs, -1).index_copy(0, columns, torch.arange(len(columns), device=slabs.device))
             wanted = (

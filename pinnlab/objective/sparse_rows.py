@@ -34,6 +34,9 @@ def sparse_rows(system: ResidualSystem, parameters: Parameters, batch: Batch, sc
     made = []
     for i, (name, points) in enumerate(batch.items()):
         made += [_of_block(system, parameters, name, block, scales[i]) for block in points.split(_BLOCK) if len(block)]
+    if not made:  # a process may have no points, and has as many entries in none of its rows
+        columns = _columns(system, _seen(system, _stand_in(system, scales)).numbers, 1)[:0]
+        return SparseRows(scales.new_zeros(0), scales.new_zeros(columns.shape), columns)
     return SparseRows(*(torch.cat(parts) for parts in zip(*made, strict=True)))
 
 
@@ -69,13 +72,18 @@ def _columns(system: ResidualSystem, numbers: dict[str, Tensor], n: int) -> Tens
     return torch.cat([part.to(device) for part in parts], 1)
 
 
-def slabs_of_columns(system: ResidualSystem, some_points: Tensor) -> Tensor:
-    """`(n,)` the slab of each place in the flat vector, see `Staircase`; -1 for what all points see."""
-    slabs, parts = _seen(system, some_points).slabs, []
+def slabs_of_columns(system: ResidualSystem, like: Tensor) -> Tensor:
+    """`(n,)` the slab of each place in the flat vector, see `Staircase`; -1 for what all points see.
+
+    Args:
+        system: of a network that is `Local`.
+        like: any tensor of the data type and on the device of the points.
+    """
+    slabs, parts = _seen(system, _stand_in(system, like)).slabs, []
     for name, shape in system.trained().items():
         each = slabs[name] if name in slabs else torch.full((1,), -1)
         parts.append(each.repeat_interleave(shape.numel() // len(each)))
-    return torch.cat(parts).to(some_points.device)
+    return torch.cat(parts).to(like.device)
 
 
 @torch.no_grad()
@@ -91,12 +99,10 @@ def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, bat
     Raises:
         ConfigurationError: there is none; says what to do.
     """
-    if (
-        system.width is not None
-        or seen_inside(system.trial.network, torch.zeros(1, len(system.problem.coordinates))) is None
-    ):
+    like = next(iter(batch.values()))
+    if system.width is not None or seen_inside(system.trial.network, _stand_in(system, like)) is None:
         raise ConfigurationError(f"{owner}: needs a network of which a point sees a part, such as Subdomains")
-    ones = torch.ones(1, dtype=next(iter(batch.values())).dtype, device=next(iter(batch.values())).device)
+    ones = like.new_ones(1)
     for name, points in batch.items():
         few = points[:: max(len(points) // _TRIED, 1)][:_TRIED]
         if not len(few):
@@ -107,6 +113,11 @@ def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, bat
         near = functools.partial(torch.allclose, rtol=1e-6, atol=1e-6 * float(dense.abs().amax()))
         if not (near(found, dense) and torch.allclose(sparse.right, values, rtol=1e-6, atol=1e-9)):
             raise ConfigurationError(f"{owner}: condition {name!r} looks at other points too; leave the option out")
+
+
+def _stand_in(system: ResidualSystem, like: Tensor) -> Tensor:
+    """One point of the domain's box: how many parts a point sees, and of which slabs, does not depend on the point."""
+    return like.new_tensor([system.problem.domain.low])
 
 
 def _seen(system: ResidualSystem, rows: Tensor) -> SeenParts:

@@ -28,7 +28,7 @@ def one_by_one(network, x):
     return total
 
 
-@pytest.mark.parametrize("n", [1, 7, 3000])  # one by one, and in blocks of the rows of a window
+@pytest.mark.parametrize("n", [0, 1, 7, 3000])  # one by one, and in blocks of the rows of a window
 @pytest.mark.parametrize(
     "make",
     [
@@ -64,8 +64,9 @@ def test_blocks_hold_every_row_once_and_one_window_each():
     numbers = torch.randint(6, (500,), generator=torch.Generator().manual_seed(0))
     numbers[numbers == 2] = 3  # a window without rows
     blocks = blocks_of_windows(numbers, 6)
-    size = len(blocks.rows) // len(blocks.windows)
+    size = blocks.size
     assert size > 1
+    assert len(blocks.rows) == size * len(blocks.windows)
     assert torch.equal(blocks.rows[blocks.places], torch.arange(500))
     assert torch.equal(blocks.windows[blocks.places // size], numbers)
     assert len(blocks.places.unique()) == 500
