@@ -16,16 +16,14 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
-def has_random_features(name):
-    return recipe(name)["model"]["network"].get("class_path") in ("HoleFeatures", "RandomFeatures")
-FEW_WINDOWS = ["--model.network.grid=3", "--data.points=200"]
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
-    return {"RandomFeatures": FEWER, "Subdomains": FEW_WINDOWS}.get(recipe(name)["model"]["network"]["class_path"], [])
+    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
+    return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 
 @pytest.mark.filterwarnings("ignore")
