@@ -26,6 +26,7 @@ from pinnlab.problems import (
     HeatBall,
     HeatInverse,
     Helmholtz2D,
+    MultiscalePoisson,
     NoisyPendulum,
     Poisson,
     Poisson1D,
@@ -437,6 +438,7 @@ NUMBERS = {
     Poisson: {"dim": COUNT},
     RoughMedium1D: {"period": POSITIVE, "cells": COUNT, "degree": COUNT},
     PoissonInverse: {"noise": SHARE, "count": COUNT, "seed": SEED, "strictness": POSITIVE},
+    MultiscalePoisson: {"dim": COUNT, "octaves": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
@@ -444,6 +446,7 @@ NUMBERS = {
     functools.partial(nw.Kink, 1): {"column": (1, -1, "a", True), "at": (1, -2, math.nan, "abc", True)},
     functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
+    functools.partial(nw.Subdomains, 1, 1): {"grid": COUNT, "levels": COUNT, "smoothness": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,

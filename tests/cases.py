@@ -25,6 +25,7 @@ from pinnlab.networks import (
     ScaledInput,
     Separable,
     Stretch,
+    Subdomains,
 )
 from pinnlab.problems import Problem
 
@@ -97,6 +98,12 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
         HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
     ),
     "siren-stretched": _stretched,
+    "subdomains": partial(Subdomains, grid=3, network=partial(MLP, hidden=[5, 4])),
+    "subdomains-levels": partial(
+        Subdomains, grid=2, overlap=1.5, levels=2, smoothness=4, network=partial(PirateNet, width=4, blocks=1)
+    ),
+    "subdomains-periodic": partial(Subdomains, grid=2, periodic=[0], smoothness=5, network=partial(SIREN, hidden=[5])),
+    "subdomains-features": partial(Subdomains, grid=2, network=partial(RandomFeatures, count=6)),
     "scaled": _scaled,
     "composed": _composed,
     "attention": AttentionNetwork,
@@ -115,6 +122,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson5d": lambda: problems.Poisson(dim=5),
     "poisson100d": lambda: problems.Poisson(dim=100),
     "poisson10d_harmonic": lambda: problems.Poisson(dim=10, exact="harmonic"),
+    "multiscale": problems.MultiscalePoisson,
+    "multiscale2d_exact": lambda: problems.MultiscalePoisson(dim=2, octaves=2, exact_conditions=True),
     "front": problems.Front2D,
     "front_exact": lambda: problems.Front2D(exact_conditions=True),
     "layer": problems.Layer1D,

@@ -16,8 +16,14 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
-def has_random_features(name):
-    return recipe(name)["model"]["network"].get("class_path") in ("HoleFeatures", "RandomFeatures")
+FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
+"""For recipes with subdomains: as large in all."""
+
+
+def smaller_network(name):
+    """What makes the network of a recipe small enough to look at its kernel."""
+    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
+    return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -25,7 +31,7 @@ def has_random_features(name):
 def test_recipe_trains_two_steps_and_is_diagnosed_before_and_after(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
-    smaller = ["--data.evaluation_points=300", *(FEWER if has_random_features(name) else [])]
+    smaller = ["--data.evaluation_points=300", *smaller_network(name)]
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *smaller])
     assert code == 0, capsys.readouterr().err
     summary = json.loads(next((tmp_path / "runs" / name).rglob("summary.json")).read_text())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import functions, layers, reverse, rules, writing
+from pinnlab.derivatives import functions, layers, mapping, reverse, rules, writing
 from pinnlab.derivatives.expressions import Expression, d, divergence
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
@@ -38,6 +38,7 @@ __all__ = [
     "downward_closure",
     "functions",
     "layers",
+    "mapping",
     "partials",
     "resolve_engine",
     "rules",

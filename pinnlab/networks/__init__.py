@@ -21,12 +21,14 @@ from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
 from pinnlab.networks.linear import FactorisedLinear
+from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
+from pinnlab.networks.subdomains import Subdomains
 
 __all__ = [
     "ACTIVATIONS",
@@ -41,6 +43,7 @@ __all__ = [
     "HoleFeatures",
     "Identity",
     "Kink",
+    "Local",
     "ModifiedMLP",
     "Narrowable",
     "Part",
@@ -49,9 +52,12 @@ __all__ = [
     "RandomFeatures",
     "Rescalable",
     "ScaledInput",
+    "SeenParts",
     "Separable",
     "Stretch",
+    "Subdomains",
     "activation",
     "last_layer",
+    "seen_inside",
     "unscaled",
 ]

@@ -12,9 +12,11 @@ from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
 from pinnlab.numerics.least_squares import CountSketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
+from pinnlab.numerics.staircase import SparseRows, Staircase
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
+from pinnlab.objective.sparse_rows import slabs_of_columns
 from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
@@ -139,6 +141,28 @@ class Linearization:
         own = triangle((both for _, both in self._joined(columns)), width, _TRIANGLES * width)
         whole = distributed.gather(own)
         return own if whole is own else triangle([whole], width, len(whole))
+
+    @torch.no_grad()
+    def staircase(self, owner: str, columns: Tensor | None = None) -> Staircase:
+        """[J r] of a network of which a point sees a part, such as `Subdomains`, by the entries that are not zero.
+
+        Args:
+            owner: what asks for it, for a message.
+            columns: the numbers of the columns of J that are wanted; default: all.
+
+        Raises:
+            ConfigurationError: the network is none of these, or a condition looks at other points, too.
+        """
+        rows = self._rows.sparse(owner)
+        slabs = slabs_of_columns(self._rows.functions.system, self._rows.factors)
+        if columns is not None:
+            place = torch.full_like(slabs, -1).index_copy(0, columns, torch.arange(len(columns), device=slabs.device))
+            wanted = (
+                place[rows.columns[0]] >= 0
+            )  # the same entries of every row, because rows are made tensor by tensor
+            rows = SparseRows(rows.right, rows.entries[:, wanted], place[rows.columns[:, wanted]])
+            slabs = slabs[columns]
+        return Staircase(rows, slabs)
 
     def last_layer(self) -> Tensor:
         """The numbers of the parameters in theta in which the network's outputs are linear, see `networks.last_layer`.

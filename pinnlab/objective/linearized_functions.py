@@ -14,7 +14,8 @@ from pinnlab.numerics.compilation import outer_products
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
-from pinnlab.objective import parameter_derivatives
+from pinnlab.numerics.staircase import SparseRows
+from pinnlab.objective import parameter_derivatives, sparse_rows
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
@@ -121,6 +122,16 @@ class LinearizedFunctions:
             return parameter_derivatives.jacobian_rows(self.system, self._parameters(t), b, t["scales"])
 
         return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
+
+    def sparse_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> SparseRows:
+        """See `sparse_rows.sparse_rows`; never compiled."""
+        return sparse_rows.sparse_rows(self.system, self._parameters(tensors), batch, scales)
+
+    def check_sparse(self, owner: str, tensors: Parameters, batch: Batch) -> None:
+        """See `sparse_rows.check_sparse`; once."""
+        if "sparse rows" not in self._made:
+            sparse_rows.check_sparse(owner, self.system, self._parameters(tensors), batch)
+            self._made["sparse rows"] = self.sparse_rows
 
     def blocks(self, name: str, points: Tensor, width: int) -> list[tuple[Tensor, int]]:
         """A condition's rows in the blocks whose Jacobians are computed at a time.

@@ -40,13 +40,13 @@ def jacobian_rows(
     Returns:
         The residuals `(N,)`, ordered as in `stacked`, and their Jacobian `(N, n)`.
     """
-    trained, others = _split(system, parameters)
+    trained, others = split_parameters(system, parameters)
     values, rows = [], []
     for i, (name, points) in enumerate(batch.items()):
         if points.shape[0] == 0:
             continue
         scale = None if scales is None else scales[i]
-        per_point = vmap(functools.partial(_point_rows, system, name, others, scale), (None, 0))
+        per_point = vmap(functools.partial(point_rows, system, name, others, scale), (None, 0))
         value, gradients = per_point(trained, points)
         values.append(value.flatten())
         equations = [torch.cat([_columns(g) for g in by_name.values()], 1) for by_name in gradients]
@@ -62,7 +62,7 @@ def jacobian_product(system: ResidualSystem, parameters: Parameters, batch: Batc
     J v is the gradient of v'(J'u) with respect to any u: reverse mode twice, because torch's forward mode turns
     the number of points into a constant of the graph, which then cannot be compiled for all of them.
     """
-    trained, others = _split(system, parameters)
+    trained, others = split_parameters(system, parameters)
     values, pull_back = vjp(lambda own: stacked(system, {**others, **own}, batch), trained)[:2]
     push_forward = vjp(lambda dual: pull_back(dual)[0], torch.zeros_like(values))[1]
     return push_forward(system.unflatten(vector))[0]
@@ -71,7 +71,7 @@ def jacobian_product(system: ResidualSystem, parameters: Parameters, batch: Batc
 @differentiable_in_inference_mode
 def transposed_product(system: ResidualSystem, parameters: Parameters, batch: Batch, dual: Tensor) -> Tensor:
     """The transposed Jacobian of the stacked residuals times a vector `(N,)`, `(n,)`, without forming it."""
-    trained, others = _split(system, parameters)
+    trained, others = split_parameters(system, parameters)
     pull_back = vjp(lambda own: stacked(system, {**others, **own}, batch), trained)[1]
     return _flatten(pull_back(dual)[0])
 
@@ -79,7 +79,7 @@ def transposed_product(system: ResidualSystem, parameters: Parameters, batch: Ba
 @differentiable_in_inference_mode
 def loss_gradient(system: ResidualSystem, parameters: Parameters, batch: Batch, factors: Tensor) -> Tensor:
     """The gradient `(n,)` of the sum over conditions of factor times squared sum; factors `(conditions,)`."""
-    trained, others = _split(system, parameters)
+    trained, others = split_parameters(system, parameters)
     return _flatten(grad(functools.partial(_weighted, system))(trained, others, batch, factors))
 
 
@@ -91,7 +91,7 @@ def hessian_product(
 
     Reverse over reverse, see `jacobian_product`: about four evaluations of the sum, for each column.
     """
-    trained, others = _split(system, parameters)
+    trained, others = split_parameters(system, parameters)
     slope = grad(functools.partial(_weighted, system))
     pull_back = vjp(lambda own: slope(own, others, batch, factors), trained)[1]
 
@@ -102,13 +102,14 @@ def hessian_product(
     return product(vector) if vector.ndim == 1 else vmap(product, 1, 1, chunk_size=16)(vector)
 
 
-def _split(system: ResidualSystem, parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_parameters(system: ResidualSystem, parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The trained parameters by name, in their order, and all other tensors."""
     names = system.trained()
     trained = {name: parameters[name] for name in names}
     return trained, {name: value for name, value in parameters.items() if name not in names}
 
 
-def _point_rows(
+def point_rows(
     system: ResidualSystem, name: str, others: Parameters, scale: Tensor | None, trained: dict[str, Tensor], row: Tensor
 ) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """One point's residuals `(equations,)` and the gradient of each."""

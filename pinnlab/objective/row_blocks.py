@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import SMALL, fits
+from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 
@@ -106,6 +107,20 @@ class RowBlocks:
         made = [self._rows(*piece) for piece in self._pieces()]
         self._values = torch.cat([values for values, _ in made] or [self.factors.new_zeros(0)])
         self._kept = [rows for _, rows in made]
+
+    def sparse(self, owner: str) -> SparseRows:
+        """All ranks' rows, of what each point sees; a collective.
+
+        Args:
+            owner: what asks for them, for a message.
+
+        Raises:
+            ConfigurationError: there is no such thing, see `check_sparse`.
+        """
+        self.functions.check_sparse(owner, self.at(None), self.batch)
+        self.count()
+        own = self.functions.sparse_rows(self.at(None), self.batch, self._roots)
+        return SparseRows(*(distributed.gather(part) for part in own))
 
     def rounds(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All ranks' rows, one block of each rank at a time, with the numbers of these residuals; a collective."""

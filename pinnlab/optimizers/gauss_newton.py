@@ -22,7 +22,7 @@ from pinnlab.optimizers.iteration import SEARCHES, GaussNewtonIteration
 from pinnlab.optimizers.linearized import LinearizedOptimizer
 from pinnlab.optimizers.step_rules import StepRule
 
-_FORMS = ("auto", "primal", "dual", "qr")
+_FORMS = ("auto", "primal", "dual", "qr", "sparse")
 _SQUARED = 1e-15
 """Dampings that J'J resolves, for a J of norm one: its round-off is 1e-16 times the square."""
 _QR_PAYS = 1500
@@ -48,6 +48,8 @@ class GaussNewton(LinearizedOptimizer):
         form: `primal` (Cholesky, n x n), `dual` (Cholesky, N x N), `qr` (singular values of J, for dampings that J'J
             does not resolve), or `auto`: `qr` for a rule that may damp less than 1e-15, in float64 and up to
             1,500 parameters or residuals; else the smaller one of the other two, which takes less time and memory.
+            `sparse` is for a network of `Subdomains` and conditions that look at one point each: a QR along the
+            windows, whose time and memory grow with their number, not with its cube and square.
         sketch: when positive, rows of J are first added up in `sketch` times n random sums (CountSketch), so that any
             number of points costs the same from there on. 2 is enough. The loss is that of all points.
         row_scaling: whether every residual is divided by the norm of its own gradient before the step is computed
@@ -107,7 +109,7 @@ class GaussNewton(LinearizedOptimizer):
         if residuals == self._fits:
             return
         parameters, form = self.param_groups[0]["params"], self._form(residuals)
-        if residuals == 0 and form == "dual":
+        if form == "sparse" or (residuals == 0 and form == "dual"):
             return
         columns = sum(p.numel() for p in parameters)
         numbers = {"primal": 3 * columns**2, "dual": 3 * residuals**2}
@@ -175,6 +177,8 @@ def _check_together(rule: StepRule, form: str, sketch: float, momentum: float, r
         raise ConfigurationError(f"sketch: works on rows, which form: {form} does not have; use form: qr")
     if rule.needs_lengths and form not in ("auto", "qr"):
         raise ConfigurationError(f"form: {name} needs singular values; use form: qr, not {form}")
+    if form == "sparse" and row_scaling:
+        raise ConfigurationError("row_scaling: form: sparse has no rows to scale; leave one of them out")
     if rule.needs_lengths and (momentum or row_scaling):
         key = "momentum" if momentum else "row_scaling"
         raise ConfigurationError(f"{key}: {name} compares the loss with its model, which {key} changes; leave it out")
@@ -191,7 +195,7 @@ class LevenbergMarquardt(GaussNewton):
         params: the parameters, in one group, real and of one dtype.
         damping: mu; default `GainRatio()`.
         line_search: `backtracking`, or `none` for the textbook's full steps.
-        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
+        form: `primal`, `dual`, `qr`, `sparse` or `auto`, see `GaussNewton`.
         sketch: see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
@@ -225,7 +229,7 @@ class EnergyNaturalGradient(GaussNewton):
         params: the parameters, in one group, real and of one dtype.
         damping: mu; default `FixedDamping(1e-6)`.
         line_search: `backtracking`, or `grid` as in the paper.
-        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
+        form: `primal`, `dual`, `qr`, `sparse` or `auto`, see `GaussNewton`.
         sketch: see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
@@ -262,7 +266,7 @@ class SPRING(GaussNewton):
         lr: the step length, shortened to keep within `max_norm`.
         max_norm: longest step; the root of the paper's C = 1e-3.
         line_search: `none` as in the paper, or one of `GaussNewton`.
-        form: `primal`, `dual`, `qr` or `auto`, see `GaussNewton`.
+        form: `primal`, `dual`, `qr`, `sparse` or `auto`, see `GaussNewton`.
         row_scaling: see `GaussNewton`.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.objective.linearization import Linearization
-from pinnlab.optimizers.step_models import DualModel, OrthogonalModel, PrimalModel, StepModel
+from pinnlab.optimizers.step_models import DualModel, OrthogonalModel, PrimalModel, SparseModel, StepModel
 from pinnlab.optimizers.step_rules import Candidate, Trials
 
 SEARCHES = ("none", "backtracking", "grid")
@@ -27,7 +27,7 @@ class GaussNewtonIteration(Trials):
         loss: the loss there.
         gradient: `(n,)` its gradient there.
         options: the optimizer's parameter group: `line_search`, `lr`, `momentum`, `max_norm`, `sketch`, ...
-        form: `primal`, `dual` or `qr`.
+        form: `primal`, `dual`, `qr` or `sparse`.
         count: the number of the iteration, from 1.
         carried: `(n,)` what momentum carries over from the last step.
     """
@@ -86,6 +86,8 @@ class GaussNewtonIteration(Trials):
         linearization = self._linearization.row_scaled() if self._options["row_scaling"] else self._linearization
         if form == "qr":
             return OrthogonalModel(linearization, round(self._options["sketch"] * len(self._point)), self._count)
+        if form == "sparse":
+            return SparseModel(linearization)
         return DualModel(linearization) if form == "dual" else PrimalModel(linearization)
 
     def _longest(self, direction: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The quadratic model of one Gauss-Newton iteration, in the three forms that it can be solved in.
+"""The quadratic model of one Gauss-Newton iteration, in the four forms that it can be solved in.
 
 Each gives the damped step d that minimises |J d + r|^2 + mu |d|^2, or |d - carried| in place of |d|.
 
@@ -7,6 +7,7 @@ Each gives the damped step d that minimises |J d + r|^2 + mu |d|^2, or |d - carr
 | primal | (J'J + mu I) d = -J'r by Cholesky | many residuals, dampings above 1e-12 |J|^2 |
 | dual | d = -J'(JJ' + mu I)^-1 r by Cholesky | fewer residuals than parameters, the same dampings |
 | qr | J = QR, then the singular values of R | float64, any damping: J'J squares the condition number, R does not |
+| sparse | a QR of J and the damping, window by window | `Subdomains`: the cost grows with their number, not its cube |
 """
 
 from __future__ import annotations
@@ -103,3 +104,25 @@ class OrthogonalModel(StepModel):
     def curvature(self, step: Tensor) -> Tensor:
         """See `StepModel`."""
         return self.system.curvature(step)
+
+
+class SparseModel(StepModel):
+    """Through the entries of J that are not zero, for a network of which a point sees a part.
+
+    Args:
+        linearization: around the present parameters.
+
+    Raises:
+        ConfigurationError: it has no sparse rows.
+    """
+
+    def __init__(self, linearization: Linearization) -> None:
+        self._system = linearization.staircase("form: sparse")
+
+    def direction(self, damping: float, carried: Tensor | None) -> Tensor | None:
+        """See `StepModel`."""
+        return self._system.solve(damping, carried)
+
+    def curvature(self, step: Tensor) -> Tensor:
+        """See `StepModel`."""
+        return self._system.rows.times(step).square().sum()

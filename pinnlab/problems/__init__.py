@@ -27,6 +27,7 @@ from pinnlab.problems.interface import Interface
 from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.lorenz import Lorenz
+from pinnlab.problems.multiscale import MultiscalePoisson
 from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.pendulum import NoisyPendulum
@@ -73,6 +74,7 @@ __all__ = [
     "Layer1D",
     "Lorenz",
     "Mean",
+    "MultiscalePoisson",
     "Neumann",
     "NeumannPoisson2D",
     "NoisyPendulum",

@@ -10,7 +10,7 @@ from torch import nn
 
 from pinnlab import PINN
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, SIREN, FourierFeatures, PirateNet
+from pinnlab.networks import MLP, SIREN, FourierFeatures, PirateNet, Subdomains
 from pinnlab.problems import Burgers, Heat1D, Poisson1D
 
 MODELS = {
@@ -18,6 +18,7 @@ MODELS = {
     "soft": lambda: PINN(Heat1D(), partial(MLP, hidden=[6], embedding=partial(FourierFeatures, features=3))),
     "siren": lambda: PINN(Poisson1D(), partial(SIREN, hidden=[6, 5])),
     "piratenet": lambda: PINN(Burgers(), partial(PirateNet, width=6, blocks=1)),
+    "subdomains": lambda: PINN(Burgers(), partial(Subdomains, grid=[3, 2], network=partial(MLP, hidden=[4]))),
 }
 
 

@@ -1,0 +1,127 @@
+"""Sparse rows of the Jacobian: of the parts of a network that each point sees."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import SeenParts, seen_inside
+from pinnlab.numerics.staircase import SparseRows
+from pinnlab.numerics.torch_version import differentiable_in_inference_mode
+from pinnlab.objective.parameter_derivatives import jacobian_rows, point_rows, split_parameters
+from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
+
+_TRIED = 5
+"""Points of each condition at which sparse rows are compared with dense ones."""
+_BLOCK = 1024
+"""Points that are computed at a time: their parts are gathered, which takes memory."""
+
+
+@differentiable_in_inference_mode
+def sparse_rows(system: ResidualSystem, parameters: Parameters, batch: Batch, scales: Tensor) -> SparseRows:
+    """The stacked residuals and the entries of their Jacobian that are not zero by construction.
+
+    Args:
+        system: of a network that is `Local`, see `check_sparse`.
+        parameters: every parameter and buffer by name.
+        batch: rows of each condition.
+        scales: `(conditions,)` factors of each condition's residuals.
+    """
+    made = []
+    for i, (name, points) in enumerate(batch.items()):
+        made += [_of_block(system, parameters, name, block, scales[i]) for block in points.split(_BLOCK) if len(block)]
+    if not made:  # a process may have no points, and has as many entries in none of its rows
+        columns = _columns(system, _seen(system, _stand_in(system, scales)).numbers, 1)[:0]
+        return SparseRows(scales.new_zeros(0), scales.new_zeros(columns.shape), columns)
+    return SparseRows(*(torch.cat(parts) for parts in zip(*made, strict=True)))
+
+
+def _of_block(system: ResidualSystem, parameters: Parameters, name: str, points: Tensor, scale: Tensor) -> SparseRows:
+    numbers = _seen(system, points).numbers
+    tensors = {key: value[numbers[key]] if key in numbers else value for key, value in parameters.items()}
+    trained, others = split_parameters(system, tensors)
+    own = {key: 0 if key in numbers else None for key in tensors}
+    of_trained, of_others = ({key: own[key] for key in part} for part in (trained, others))
+
+    def of_point(trained: Parameters, others: Parameters, row: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        return point_rows(system, name, others, scale, dict(trained), row)
+
+    values, gradients = vmap(of_point, (of_trained, of_others, 0))(trained, others, points)
+    entries = torch.stack([torch.cat([g.reshape(len(points), -1) for g in each.values()], 1) for each in gradients], 1)
+    columns = _columns(system, numbers, len(points))
+    equations = entries.shape[1]
+    return SparseRows(values.flatten(), entries.flatten(0, 1), columns.repeat_interleave(equations, 0))
+
+
+def _columns(system: ResidualSystem, numbers: dict[str, Tensor], n: int) -> Tensor:
+    """`(n, s)` the places in the flat vector of what each point's gradients are of."""
+    parts, start = [], 0
+    for name, shape in system.trained().items():
+        length = shape.numel()
+        if name in numbers:
+            each = torch.arange(length // shape[0])
+            parts.append((numbers[name][..., None] * len(each) + each.to(numbers[name])).flatten(1) + start)
+        else:
+            parts.append(torch.arange(start, start + length).expand(n, -1))
+        start += length
+    device = next(iter(numbers.values())).device
+    return torch.cat([part.to(device) for part in parts], 1)
+
+
+def slabs_of_columns(system: ResidualSystem, like: Tensor) -> Tensor:
+    """`(n,)` the slab of each place in the flat vector, see `Staircase`; -1 for what all points see.
+
+    Args:
+        system: of a network that is `Local`.
+        like: any tensor of the data type and on the device of the points.
+    """
+    slabs, parts = _seen(system, _stand_in(system, like)).slabs, []
+    for name, shape in system.trained().items():
+        each = slabs[name] if name in slabs else torch.full((1,), -1)
+        parts.append(each.repeat_interleave(shape.numel() // len(each)))
+    return torch.cat(parts).to(like.device)
+
+
+@torch.no_grad()
+def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, batch: Batch) -> None:
+    """Refuses what has no sparse rows: a network all of which each point sees, conditions that look at other points.
+
+    Args:
+        owner: what asks for them, for the message.
+        system: the residuals.
+        parameters: every parameter and buffer by name.
+        batch: rows of each condition, some of which are tried.
+
+    Raises:
+        ConfigurationError: there is none; says what to do.
+    """
+    like = next(iter(batch.values()))
+    if system.width is not None or seen_inside(system.trial.network, _stand_in(system, like)) is None:
+        raise ConfigurationError(f"{owner}: needs a network of which a point sees a part, such as Subdomains")
+    ones = like.new_ones(1)
+    for name, points in batch.items():
+        few = points[:: max(len(points) // _TRIED, 1)][:_TRIED]
+        if not len(few):
+            continue
+        values, dense = jacobian_rows(system, parameters, {name: few})
+        sparse = sparse_rows(system, parameters, {name: few}, ones)
+        found = torch.zeros_like(dense).scatter_add(1, sparse.columns, sparse.entries)
+        near = functools.partial(torch.allclose, rtol=1e-6, atol=1e-6 * float(dense.abs().amax()))
+        if not (near(found, dense) and torch.allclose(sparse.right, values, rtol=1e-6, atol=1e-9)):
+            raise ConfigurationError(f"{owner}: condition {name!r} looks at other points too; leave the option out")
+
+
+def _stand_in(system: ResidualSystem, like: Tensor) -> Tensor:
+    """One point of the domain's box: how many parts a point sees, and of which slabs, does not depend on the point."""
+    return like.new_tensor([system.problem.domain.low])
+
+
+def _seen(system: ResidualSystem, rows: Tensor) -> SeenParts:
+    points = rows[:, : len(system.problem.coordinates)]
+    seen = seen_inside(system.trial.network, points, "network.")
+    assert seen is not None  # `check_sparse` saw to it
+    return seen

@@ -1,0 +1,55 @@
+"""Sparse rows of the Jacobian, against dense ones."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from pinnlab import PINN
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import MLP, RandomFeatures, Subdomains
+from pinnlab.objective.parameter_derivatives import jacobian_rows
+from pinnlab.objective.sparse_rows import check_sparse, slabs_of_columns, sparse_rows
+from pinnlab.problems import Convection, Kovasznay, MultiscalePoisson
+from pinnlab.samplers import Sobol
+
+NETWORKS = {
+    "two": partial(Subdomains, grid=[3, 5], network=partial(MLP, hidden=[4])),
+    "levels": partial(Subdomains, grid=[4, 3], levels=2, network=partial(MLP, hidden=[3])),
+    "features": partial(Subdomains, grid=[1, 6], network=partial(RandomFeatures, count=5)),
+}
+
+
+def setting(problem, network, count=60):
+    model = PINN(problem, network, compile=False)
+    batch = {name: Sobol().sample(c.region, count, seed=1) for name, c in problem.conditions.items()}
+    batch = {name: problem.conditions[name].rows(points) for name, points in batch.items()}
+    return model.system, model.trial.tensors(), batch
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("problem", [MultiscalePoisson(dim=2, octaves=1), Kovasznay()], ids=lambda p: p.name)
+@torch.no_grad()
+def test_entries_are_those_of_the_jacobian(problem, name):
+    system, tensors, batch = setting(problem, NETWORKS[name])
+    scales = torch.linspace(1, 2, len(batch), dtype=torch.float64)
+    check_sparse("x", system, tensors, batch)
+    sparse = sparse_rows(system, tensors, batch, scales)
+    values, dense = jacobian_rows(system, tensors, batch, scales)
+    assert sparse.entries.shape[1] < dense.shape[1]
+    torch.testing.assert_close(sparse.right, values)
+    torch.testing.assert_close(torch.zeros_like(dense).scatter_add(1, sparse.columns, sparse.entries), dense)
+    slabs = slabs_of_columns(system, next(iter(batch.values())))
+    assert len(slabs) == dense.shape[1]
+
+
+def test_a_network_that_every_point_sees_is_refused():
+    with pytest.raises(ConfigurationError, match="needs a network of which a point sees a part, such as Subdomains"):
+        check_sparse("form: sparse", *setting(MultiscalePoisson(), partial(MLP, hidden=[4])))
+
+
+def test_a_condition_that_looks_at_two_points_is_refused():
+    """Left and right ends see different windows."""
+    problem = Convection(periodic="loss", exact_conditions=False)
+    with pytest.raises(ConfigurationError, match="condition 'periodic' looks at other points too"):
+        check_sparse("form: sparse", *setting(problem, partial(Subdomains, grid=[5, 1])))
