@@ -197,10 +197,9 @@ class PINN(PhasedModule):
     ) -> None:
         """Steps; hands over what else the optimizer needs: residual and Jacobian, or the overlap of mini-batches."""
         extra: dict[str, Any] = {}
-        self._around = None
         if needs_linearization(_unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
-            self._around = extra["linearization"] if needs_jacobian(_unwrapped(optimizer)) else None
+        self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra)
@@ -222,8 +221,7 @@ class PINN(PhasedModule):
     def loss_gradients(self, weights: Tensor | None = None) -> LossGradients:
         """The gradients of the loss on the present batch, in parts, computed when asked for; or with other weights."""
         chosen = self.loss_weights if weights is None else weights.to(self.loss_weights)
-        compiled = not needs_jacobian(self.current_optimizer())
-        return self.objective.gradients(self.batch, chosen, compiled)
+        return self.objective.gradients(self.batch, chosen, not needs_jacobian(self.current_optimizer()))
 
     def configure_gradient_clipping(
         self,
