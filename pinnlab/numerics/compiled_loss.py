@@ -9,8 +9,8 @@ Inductor, directly.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class CompiledLoss:
         if trained not in self._compiled:
             self._compiled[trained] = self._make(_with_gradient(self._squared_sums, trained))
         loss, sums, gradients = self._compiled[trained]({**parameters, _FACTORS: factors}, inputs)
-        return _KnownGradient.apply(loss, gradients, *(parameters[name] for name in trained)), sums
+        return with_gradient(loss, gradients, [parameters[name] for name in trained]), sums
 
 
 _FACTORS = "factors of the loss"
@@ -75,6 +75,11 @@ def _with_gradient(squared_sums: TensorFunction, trained: tuple[str, ...]) -> Te
         return loss.detach(), sums.detach(), list(gradients)
 
     return evaluate
+
+
+def with_gradient(loss: Tensor, gradients: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tensor:
+    """A loss that is differentiable once with respect to parameters, with gradients that are known; None for zero."""
+    return cast("Tensor", _KnownGradient.apply(loss, [*gradients], *parameters))
 
 
 class _KnownGradient(torch.autograd.Function):

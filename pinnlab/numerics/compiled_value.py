@@ -86,7 +86,7 @@ class CompiledValue:
             if not graph.admits(inputs):  # something in the function depends on the number of points
                 kind = (*kind, *lengths.values())
                 graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic=False)
-            return graph if graph.is_right(self._function, parameters, inputs) else None
+            return graph if graph.is_right(parameters, inputs) else None
         except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
             self._failed = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=4)
@@ -126,6 +126,7 @@ class _Graph:
         title: str,
         decompositions: Mapping[Any, Callable[..., Any]],
     ) -> None:
+        self._function = function
         parameter_names, input_names = list(parameters), list(inputs)
 
         def flat(*tensors: Tensor) -> list[Any]:
@@ -134,8 +135,8 @@ class _Graph:
                 dict(zip(parameter_names, tensors[:count], strict=True)),
                 dict(zip(input_names, tensors[count:], strict=True)),
             )
-            leaves, self._structure = pytree.tree_flatten(result)
-            return leaves
+            self._leaves, self._structure = pytree.tree_flatten(result)
+            return self._leaves
 
         self._sizes = ShapeEnv(duck_shape=False)
         # Tensors that a user's function closes over (tables, constants) become constants of the graph.
@@ -164,9 +165,7 @@ class _Graph:
             else:
                 remember(self.fingerprint)
 
-    def is_right(
-        self, function: TensorFunction, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
-    ) -> bool:
+    def is_right(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> bool:
         """Whether there is code; looks at what it returns when there is for the first time.
 
         Raises:
@@ -175,7 +174,8 @@ class _Graph:
         if self._error is not None:
             raise self._error
         if self._run is not None and not self._checked:
-            check_outline(function, self(parameters, inputs), outline(function, parameters, inputs))
+            expected = outline(self._leaves, self._inputs, [*inputs.values()])
+            check_outline(self._function, self(parameters, inputs), expected)
             self._checked = True
         return self._checked
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics import distributed
-from pinnlab.numerics.compiled_loss import CompiledLoss
+from pinnlab.numerics.compiled_loss import CompiledLoss, with_gradient
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.objective.batch_overlap import BatchOverlap
@@ -140,7 +140,7 @@ class GlobalLoss:
             self.build(device)
         return changed
 
-    def __call__(self, batch: Batch, weights: Tensor) -> Tensor:
+    def __call__(self, batch: Batch, weights: Tensor, linearization: Linearization | None = None) -> Tensor:
         """The loss: its value is that of all ranks' rows, its gradient this rank's part.
 
         Every rank's line search sees the same numbers, and DDP's average of the gradients is the gradient of
@@ -150,11 +150,17 @@ class GlobalLoss:
         Args:
             batch: this rank's rows of each condition.
             weights: `(conditions,)` factors of the conditions.
+            linearization: the same loss around the present parameters, of which the optimizer will need the Jacobian:
+                loss and gradient come out of it then, and no function is compiled and evaluated for them.
         """
         tensors, world = self._parameters(), distributed.world_size()
         counts = distributed.all_sum(self._row_counts(batch, weights))
         factors = weights / counts
-        if world == 1:
+        if linearization is not None and (known := linearization.sums_and_gradient()) is not None:
+            sums, gradient = known
+            parts = self._system.unflatten(gradient)
+            loss = with_gradient(torch.dot(factors, sums), [*parts.values()], [tensors[name] for name in parts])
+        elif world == 1:
             loss, sums = self.evaluate(tensors, batch, factors)
         else:
             local, sums = self.evaluate(tensors, batch, world * factors)
@@ -168,9 +174,20 @@ class GlobalLoss:
         counts = distributed.all_sum(self._row_counts(batch, weights))
         return Linearization(self._functions, self._system.trial.tensors(), batch, weights / counts)
 
-    def gradients(self, batch: Batch, weights: Tensor) -> LossGradients:
-        """The gradients of the loss in parts, computed when asked for."""
-        return LossGradients(self.evaluate, self._parameters(), weights, batch)
+    def gradients(self, batch: Batch, weights: Tensor, compiled: bool = True) -> LossGradients:
+        """The gradients of the loss in parts, computed when asked for.
+
+        Args:
+            batch: this rank's rows of each condition.
+            weights: `(conditions,)` factors of the conditions.
+            compiled: whether to compile them, if the run compiles; not worth it where training itself does without
+                loss and gradient. On a GPU they are evaluated as ever, in blocks.
+        """
+        evaluate, system = self.evaluate, self._system
+        if not compiled and self._device.type == "cpu":
+            each, layers = system.floats_per_point(), system.layers()
+            evaluate = blocked(system.weighted_loss, each, layers, self._device, self.budget)
+        return LossGradients(evaluate, self._parameters(), weights, batch)
 
     def overlap(self, shared: tuple[Batch, Batch], weights: Tensor, number: int) -> BatchOverlap:
         """What a mini-batch of this number shares with its neighbours, see `BatchOverlap`."""

@@ -99,6 +99,11 @@ class RowBlocks:
         for piece in self._pieces():
             yield piece[0], *self._rows(*piece)
 
+    def squared_sums(self) -> Tensor:
+        """The sum of squared residuals of each condition on this rank, `(conditions,)`; factors must not be zero."""
+        parts = self.residuals(None).split([*self.lengths.values()])
+        return torch.stack([part.square().sum() for part in parts]) / self.factors
+
     def keep(self) -> None:
         """Computes all rows, if they are not there yet."""
         if self._kept is not None:

@@ -61,6 +61,8 @@ class GaussNewton(LinearizedOptimizer):
         ConfigurationError: a value is out of its range, or there is more than one parameter group.
     """
 
+    needs_jacobian = True
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],

@@ -86,6 +86,7 @@ class LeastSquares(LinearizedOptimizer):
         ConfigurationError: a value is out of its range, or there is more than one parameter group.
     """
 
+    needs_jacobian = True
     needs_last_layer = True
     """Marks optimizers that can only train a network with a last layer."""
 

@@ -37,6 +37,9 @@ class LinearizedOptimizer(FlatOptimizer):
     needs_linearization = True
     """Marks optimizers whose `step` wants the keyword `linearization`."""
 
+    needs_jacobian = False
+    """Marks optimizers whose step computes the whole Jacobian: loss and gradient are then taken out of it."""
+
     @property
     def status(self) -> StopReason:
         """STALLED when the last step found no decrease, RUNNING otherwise."""

@@ -20,6 +20,11 @@ def needs_linearization(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "needs_linearization", False))
 
 
+def needs_jacobian(optimizer: Optimizer) -> bool:
+    """True when `step` computes the Jacobian of all residuals in any case, so that the gradient can come out of it."""
+    return bool(getattr(optimizer, "needs_jacobian", False))
+
+
 def check_squares(optimizer: Optimizer, energies: Sequence[str]) -> None:
     """Has an optimizer that linearizes residuals refuse a loss that is not a sum of squares.
 

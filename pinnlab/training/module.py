@@ -21,7 +21,7 @@ from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import is_multi_eval, needs_linearization, objective_changed, wants_overlap
+from pinnlab.optimizers import is_multi_eval, needs_jacobian, needs_linearization, objective_changed, wants_overlap
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.training.checkpoints import check_made_with, checked, described
@@ -122,6 +122,7 @@ class PINN(PhasedModule):
         # Of the objective that the last step was made on, see `objective_version`; the loss that a checkpoint brought.
         self.loss_version, self._loaded_loss = 0, float("nan")
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
+        self._around: Linearization | None = None  # of an optimizer's step that computes the Jacobian
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
         self._points, self._log = PointCount(), StepLog()
         describe(self, module_in_words(self, seed))
@@ -169,7 +170,7 @@ class PINN(PhasedModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss: its value is that of all ranks' points, its gradient this rank's part; see `GlobalLoss`."""
         self.evaluations += 1
-        self._computed = self.objective(batch, self.loss_weights)
+        self._computed = self.objective(batch, self.loss_weights, self._around)
         return self._computed
 
     # Lightning asks for the signature at every step; finding it out again takes 20 microseconds.
@@ -198,9 +199,11 @@ class PINN(PhasedModule):
         extra: dict[str, Any] = {}
         if needs_linearization(_unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
+        self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra)
+        self._around = None
         self.evaluations += sum(given.evaluations for given in extra.values())
         self.fault = self.fault or step_fault(self, _unwrapped(optimizer))
 
@@ -218,7 +221,7 @@ class PINN(PhasedModule):
     def loss_gradients(self, weights: Tensor | None = None) -> LossGradients:
         """The gradients of the loss on the present batch, in parts, computed when asked for; or with other weights."""
         chosen = self.loss_weights if weights is None else weights.to(self.loss_weights)
-        return self.objective.gradients(self.batch, chosen)
+        return self.objective.gradients(self.batch, chosen, not needs_jacobian(self.current_optimizer()))
 
     def configure_gradient_clipping(
         self,

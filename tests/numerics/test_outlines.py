@@ -7,7 +7,7 @@ from compiling import example, squares
 
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiled_loss import CompiledLoss
-from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiled_value import CompiledValue, _Graph
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_outline, name_of, outline
 from pinnlab.objective.residuals import ResidualSystem
@@ -72,11 +72,18 @@ def test_an_outline_computes_nothing():
 
     def function(parameters, inputs):
         seen.append(type(parameters["w"]).__name__)
-        return {"a": squares(parameters, inputs), "b": None}
+        both = torch.cat([*inputs.values()])
+        return {"a": squares(parameters, inputs), "b": None, "c": both[:, None].expand(-1, 2, 3)}
 
-    shapes = outline(function, *example(40, 50))
-    assert seen == ["FakeTensor"]
-    assert [None if t is None else tuple(t.shape) for t in shapes] == [(2,), None]
+    parameters, inputs = example(40, 50)
+    graph = _Graph(function, parameters, inputs, symbolic=True, title="", decompositions={})
+    shapes = outline(graph._leaves, graph._inputs, [*inputs.values()])
+    assert set(seen) == {"FakeTensor"}
+    assert [None if t is None else tuple(t.shape) for t in shapes] == [(2,), None, (90, 2, 3)]
+    assert shapes[2].stride() == (3, 0, 1)
+    longer = outline(graph._leaves, graph._inputs, [torch.zeros(n, 3) for n in (33, 1000)])
+    assert tuple(longer[2].shape) == (1033, 2, 3)
+    shapes = shapes[:2]
     check_outline(function, {"a": torch.zeros(2, dtype=torch.float64), "b": None}, shapes)
     with pytest.raises(RuntimeError, match="returns NoneType where the function returns"):
         check_outline(function, {"a": None, "b": None}, shapes)

@@ -56,6 +56,23 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
     assert not any(t.requires_grad for t in (found.loss(), found.residual(), found.kernel(), *found.gram()))
 
 
+@ENGINES
+@pytest.mark.parametrize("name", CASES)
+def test_sums_and_gradient_come_out_of_the_jacobian(name, engine):
+    case = Case(name, engine)
+    known = case.linearization().sums_and_gradient()
+    if not bool((case.factors > 0).all()):
+        assert known is None  # a sum cannot be divided by a factor of zero again
+        return
+    sums, gradient = known
+    r = case.residual(case.flat())
+    assert close(sums, case.system.squared_sums(case.system.trial.tensors(), case.batch).detach())
+    assert close(torch.dot(case.factors, sums), r @ r)
+    assert close(gradient, 2 * case.jacobian().T @ r)
+    assert not sums.requires_grad
+    assert Case(name, engine, memory=0).linearization().sums_and_gradient() is None  # J is not kept
+
+
 @pytest.mark.parametrize("memory", [1 << 30, 0])
 def test_the_last_layer_and_its_columns(memory):
     case = Case("inverse", memory=memory)  # with coefficients behind the network

@@ -11,6 +11,7 @@ from compiling import needs_compiler
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiler import Compiler, can_fork
+from pinnlab.optimizers import EnergyNaturalGradient, LeastSquares, LevenbergMarquardt
 from pinnlab.problems import Poisson1D
 from pinnlab.training import compiling
 from pinnlab.training.switching import phases_of
@@ -61,7 +62,11 @@ class Patient(L.Callback):
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("seconds", "steps", "compiles"), [(1e-3, 10, False), (1e-3, 10_000, True), (1.0, 10, True)])
+SECONDS = [(1e-3, 10, False), (1e-4, 9_000, False), (1e-3, 9_000, True), (1.0, 10, True), (0.0, 10_000, True)]
+"""An evaluation, steps, whether that pays; ten thousand steps pay without a look at the clock."""
+
+
+@pytest.mark.parametrize(("seconds", "steps", "compiles"), SECONDS)
 def test_auto_counts_seconds(seconds, steps, compiles, monkeypatch):
     monkeypatch.setattr(compiling, "can_compile", lambda device: True)
     monkeypatch.setattr(compiling, "_seconds", lambda module: seconds)
@@ -134,6 +139,35 @@ def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_res
     trainer.fit(again, data, ckpt_path=path)
     assert patient.found[6] == set(saved["pinnlab"]["compiled"])  # from the first step on
     assert [d.event for d in phases_of(trainer).decisions] == ["compiled", "stop", "stop"]
+
+
+@needs_compiler
+def test_levenberg_marquardt_compiles_no_loss_with_gradient():
+    problem = Poisson1D(2)
+    module = PINN(problem, partial(MLP, hidden=[5, 4]), [Phase(LevenbergMarquardt, steps=3)], compile=True)
+    fit(module, CollocationDataModule(problem, points={"pde": 40, "boundary": 2}, evaluation_points=50))
+    assert sorted(set(module.objective.compilation()["functions"])) == ["Jacobian", "loss"]
+
+
+@pytest.mark.parametrize("optimizer", [LevenbergMarquardt, EnergyNaturalGradient, LeastSquares])
+def test_loss_and_gradient_out_of_the_jacobian_are_those_of_an_evaluation(optimizer, monkeypatch):
+    found = []
+    for known in (True, False):
+        monkeypatch.setattr(optimizer, "needs_jacobian", known)
+        problem = Poisson1D(2)
+        module = PINN(problem, partial(MLP, hidden=[5, 4]), [Phase(optimizer, steps=1)], compile=False)
+        fit(module, CollocationDataModule(problem, points={"pde": 40, "boundary": 2}, evaluation_points=50))
+        terms, evaluated = module.loss_terms(), module.objective.last
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in module.trial.parameters()]
+        gradients = torch.cat([part.reshape(-1) for part in parts])
+        found.append((evaluated.loss, evaluated.sums, gradients, module.current_loss(), module.evaluations, terms))
+    (loss, sums, gradients, *rest), (exact, exact_sums, derivatives, *others) = found
+    torch.testing.assert_close(loss, exact, rtol=1e-13, atol=0)
+    torch.testing.assert_close(sums, exact_sums, rtol=1e-13, atol=0)
+    torch.testing.assert_close(gradients, derivatives, rtol=1e-11, atol=1e-13)
+    assert rest[0] == pytest.approx(others[0], rel=1e-6)
+    assert rest[1] == others[1]
+    assert rest[2] == pytest.approx(others[2], rel=1e-13)
 
 
 def test_waiting_is_no_part_of_a_phase(monkeypatch):
