@@ -26,10 +26,9 @@ def outline(
         placeholders: fake tensors, whose first size may be a symbol.
         inputs: real ones in their place, whose contents are not looked at.
     """
+    first: list[Any] = [stand_in.shape[0] for stand_in in placeholders]
     lengths = {
-        stand_in.shape[0].node.expr: len(rows)
-        for stand_in, rows in zip(placeholders, inputs, strict=True)
-        if isinstance(stand_in.shape[0], torch.SymInt)
+        size.node.expr: len(rows) for size, rows in zip(first, inputs, strict=True) if isinstance(size, torch.SymInt)
     }
 
     def number(size: Any) -> int:

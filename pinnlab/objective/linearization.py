@@ -103,14 +103,8 @@ class Linearization:
 
     @torch.no_grad()
     def sums_and_gradient(self) -> tuple[Tensor, Tensor] | None:
-        """The conditions' squared sums `(conditions,)` and the loss's gradient `(n,)`, out of r and J; with one rank.
-
-        None where that is no way to them: J is not kept, there are more ranks, or a factor is zero.
-        """
-        rows = self._rows
-        if not rows.keeps or distributed.world_size() > 1 or not bool((rows.factors > 0).all()):
-            return None
-        return rows.squared_sums(), 2 * rows.transposed_times(rows.residuals(None))
+        """What `RowBlocks.sums_and_gradient` has, with one rank; with more of them None."""
+        return self._rows.sums_and_gradient() if distributed.world_size() == 1 else None
 
     @torch.no_grad()
     def residual(self, point: Tensor | None = None) -> Tensor:

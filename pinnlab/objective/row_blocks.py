@@ -99,10 +99,17 @@ class RowBlocks:
         for piece in self._pieces():
             yield piece[0], *self._rows(*piece)
 
-    def squared_sums(self) -> Tensor:
-        """The sum of squared residuals of each condition on this rank, `(conditions,)`; factors must not be zero."""
-        parts = self.residuals(None).split([*self.lengths.values()])
-        return torch.stack([part.square().sum() for part in parts]) / self.factors
+    def sums_and_gradient(self) -> tuple[Tensor, Tensor] | None:
+        """Each condition's sum of squared residuals `(conditions,)`, and this rank's gradient 2 J'r `(n,)`.
+
+        None where r and J are no way to them: J is not kept, or a factor of the loss is zero.
+        """
+        if not self.keeps or not bool((self.factors > 0).all()):
+            return None
+        residual = self.residuals(None)
+        parts = residual.split([*self.lengths.values()])
+        sums = torch.stack([part.square().sum() for part in parts]) / self.factors
+        return sums, 2 * self.transposed_times(residual)
 
     def keep(self) -> None:
         """Computes all rows, if they are not there yet."""

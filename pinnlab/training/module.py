@@ -224,10 +224,7 @@ class PINN(PhasedModule):
         return self.objective.gradients(self.batch, chosen, not needs_jacobian(self.current_optimizer()))
 
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clips only for optimizers that take one gradient per step: a line search needs the true ones."""
         if gradient_clip_val and not is_multi_eval(_unwrapped(optimizer)):
