@@ -108,6 +108,7 @@ class PINN(PhasedModule):
         self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
+        self.trial.draws.take(seed=seed)
         self.to(self.own_dtype)
         check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
@@ -159,6 +160,7 @@ class PINN(PhasedModule):
         """Tells the optimizer when points or weights are not those of the last step."""
         self.batch, self.fault = batch, None
         self.follow_problem()
+        self.trial.draws.take(self.global_step)
         adopt_compiled(self)
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
         version = self.objective_version()
@@ -232,6 +234,7 @@ class PINN(PhasedModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs at the first steps and at every `log_every_n_steps`, after the step; never inside a closure."""
+        self.trial.draws.take()
         self._log.after_step(self, self._points)
 
     def on_train_end(self) -> None:
