@@ -26,12 +26,13 @@ class Trial(nn.Module):
     Args:
         problem: gives the ansatz and the coefficients.
         network: `(n, d) -> (n, m)`.
+        seed: of the draws that estimated Laplacians are computed from.
 
     Attributes:
         before: the solution in the window of time before, in a `Window`; its ansatz gets it by this name.
     """
 
-    def __init__(self, problem: Problem, network: nn.Module) -> None:
+    def __init__(self, problem: Problem, network: nn.Module, seed: int = 0) -> None:
         super().__init__()
         self.network = network
         self.before: Trial | None = problem.before
@@ -43,6 +44,7 @@ class Trial(nn.Module):
         )
         self.varying = nn.Module()  # buffers for the numbers that change in a run, see `Readings`
         self.draws = draws_of(self, problem.wanted.values())
+        self.draws.take(seed=seed)
         self._problem = problem
 
     def forward(self, points: Any, before: Callable[[Any], Any] | None = None) -> Any:

@@ -104,19 +104,17 @@ class PINN(PhasedModule):
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase, self.evaluations, seed = 0, 0, chosen_seed(seed)
-        self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
+        self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed), seed)
         self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
-        self.trial.draws.take(seed=seed)
         self.to(self.own_dtype)
         check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
         check_coordinates(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
-        self.errors = SolutionErrors(problem.unknowns)
+        self.errors, self._compile = SolutionErrors(problem.unknowns), compile
         self.objective = GlobalLoss(self.system)
-        self._compile = compile
         check_option(compile)
         self._compiled_before: list[str] | bool | None = None  # by the run that this one resumes
         self.batch: Batch = {}
@@ -163,8 +161,7 @@ class PINN(PhasedModule):
         self.trial.draws.take(self.global_step)
         adopt_compiled(self)
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
-        version = self.objective_version()
-        if version != self.loss_version:
+        if (version := self.objective_version()) != self.loss_version:
             self.loss_version = version
             for optimizer in self.trainer.optimizers:
                 objective_changed(optimizer)
