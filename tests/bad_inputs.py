@@ -21,6 +21,7 @@ from pinnlab.optimizers import damping as dp
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import StrongWolfe
 from pinnlab.problems import (
+    AllenCahnTwoBody,
     Heat1D,
     Heat2D,
     HeatBall,
@@ -33,6 +34,7 @@ from pinnlab.problems import (
     PoissonInverse,
     Regression1D,
     RoughMedium1D,
+    SineGordonTwoBody,
     Wave1D,
 )
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
@@ -435,10 +437,12 @@ NUMBERS = {
     HeatInverse: {"noise": SHARE, "count": COUNT, "seed": SEED, "strictness": POSITIVE},
     Helmholtz2D: {"wave_number": POSITIVE},
     NoisyPendulum: {"noise": SHARE, "count": COUNT, "seed": SEED, "damping": POSITIVE, "stiffness": POSITIVE},
-    Poisson: {"dim": COUNT},
     RoughMedium1D: {"period": POSITIVE, "cells": COUNT, "degree": COUNT},
     PoissonInverse: {"noise": SHARE, "count": COUNT, "seed": SEED, "strictness": POSITIVE},
     MultiscalePoisson: {"dim": COUNT, "octaves": COUNT},
+    Poisson: {"dim": COUNT, "sample": COUNT},
+    AllenCahnTwoBody: {"dim": COUNT, "sample": COUNT, "seed": SEED},
+    SineGordonTwoBody: {"dim": COUNT, "sample": COUNT, "seed": SEED},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},

@@ -189,6 +189,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson_inverse_exact": lambda: problems.PoissonInverse(noise=0.0, strictness=10.0, exact_conditions=True),
     "heat_inverse": lambda: problems.HeatInverse(noise=0.0),
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0, count=50, exact_conditions=True),
+    "allen_cahn_two_body": lambda: problems.AllenCahnTwoBody(dim=5, sample=5),
+    "sine_gordon_two_body": lambda: problems.SineGordonTwoBody(dim=4, sample=None, seed=1),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

@@ -12,6 +12,10 @@ FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
 
 
+VERY_MANY = 10_000
+"""Dimensions from which on recipes are tried with 500: kernels of millions of parameters take minutes and gigabytes."""
+
+
 def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
@@ -26,12 +30,17 @@ def smaller_network(name):
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 
+def fewer_dimensions(name):
+    given = recipe(name)["problem"].get("init_args", {}).get("dim", 1)
+    return ["--problem.dim=500"] if given >= VERY_MANY else []
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_trains_two_steps_and_is_diagnosed_before_and_after(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
-    smaller = ["--data.evaluation_points=300", *smaller_network(name)]
+    smaller = ["--data.evaluation_points=300", *smaller_network(name), *fewer_dimensions(name)]
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *smaller])
     assert code == 0, capsys.readouterr().err
     summary = json.loads(next((tmp_path / "runs" / name).rglob("summary.json")).read_text())

@@ -47,7 +47,7 @@ from pinnlab.optimizers import (
     TargetRatio,
     TargetRatioGaussNewton,
 )
-from pinnlab.problems import Burgers, Heat1D, NeumannPoisson2D
+from pinnlab.problems import Burgers, Heat1D, NeumannPoisson2D, SineGordonTwoBody
 from pinnlab.training.batch_growth import Geometric, NormTest
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -215,16 +215,19 @@ CONDITION_PROBLEMS = {
     "integral": lambda: NeumannPoisson2D(mean=0.5),
     "one_test_function": one_test_function,
     **{f"term_{name}": build for name, build in TERMS.items()},
+    "sampled": lambda: SineGordonTwoBody(dim=6, sample=2),
 }
-"""Problems by name, for `full_run`: with every kind of term, and with a condition that has one row only: one of two
-processes has none of it."""
+"""Problems by name, for `full_run`: with every kind of term, with an estimated Laplacian, and with a condition that has
+one row only: one of two processes has none of it."""
 
 
 def condition_options(name):
     """The problem and phases that take it."""
     problem = CONDITION_PROBLEMS[name]()
     squares = [] if problem.energies() else [Phase(PRIMAL, steps=3)]
-    phases = [Phase(ADAM, steps=4), Phase(QUASI_NEWTON, steps=4), *squares]
+    estimated = any(wanted.samples for wanted in problem.wanted.values())
+    second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=4)
+    phases = [Phase(ADAM, steps=4), second, *squares]
     return {"problem": problem, "phases": phases, "callbacks": [FreshPoints(every=3)]}
 
 

@@ -16,9 +16,11 @@ from torch import Tensor
 from pinnlab.derivatives import functions, layers, mapping, reverse, rules, writing
 from pinnlab.derivatives.expressions import Expression, d, divergence
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
-from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted, lift
+from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
 from pinnlab.derivatives.known import Known
+from pinnlab.derivatives.lifting import drawn_axes, lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
+from pinnlab.derivatives.sampling import Draws, Sample
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
 from pinnlab.numerics.compilation import first_line
 
@@ -32,6 +34,7 @@ __all__ = [
     "MultiIndex",
     "Partials",
     "RecordingField",
+    "Sample",
     "Wanted",
     "d",
     "divergence",
@@ -50,7 +53,9 @@ ENGINES = ("auto", "taylor", "reverse")
 Function = Callable[[Tensor], Tensor]
 
 
-def partials(function: Function, points: Tensor, wanted: Wanted, engine: str = "taylor") -> Partials:
+def partials(
+    function: Function, points: Tensor, wanted: Wanted, engine: str = "taylor", draws: Draws | None = None
+) -> Partials:
     """Computes a function's value and derivatives at points.
 
     Args:
@@ -59,6 +64,7 @@ def partials(function: Function, points: Tensor, wanted: Wanted, engine: str = "
         points: `(n, d)`.
         wanted: which derivatives.
         engine: `"taylor"`, `"reverse"`, or `"auto"` (Taylor, and reverse when an operation has no rule).
+        draws: the columns that each estimated Laplacian is computed from.
 
     Raises:
         UnsupportedOperationError: with `"taylor"`, when an operation has no rule.
@@ -70,13 +76,13 @@ def partials(function: Function, points: Tensor, wanted: Wanted, engine: str = "
         with reverse.ByFormula():
             return Partials(function(points), {}, {})
     if engine == "auto":
-        engine = resolve_engine(function, points[:2], wanted)
+        engine = resolve_engine(function, points[:2], wanted, draws)
     if engine == "reverse":
-        return Partials(*reverse.differentiate(function, points, wanted))
-    return _unpack(_taylor(function, points, wanted), wanted, points)
+        return Partials(*reverse.differentiate(function, points, wanted, draws))
+    return _unpack(_taylor(function, points, wanted, draws), wanted, points)
 
 
-def resolve_engine(function: Function, points: Tensor, wanted: Wanted) -> str:
+def resolve_engine(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None) -> str:
     """`"taylor"` when every operation of the function has a rule, else `"reverse"`, with one line of warning.
 
     Raises:
@@ -84,14 +90,14 @@ def resolve_engine(function: Function, points: Tensor, wanted: Wanted) -> str:
     """
     try:
         with torch.no_grad():
-            followed = partials(function, points, wanted, "taylor").value
+            followed = partials(function, points, wanted, "taylor", draws).value
             if _agree(followed, function(points)) or not torch.equal(function(points), function(points)):
                 return "taylor"
         reason = "the network gives other values in Taylor mode; does it ask for the type of its argument?"
     except UnsupportedOperationError as error:
         reason = str(error)
     try:
-        partials(function, points, wanted, "reverse")
+        partials(function, points, wanted, "reverse", draws)
     except Exception as error:
         raise ConfigurationError(
             f"model.network: its derivatives cannot be computed: {_in_words(error)}; write it in torch operations on "
@@ -101,10 +107,10 @@ def resolve_engine(function: Function, points: Tensor, wanted: Wanted) -> str:
     return "reverse"
 
 
-def _taylor(function: Function, points: Tensor, wanted: Wanted) -> Jet | Tensor:
+def _taylor(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None) -> Jet | Tensor:
     """The function's jet; an error that the function does not make on plain tensors is one of the engine."""
     try:
-        return function(lift(points, wanted))  # type: ignore[arg-type]
+        return function(lift(points, wanted, draws))  # type: ignore[arg-type]
     except UnsupportedOperationError:
         raise
     except Exception as error:
@@ -133,7 +139,8 @@ def _in_words(error: Exception) -> str:
 def _unpack(jet: Jet | Tensor, wanted: Wanted, points: Tensor) -> Partials:
     if not isinstance(jet, Jet):  # the function is constant in the coordinates
         zero = torch.zeros_like(jet)
-        return Partials(jet, dict.fromkeys(wanted.partials, zero), dict.fromkeys(wanted.laplacians, zero))
+        singly, sums = dict.fromkeys(wanted.partials, zero), dict.fromkeys(wanted.laplacians, zero)
+        return Partials(jet, singly, sums, dict.fromkeys(wanted.samples, zero))
 
     def full(channel: Tensor | None) -> Tensor:
         return torch.zeros_like(jet.value) if channel is None else channel.expand(jet.shape)
@@ -142,8 +149,10 @@ def _unpack(jet: Jet | Tensor, wanted: Wanted, points: Tensor) -> Partials:
         key: Channel = Laplacian(axes)
         return full(jet.higher[key])
 
+    drawn = drawn_axes(wanted.samples, points.shape[-1])
     return Partials(
         jet.value,
         {index: full(jet.channel(index)) for index in wanted.partials},
         {axes: laplacian(axes) for axes in wanted.laplacians},
+        {sample: sample.factor * laplacian(axes) for sample, axes in drawn.items()},
     )

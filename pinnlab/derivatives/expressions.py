@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.fields import AbstractField, Differentiable
-from pinnlab.derivatives.jet import Jet, Wanted, apply_rule, lift
+from pinnlab.derivatives.jet import Jet, Wanted, apply_rule
 from pinnlab.derivatives.known import Known
+from pinnlab.derivatives.lifting import lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
+from pinnlab.derivatives.sampling import Sample
 from pinnlab.errors import UnknownDerivativeError
 
 Channels = tuple[MultiIndex, ...]
@@ -36,7 +38,7 @@ class NeedsExpressions(AttributeError):
 class Recorded(Tensor):
     """A tensor of a trial run: whatever is computed from it notices when a derivative of it is asked for."""
 
-    def d(self, *given: Any) -> Any:
+    def d(self, *given: Any, **options: Any) -> Any:
         """Ends the trial run on plain tensors.
 
         Raises:
@@ -225,6 +227,12 @@ class _Unknown(_OfUnknown):
     def _laplacian(self, axes: MultiIndex) -> Expression:
         parts = super()._laplacian
         return _Applied(self._field._laplacian(axes), self._coordinates, lambda channels: parts(axes).jet(channels))
+
+    def _sampled(self, sample: Sample) -> Expression:
+        def refuse(channels: Channels) -> NoReturn:
+            raise UnknownDerivativeError(f"laplacian(sample={sample.count}) has no derivatives; leave out sample")
+
+        return _Applied(self._field._sampled(sample), self._coordinates, refuse)
 
     def __getattr__(self, name: str) -> Any:
         return self._by_name(name)

@@ -6,9 +6,10 @@ residual once on a `RecordingField`, so nobody declares them.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.multi_index import MultiIndex
+from pinnlab.derivatives.sampling import Sample, checked_sample
 from pinnlab.errors import UnknownDerivativeError
 
 TIME = "t"
@@ -38,6 +40,11 @@ class Coordinates(tuple[str, ...]):
         coordinates.parameters = tuple(parameters)
         return coordinates
 
+    @functools.cached_property
+    def places(self) -> MultiIndex:
+        """The columns of all coordinates but the time and parameters."""
+        return tuple(i for i, name in enumerate(self) if name != TIME and name not in self.parameters)
+
     def __getnewargs__(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(self), self.parameters
 
@@ -50,11 +57,13 @@ class Partials:
         value: `(n, m)`.
         partials: `(n, m)` for each multi-index.
         laplacians: `(n, m)` for each set of columns summed over.
+        samples: `(n, m)` for each Laplacian that is estimated.
     """
 
     value: Tensor
     partials: dict[MultiIndex, Tensor]
     laplacians: dict[MultiIndex, Tensor]
+    samples: dict[Sample, Tensor] = field(default_factory=dict)
 
     def laplacian(self, axes: MultiIndex) -> Tensor:
         """The Laplacian over some columns: its own channel, or the sum of second derivatives when they are there."""
@@ -80,6 +89,9 @@ class Differentiable(ABC):
     @abstractmethod
     def _laplacian(self, axes: MultiIndex) -> Any: ...
 
+    def _sampled(self, sample: Sample) -> Any:
+        raise UnknownDerivativeError(f"laplacian(sample={sample.count}) of {self._name}: is there for unknowns only")
+
     def d(self, *coordinates: str) -> Any:
         """The partial derivative with respect to the named coordinates, `(n,)`.
 
@@ -88,12 +100,20 @@ class Differentiable(ABC):
         """
         return self._partial(tuple(sorted(self._column(name) for name in coordinates)))
 
-    def laplacian(self, *coordinates: str) -> Any:
+    def laplacian(self, *coordinates: str, sample: int | None = None, draw: int = 0) -> Any:
         """The sum of second derivatives over the named coordinates, `(n,)`.
 
-        Default: all but the time `t` and parameters.
+        Args:
+            coordinates: default: all but the time `t` and parameters.
+            sample: estimate it from so many of them, drawn anew at every step, the same ones at all points; its mean
+                over all draws is the Laplacian. It takes the time and memory of so many coordinates.
+            draw: 0, 1, ... for independent draws of one Laplacian.
+
+        Raises:
+            ConfigurationError: there are fewer coordinates than `sample`, or it is not positive.
         """
-        return self._laplacian(tuple(sorted(self._column(name) for name in self._spatial(coordinates))))
+        axes = self._axes(coordinates)
+        return self._laplacian(axes) if sample is None else self._sampled(checked_sample(axes, sample, draw))
 
     def gradient(self, *coordinates: str) -> Any:
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
@@ -109,11 +129,18 @@ class Differentiable(ABC):
         return (self.gradient() * direction).sum(-1)
 
     def _spatial(self, coordinates: Sequence[str]) -> Sequence[str]:
-        left_out = (TIME, *getattr(self._coordinates, "parameters", ()))
-        names = coordinates or [name for name in self._coordinates if name not in left_out]
+        named = self._coordinates if isinstance(self._coordinates, Coordinates) else Coordinates(self._coordinates)
+        names = coordinates or [named[i] for i in named.places]
         if not names:
             raise UnknownDerivativeError(f"{self._name!r} has no coordinate but the time {TIME!r}: name it")
         return names
+
+    def _axes(self, coordinates: Sequence[str]) -> MultiIndex:
+        """The columns of the named coordinates, or of all that are places."""
+        if coordinates:
+            return tuple(sorted(self._column(name) for name in coordinates))
+        named = self._coordinates
+        return (named if isinstance(named, Coordinates) else Coordinates(named)).places or self._axes(self._spatial(()))
 
     def _column(self, name: str) -> int:
         if name not in self._coordinates:
@@ -265,6 +292,9 @@ class Field(AbstractField):
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         return self._partials.laplacian(axes)[:, self._output]
 
+    def _sampled(self, sample: Sample) -> Tensor:
+        return self._partials.samples[sample][:, self._output]
+
 
 class RecordingField(AbstractField):
     """Stands for an unknown in one dry run and notes which derivatives are asked for.
@@ -296,4 +326,8 @@ class RecordingField(AbstractField):
 
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         self._recorded |= Wanted(laplacians=frozenset({axes}))
+        return self._value
+
+    def _sampled(self, sample: Sample) -> Tensor:
+        self._recorded |= Wanted(samples=frozenset({sample}))
         return self._value

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
+from pinnlab.derivatives.sampling import Sample
 from pinnlab.errors import UnsupportedOperationError
 
 
@@ -39,16 +40,24 @@ class Wanted:
     Attributes:
         partials: multi-indices of single partial derivatives.
         laplacians: for each Laplacian the columns it sums over.
+        samples: the Laplacians that are estimated.
     """
 
     partials: frozenset[MultiIndex] = field(default_factory=frozenset)
     laplacians: frozenset[MultiIndex] = field(default_factory=frozenset)
+    samples: frozenset[Sample] = field(default_factory=frozenset)
 
     def __or__(self, other: Wanted) -> Wanted:
-        return Wanted(self.partials | other.partials, self.laplacians | other.laplacians)
+        return Wanted(self.partials | other.partials, self.laplacians | other.laplacians, self.samples | other.samples)
 
     def __bool__(self) -> bool:
-        return bool(self.partials or self.laplacians)
+        return bool(self.partials or self.laplacians or self.samples)
+
+    @property
+    def channels(self) -> int:
+        """About how many numbers a jet carries for each entry of its value, this one included."""
+        drawn = sum(sample.count for sample in self.samples)
+        return 1 + len(downward_closure(self.partials)) + len(set().union(*self.laplacians)) + drawn
 
 
 class Jet:
@@ -335,22 +344,3 @@ def _no_rule(what: str) -> str:
         f"the Taylor engine has no rule for {what}: set model.engine to 'reverse' (slower), or write the network "
         "without it"
     )
-
-
-def lift(points: Tensor, wanted: Wanted) -> Jet:
-    """The coordinates as a jet: each is its own first derivative, all higher ones are zero.
-
-    Args:
-        points: `(n, d)` coordinates.
-        wanted: the derivatives that are to come out at the other end.
-    """
-    partials = downward_closure(wanted.partials)
-    orders_one = {key[0] for key in partials if len(key) == 1}
-    axes = tuple(sorted(orders_one.union(*wanted.laplacians) if wanted.laplacians else orders_one))
-    unit = torch.eye(points.shape[-1], dtype=points.dtype, device=points.device)
-    # All rows without taking them one by one: that would be a loop of its own for each in a compiled graph.
-    rows = unit if len(axes) == len(unit) else torch.stack([unit[i] for i in axes])
-    first = rows.reshape(len(axes), *[1] * (points.ndim - 1), points.shape[-1])
-    higher: dict[Channel, Tensor | None] = {key: None for key in partials if len(key) > 1}
-    higher.update({Laplacian(sum_axes): None for sum_axes in sorted(wanted.laplacians)})
-    return Jet(points, axes, first, higher, torch.ones_like(unit[0]))

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.fields import AbstractField
-from pinnlab.derivatives.jet import Jet, Wanted, lift
+from pinnlab.derivatives.jet import Jet, Wanted
+from pinnlab.derivatives.lifting import lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import elementwise
+from pinnlab.derivatives.coordinates import CoordinateJet
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian
 from pinnlab.derivatives.multi_index import chain_rule_terms, product_rule_terms
 
@@ -43,6 +44,8 @@ def scale_map(operation: Operation, jet: Jet, other: Any = None, value: Tensor |
 def apply_elementwise(derivatives: elementwise.Derivatives, jet: Jet) -> Jet:
     """Faa di Bruno: d^a f(g) = sum over set partitions of a of f^(number of blocks)(g) times the blocks of g."""
     f = derivatives(jet.value, jet.order)
+    if isinstance(jet, CoordinateJet) and jet.slopes is not None:
+        return jet.mapped(f[0], [part.index_select(-1, jet.columns).t() for part in f])
     higher: dict[Channel, Tensor | None] = {}
     for key, inner in jet.higher.items():
         if isinstance(key, Laplacian):

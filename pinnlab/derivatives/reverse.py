@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.layers import COMPOSED
 from pinnlab.derivatives.multi_index import MultiIndex
+from pinnlab.derivatives.sampling import Draws, Sample
 from pinnlab.errors import UnsupportedOperationError
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 
@@ -42,17 +43,18 @@ class ByFormula(TorchFunctionMode):
 
 @differentiable_in_inference_mode
 def differentiate(
-    function: Function, points: Tensor, wanted: Wanted
-) -> tuple[Tensor, dict[MultiIndex, Tensor], dict[MultiIndex, Tensor]]:
+    function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None
+) -> tuple[Tensor, dict[MultiIndex, Tensor], dict[MultiIndex, Tensor], dict[Sample, Tensor]]:
     """Value, partial derivatives and Laplacians of a function that treats each point on its own.
 
     Args:
         function: `(n, d) -> (n, m)`; row i of the result depends on row i of the argument only.
         points: `(n, d)`.
         wanted: the derivatives to compute.
+        draws: the columns that each estimated Laplacian is computed from.
 
     Returns:
-        The value `(n, m)`, and `(n, m)` for every multi-index and for every Laplacian.
+        The value `(n, m)`, and `(n, m)` for every multi-index, for every Laplacian and for every estimate of one.
     """
     with ByFormula():
         value = function(points)
@@ -61,7 +63,21 @@ def differentiate(
             axes: torch.stack([_along(function, (i, i), value.shape[-1])(points) for i in axes]).sum(0)
             for axes in wanted.laplacians
         }
-    return value, partials, laplacians
+        samples = {
+            sample: sample.factor * _summed(function, (draws or {})[sample], value.shape[-1])(points)
+            for sample in wanted.samples
+        }
+    return value, partials, laplacians, samples
+
+
+def _summed(function: Function, columns: Tensor, outputs: int) -> Function:
+    """The sum of second derivatives by some columns, which may be arguments of a traced function."""
+
+    def second(points: Tensor) -> Tensor:
+        parts = [_slope(_slope(function, column, outputs), column, outputs)(points) for column in columns.unbind()]
+        return torch.stack(parts).sum(0)
+
+    return second
 
 
 def _along(function: Function, index: MultiIndex, outputs: int) -> Function:
@@ -71,7 +87,7 @@ def _along(function: Function, index: MultiIndex, outputs: int) -> Function:
     return function
 
 
-def _slope(function: Function, axis: int, outputs: int) -> Function:
+def _slope(function: Function, axis: int | Tensor, outputs: int) -> Function:
     def slope(points: Tensor) -> Tensor:
         columns = []
         for j in range(outputs):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pinnlab.derivatives import elementwise
-from pinnlab.derivatives.jet import Channel, Jet, rule
+from pinnlab.derivatives.coordinates import CoordinateJet
+from pinnlab.derivatives.jet import RULES, Channel, Jet, Rule, rule
 from pinnlab.derivatives.patterns import (
     Operation,
     apply_elementwise,
@@ -32,6 +33,8 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
     b = b if alpha == 1 else b * alpha
     if not isinstance(a, Jet):
         a, b = b, a
+    if _keeps_columns(a, b):
+        return a.shifted(b)
     if not isinstance(b, Jet):
         return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher, a.scales if _is_row(b) else None)
     higher = {key: plus(channel, b.higher[key]) for key, channel in a.higher.items()}
@@ -55,6 +58,11 @@ def _neg(a: Jet) -> Jet:
 
 @rule("mul")
 def _mul(a: Any, b: Any) -> Jet:
+    for jet, other in ((a, b), (b, a)):
+        if _keeps_columns(jet, other):
+            return jet.scaled(other)
+    if _follows_columns(a) and _follows_columns(b):
+        return a.times(b)
     product = bilinear(torch.mul, a, b)
     if isinstance(a, Jet) and a.scales is not None and _is_row(b):
         product.scales = a.scales * b
@@ -64,6 +72,15 @@ def _mul(a: Any, b: Any) -> Jet:
 def _is_row(constant: Any) -> bool:
     """Whether this is a number, or one for each coordinate."""
     return not isinstance(constant, Jet) and getattr(constant, "ndim", 0) <= 1
+
+
+def _follows_columns(jet: Any) -> bool:
+    """Whether this is a jet of coordinates, each still by itself."""
+    return isinstance(jet, CoordinateJet) and jet.slopes is not None
+
+
+def _keeps_columns(jet: Any, constant: Any) -> bool:
+    return _follows_columns(jet) and _is_row(constant)
 
 
 @rule("div")
@@ -145,6 +162,9 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Jet:
 
 def _first_layer(x: Jet, scales: Tensor, weight: Tensor, bias: Tensor | None) -> Jet:
     """A linear layer on scaled coordinates: its first derivatives are columns of the weights, no product is needed."""
+    if isinstance(x, CoordinateJet):  # `index_select`, of which only the drawn columns are made
+        drawn = weight.index_select(1, x.columns) * scales[x.columns]
+        return Jet(F.linear(x.value, weight, bias), x.axes, drawn.t().unsqueeze(1), x.higher)
     columns = (weight * scales).t()
     chosen = columns if len(x.axes) == len(columns) else torch.stack([columns[i] for i in x.axes])
     first = chosen.reshape(len(x.axes), *[1] * (x.ndim - 1), len(weight))
@@ -154,8 +174,17 @@ def _first_layer(x: Jet, scales: Tensor, weight: Tensor, bias: Tensor | None) ->
 # --------------------------------------------------------------------------------------- shapes
 
 
+def _is_column(index: Any) -> bool:
+    """Whether an index of `(n, d)` says one column."""
+    if not isinstance(index, tuple) or len(index) != 2 or not isinstance(index[1], int):
+        return False
+    return index[0] is Ellipsis or (isinstance(index[0], slice) and index[0] == slice(None))
+
+
 @rule("getitem")
 def _getitem(x: Jet, index: Any) -> Jet:
+    if _follows_columns(x) and _is_column(index):
+        return cast("CoordinateJet", x).entry(index[1]).as_view_of(x, index)
     picked = linear_map(lambda t: t[index], x)
     parts = index if isinstance(index, tuple) else (index,)
     basic = all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
@@ -182,6 +211,24 @@ def _register_linear() -> None:
 
 
 _register_linear()
+
+
+def _register_sums() -> None:
+    for name in ("sum", "mean"):
+        general = RULES[name]
+
+        def add(x: Jet, *args: Any, _name: str = name, _general: Rule = general, **kwargs: Any) -> Jet:
+            dim, keepdim = kwargs.get("dim", args[0] if args else None), kwargs.get("keepdim", False)
+            over_coordinates = dim in (-1, 1, (-1,), [-1]) and len(args) < 2 and set(kwargs) <= {"dim", "keepdim"}
+            if not (_follows_columns(x) and over_coordinates):
+                return _general(x, *args, **kwargs)
+            total = cast("CoordinateJet", x).added(keepdim)
+            return total if _name == "sum" else total * (1 / x.shape[-1])
+
+        rule(name)(add)
+
+
+_register_sums()
 
 
 def _register_splitting() -> None:

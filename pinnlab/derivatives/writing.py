@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pinnlab.derivatives.coordinates import CoordinateJet
 from pinnlab.derivatives.jet import Channel, Jet, rule
 from pinnlab.errors import UnsupportedOperationError
 
@@ -68,6 +69,8 @@ def _overwrite(x: Jet, new: Jet) -> Jet:
 
 def _assign(x: Jet, new: Jet) -> None:
     x.value, x.first, x.higher, x.scales = new.value, new.first, new.higher, None
+    if isinstance(x, CoordinateJet):
+        x.slopes = None
 
 
 def _replaced(x: Jet, index: Any, value: Any) -> Jet:

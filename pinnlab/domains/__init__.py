@@ -1,6 +1,6 @@
 """Where points live: boxes, disks, balls, polygons, meshes; what they make together; and their boundaries."""
 
-from pinnlab.domains.ball import Ball, Disk, Sphere
+from pinnlab.domains.ball import Ball, Disk, RadialBall, Sphere
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces, Interval, Parameter
 from pinnlab.domains.cloud import Cloud
@@ -34,6 +34,7 @@ __all__ = [
     "Polygon",
     "Product",
     "ProductFace",
+    "RadialBall",
     "Region",
     "RegionUnion",
     "SmoothDistance",

@@ -194,6 +194,29 @@ class Ball(_Round):
         self._round(Sphere(coordinates, center, radius))
 
 
+class RadialBall(Ball):
+    """The ball with points whose distance from the center is uniform, as papers on many dimensions draw them.
+
+    In d dimensions half of a ball's volume is within 0.7/d of its rim. Points that are uniform in the volume then tell
+    nothing of the rest; these have as many near the center as near the rim. Integrals are those over the volume.
+
+    Args:
+        coordinates: the names of the coordinates, one or more.
+        center: the center; a single number holds for all coordinates.
+        radius: the radius.
+
+    Raises:
+        ConfigurationError: a name is unusable, or `radius <= 0`.
+    """
+
+    def _from_unit(self, unit: Tensor) -> Tensor:
+        directions = self._sphere.directions(unit[:, 1:])
+        return unit.new_tensor(self.center) + self.radius * unit[:, :1] * directions
+
+    def _quadrature(self, count: int) -> Rule:
+        return Ball(self.coordinates, self.center, self.radius)._quadrature(count)
+
+
 def _normalised(vectors: Tensor) -> Tensor:
     """Unit vectors `(n, d)`; a zero vector (the middle of a grid has one) becomes the first axis."""
     norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)

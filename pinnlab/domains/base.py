@@ -193,13 +193,15 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
         raise ConfigurationError(f"coordinates: give a list of names, not the string {names!r}")
     if not names:
         raise ConfigurationError("coordinates: a region needs at least one")
-    for k, name in enumerate(names):
+    seen: set[str] = set()
+    for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigurationError(f"coordinates: {name!r} is not a valid Python identifier")
         if name in RESERVED_NAMES:
             raise ConfigurationError(f"coordinates: {name!r} is reserved; choose another name")
-        if name in names[:k]:
+        if name in seen:
             raise ConfigurationError(f"coordinates: {name!r} appears twice")
+        seen.add(name)
     return tuple(names)
 
 

@@ -26,8 +26,9 @@ class BlockedLoss:
 
     On a CPU a layer's derivative channels stay in the processor's cache then. With 100 coordinates and 1,000 points one
     layer's channels are 50 MB in float64; in blocks of 30 points the same loss and gradient take two thirds of the time
-    on a CPU. On a GPU the memory is bounded, whatever the number of points: gradients are added up block by block, as
-    long as `evaluate` knows them along with the loss. Small batches are evaluated in one piece.
+    on a CPU. On a GPU the memory is bounded, whatever the number of points. Gradients are added up block by block, as
+    long as the blocks' losses know theirs: else one graph holds what all blocks made. Small batches are evaluated in
+    one piece.
 
     Args:
         evaluate: `ResidualSystem.weighted_loss`, compiled or not, or a `CompiledLoss`.
@@ -35,6 +36,7 @@ class BlockedLoss:
         budget: bytes of a block, of that many numbers for each point.
         tolerance: times the budget that is not cut yet: on a CPU one piece is as fast below eight of them, and threads
             share it better.
+        piecewise: as `evaluate`, of batches that are cut; knows the gradient along with the loss. Default: `evaluate`.
     """
 
     def __init__(
@@ -43,20 +45,23 @@ class BlockedLoss:
         floats_per_point: Mapping[str, int],
         budget: int = CACHE,
         tolerance: int = 8,
+        piecewise: Callable[..., tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self._evaluate, self._floats = evaluate, dict(floats_per_point)
         self._budget, self._tolerance = budget, tolerance
+        self._piecewise = evaluate if piecewise is None else piecewise
 
     def __call__(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss and the squared sums of each condition, as `ResidualSystem.weighted_loss`."""
         blocks = {name: self._split(name, rows) for name, rows in batch.items()}
-        loss, sums = self._evaluate(parameters, {name: parts[0] for name, parts in blocks.items()}, factors)
+        first = {name: parts[0] for name, parts in blocks.items()}
         if all(len(parts) == 1 for parts in blocks.values()):
-            return loss, sums
+            return self._evaluate(parameters, first, factors)
+        loss, sums = self._piecewise(parameters, first, factors)
         totals = list(sums.unbind())
         for i, (name, parts) in enumerate(blocks.items()):
             for part in parts[1:]:
-                more, extra = self._evaluate(parameters, {name: part}, factors[i : i + 1])
+                more, extra = self._piecewise(parameters, {name: part}, factors[i : i + 1])
                 loss, totals[i] = add_losses(loss, more), totals[i] + extra[0]
         return loss, torch.stack(totals)
 
@@ -72,6 +77,7 @@ def blocked(
     layers: int,
     device: torch.device,
     budget: int | None = None,
+    piecewise: Callable[..., tuple[Tensor, Tensor]] | None = None,
 ) -> BlockedLoss:
     """A loss in the blocks that suit a device.
 
@@ -81,9 +87,10 @@ def blocked(
         layers: how many layers keep theirs until the gradient is known.
         device: where it is evaluated.
         budget: bytes for a block on a GPU; default: `gpu_budget`.
+        piecewise: as `BlockedLoss` takes it.
     """
     if device.type == "cpu":
-        return BlockedLoss(evaluate, floats_per_point)
+        return BlockedLoss(evaluate, floats_per_point, piecewise=piecewise)
     kept = {name: int(_ALLOWANCE * layers * count) for name, count in floats_per_point.items()}
     return BlockedLoss(evaluate, kept, gpu_budget(device) if budget is None else budget, tolerance=1)
 

@@ -107,11 +107,13 @@ class GlobalLoss:
         self._tensors, self._counts = self._system.trial.tensors(), {}
         self._device, system = device, self._system
         evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
-        # Elsewhere than on a CPU blocks can only be added up where gradients are known at once.
+        # Elsewhere than on a CPU blocks can only be added up where gradients are known at once; uncompiled on a CPU
+        # only batches that are cut know theirs, as a graph is quicker for one piece.
+        piecewise = CompiledLoss(system.squared_sums, lambda function: function)
         if self.compiler is not None or device.type != "cpu":
             make = functools.partial(evaluator, device=device, compiler=self.compiler, title="loss and gradient")
-            evaluate = CompiledLoss(system.squared_sums, make)
-        self.evaluate = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget)
+            evaluate = piecewise = CompiledLoss(system.squared_sums, make)
+        self.evaluate = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget, piecewise)
         self._functions = LinearizedFunctions(system, self.compiler, self.budget)
         system.compile_scores(self.compiler)
 

@@ -240,7 +240,9 @@ class _Places:
         own = getattr(owner, "__dict__", None)
         if own is None:
             return
-        self._entries(name, own, skipped=("wanted", "domain", "constructed_with") if isinstance(owner, Problem) else ())
+        self._entries(
+            name, own, skipped=("wanted", "domain", "constructed_with", "_named") if isinstance(owner, Problem) else ()
+        )
         if type(owner).__module__.startswith(("pinnlab.", *_FOREIGN)):
             return
         for key, value in vars(type(owner)).items():

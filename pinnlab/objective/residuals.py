@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from pinnlab.derivatives import Field, Partials, Wanted, downward_closure, partials, resolve_engine
+from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
 from pinnlab.networks import last_layer
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
+from pinnlab.objective.draws import draws_of
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
@@ -54,6 +55,7 @@ class ResidualSystem:
         self.engine = engine
         self.width: int | None = None
         self.readings = Readings(problem, trial)
+        self._draws = draws_of(trial, problem.wanted.values())
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
         self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
@@ -68,7 +70,8 @@ class ResidualSystem:
         high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
         points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
         asked = (wanted for wanted in self._wanted.values() if wanted)
-        falls_back = any(resolve_engine(self.trial, points, wanted) == "reverse" for wanted in asked)
+        draws = self._draws.columns()
+        falls_back = any(resolve_engine(self.trial, points, wanted, draws) == "reverse" for wanted in asked)
         self.engine = "reverse" if falls_back else "taylor"
 
     @property
@@ -133,11 +136,7 @@ class ResidualSystem:
         """About how many numbers one point of each condition takes in a layer: derivative channels times width."""
         used = self._tensors()
         width = max((used[name].shape[0] for name, p in self.trial.named_parameters() if p.ndim > 1), default=1)
-        channels = {
-            name: 1 + len(downward_closure(wanted.partials)) + len(set().union(*wanted.laplacians))
-            for name, wanted in self._wanted.items()
-        }
-        return {name: width * count for name, count in channels.items()}
+        return {name: width * wanted.channels for name, wanted in self._wanted.items()}
 
     def layers(self) -> int:
         """How many layers of the trial function have channels of their own."""
@@ -256,7 +255,8 @@ class ResidualSystem:
 
     def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:
         """Computes derivatives of the trial function, `(points, wanted)`."""
-        return functools.partial(partials, self._function(parameters), engine=self.engine)
+        draws = self._draws.columns(parameters)
+        return functools.partial(partials, self._function(parameters), engine=self.engine, draws=draws)
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
+from pinnlab.objective.draws import draws_of
 from pinnlab.problems.base import Problem
-from pinnlab.problems.evaluation import asks_for, call_by_name, stacked
+from pinnlab.problems.evaluation import Arguments, asks_for, call_by_name, stacked
 
 Parameters = Mapping[str, Tensor]
 
@@ -25,12 +26,13 @@ class Trial(nn.Module):
     Args:
         problem: gives the ansatz and the coefficients.
         network: `(n, d) -> (n, m)`.
+        seed: of the draws that estimated Laplacians are computed from.
 
     Attributes:
         before: the solution in the window of time before, in a `Window`; its ansatz gets it by this name.
     """
 
-    def __init__(self, problem: Problem, network: nn.Module) -> None:
+    def __init__(self, problem: Problem, network: nn.Module, seed: int = 0) -> None:
         super().__init__()
         self.network = network
         self.before: Trial | None = problem.before
@@ -41,6 +43,8 @@ class Trial(nn.Module):
             }
         )
         self.varying = nn.Module()  # buffers for the numbers that change in a run, see `Readings`
+        self.draws = draws_of(self, problem.wanted.values())
+        self.draws.take(seed=seed)
         self._problem = problem
 
     def forward(self, points: Any, before: Callable[[Any], Any] | None = None) -> Any:
@@ -54,13 +58,13 @@ class Trial(nn.Module):
         ansatz = self._problem.ansatz
         if ansatz is None:
             return outputs
-        columns = {name: points[:, i] for i, name in enumerate(self._problem.coordinates)}
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
         constants = {name: c.value(self.coefficients[name]) for name, c in self._problem.coefficients.items()}
         given = {name: data(points) for name, data in self._problem.given.items() if asks_for(ansatz, name)}
         start = self.before if before is None else before
-        more = {"points": points} if start is None else {"points": points, "before": start}
-        result = call_by_name(ansatz, {**constants, **given, **columns, **unknowns, **more}, "ansatz")
+        more = {} if start is None else {"before": start}
+        arguments = Arguments({**constants, **given, **unknowns, **more}, self._problem.coordinates, points)
+        result = call_by_name(ansatz, arguments, "ansatz")
         values = stacked(result, "ansatz")
         if values.shape[-1] != len(unknowns):
             raise ConfigurationError(

@@ -27,6 +27,7 @@ from pinnlab.problems.interface import Interface
 from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
 from pinnlab.problems.lorenz import Lorenz
+from pinnlab.problems.many_dimensions import AllenCahnTwoBody, SineGordonTwoBody
 from pinnlab.problems.multiscale import MultiscalePoisson
 from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.observations import Observations
@@ -45,6 +46,7 @@ from pinnlab.problems.weak import Weak
 
 __all__ = [
     "AllenCahn",
+    "AllenCahnTwoBody",
     "BackwardStep",
     "Biharmonic1D",
     "Biharmonic2D",
@@ -94,6 +96,7 @@ __all__ = [
     "RoughMedium1D",
     "Schroedinger",
     "ScreenedPoisson",
+    "SineGordonTwoBody",
     "Unknown",
     "Wave1D",
     "Weak",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
-from pinnlab.problems.evaluation import call_by_name, stacked
+from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
 from pinnlab.problems.given import Given
 from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
@@ -26,6 +27,9 @@ from pinnlab.problems.unknowns import Unknown, checked, with_regions
 from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
+
+_MOST_NUMBERS = 8_000_000
+"""In the evaluation points; functions of very many coordinates hardly differ from point to point, a few tell enough."""
 
 _OF_FIELDS = frozenset(name for name in dir(AbstractField) if not name.startswith("_"))
 """What `u.name` means already, such as `u.d` and `u.value`."""
@@ -154,7 +158,7 @@ class Problem:
         if not hasattr(self, "wanted"):
             return f"{self.name}()"  # a subclass shows itself before it has called this class's constructor
         unknowns = ", ".join(
-            f"{name}({', '.join(self.coordinates[i] for i in own.columns(self.coordinates))})"
+            f"{name}({_shortened([self.coordinates[i] for i in own.columns(self.coordinates)])})"
             + ("" if own.on is None else f" on {own.on!r}")
             for name, own in self.living.items()
         )
@@ -169,7 +173,10 @@ class Problem:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """The names of the coordinates, one per column of points."""
-        return Coordinates(self.domain.coordinates, self.domain.parameters)
+        known = self.__dict__.get("_named")
+        if known is None or known[0] is not self.domain:  # of 100,000 names another copy each time would take long
+            known = self._named = self.domain, Coordinates(self.domain.coordinates, self.domain.parameters)
+        return known[1]
 
     def differential_equations(self) -> list[str]:
         """The names of the conditions that are equations inside the domain, not on its boundary."""
@@ -265,6 +272,13 @@ class Problem:
         result = call_by_name(reference.function, self._columns(points), f"reference of {self.name}")
         return stacked(result, f"reference of {self.name}")
 
+    def evaluation_count(self, count: int) -> int:
+        """How many evaluation points there are of so many that are asked for: from 400 coordinates on fewer.
+
+        All of them then have eight million coordinates, 64 MB; and there are 100 at least.
+        """
+        return min(count, max(_MOST_NUMBERS // len(self.coordinates), 100))
+
     def evaluation_points(self, count: int = 20_000) -> Tensor:
         """Held-out points `(n, d)` for errors and figures: about `count`, at least 10,000 by default.
 
@@ -277,6 +291,7 @@ class Problem:
     def _spread(self, count: int) -> Tensor:
         """`evaluation_points` of the whole domain."""
         low, high = self.domain.low, self.domain.high
+        count = self.evaluation_count(count)
         if len(low) <= 2:
             share = self.domain.measure / math.prod(b - a for a, b in zip(low, high, strict=True))
             count = math.ceil(count * max(1.0, 0.5 / share))  # at least half as many as asked for lie inside
@@ -287,9 +302,9 @@ class Problem:
             return grid[inside]
         return Sobol().sample(self.domain, count, seed=0)
 
-    def _columns(self, points: Any) -> dict[str, Any]:
+    def _columns(self, points: Any) -> Arguments:
         """What a function of the coordinates may ask for by name."""
-        return {**{name: points[:, i] for i, name in enumerate(self.coordinates)}, "points": points}
+        return Arguments({}, self.coordinates, points)
 
     def _check_reference(self, points: Tensor, values: Tensor, known: Tensor) -> None:
         bad = (known & ~values.isfinite()).any(-1).nonzero()
@@ -300,11 +315,13 @@ class Problem:
             )
 
     def _check_names(self, names: Sequence[str]) -> None:
-        for name in names:
-            if names.count(name) > 1 or name in RESERVED:
+        counts = Counter(names)
+        for name, count in counts.items():
+            if count > 1 or name in RESERVED:
                 raise ConfigurationError(f"problem {self.name}: the name {name!r} is used twice or reserved")
+        coordinates = set(self.coordinates)
         for name in self.coordinates:
-            if name in _OF_FIELDS or (len(name) > 1 and set(name) <= set(self.coordinates)):
+            if name in _OF_FIELDS or (len(name) > 1 and set(name) <= coordinates):
                 meaning = f"u.{name} is {'a method' if name in _OF_FIELDS else 'a derivative by others'} already"
                 raise ConfigurationError(f"problem {self.name}: coordinate {name!r}: {meaning}; choose another name")
         if not self.unknowns:
@@ -313,6 +330,10 @@ class Problem:
             raise ConfigurationError(f"problem {self.name}: conditions lists one object twice; build one for each name")
         if not self.conditions:
             raise ConfigurationError(f"problem {self.name}: conditions is empty; name at least one")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 12 else f"{names[0]}, ..., {names[-1]}"
 
 
 def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | None]:

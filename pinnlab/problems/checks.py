@@ -56,15 +56,20 @@ def non_negative(key: str, value: float) -> float:
     return value
 
 
-def integer(key: str, value: int, most: int | None = None) -> int:
-    """Returns the value, or raises a `ConfigurationError` unless it is an integer from 1 to `most`.
+def integer(key: str, value: int, most: int | None = None, least: int = 1) -> int:
+    """Returns the value, or raises a `ConfigurationError` unless it is an integer from `least` to `most`.
 
     Wave numbers are integers, because only then sin(k pi x) vanishes at both ends of the unit interval.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1 or (most and value > most):
-        limits = f"from 1 to {most}" if most else ">= 1"
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most and value > most):
+        limits = f"from {least} to {most}" if most else f">= {least}"
         raise ConfigurationError(f"problem.{key}: must be an integer {limits}, got {value!r}")
     return value
+
+
+def sample(value: int | None, dim: int) -> int | None:
+    """Returns the value, or raises a `ConfigurationError` unless it is None or an integer from 1 to the dimension."""
+    return None if value is None else integer("sample", value, most=dim)
 
 
 def choice(key: str, value: str, choices: Sequence[str]) -> str:

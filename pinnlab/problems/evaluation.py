@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,14 +41,14 @@ class Evaluation:
     expressions: bool = False
     given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
-    def arguments(self) -> dict[str, Any]:
-        """Everything a user's function may ask for by name."""
+    def arguments(self, more: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Everything a user's function may ask for by name; `more` beside it."""
         known = {name: Known(name, self.coordinates, self.points, f) for name, f in self.given.items()}
         fields = {**known, **self.fields}
         if self.expressions:
-            return {**self.coefficients, **expressions(fields, self.coordinates, self.points)}
-        columns = {name: self.points[:, i] for i, name in enumerate(self.coordinates)}
-        return {**self.coefficients, **columns, **fields, "points": self.points}
+            known_as = expressions(fields, self.coordinates, self.points)
+            return {**self.coefficients, **known_as, **(more or {})}
+        return Arguments({**self.coefficients, **fields, **(more or {})}, self.coordinates, self.points)
 
     def call(self, function: Callable[..., Any], where: str, **more: Any) -> Any:
         """What a user's function returns, in plain tensors.
@@ -58,7 +58,34 @@ class Evaluation:
             where: the key to name in an error.
             **more: further arguments by name.
         """
-        return plain(call_by_name(function, {**self.arguments(), **more}, where))
+        return plain(call_by_name(function, self.arguments(more), where))
+
+
+class Arguments(Mapping[str, Any]):
+    """What a function may ask for by name. A coordinate is taken out of the points when it is asked for.
+
+    Args:
+        given: all but coordinates and points.
+        coordinates: the names of the columns of the points.
+        points: `(n, d)`, a tensor or a jet.
+    """
+
+    def __init__(self, given: Mapping[str, Any], coordinates: tuple[str, ...], points: Any) -> None:
+        self._given, self._coordinates = {"points": points, **given}, coordinates
+        self._points = points
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._given:
+            return self._given[name]
+        if name not in self._coordinates:
+            raise KeyError(name)
+        return self._points[:, self._coordinates.index(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._given, *self._coordinates))
+
+    def __len__(self) -> int:
+        return len(self._given) + len(self._coordinates)
 
 
 def asks_for(function: Callable[..., Any], name: str) -> bool:

@@ -57,6 +57,7 @@ def _residual(problem: Any, condition: Condition, rows: Tensor, name: str | None
         if name is not None:
             value[~problem.living[name].lives_at(points), problem.unknowns.index(name)] = torch.nan
         computed = Partials(value, dict.fromkeys(wanted.partials, value), dict.fromkeys(wanted.laplacians, value))
+        computed.samples.update(dict.fromkeys(wanted.samples, value))
         return Evaluation(
             fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
             coordinates=problem.coordinates,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Field, Partials
+from pinnlab.derivatives.sampling import in_order
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition
@@ -110,4 +111,5 @@ def _stand_ins(problem: Problem, condition: Condition, points: Tensor) -> Partia
 
     partials = {index: one(k) for k, index in enumerate(sorted(wanted.partials), start=1)}
     laplacians = {axes: one(-k) for k, axes in enumerate(sorted(wanted.laplacians), start=1)}
-    return Partials(one(0), partials, laplacians)
+    samples = {sample: one(-k) for k, sample in enumerate(in_order(wanted.samples), start=1 + len(laplacians))}
+    return Partials(one(0), partials, laplacians, samples)

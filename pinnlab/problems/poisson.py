@@ -136,15 +136,21 @@ class Poisson(Problem):
     appendices A.3 and A.4, there in 10 and 100 dimensions).
 
     Args:
-        dim: the number of coordinates x1, x2, ...; up to 100.
+        dim: the number of coordinates x1, x2, ...; up to 1,000.
         boundary_weight: the factor of the boundary values in the loss.
         exact: the solution, `cosines`, `sines` or `harmonic`; the last needs an even dimension.
+        sample: how many coordinates the Laplacian is estimated from at each step; default: it is computed from all.
     """
 
     def __init__(
-        self, dim: int = 5, boundary_weight: float = 100.0, exact: Literal["cosines", "sines", "harmonic"] = "cosines"
+        self,
+        dim: int = 5,
+        boundary_weight: float = 100.0,
+        exact: Literal["cosines", "sines", "harmonic"] = "cosines",
+        sample: int | None = None,
     ) -> None:
-        checks.integer("dim", dim, most=100)
+        checks.integer("dim", dim, most=1000)
+        self.sample = checks.sample(sample, dim)
         self.exact = checks.choice("exact", exact, ("cosines", "sines", "harmonic"))
         if self.exact == "harmonic" and dim % 2:
             raise ConfigurationError(f"problem.dim: the harmonic solution needs an even dimension, got {dim}")
@@ -161,8 +167,8 @@ class Poisson(Problem):
     def balance(self, u: AbstractField, points: Tensor) -> Tensor:
         """Delta u + f."""
         if self.exact == "harmonic":
-            return u.laplacian()
-        return u.laplacian() + self._wave_number**2 * self.solution(points)
+            return u.laplacian(sample=self.sample)
+        return u.laplacian(sample=self.sample) + self._wave_number**2 * self.solution(points)
 
     def solution(self, points: Tensor) -> Tensor:
         """The exact solution."""

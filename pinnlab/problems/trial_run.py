@@ -151,4 +151,4 @@ def _without_needless_laplacians(wanted: Wanted) -> Wanted:
     """Drops a Laplacian whose second derivatives are all wanted anyway, and one-coordinate Laplacians."""
     partials = set(wanted.partials) | {(a[0], a[0]) for a in wanted.laplacians if len(a) == 1}
     kept = [axes for axes in wanted.laplacians if not all((i, i) in partials for i in axes)]
-    return Wanted(frozenset(partials), frozenset(kept))
+    return Wanted(frozenset(partials), frozenset(kept), wanted.samples)

@@ -15,12 +15,15 @@ SOBOL_BITS = 52
 class Sobol(Sampler):
     """The Sobol' sequence with a random linear scramble and shift (Matoušek 1998): the default choice.
 
-    Best for counts that are powers of two; others are the beginning of the next power of two.
+    Best for counts that are powers of two; others are the beginning of the next power of two. In more than 21,201
+    dimensions, for which no direction numbers are known, points are random.
     """
 
     has_uniform_beginnings = True
 
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        if dim > qmc.Sobol.MAXDIM:
+            return rng.random((count, dim))
         # `seed` is the keyword that every supported scipy knows; 1.15 added `rng` for the same thing.
         engine = qmc.Sobol(dim, scramble=True, bits=SOBOL_BITS, seed=rng)
         # Drawing a whole power of two avoids the balance warning for other counts.

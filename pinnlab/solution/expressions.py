@@ -65,6 +65,8 @@ def _wanted(
     wanted = Wanted()
     for field in fields.values():
         wanted |= field.wanted
+    if wanted.samples:
+        raise ConfigurationError(f"{WHERE}: laplacian(sample=...) is for training; leave out sample")
     return wanted, differentiated
 
 

@@ -216,8 +216,9 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
         """
         if self._evaluation is None:
             numbers = 4 * (len(self.problem.coordinates) + len(self.problem.unknowns))  # twice, and errors of both
+            count = self.problem.evaluation_count(self.evaluation_points)
             key = f"data.evaluation_points: a grid of {self.evaluation_points} points"
-            check_fits(key, 8 * numbers * self.evaluation_points, "cpu", "use fewer")
+            check_fits(key, 8 * numbers * count, "cpu", "use fewer")
             self._evaluation = known_solution(self.problem, self.problem.evaluation_points(self.evaluation_points))
         return self._evaluation
 

@@ -104,7 +104,7 @@ class PINN(PhasedModule):
         if not self.phases:
             raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase, self.evaluations, seed = 0, 0, chosen_seed(seed)
-        self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed))
+        self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed), seed)
         self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
@@ -113,9 +113,8 @@ class PINN(PhasedModule):
         check_periodicity(problem, self.trial)
         check_coordinates(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
-        self.errors = SolutionErrors(problem.unknowns)
+        self.errors, self._compile = SolutionErrors(problem.unknowns), compile
         self.objective = GlobalLoss(self.system)
-        self._compile = compile
         check_option(compile)
         self._compiled_before: list[str] | bool | None = None  # by the run that this one resumes
         self.batch: Batch = {}
@@ -159,10 +158,10 @@ class PINN(PhasedModule):
         """Tells the optimizer when points or weights are not those of the last step."""
         self.batch, self.fault = batch, None
         self.follow_problem()
+        self.trial.draws.take(self.global_step)
         adopt_compiled(self)
         self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
-        version = self.objective_version()
-        if version != self.loss_version:
+        if (version := self.objective_version()) != self.loss_version:
             self.loss_version = version
             for optimizer in self.trainer.optimizers:
                 objective_changed(optimizer)
@@ -232,6 +231,7 @@ class PINN(PhasedModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs at the first steps and at every `log_every_n_steps`, after the step; never inside a closure."""
+        self.trial.draws.take()
         self._log.after_step(self, self._points)
 
     def on_train_end(self) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.optim import Optimizer
 
 from pinnlab.derivatives import MultiIndex, Wanted, partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.compilation import first_line
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
+from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
@@ -67,6 +68,7 @@ def check_random_network(module: Any) -> None:
     optimizers = [phase.sample_optimizer() for phase in module.phases]
     for optimizer in optimizers:
         check_squares(optimizer, module.problem.energies())
+    _check_draws(optimizers, module.trial)
     comparing = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
     by_rows = [type(o).__name__ for o in optimizers if needs_linearization(o) and not isinstance(o, NystromNewtonCG)]
     if not comparing:
@@ -83,6 +85,17 @@ def check_random_network(module: Any) -> None:
             )
         if by_rows:
             _check_vmap(module.trial, points, by_rows[0])
+
+
+def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
+    """Refuses optimizers that compare values or gradients of one step with those of the next, each of its own draw."""
+    across = [o for o in optimizers if is_multi_eval(o) and (not needs_linearization(o) or isinstance(o, LeastSquares))]
+    if across and trial.draws.samples:
+        raise ConfigurationError(
+            f"laplacian(sample={trial.draws.samples[0].count}) is another estimate at every step, and "
+            f"{type(across[0]).__name__} goes by the steps before; leave out sample, or train with Adam, SPRING or "
+            "LevenbergMarquardt"
+        )
 
 
 def warn_of_flat_derivatives(system: ResidualSystem) -> None:
@@ -208,13 +221,14 @@ def _untouched_generators(points: Tensor) -> Any:
 def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
     """The wanted derivatives of order two or more that vanish while those one order lower do not, low orders first."""
     high = {index for index in wanted.partials if len(index) > 1} | {(i, i) for axes in wanted.laplacians for i in axes}
+    high |= {(sample.axes[0],) * 2 for sample in wanted.samples}  # one for all: there may be very many
     if not high:
         return []
     condition = system.problem.conditions[name]
     points = condition.fixed_points()
     if points is None:
         assert condition.region is not None  # the problem saw to it
-        points = Sobol().sample(condition.region, _MANY, seed=0)
+        points = Sobol().sample(condition.region, system.problem.evaluation_count(_MANY), seed=0)
     points = points[:_MANY].to(next(system.trial.parameters()))
     lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))

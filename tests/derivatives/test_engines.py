@@ -11,7 +11,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from pinnlab.derivatives import Jet, Wanted, partials, resolve_engine
-from pinnlab.derivatives.jet import RULES, lift
+from pinnlab.derivatives.jet import RULES
+from pinnlab.derivatives.lifting import lift
 from pinnlab.derivatives.reverse import ByFormula
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError
 

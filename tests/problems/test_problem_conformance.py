@@ -14,7 +14,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PeriodicEmbedding, ScaledInput
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.problems import Exact, Problem
+from pinnlab.problems import Dirichlet, Exact, Problem
 from pinnlab.samplers import Sobol
 
 
@@ -89,6 +89,12 @@ def test_evaluation_points_and_reference(name):
     assert values[problem.reference_known(points[:500])].isfinite().all()
 
 
+def with_a_rim(problem):
+    """The same domain with values on its boundary."""
+    conditions = {"rim": Dirichlet(problem.domain.boundary(), u=0.0)}
+    return Problem(problem.domain, problem.unknowns, conditions)
+
+
 SOFT: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4),
     "poisson2d_exact": problems.Poisson2D,
@@ -115,6 +121,8 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "ks": lambda: problems.KuramotoSivashinsky(horizon=0.2, exact_conditions=False),
     "poisson_inverse_exact": lambda: problems.PoissonInverse(noise=0.0),
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0),
+    "allen_cahn_two_body": lambda: with_a_rim(problems.AllenCahnTwoBody(dim=5, sample=2)),
+    "sine_gordon_two_body": lambda: with_a_rim(problems.SineGordonTwoBody(dim=4, sample=2)),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -280,6 +288,8 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
         "edges": (set(), set()),
     },
     "gray_scott": {"pde": ({(2,)}, {(0, 1)})},
+    "allen_cahn_two_body": {"pde": (set(), set())},  # an estimate
+    "sine_gordon_two_body": {"pde": (set(), {(0, 1, 2, 3)})},
     "cavity_exact": {"pde": FLOW},
     "backward_step": {
         "pde": FLOW,
@@ -304,7 +314,11 @@ BAD = {
     "amplitudes": lambda: problems.Regression1D(frequencies=[1, 2], amplitudes=[1.0]),
     "frequency": lambda: problems.Poisson1D(frequency=1.5),
     "amplitude": lambda: problems.Poisson1D(amplitude=math.nan),
-    "dim": lambda: problems.Poisson(dim=101),
+    "dim": lambda: problems.Poisson(dim=1001),
+    "sample: must be an integer from 1 to 3": lambda: problems.Poisson(dim=3, sample=4),
+    "dim: must be an integer from 2 to 100000": lambda: problems.AllenCahnTwoBody(dim=1),
+    "sample: must be an integer from 1 to 100": lambda: problems.SineGordonTwoBody(sample=0),
+    "seed": lambda: problems.SineGordonTwoBody(seed=-1),
     "dim: the harmonic": lambda: problems.Poisson(dim=5, exact="harmonic"),
     "exact": lambda: problems.Poisson(exact="cosine"),
     "octaves": lambda: problems.MultiscalePoisson(octaves=0),

@@ -1,0 +1,92 @@
+"""The problems with interactions between neighbours, in few dimensions and in many."""
+
+import pytest
+import torch
+
+from pinnlab.derivatives import Wanted, partials
+from pinnlab.networks import MLP
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import AllenCahnTwoBody, Poisson, SineGordonTwoBody
+from pinnlab.samplers import Sobol, UniformRandom
+
+
+@pytest.mark.parametrize("kind", [AllenCahnTwoBody, SineGordonTwoBody])
+@pytest.mark.parametrize("dim", [2, 9])
+def test_the_source_is_the_operator_of_the_solution(kind, dim):
+    """By nested reverse mode, which knows nothing of the formula."""
+    problem = kind(dim=dim, sample=1, seed=3)
+    points = UniformRandom().sample(problem.domain, 20, seed=1)
+    axes = tuple(range(dim))
+    found = partials(problem.exact_values, points, Wanted(laplacians=frozenset({axes})), "reverse")
+    u, laplacian = found.value[:, 0], found.laplacians[axes][:, 0]
+    expected = u - u**3 if kind is AllenCahnTwoBody else torch.sin(u)
+    torch.testing.assert_close(problem.source(points), laplacian + expected, rtol=1e-12, atol=1e-12)
+
+
+def test_seeds_make_other_solutions():
+    one, same, other = (AllenCahnTwoBody(dim=6, sample=1, seed=seed).amplitudes for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_step_in_twenty_thousand_dimensions():
+    """Nothing of the size of all derivatives, n x d x k numbers or d x d, could be made here."""
+    dim = 20_000
+    problem = AllenCahnTwoBody(dim=dim)
+    assert repr(problem).startswith("AllenCahnTwoBody: u(x1, ..., x20000) on RadialBall(x1..x20000")
+    assert len(problem.evaluation_points()) == 400
+    trial = Trial(problem, MLP(dim, 1, hidden=(8, 8)).double())
+    objective = GlobalLoss(ResidualSystem(problem, trial, "taylor"))
+    objective.build(torch.device("cpu"))
+    rows = {"pde": UniformRandom().sample(problem.domain, 10, seed=0)}
+    with torch.autograd.graph.saved_tensors_hooks(small_only, lambda tensor: tensor):
+        objective(rows, torch.ones(1, dtype=torch.float64)).backward()
+    gradient = trial.network.hidden[0].weight.grad
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
+
+
+def small_only(tensor):
+    """What is kept until the gradient: at most the points, or a layer's weights."""
+    assert tensor.numel() <= 10 * 20_000, tensor.shape
+    return tensor
+
+
+def test_sobol_has_an_end():
+    points = Sobol().design(3, 30_000, seed=0)
+    assert points.shape == (3, 30_000)
+    assert abs(float(points.mean()) - 0.5) < 0.01
+
+
+def test_the_full_laplacian_of_many_dimensions_adds_up_gradients_block_by_block():
+    """Each block's graph is gone before the next begins; the gradient is that of one piece."""
+    dim, count = 150, 300
+    problem = Poisson(dim=dim, exact="sines")
+    torch.manual_seed(0)
+    trial = Trial(problem, MLP(dim, 1, hidden=(64, 64)).double())
+    system = ResidualSystem(problem, trial, "taylor")
+    objective = GlobalLoss(system)
+    objective.build(torch.device("cpu"))
+    rows = {"pde": Sobol().sample(problem.domain, count, seed=0), "boundary": Sobol().sample(problem.domain, 4, seed=1)}
+    weights = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    lengths, saved = [], []
+    sums = system.squared_sums
+
+    def counted(parameters, batch):
+        lengths.append(len(next(iter(batch.values()))))
+        return sums(parameters, batch)
+
+    system.squared_sums = counted
+    objective.build(torch.device("cpu"))
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+        loss = objective(rows, weights)
+    assert len(lengths) > 3
+    assert max(saved) < count * dim * 64 / 3  # the channels of a layer at all points
+    found = torch.autograd.grad(loss, trial.trained())
+    factors = weights / torch.tensor([count, 4])
+    whole, _ = ResidualSystem(problem, trial, "taylor").weighted_loss(trial.tensors(), rows, factors)
+    torch.testing.assert_close(loss.detach(), whole.detach(), rtol=1e-12, atol=0.0)
+    for one, other in zip(found, torch.autograd.grad(whole, trial.trained()), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
