@@ -6,38 +6,13 @@ import pytest
 import torch
 import yaml
 
+from pinnlab import problems
 from pinnlab.cli.catalog import find_recipe
-from pinnlab.problems import (
-    BlockPoisson,
-    Burgers,
-    Cavity,
-    Heat2D,
-    HeatBall,
-    HeatInverse,
-    PerforatedLaplace,
-    Poisson,
-    PoissonInverse,
-    ScreenedPoisson,
-    Wave1D,
-)
 from pinnlab.studies.command import run_study_command
 from pinnlab.studies.engine.runner import KEY, append_row
 from pinnlab.studies.pinnacle.runs import COLUMNS, PROBLEMS, PUBLISHED, STUDY, measure
 
 PI = math.pi
-KINDS = (
-    BlockPoisson,
-    Burgers,
-    Cavity,
-    Heat2D,
-    HeatBall,
-    HeatInverse,
-    PerforatedLaplace,
-    Poisson,
-    PoissonInverse,
-    ScreenedPoisson,
-    Wave1D,
-)
 
 
 def row(problem, seed, error, status="done"):
@@ -68,9 +43,8 @@ def test_every_problem_has_its_published_errors():
 
 
 def problem_of(name):
-    made = {kind.__name__: kind for kind in KINDS}
     chosen = yaml.safe_load(find_recipe(PROBLEMS[name][0]).read_text())["problem"]
-    return made[chosen["class_path"]](**chosen.get("init_args", {}))
+    return getattr(problems, chosen["class_path"])(**chosen.get("init_args", {}))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +78,7 @@ def test_coefficients_are_those_of_the_benchmark(name, a):
     assert values.tolist() == [[pytest.approx(u, abs=1e-14), pytest.approx(a, rel=1e-14)]]
 
 
-@pytest.mark.parametrize("kind", [PoissonInverse, HeatInverse])
+@pytest.mark.parametrize("kind", [problems.PoissonInverse, problems.HeatInverse])
 def test_the_error_of_a_solution_and_its_coefficient_is_of_both(kind):
     reference = kind().reference_values(kind().evaluation_points(200_000))
     errors = {"u": 0.03, "a": 0.002}
