@@ -113,7 +113,7 @@ class PINN(PhasedModule):
         check_periodicity(problem, self.trial)
         check_coordinates(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
-        self.errors = SolutionErrors(problem.unknowns)
+        self.errors = SolutionErrors(problem.unknowns, problem.held_out_functions)
         self.objective = GlobalLoss(self.system)
         self._compile = compile
         check_option(compile)
