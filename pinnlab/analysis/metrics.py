@@ -32,17 +32,19 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
     return _ratio(*_squares(prediction, target))
 
 
-def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int) -> Tensor:
+def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int | None) -> Tensor:
     """The mean over functions of the `relative_l2` of each, as a float64 scalar: the error of an operator.
 
     Args:
         prediction: u, `(n,)`: as many values of the first function, then those of the second, and so on.
         target: the reference u*, `(n,)`.
-        functions: how many there are; a divisor of n.
+        functions: how many there are, a divisor of n; None: all is one.
 
     Raises:
         ConfigurationError: the shapes differ, are not `(n,)`, or cannot be divided so.
     """
+    if functions is None:
+        return relative_l2(prediction, target)
     if len(target) % functions:
         raise ConfigurationError(f"functions: {len(target)} values are not {functions} equal parts")
     error, reference = _squares(prediction, target, summed=False)

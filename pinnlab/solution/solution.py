@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pinnlab.analysis.metrics import mean_relative_l2, relative_l2
+from pinnlab.analysis.metrics import mean_relative_l2
 from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.networks.scaling import network_in_words
@@ -211,10 +211,9 @@ class Solution:
     def errors(self, points: Any = 20_000) -> dict[str, float]:
         """The relative L2 error of each unknown that has a reference, where it lives; empty where none is known.
 
-        At an operator's own points it is the mean over its held-out functions.
-
         Args:
-            points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`).
+            points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`); of an operator the
+                error is the mean over its held-out functions then.
         """
         if self.problem.reference() is None:
             return {}
@@ -222,9 +221,8 @@ class Solution:
         rows, reference = known_solution(self.problem, where.to("cpu", torch.float64))
         assert reference is not None  # there is one
         found, functions = self(rows), self.problem.held_out_functions if isinstance(points, int) else None
-        measure = relative_l2 if functions is None else functools.partial(mean_relative_l2, functions=functions)
         return {
-            u: float(measure(*known_pair(found[:, i], reference[:, i])))
+            u: float(mean_relative_l2(*known_pair(found[:, i], reference[:, i]), functions))
             for u, i in with_reference(self.problem.unknowns, reference)
         }
 
