@@ -22,6 +22,9 @@ from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.line_search import StrongWolfe
 from pinnlab.problems import (
     AllenCahnTwoBody,
+    Antiderivative,
+    BurgersOperator,
+    DiffusionReactionOperator,
     Heat1D,
     Heat2D,
     HeatBall,
@@ -443,6 +446,9 @@ NUMBERS = {
     Poisson: {"dim": COUNT, "sample": COUNT},
     AllenCahnTwoBody: {"dim": COUNT, "sample": COUNT, "seed": SEED},
     SineGordonTwoBody: {"dim": COUNT, "sample": COUNT, "seed": SEED},
+    Antiderivative: {"modes": COUNT, "length": POSITIVE},
+    DiffusionReactionOperator: {"diffusion": POSITIVE, "modes": COUNT},
+    BurgersOperator: {"viscosity": POSITIVE, "modes": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
@@ -452,6 +458,8 @@ NUMBERS = {
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
     functools.partial(nw.Subdomains, 1, 1): {"grid": COUNT, "levels": COUNT, "smoothness": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
+    functools.partial(nw.DeepONet, 2, 1): {"modes": COUNT},
+    functools.partial(nw.DeepONet, 2, 1, modes=1): {"rank": COUNT},
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,
         "scale": POSITIVE,

@@ -13,6 +13,7 @@ from pinnlab.networks import (
     MLP,
     SIREN,
     Composed,
+    DeepONet,
     FourierFeatures,
     Gabor,
     HoleFeatures,
@@ -68,6 +69,24 @@ def _composed(inputs: int, outputs: int) -> nn.Module:
     return Composed(parts)
 
 
+class _Repeated(nn.Module):
+    """Hands each coordinate over twice, so that there is one for a place and one for a function."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(torch.cat([x, 0.5 * x], -1))
+
+
+def _operator(inputs: int, outputs: int, **options) -> nn.Module:
+    """The last coordinate is a function."""
+    if inputs == 1:
+        return _Repeated(DeepONet(2, outputs, modes=1, **options))
+    return DeepONet(inputs, outputs, modes=1, **options)
+
+
 _fourier = partial(FourierFeatures, features=5)
 _periodic = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -97,6 +116,8 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "hole-features": partial(
         HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
     ),
+    "deeponet": partial(_operator, branch=[5, 4], trunk=[6], rank=3),
+    "deeponet-linear": partial(_operator, branch=[], trunk=[6, 5], rank=4, activation="sin", embedding=_periodic),
     "siren-stretched": _stretched,
     "subdomains": partial(Subdomains, grid=3, network=partial(MLP, hidden=[5, 4])),
     "subdomains-levels": partial(
@@ -191,6 +212,13 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0, count=50, exact_conditions=True),
     "allen_cahn_two_body": lambda: problems.AllenCahnTwoBody(dim=5, sample=5),
     "sine_gordon_two_body": lambda: problems.SineGordonTwoBody(dim=4, sample=None, seed=1),
+    "antiderivative": problems.Antiderivative,
+    "antiderivative_soft": lambda: problems.Antiderivative(modes=4, exact_conditions=False),
+    "diffusion_reaction": problems.DiffusionReactionOperator,
+    "diffusion_reaction_soft": lambda: problems.DiffusionReactionOperator(modes=3, exact_conditions=False),
+    "diffusion_reaction_data": lambda: problems.DiffusionReactionOperator(data=5, places=30),
+    "burgers_operator": problems.BurgersOperator,
+    "burgers_operator_soft": lambda: problems.BurgersOperator(modes=3, exact_conditions=False),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""

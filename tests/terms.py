@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from pinnlab.derivatives import d
-from pinnlab.domains import Disk, Interval, Parameter
+from pinnlab.domains import Chebyshev, Disk, FunctionSpace, Interval, Parameter
 from pinnlab.problems import (
     Coefficient,
     Dirichlet,
@@ -12,6 +12,7 @@ from pinnlab.problems import (
     Exact,
     Given,
     Observations,
+    OperatorData,
     Periodic,
     Problem,
     Residual,
@@ -145,6 +146,18 @@ def one_test_function():
     return Problem(X * T, ["u"], {"pde": Weak(X * T, lambda u, v: u.x * v.x + u.t * v, cells=2), "start": start})
 
 
+def operator():
+    """One equation for all functions of a space, whose slope it needs too; and two solutions at three places."""
+    space = FunctionSpace("a", Chebyshev(X, modes=2))
+    domain = X * T * space
+    conditions = {
+        "pde": Residual(domain, lambda u, a: (u.t - ((1 + a**2) * u.x).d("x"), u.laplacian() - a.x)),
+        "start": Dirichlet(domain.face(t=0.0), u=lambda a: a.value),
+        "data": OperatorData([[0.5, -0.2], [-1.0, 0.3]], torch.ones(2, 3), [[0.1, 0.2], [0.5, 0.6], [0.9, 1.0]]),
+    }
+    return Problem(domain, ["u"], conditions)
+
+
 TERMS = {
     build.__name__: build
     for build in (
@@ -158,5 +171,6 @@ TERMS = {
         given,
         energy,
         own_unknowns,
+        operator,
     )
 }

@@ -32,6 +32,25 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
     return _ratio(*_squares(prediction, target))
 
 
+def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int | None) -> Tensor:
+    """The mean over functions of the `relative_l2` of each, as a float64 scalar: the error of an operator.
+
+    Args:
+        prediction: u, `(n,)`: as many values of the first function, then those of the second, and so on.
+        target: the reference u*, `(n,)`.
+        functions: how many there are, a divisor of n; None: all is one.
+
+    Raises:
+        ConfigurationError: the shapes differ, are not `(n,)`, or cannot be divided so.
+    """
+    if functions is None:
+        return relative_l2(prediction, target)
+    if len(target) % functions:
+        raise ConfigurationError(f"functions: {len(target)} values are not {functions} equal parts")
+    error, reference = _squares(prediction, target, summed=False)
+    return _ratio(error.reshape(functions, -1).sum(1), reference.reshape(functions, -1).sum(1)).mean()
+
+
 def max_error(prediction: Tensor, target: Tensor) -> Tensor:
     """The largest `|u - u*|`, as a float64 scalar; 0 without points. Arguments as in `relative_l2`."""
     error = _difference(prediction, target)
@@ -45,6 +64,7 @@ class RelativeL2(Metric):
     shards may be uneven. They are float64 whatever the default dtype is.
 
     Args:
+        functions: with a number it is the mean of the errors of so many functions, as in `mean_relative_l2`.
         kwargs: options of `torchmetrics.Metric`.
     """
 
@@ -55,21 +75,25 @@ class RelativeL2(Metric):
     error: Tensor
     reference: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, functions: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        zero = torch.zeros((), dtype=torch.float64)
+        zero = torch.zeros(functions or (), dtype=torch.float64)
         self.add_state("error", default=zero, dist_reduce_fx="sum")
         self.add_state("reference", default=zero.clone(), dist_reduce_fx="sum")
 
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Adds points: u and u*, both `(n,)`."""
-        error, reference = _squares(prediction, target)
-        self.error = self.error + error
-        self.reference = self.reference + reference
+    def update(self, prediction: Tensor, target: Tensor, function: Tensor | None = None) -> None:
+        """Adds points: u and u*, both `(n,)`; of several functions the number of each point's, `(n,)`."""
+        if function is None:
+            error, reference = _squares(prediction, target)
+            self.error, self.reference = self.error + error, self.reference + reference
+        else:
+            error, reference = _squares(prediction, target, summed=False)
+            self.error = self.error.index_add(0, function, error)
+            self.reference = self.reference.index_add(0, function, reference)
 
     def compute(self) -> Tensor:
         """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""
-        return _ratio(self.error, self.reference)
+        return _ratio(self.error, self.reference).mean()
 
 
 class MaxError(Metric):
@@ -108,9 +132,9 @@ def _difference(prediction: Tensor, target: Tensor) -> Tensor:
     return prediction.double() - target.double()
 
 
-def _squares(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    error = _difference(prediction, target)
-    return error.square().sum(), target.double().square().sum()
+def _squares(prediction: Tensor, target: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
+    squares = _difference(prediction, target).square(), target.double().square()
+    return (squares[0].sum(), squares[1].sum()) if summed else squares
 
 
 def _ratio(error: Tensor, reference: Tensor) -> Tensor:

@@ -181,14 +181,31 @@ def _is_column(index: Any) -> bool:
     return index[0] is Ellipsis or (isinstance(index[0], slice) and index[0] == slice(None))
 
 
+def _is_columns(index: Any) -> bool:
+    """Whether an index says a range of the last dimension."""
+    return isinstance(index, tuple) and index[:1] == (Ellipsis,) and isinstance(index[-1], slice)
+
+
 @rule("getitem")
-def _getitem(x: Jet, index: Any) -> Jet:
+def _getitem(x: Jet, index: Any) -> Jet | Tensor:
     if _follows_columns(x) and _is_column(index):
         return cast("CoordinateJet", x).entry(index[1]).as_view_of(x, index)
+    if x.scales is not None and not isinstance(x, CoordinateJet) and _is_columns(index):
+        return _columns(x, x.scales, index[-1])
     picked = linear_map(lambda t: t[index], x)
     parts = index if isinstance(index, tuple) else (index,)
     basic = all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
     return picked.as_view_of(x, index) if basic else picked
+
+
+def _columns(x: Jet, scales: Tensor, part: slice) -> Jet | Tensor:
+    """Some of the scaled coordinates; a constant where no derivative by any of them is wanted."""
+    columns = range(len(scales))[part]
+    if not set(columns) & set(x.axes):
+        return x.value[..., part]
+    starts = columns[0] == 0 and columns.step == 1 and x.axes[-1] in columns  # so that a column keeps its number
+    picked = Jet(x.value[..., part], x.axes, x.first[..., part], x.higher, scales[part] if starts else None)
+    return picked.as_view_of(x, (Ellipsis, part))
 
 
 def _register_linear() -> None:

@@ -2,10 +2,12 @@
 
 from pinnlab.domains.ball import Ball, Disk, RadialBall, Sphere
 from pinnlab.domains.base import Region
+from pinnlab.domains.bases import Basis, Chebyshev, Fourier, KarhunenLoeve
 from pinnlab.domains.box import Box, BoxFaces, Interval, Parameter
 from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Combined, Domain, Moved, Planar, Product
+from pinnlab.domains.functions import FunctionSpace, function_spaces
 from pinnlab.domains.mesh import Mesh, Surface
 from pinnlab.domains.moved import MovedFace
 from pinnlab.domains.plane_curves import PlaneCurves
@@ -16,15 +18,20 @@ from pinnlab.domains.union import DomainUnion, Union
 
 __all__ = [
     "Ball",
+    "Basis",
     "Box",
     "BoxFaces",
+    "Chebyshev",
     "Cloud",
     "Combined",
     "Disk",
     "Domain",
     "DomainUnion",
     "Ellipse",
+    "Fourier",
+    "FunctionSpace",
     "Interval",
+    "KarhunenLoeve",
     "Mesh",
     "Moved",
     "MovedFace",
@@ -44,4 +51,5 @@ __all__ = [
     "Trimmed",
     "Union",
     "distance",
+    "function_spaces",
 ]

@@ -15,6 +15,7 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
+from pinnlab.networks.deeponet import DeepONet
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
@@ -36,6 +37,7 @@ __all__ = [
     "SIREN",
     "ByUnknown",
     "Composed",
+    "DeepONet",
     "Embedding",
     "FactorisedLinear",
     "FourierFeatures",

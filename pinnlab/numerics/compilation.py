@@ -33,14 +33,15 @@ without helpers for many files, which a copy of the process would not have.
 """
 
 
-def check_option(option: str | bool) -> None:
-    """Looks at the option `compile`.
+def check_option(option: str | bool) -> str | bool:
+    """The option `compile`, looked at.
 
     Raises:
         ConfigurationError: it is none of `True`, `False` and `"auto"`.
     """
     if not isinstance(option, bool) and option != "auto":
         raise ConfigurationError(f"model.compile: {option!r} is not one of auto, true, false")
+    return option
 
 
 def can_compile(device: torch.device) -> bool:

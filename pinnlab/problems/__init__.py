@@ -31,6 +31,8 @@ from pinnlab.problems.many_dimensions import AllenCahnTwoBody, SineGordonTwoBody
 from pinnlab.problems.multiscale import MultiscalePoisson
 from pinnlab.problems.navier_stokes import Kovasznay
 from pinnlab.problems.observations import Observations
+from pinnlab.problems.operator_data import OperatorData
+from pinnlab.problems.operators import Antiderivative, BurgersOperator, DiffusionReactionOperator
 from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
@@ -47,15 +49,18 @@ from pinnlab.problems.weak import Weak
 __all__ = [
     "AllenCahn",
     "AllenCahnTwoBody",
+    "Antiderivative",
     "BackwardStep",
     "Biharmonic1D",
     "Biharmonic2D",
     "BlockPoisson",
     "Burgers",
+    "BurgersOperator",
     "Cavity",
     "Coefficient",
     "Condition",
     "Convection",
+    "DiffusionReactionOperator",
     "Dirichlet",
     "Elasticity",
     "Energy",
@@ -82,6 +87,7 @@ __all__ = [
     "NoisyPendulum",
     "Numerical",
     "Observations",
+    "OperatorData",
     "PerforatedLaplace",
     "Periodic",
     "Poisson",

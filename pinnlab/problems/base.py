@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +13,17 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, Wanted
 from pinnlab.derivatives.fields import Coordinates
-from pinnlab.domains import Domain, Region
+from pinnlab.domains import Domain, FunctionSpace, Region, function_spaces
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
+from pinnlab.problems.evaluation_points import HELD_OUT_FUNCTIONS, evaluation_points
 from pinnlab.problems.given import Given
 from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
 from pinnlab.problems.trial_run import trial_run
 from pinnlab.problems.unknowns import Unknown, checked, with_regions
-from pinnlab.samplers import Sobol
 
 RESERVED = ("points", "normal")
 
@@ -99,7 +98,7 @@ class Problem:
 
     Attributes:
         living: what the unknowns depend on and where they live, by name.
-        given: the data as functions of points, by name.
+        given: the data as functions of points, by name; those of spaces of functions first.
         wanted: the derivatives of the unknowns that each condition needs.
         expressive: the conditions that differentiate expressions of them, such as `(k(u) * u.x).d("x")`.
 
@@ -137,8 +136,9 @@ class Problem:
         self.unknowns = tuple(unknowns)
         self.conditions = dict(conditions)
         self.coefficients = dict(coefficients or {})
-        self._check_names([*self.coordinates, *self.unknowns, *self.coefficients, *(data.name for data in given)])
-        self.given = {data.name: data.on(domain) for data in given}
+        known: list[FunctionSpace | Given] = [*function_spaces(domain), *given]
+        self._check_names([*self.coordinates, *self.unknowns, *self.coefficients, *(data.name for data in known)])
+        self.given = {data.name: data.on(domain) for data in known}
         self.wanted: dict[str, Wanted] = {}
         self.expressive: set[str] = set()
         for name, condition in self.conditions.items():
@@ -284,23 +284,14 @@ class Problem:
 
         For up to two coordinates those points of a regular grid, with the ends of the bounding box in it, that lie in
         the domain; else a Sobol' set. After them come points of regions on which unknowns live that have too few of
-        them, such as a face of a solid.
+        them, such as a face of a solid. With a space of functions among the factors, these for each of 100 functions.
         """
-        return with_regions(self.living.values(), self._spread(count), count)
+        return with_regions(self.living.values(), evaluation_points(self.domain, self.evaluation_count(count)), count)
 
-    def _spread(self, count: int) -> Tensor:
-        """`evaluation_points` of the whole domain."""
-        low, high = self.domain.low, self.domain.high
-        count = self.evaluation_count(count)
-        if len(low) <= 2:
-            share = self.domain.measure / math.prod(b - a for a, b in zip(low, high, strict=True))
-            count = math.ceil(count * max(1.0, 0.5 / share))  # at least half as many as asked for lie inside
-            sides = [count] if len(low) == 1 else [math.isqrt(2 * count) | 1, math.isqrt(count // 2) | 1]
-            axes = [torch.linspace(a, b, s, dtype=torch.float64) for a, b, s in zip(low, high, sides, strict=True)]
-            grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], -1)
-            inside = self.domain.contains(grid)
-            return grid[inside]
-        return Sobol().sample(self.domain, count, seed=0)
+    @property
+    def held_out_functions(self) -> int | None:
+        """How many functions the evaluation points have, one after the other; None of a problem without a space."""
+        return HELD_OUT_FUNCTIONS if function_spaces(self.domain) else None
 
     def _columns(self, points: Any) -> Arguments:
         """What a function of the coordinates may ask for by name."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pinnlab.analysis.metrics import relative_l2
+from pinnlab.analysis.metrics import mean_relative_l2
 from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.networks.scaling import network_in_words
@@ -212,16 +212,17 @@ class Solution:
         """The relative L2 error of each unknown that has a reference, where it lives; empty where none is known.
 
         Args:
-            points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`).
+            points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`); of an operator the
+                error is the mean over its held-out functions then.
         """
         if self.problem.reference() is None:
             return {}
         where = self.problem.evaluation_points(points) if isinstance(points, int) else self._places(points, {}).points
         rows, reference = known_solution(self.problem, where.to("cpu", torch.float64))
         assert reference is not None  # there is one
-        found = self(rows)
+        found, functions = self(rows), self.problem.held_out_functions if isinstance(points, int) else None
         return {
-            u: float(relative_l2(*known_pair(found[:, i], reference[:, i])))
+            u: float(mean_relative_l2(*known_pair(found[:, i], reference[:, i]), functions))
             for u, i in with_reference(self.problem.unknowns, reference)
         }
 

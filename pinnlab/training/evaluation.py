@@ -21,16 +21,18 @@ class SolutionErrors(nn.Module):
 
     Args:
         unknowns: their names.
+        functions: how many functions the evaluation points have, of an operator, see `Problem.held_out_functions`; the
+            relative errors are means over them.
 
     Attributes:
         spectra: of the last evaluation, by unknown; empty without a reference on a regular grid.
         measured: the unknowns that have a reference somewhere, of the last evaluation points.
     """
 
-    def __init__(self, unknowns: Sequence[str]) -> None:
+    def __init__(self, unknowns: Sequence[str], functions: int | None = None) -> None:
         super().__init__()
-        self.unknowns = tuple(unknowns)
-        self.relative_l2 = nn.ModuleDict({name: RelativeL2() for name in unknowns})
+        self.unknowns, self.functions = tuple(unknowns), functions
+        self.relative_l2 = nn.ModuleDict({name: RelativeL2(functions) for name in unknowns})
         self.max_error = nn.ModuleDict({name: MaxError() for name in unknowns})
         self.frequency_error = nn.ModuleDict()
         self.spectra: dict[str, ErrorByFrequency] = {}
@@ -44,7 +46,7 @@ class SolutionErrors(nn.Module):
             return
         self._points, self.measured = points, self.unknowns
         self.frequency_error.clear()
-        if points is None or reference is None:
+        if points is None or reference is None or self.functions is not None:
             return
         self.measured = tuple(name for name, _ in with_reference(self.unknowns, reference))
         for column, name in enumerate(self.unknowns):
@@ -67,10 +69,14 @@ class SolutionErrors(nn.Module):
         scalars = {}
         for name in self.measured:
             column = self.unknowns.index(name)
-            pair = known_pair(prediction[:, column], batch["reference"][:, column])
+            reference = batch["reference"][:, column]
+            pair = known_pair(prediction[:, column], reference)
+            function = None
+            if self.functions is not None and self._points is not None:
+                function = function_of(batch["rows"], len(self._points), self.functions)[reference.isfinite()]
             for tag, metrics in (("relative_l2", self.relative_l2), ("max_error", self.max_error)):
                 scalars[f"{tag}/{name}"] = metric = cast("Metric", metrics[name])
-                metric.update(*pair)
+                metric.update(*pair, *([function] if function is not None and tag == "relative_l2" else []))
             if name in self.frequency_error:
                 cast("ErrorSpectrum", self.frequency_error[name]).update(*pair, batch["rows"])
         return scalars
@@ -91,6 +97,8 @@ class SolutionErrors(nn.Module):
 def measure_errors(module: Any, data: Any) -> dict[str, float]:
     """The relative L2 error of each unknown of a `PINN` with its present weights; empty without a reference.
 
+    Of an operator the mean over its held-out functions.
+
     A collective: all ranks call it.
     """
     points, reference = data.evaluation_set()
@@ -98,12 +106,22 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
         return {}
     with torch.no_grad():
         prediction = module(distributed.shard(points).to(module.loss_weights))
-    errors = {}
+    errors, functions = {}, module.problem.held_out_functions
+    rows = distributed.shard(torch.arange(len(points))).to(module.device)
     for name, column in with_reference(module.problem.unknowns, reference):
-        metric = RelativeL2().to(module.device)
-        metric.update(*known_pair(prediction[:, column], distributed.shard(reference)[:, column].to(module.device)))
+        metric, own = RelativeL2(functions).to(module.device), distributed.shard(reference)[:, column].to(module.device)
+        pair = known_pair(prediction[:, column], own)
+        if functions is None:
+            metric.update(*pair)
+        else:
+            metric.update(*pair, function_of(rows, len(points), functions)[own.isfinite()])
         errors[name] = float(metric.compute())
     return errors
+
+
+def function_of(rows: Tensor, points: int, functions: int) -> Tensor:
+    """The number of the function that each of the numbered evaluation points belongs to."""
+    return rows // (points // functions)
 
 
 def outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:

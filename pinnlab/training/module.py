@@ -113,9 +113,8 @@ class PINN(PhasedModule):
         check_periodicity(problem, self.trial)
         check_coordinates(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
-        self.errors, self._compile = SolutionErrors(problem.unknowns), compile
-        self.objective = GlobalLoss(self.system)
-        check_option(compile)
+        self.errors = SolutionErrors(problem.unknowns, problem.held_out_functions)
+        self.objective, self._compile = GlobalLoss(self.system), check_option(compile)
         self._compiled_before: list[str] | bool | None = None  # by the run that this one resumes
         self.batch: Batch = {}
         # Of the objective that the last step was made on, see `objective_version`; the loss that a checkpoint brought.

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pinnlab.analysis.metrics import MaxError, RelativeL2, max_error, relative_l2
+from pinnlab.analysis.metrics import MaxError, RelativeL2, max_error, mean_relative_l2, relative_l2
 from pinnlab.errors import ConfigurationError
 
 FUNCTIONS = {RelativeL2: relative_l2, MaxError: max_error}
@@ -136,3 +136,17 @@ def test_two_processes_with_uneven_shards_agree_with_one(pair, tmp_path, monkeyp
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+
+
+def test_the_error_of_an_operator_is_the_mean_over_its_functions():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 12, generator=generator, dtype=torch.float64)
+    target[4:8] *= 100.0  # which decides the pooled error alone
+    parts = [float(relative_l2(prediction[k : k + 4], target[k : k + 4])) for k in (0, 4, 8)]
+    assert float(mean_relative_l2(prediction, target, 3)) == pytest.approx(sum(parts) / 3)
+    metric, function = RelativeL2(functions=3), torch.arange(12) // 4
+    for rows in (slice(0, None, 2), slice(1, None, 2)):  # as two processes have them
+        metric.update(prediction[rows], target[rows], function[rows])
+    assert float(metric.compute()) == pytest.approx(sum(parts) / 3)
+    with pytest.raises(ConfigurationError, match="equal parts"):
+        mean_relative_l2(prediction, target, 5)

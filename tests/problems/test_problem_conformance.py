@@ -123,6 +123,10 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0),
     "allen_cahn_two_body": lambda: with_a_rim(problems.AllenCahnTwoBody(dim=5, sample=2)),
     "sine_gordon_two_body": lambda: with_a_rim(problems.SineGordonTwoBody(dim=4, sample=2)),
+    "antiderivative": lambda: problems.Antiderivative(exact_conditions=False),
+    "diffusion_reaction": lambda: problems.DiffusionReactionOperator(exact_conditions=False),
+    "diffusion_reaction_data": lambda: problems.DiffusionReactionOperator(exact_conditions=False, data=5, places=30),
+    "burgers_operator": lambda: problems.BurgersOperator(exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
 WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
@@ -150,7 +154,12 @@ ROUGH = {"schroedinger": 2e-5, "gray_scott": 1e-7}
 """Errors of references at the start: modes of a kink that are left out, single precision of what is kept."""
 FREE = {"cavity_exact": 2, "poisson_inverse_exact": 0, "heat_inverse_exact": 0}
 """The column of the unknown that the boundary leaves open: a pressure, a solution that was measured inside."""
-IMPOSED_ON = {"perforated_exact": "circles", "poisson_inverse_exact": "edge", "heat_inverse_exact": "edge"}
+IMPOSED_ON = {
+    "perforated_exact": "circles",
+    "poisson_inverse_exact": "edge",
+    "heat_inverse_exact": "edge",
+    "antiderivative": "start",
+}
 """The condition on whose region an ansatz imposes values, where that is not the start or the whole boundary."""
 
 
@@ -290,6 +299,10 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "gray_scott": {"pde": ({(2,)}, {(0, 1)})},
     "allen_cahn_two_body": {"pde": (set(), set())},  # an estimate
     "sine_gordon_two_body": {"pde": (set(), {(0, 1, 2, 3)})},
+    "antiderivative_soft": {"pde": ({(0,)}, set()), "start": (set(), set())},
+    "diffusion_reaction": {"pde": ({(1,), (0, 0)}, set())},
+    "diffusion_reaction_data": {"data": (set(), set())},
+    "burgers_operator_soft": {"pde": ({(0,), (1,), (0, 0)}, set()), "start": (set(), set())},
     "cavity_exact": {"pde": FLOW},
     "backward_step": {
         "pde": FLOW,
@@ -373,6 +386,12 @@ BAD = {
     "feed": lambda: problems.GrayScott(feed=-0.04),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
+    "modes": lambda: problems.Antiderivative(modes=0),
+    "only": lambda: problems.Antiderivative(modes=40),
+    "length": lambda: problems.DiffusionReactionOperator(length=-0.2),
+    "reaction": lambda: problems.DiffusionReactionOperator(reaction=-1.0),
+    "data": lambda: problems.BurgersOperator(data=-3),
+    "places": lambda: problems.BurgersOperator(data=2, places=0),
     "support": lambda: problems.Biharmonic1D(support="free"),
     "support: 'hinged'": lambda: problems.Biharmonic2D(support="hinged"),
 }

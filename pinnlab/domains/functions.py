@@ -1,0 +1,118 @@
+"""Spaces of functions as factors of a domain: what an operator is learned on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnlab.domains.base import Region, checked_names
+from pinnlab.domains.bases import Basis
+from pinnlab.domains.domain import Domain
+from pinnlab.errors import ConfigurationError
+
+
+class FunctionSpace(Domain):
+    """Functions that a problem is to be solved for all of: a source, a start or a coefficient, drawn at random.
+
+    A function is its coefficients in a basis, which are coordinates `a0`, `a1`, ... as a `Parameter` is one: boundaries
+    and the operators `u.laplacian()` and `divergence` leave them out. The functions of a problem on `x * space` get the
+    function's value at their points by its name, differentiable, as data that are `Given`: `lambda u, a: u.x - a`.
+
+    The measure is the distribution that functions are drawn from, of total 1. Normal coefficients come out of the unit
+    cube by the inverse of their distribution, so that every design works, and are cut off at `bound`.
+
+    Args:
+        name: of the function.
+        basis: `KarhunenLoeve`, `Fourier` or `Chebyshev`; its interval is a factor of the domain too.
+        bound: the largest normal coefficient. Three standard deviations leave out 0.3 % of what each could be.
+
+    Raises:
+        ConfigurationError: the name is unusable, or `basis` or `bound` is something else.
+
+    >>> x = Interval("x", 0, 1)
+    >>> (x * FunctionSpace("a", Chebyshev(x, modes=3))).coordinates
+    ('x', 'a0', 'a1', 'a2')
+    """
+
+    def __init__(self, name: str, basis: Basis, bound: float = 3.0) -> None:
+        if not isinstance(basis, Basis):
+            raise ConfigurationError(f"FunctionSpace: basis must be one such as Chebyshev(x), got {basis!r}")
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not 0 < bound < math.inf:
+            raise ConfigurationError(f"FunctionSpace: bound must be a positive number, got {bound!r}")
+        (self.name,) = checked_names([name])
+        self.basis, self.bound = basis, float(bound) if basis.is_normal else 1.0
+        self.coordinates = checked_names([f"{name}{k}" for k in range(basis.modes)])
+        self.parameters = self.coordinates
+        self.low, self.high = (-self.bound,) * basis.modes, (self.bound,) * basis.modes
+        self.unit_dim, self.measure = basis.modes, 1.0
+
+    def on(self, domain: Domain) -> Field:
+        """The function's value as one of points in a domain that has this space as a factor.
+
+        Raises:
+            ConfigurationError: the domain has not the coordinate that the functions depend on.
+        """
+        return Field(self, domain)
+
+    def values(self, coefficients: Tensor, x: Tensor) -> Tensor:
+        """Functions at places: `(n, modes)` coefficients and `(s,)` places give `(n, s)`."""
+        return coefficients @ self.basis.functions(x.to(coefficients)).T
+
+    def coefficients(self, values: Tensor, x: Tensor) -> Tensor:
+        """The functions nearest to values at places, by least squares: `(n, s)` and `(s,)` give `(n, modes)`.
+
+        Raises:
+            ConfigurationError: there are fewer places than modes, or as many values as there are not places.
+        """
+        if x.ndim != 1 or len(x) < self.basis.modes or values.ndim != 2 or values.shape[1] != len(x):
+            raise ConfigurationError(
+                f"{self!r}: needs functions (n, s) at s >= {self.basis.modes} places (s,), got {tuple(values.shape)} "
+                f"at {tuple(x.shape)}"
+            )
+        # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
+        return torch.linalg.lstsq(self.basis.functions(x.double()), values.double().T, driver="gelsd").solution.T
+
+    def _from_unit(self, unit: Tensor) -> Tensor:
+        if not self.basis.is_normal:
+            return 2 * unit - 1
+        tail = 0.5 * math.erfc(self.bound / math.sqrt(2))
+        normal = torch.special.ndtri(tail + (1 - 2 * tail) * unit)
+        return normal.clamp(-self.bound, self.bound)
+
+    def _distance(self, points: Tensor) -> Tensor:
+        return torch.linalg.vector_norm((points.abs() - self.bound).clamp_min(0.0), dim=1)
+
+    def _boundary(self, names: frozenset[str]) -> Region:
+        raise ConfigurationError(f"boundary: functions have none; name coordinates other than {', '.join(names)}")
+
+    def _face(self, name: str, value: float) -> Region:
+        raise ConfigurationError(f"face: functions have none, so not {name} = {value:g}")
+
+    def __repr__(self) -> str:
+        return f"FunctionSpace({self.name!r}, {self.basis!r})"
+
+
+def function_spaces(domain: Domain) -> list[FunctionSpace]:
+    """The spaces of functions among the factors of a domain."""
+    return [factor for factor in getattr(domain, "factors", (domain,)) if isinstance(factor, FunctionSpace)]
+
+
+class Field:
+    """The functions of a space as one function of points `(n, d)`: places and coefficients, a tensor or a jet."""
+
+    def __init__(self, space: FunctionSpace, domain: Domain) -> None:
+        place = space.basis.interval.coordinates[0]
+        if place not in domain.coordinates or not set(space.coordinates) <= set(domain.coordinates):
+            raise ConfigurationError(
+                f"{space!r}: must be a factor of a domain with the coordinate {place}, not of {domain!r}"
+            )
+        first = domain.coordinates.index(space.coordinates[0])
+        self._basis, self._place = space.basis, domain.coordinates.index(place)
+        self._columns = slice(first, first + space.basis.modes)
+
+    def __call__(self, points: Any) -> Any:
+        """The values `(n,)`."""
+        return (self._basis.functions(points[..., self._place]) * points[..., self._columns]).sum(-1)

@@ -1,0 +1,104 @@
+"""Paired functions: what goes into an operator and what comes out, as arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinnlab.domains import FunctionSpace
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.checks import finite
+from pinnlab.problems.observations import Observations
+
+
+class OperatorData(Observations):
+    """Solutions for given functions, at the same places for all of them: what a data-driven loss is made of.
+
+    The residual at each pair of a function and a place is (u - output) / sigma, a condition like any other. The domain
+    must have its `FunctionSpace` as the last factor.
+
+    Args:
+        inputs: `(n, modes)` the functions' coefficients in the basis of the space; with `space` and `sensors` their
+            values `(n, s)` at the sensors, of which the nearest function of the space is taken.
+        outputs: `(n, p)` the solution of each function at each place; of several unknowns a mapping by name.
+        points: `(p, q)` the places, in the order of the domain's other coordinates; `(p,)` for a single one.
+        weight: the factor in the loss.
+        sigma: the standard deviation of the outputs' noise. By default the root mean square of the outputs (`None`), so
+            that the loss is about the squared relative error.
+        space: where the functions live, if they are given by values.
+        sensors: `(s,)` where these values were taken.
+        unknown: the name of the unknown, where there is one.
+
+    Raises:
+        ConfigurationError: arrays do not fit each other or are not finite.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        points: Any,
+        weight: float = 1.0,
+        sigma: float | None = None,
+        space: FunctionSpace | None = None,
+        sensors: Any = None,
+        unknown: str = "u",
+    ) -> None:
+        functions, places = _array("inputs", inputs, 2), _array("points", points, None)
+        places = places[:, None] if places.ndim == 1 else places
+        if (space is None) != (sensors is None):
+            raise ConfigurationError("OperatorData: give space and sensors together, or inputs as coefficients")
+        if space is not None:
+            functions = space.coefficients(functions, _array("sensors", sensors, 1))
+        n, p = len(functions), len(places)
+        values = {}
+        for name, value in (outputs if isinstance(outputs, dict) else {unknown: outputs}).items():
+            values[name] = _array(f"outputs {name}", value, 2)
+            if values[name].shape != (n, p):
+                raise ConfigurationError(
+                    f"OperatorData: outputs must be ({n}, {p}), a row for each function and a column for each place, "
+                    f"got {tuple(values[name].shape)}"
+                )
+        self.functions_given = n
+        rows = torch.cat([places.repeat(n, 1), functions.repeat_interleave(p, 0)], 1)
+        scale: Any = {name: float(v.square().mean().sqrt()) or 1.0 for name, v in values.items()}
+        super().__init__(
+            rows, weight, scale if sigma is None else sigma, **{name: v.reshape(-1) for name, v in values.items()}
+        )
+
+    @classmethod
+    def read(cls, path: str | Path, **options: Any) -> OperatorData:
+        """From a file `.npz` with arrays `inputs`, `outputs`, `points`, and perhaps `sensors`.
+
+        Args:
+            path: of the file.
+            **options: the other arguments of the class.
+
+        Raises:
+            ConfigurationError: it cannot be read, or lacks one.
+        """
+        try:
+            with np.load(path) as file:
+                found = dict(file)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"OperatorData: {path} cannot be read: {' '.join(str(error).split())}") from error
+        if missing := [name for name in ("inputs", "outputs", "points") if name not in found]:
+            raise ConfigurationError(f"OperatorData: {path} has no {missing[0]}, but {', '.join(found)}")
+        known = {name: found[name] for name in ("inputs", "outputs", "points", "sensors") if name in found}
+        return cls(**known, **options)
+
+
+def _array(key: str, values: Any, dimensions: int | None) -> Tensor:
+    try:
+        found = torch.as_tensor(values).double()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"OperatorData: {key} must be an array of numbers") from error
+    if found.ndim not in ((1, 2) if dimensions is None else (dimensions,)) or not len(found):
+        raise ConfigurationError(
+            f"OperatorData: {key} has shape {tuple(found.shape)}; see the class for what it must be"
+        )
+    return finite(f"OperatorData: {key}", found)
