@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinnlab.derivatives import Jet, Wanted, partials
-from pinnlab.derivatives.jet import lift
+from pinnlab.derivatives.lifting import lift
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import DeepONet, PeriodicEmbedding, ScaledInput, last_layer
 
