@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pinnlab.domains import function_spaces
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import last_layer
 from pinnlab.numerics import distributed
@@ -55,6 +56,11 @@ KINDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "Adam, then `SSBroyden`",
             "Adam, then `LBFGS`",
         ),
+        "an operator": (
+            "Adam, then `EnergyNaturalGradient` or `SSBroyden`",
+            "Adam, then `SSBroyden`",
+            "Adam, then `LBFGS`",
+        ),
         "an energy": (
             "Adam, then `SSBroyden`",
             "Adam, then `SSBroyden`",
@@ -77,6 +83,7 @@ class SetUp:
         steepness: the largest over the root-mean-square slope of the reference, of the unknown and coordinate where it
             is largest; None without a reference.
         energy: whether a term of the loss is no mean square.
+        operator: whether a space of functions is among the factors of the domain.
     """
 
     parameters: int
@@ -85,11 +92,14 @@ class SetUp:
     linear: bool | None
     steepness: float | None
     energy: bool
+    operator: bool = False
 
     def kinds(self) -> list[str]:
         """The rows of the table that it is in; sharp may be what is not known."""
         if self.energy:
             return ["an energy"]
+        if self.operator:
+            return ["an operator"]
         if self.coordinates >= MANY:
             return ["many coordinates"]
         found = ["linear, smooth, up to 3 coordinates"] if self.linear and self.coordinates <= FEW else []
@@ -123,6 +133,7 @@ def set_up_of(module: Any) -> SetUp:
         linear=_is_linear(module.system, problem),
         steepness=_steepness(problem),
         energy=any(condition.is_energy for condition in problem.conditions.values()),
+        operator=bool(function_spaces(problem.domain)),
     )
 
 
@@ -170,8 +181,10 @@ def _steepness(problem: Problem) -> float | None:
         moved[:, k] += torch.where(points[:, k] + step > high[k], -step, step)
         further = problem.reference_values(moved)
         assert further is not None, "a reference that is known at the points is known beside them"
-        slopes = (further - values).abs()[further.isfinite().all(1)]
-        sizes = slopes.square().mean(0).sqrt()
-        noise = 1e-9 * values.abs().amax(0)  # of a solution that does not depend on this coordinate
-        found += [float(s / m) for s, m, n in zip(slopes.amax(0), sizes, noise, strict=True) if m > n]
+        for value, beside in zip(values.T, further.T, strict=True):
+            known = value.isfinite() & beside.isfinite()  # an unknown may live, or be known, on a part of the domain
+            slopes, size = (beside - value)[known].abs(), value[known].abs()
+            # Round-off is the slope of an unknown that does not depend on this coordinate.
+            if bool(known.any()) and slopes.max() > 1e-9 * size.max():
+                found.append(float(slopes.max() / slopes.square().mean().sqrt()))
     return max(found)

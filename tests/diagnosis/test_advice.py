@@ -12,7 +12,9 @@ from training import quiet_trainer, small_data, small_module
 from pinnlab import PINN
 from pinnlab.callbacks import DiagnosisWriter
 from pinnlab.diagnosis.advice import KINDS, MEDIUM, SMALL, SetUp, set_up_of
+from pinnlab.domains import Interval
 from pinnlab.networks import MLP
+from pinnlab.problems import Exact, Problem, Residual, Unknown
 
 DOCS = Path(__file__).parents[2] / "docs"
 NONLINEAR = ("burgers", "allen_cahn_periodic", "reaction", "kovasznay", "cavity", "gray_scott_soft", "lorenz")
@@ -31,6 +33,19 @@ SHARP = {
 
 def module_of(name, network=MLP, **options):
     return PINN(cases.PROBLEMS[name](), functools.partial(network, **(options or {"hidden": [6, 6]})), compile=False)
+
+
+class Half(Problem):
+    """A sine, and a line that lives on the left half only."""
+
+    def __init__(self):
+        x = Interval("x", 0, 2)
+        left = Interval("x", 0, 1)
+        conditions = {"u": Residual(x, lambda u: u.xx), "p": Residual(left, lambda p: p.xx)}
+        super().__init__(x, {"u": Unknown(), "p": Unknown(on=left)}, conditions)
+
+    def reference(self):
+        return Exact(lambda x: (torch.sin(2 * torch.pi * x), x))
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -90,6 +105,7 @@ def test_fronts_are_told_from_smooth_solutions(name, sharp):
         (SetUp(500, 2, 3, False, 16.0, False), ["several unknowns", "sharp layers, fronts"]),
         (SetUp(500, 10, 1, True, 2.0, False), ["many coordinates"]),
         (SetUp(500, 2, 1, False, 2.0, True), ["an energy"]),
+        (SetUp(500, 10, 1, False, 2.0, False, True), ["an operator"]),
     ],
 )
 def test_rows_of_the_table(set_up, kinds):
@@ -101,6 +117,13 @@ def test_rows_of_the_table(set_up, kinds):
 def test_columns_of_the_table(parameters, column):
     (line,) = SetUp(parameters, 1, 1, False, 2.0, False).advice()
     assert line.endswith(KINDS["smooth solution"][column].replace("`", ""))
+
+
+def test_an_operator_and_an_unknown_of_a_part_of_the_domain_are_looked_at():
+    assert set_up_of(module_of("antiderivative")).kinds() == ["an operator"]
+    assert set_up_of(PINN(Half(), functools.partial(MLP, hidden=[4]), compile=False)).steepness == pytest.approx(
+        2**0.5, rel=0.03
+    )
 
 
 def test_the_page_has_the_same_table():
