@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ def write_movie(
 
     Args:
         solution: what to draw.
-        path: ends with `.gif`, or with `.mp4`, which needs the program ffmpeg.
+        path: ends with `.gif`, or with `.mp4`, which needs the program ffmpeg: that of the machine, or the one that
+            the extra `solution` brings (package imageio-ffmpeg).
         over: the coordinate that passes.
         name: the unknown; default: the first.
         frames: how many pictures.
@@ -69,6 +71,8 @@ def write_movie(
         ConfigurationError: the file has another ending, ffmpeg is not there, or there are not one or two coordinates
             beside the one that passes.
     """
+    from matplotlib import rc_context
+
     others = [c for c in solution.problem.coordinates if c != over]
     if over not in solution.problem.coordinates:
         raise unknown("coordinate of the movie", over, solution.problem.coordinates)
@@ -83,7 +87,7 @@ def write_movie(
     figure, draw = _lines(samples, others, over, chosen) if len(others) == 1 else _map(samples, others, over, chosen)
 
     def write(part: Path) -> None:
-        with writer.saving(figure, str(part), dpi):
+        with rc_context({"animation.ffmpeg_path": ffmpeg() or "ffmpeg"}), writer.saving(figure, str(part), dpi):
             for k, value in enumerate(samples.axes[over]):
                 figure.suptitle(f"{over} = {value:.3g}")
                 draw(k)
@@ -92,11 +96,14 @@ def write_movie(
     return whole(path, write)
 
 
-def has_ffmpeg() -> bool:
-    """Whether the program that writes `.mp4` is there."""
-    from matplotlib import animation
+def ffmpeg() -> str | None:
+    """The program that writes `.mp4`: the machine's, or that of the package imageio-ffmpeg; None without either."""
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
 
-    return bool(animation.FFMpegWriter.isAvailable())
+        return shutil.which("ffmpeg") or str(get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # the package has none for this machine
+        return shutil.which("ffmpeg")
 
 
 def _writer(path: Path, rate: float) -> Any:
@@ -106,9 +113,9 @@ def _writer(path: Path, rate: float) -> Any:
         raise ConfigurationError(f"movie: {path.name} must end with {' or '.join(MOVIES)}")
     if path.suffix == ".gif":
         return animation.PillowWriter(fps=rate)  # type: ignore[arg-type]
-    if not has_ffmpeg():
+    if ffmpeg() is None:
         raise ConfigurationError(
-            "movie: .mp4 needs the program ffmpeg, which is not there; install it, or write a .gif"
+            'movie: .mp4 needs the program ffmpeg; pip install "pinnlab-lightning[solution]" brings it, or write a .gif'
         )
     return animation.FFMpegWriter(fps=rate)  # type: ignore[arg-type]
 

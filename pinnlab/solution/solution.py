@@ -287,7 +287,7 @@ class Solution:
         seconds: float = 5.0,
         dpi: int = 120,
     ) -> Path:
-        """Writes a movie over one coordinate, `.gif` or (with the program ffmpeg) `.mp4`; see `drawing.write_movie`."""
+        """Writes a movie over one coordinate, `.gif` or `.mp4`; see `drawing.write_movie`."""
         return drawing.write_movie(self, Path(path), over, unknown, frames, seconds, dpi)
 
     def export(self, path: PathLike) -> Path:

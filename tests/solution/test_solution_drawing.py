@@ -1,6 +1,8 @@
 """Figures and movies of a solution, without a screen."""
 
 import itertools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,14 +93,20 @@ def test_a_movie_needs_one_or_two_other_coordinates(tmp_path):
 
 
 def test_mp4_asks_for_ffmpeg_where_it_is_not(tmp_path, monkeypatch):
-    from matplotlib import animation
-
-    monkeypatch.setattr(animation.FFMpegWriter, "isAvailable", classmethod(lambda cls: False))
-    with pytest.raises(ConfigurationError, match=r"\.mp4 needs the program ffmpeg, which is not there; install it"):
+    monkeypatch.setattr(drawing, "ffmpeg", lambda: None)
+    with pytest.raises(ConfigurationError, match=r"\.mp4 needs the program ffmpeg; pip install .* brings it"):
         waves().movie(tmp_path / "u.mp4", frames=2)
 
 
-@pytest.mark.skipif(not drawing.has_ffmpeg(), reason="the program ffmpeg is not there")
+def test_ffmpeg_is_that_of_the_machine_or_of_the_package(monkeypatch):
+    monkeypatch.setattr(drawing.shutil, "which", lambda name: f"/somewhere/{name}")
+    assert drawing.ffmpeg() == "/somewhere/ffmpeg"
+    monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
+    assert Path(drawing.ffmpeg()).is_file()
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert drawing.ffmpeg() is None
+
+
 def test_mp4(tmp_path):
     path = waves().movie(tmp_path / "u.mp4", frames=4, dpi=50)
     assert path.read_bytes()[4:8] == b"ftyp"
