@@ -20,7 +20,7 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
-FEW_WAVES = ["--model.network.waves=10", "--data.points=600"]
+FEW_WAVES = ["--model.network.waves=10", "--model.network.each=3", "--data.points=600"]
 """For recipes with many waves: likewise."""
 
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]

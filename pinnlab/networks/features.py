@@ -102,8 +102,9 @@ class PeriodicFeatures(nn.Module):
         each: how many sines have the same wave number. Two for every coefficient of a polynomial in time that the
             wave's amplitude would need.
         scale: the typical angular wave number in the other coordinates. Small ones make sines that are all but
-            polynomials, which is what a short window needs: on the first window of `kdv_windows`, with 32 waves, the
-            error is 5e-2 with 2, 2e-5 with 0.7, 4e-8 with 0.3 and 7e-10 with 0.15.
+            polynomials, which is what a short window needs: on the first window of `kdv_windows`, with 32 waves and 10
+            sines of each, the error was 5e-2 with 2, 2e-5 with 0.7 and 3e-7 with 0.3; with 12 of each 4e-8 with 0.3 and
+            7e-10 with 0.15.
 
     Raises:
         ConfigurationError: a size or the scale is not positive, or there is no such column.

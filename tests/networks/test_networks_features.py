@@ -63,6 +63,7 @@ def test_periodic_features_agree_with_their_formula():
     assert set(last) == {"last.weight", "last.bias"}
 
 
+@torch.no_grad()
 def test_periodic_features_are_periodic_and_begin_with_a_constant():
     torch.manual_seed(0)
     network = PeriodicFeatures(2, 1, waves=30, each=2).double()
