@@ -460,6 +460,12 @@ NUMBERS = {
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.DeepONet, 2, 1): {"modes": COUNT},
     functools.partial(nw.DeepONet, 2, 1, modes=1): {"rank": COUNT},
+    functools.partial(nw.PeriodicFeatures, 1, 1): {
+        "column": (1, *INDEX),
+        "waves": COUNT,
+        "each": COUNT,
+        "scale": POSITIVE,
+    },
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,
         "scale": POSITIVE,

@@ -20,13 +20,16 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
+FEW_WAVES = ["--model.network.waves=10", "--model.network.each=3", "--data.points=600"]
+"""For recipes with many waves: likewise."""
+
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
-    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
+    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS, "PeriodicFeatures": FEW_WAVES}
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 

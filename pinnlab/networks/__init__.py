@@ -17,7 +17,7 @@ from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
 from pinnlab.networks.deeponet import DeepONet
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
-from pinnlab.networks.features import RandomFeatures, Rescalable
+from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
@@ -50,6 +50,7 @@ __all__ = [
     "Narrowable",
     "Part",
     "PeriodicEmbedding",
+    "PeriodicFeatures",
     "PirateNet",
     "RandomFeatures",
     "Rescalable",

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import RandomFeatures
+from pinnlab.networks import PeriodicFeatures, RandomFeatures
 
 
 def test_agrees_with_its_formula():
@@ -48,3 +48,28 @@ def test_another_scale_keeps_the_directions_and_goes_into_the_state():
 def test_scale_must_be_positive(scale):
     with pytest.raises(ConfigurationError, match=r"^scale must be"):
         RandomFeatures(1, 1).rescale(scale)
+
+
+def test_periodic_features_agree_with_their_formula():
+    torch.manual_seed(0)
+    network = PeriodicFeatures(2, 3, column=1, waves=4, each=3, scale=0.5).double()
+    torch.nn.init.normal_(network.last.weight)
+    x = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    numbers = np.repeat(np.arange(5), 3)
+    angles = np.outer(x[:, 0], network.directions[:, 0]) + math.pi * np.outer(x[:, 1], numbers) + network.phases.numpy()
+    last = {name: parameter.detach().numpy() for name, parameter in network.named_parameters()}
+    expected = np.sin(angles) @ last["last.weight"].T / math.sqrt(15) + last["last.bias"]
+    np.testing.assert_allclose(network(torch.from_numpy(x)).detach().numpy(), expected, rtol=0, atol=1e-13)
+    assert set(last) == {"last.weight", "last.bias"}
+
+
+@torch.no_grad()
+def test_periodic_features_are_periodic_and_begin_with_a_constant():
+    torch.manual_seed(0)
+    network = PeriodicFeatures(2, 1, waves=30, each=2).double()
+    x = torch.rand(6, 2, dtype=torch.float64)
+    assert torch.equal(network(x), network.last.bias.expand(6, 1))
+    torch.nn.init.normal_(network.last.weight)
+    later = x + torch.tensor([2.0, 0.0], dtype=torch.float64)  # the width of the scaled domain
+    torch.testing.assert_close(network(later), network(x), rtol=0, atol=1e-12)
+    assert float((network(x.flip(1)) - network(x)).abs().max()) > 0.1
