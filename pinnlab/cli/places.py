@@ -73,11 +73,11 @@ def check(value: Any, hint: Any, key: str) -> None:
         try:
             _check_one(value, option, key)
         except ConfigurationError as error:
-            errors.append((_is_alike(value, option), error))
+            errors.append((option, error))
         else:
             return
     real = [option for option in options if option is not type(None)]
-    close = [error for is_alike, error in errors if is_alike or len(real) == 1]
+    close = [error for option, error in errors if _is_alike(value, option) or real == [option]]
     if close:  # of the alternatives that a class is one of, what is wrong inside of it
         inner = [error for error in close if not isinstance(error, _OtherKind)]
         raise inner[0] if inner else max(close, key=lambda error: len(str(error).partition(":")[0]))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError, check_list
+from pinnlab.errors import ConfigurationError, check_list, check_real
 from pinnlab.networks.checks import positive, positive_int
 
 
@@ -189,10 +189,12 @@ class Kink(Embedding):
     def __init__(self, inputs: int, *, column: int = 0, at: float = 0.0):
         super().__init__()
         self.outputs = positive_int("inputs", inputs) + 1
-        (self.column,) = _columns([column], inputs)
+        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
+            raise ConfigurationError(f"column: must be a whole number from 0 to {inputs - 1}, got {column!r}")
+        check_real("", at=at)
         if not -1 < at < 1:
             raise ConfigurationError(f"at: must be between -1 and 1, the ends of the scaled coordinate, got {at}")
-        self.at = float(at)
+        self.column, self.at = column, float(at)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, inputs + 1)`."""

@@ -105,7 +105,7 @@ class Windows(nn.Module):
 
     def _rise(self, beyond: Any) -> Any:
         """From 0 to 1 between two centres: 0 where the first window is alone, 1 where the second is."""
-        z = torch.clamp((beyond - (1 - self.overlap / 2)) / (self.overlap - 1), 0.0, 1.0)
+        z = ((beyond - (1 - self.overlap / 2)) / (self.overlap - 1)).clamp(0.0, 1.0)
         total = z * self._step[-1] + self._step[-2]
         for coefficient in reversed(self._step[:-2]):
             total = total * z + coefficient

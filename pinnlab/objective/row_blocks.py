@@ -102,9 +102,10 @@ class RowBlocks:
     def sums_and_gradient(self) -> tuple[Tensor, Tensor] | None:
         """Each condition's sum of squared residuals `(conditions,)`, and this rank's gradient 2 J'r `(n,)`.
 
-        None where r and J are no way to them: J is not kept, or a factor of the loss is zero.
+        None where r and J are no way to them: J is not kept, or a factor of the loss is zero. On a GPU None as well:
+        looking at the factors would make the processor wait for it at every step, and nothing is saved there.
         """
-        if not self.keeps or not bool((self.factors > 0).all()):
+        if not self.keeps or self.factors.device.type != "cpu" or not bool((self.factors > 0).all()):
             return None
         residual = self.residuals(None)
         parts = residual.split([*self.lengths.values()])

@@ -85,7 +85,7 @@ def test_values_and_derivatives_are_periodic(factory: partial):
         (lambda: Stretch(2, factors=[1.0]), r"factors: \[1.0\] must be 2, one for each coordinate"),
         (lambda: Stretch(1, factors=[-1.0]), "factors"),
         (lambda: Kink(1, at=1.0), "at: must be between -1 and 1"),
-        (lambda: Kink(1, column=1), "columns must be whole numbers from 0 to 0"),
+        (lambda: Kink(1, column=1), "column: must be a whole number from 0 to 0"),
         (lambda: PeriodicEmbedding(2, columns=[]), "columns must list at least one column"),
         (lambda: PeriodicEmbedding(2, columns=[2]), "columns must be whole numbers from 0 to 1, not 2"),
         (lambda: PeriodicEmbedding(2, columns=[-1]), "columns must be whole numbers from 0 to 1, not -1"),
