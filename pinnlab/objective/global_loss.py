@@ -153,15 +153,15 @@ class GlobalLoss:
             batch: this rank's rows of each condition.
             weights: `(conditions,)` factors of the conditions.
             linearization: the same loss around the present parameters, of which the optimizer will need the Jacobian:
-                loss and gradient come out of it then, and no function is compiled and evaluated for them.
+                the gradient comes out of it then, and no function is compiled and evaluated for it.
         """
         tensors, world = self._parameters(), distributed.world_size()
         counts = distributed.all_sum(self._row_counts(batch, weights))
         factors = weights / counts
-        if linearization is not None and (known := linearization.sums_and_gradient()) is not None:
-            sums, gradient = known
+        if linearization is not None and (known := linearization.evaluated()) is not None:
+            value, sums, gradient = known
             parts = self._system.unflatten(gradient)
-            loss = with_gradient(torch.dot(factors, sums), [*parts.values()], [tensors[name] for name in parts])
+            loss = with_gradient(value, [*parts.values()], [tensors[name] for name in parts])
         elif world == 1:
             loss, sums = self.evaluate(tensors, batch, factors)
         else:

@@ -102,9 +102,9 @@ class Linearization:
         return distributed.all_sum(rows.functions.gradient(rows.at(point), rows.batch, rows.factors))
 
     @torch.no_grad()
-    def sums_and_gradient(self) -> tuple[Tensor, Tensor] | None:
-        """What `RowBlocks.sums_and_gradient` has, with one rank; with more of them None."""
-        return self._rows.sums_and_gradient() if distributed.world_size() == 1 else None
+    def evaluated(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Loss, sums and gradient as `RowBlocks.evaluated` has them, with one rank; with more of them None."""
+        return self._rows.evaluated() if distributed.world_size() == 1 else None
 
     @torch.no_grad()
     def residual(self, point: Tensor | None = None) -> Tensor:

@@ -99,18 +99,19 @@ class RowBlocks:
         for piece in self._pieces():
             yield piece[0], *self._rows(*piece)
 
-    def sums_and_gradient(self) -> tuple[Tensor, Tensor] | None:
-        """Each condition's sum of squared residuals `(conditions,)`, and this rank's gradient 2 J'r `(n,)`.
+    def evaluated(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """The loss, each condition's sum of squared residuals `(conditions,)`, and the gradient 2 J'r; on this rank.
 
-        None where r and J are no way to them: J is not kept, or a factor of the loss is zero. On a GPU None as well:
-        looking at the factors would make the processor wait for it at every step, and nothing is saved there.
+        The loss is that of the function that trial steps are compared by: from r it would differ by round-off, and
+        decrease for ever. None where J is not kept or a factor is zero, by which sums cannot be divided again; and on
+        a GPU, where to look at the factors means to wait for it, and nothing is saved.
         """
         if not self.keeps or self.factors.device.type != "cpu" or not bool((self.factors > 0).all()):
             return None
-        residual = self.residuals(None)
+        residual, loss = self.residuals(None), self.functions.loss(self.at(None), self.batch, self.factors)
         parts = residual.split([*self.lengths.values()])
         sums = torch.stack([part.square().sum() for part in parts]) / self.factors
-        return sums, 2 * self.transposed_times(residual)
+        return loss, sums, 2 * self.transposed_times(residual)
 
     def keep(self) -> None:
         """Computes all rows, if they are not there yet."""

@@ -58,19 +58,20 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
 
 @ENGINES
 @pytest.mark.parametrize("name", CASES)
-def test_sums_and_gradient_come_out_of_the_jacobian(name, engine):
+def test_loss_sums_and_gradient_come_out_of_the_jacobian(name, engine):
     case = Case(name, engine)
-    known = case.linearization().sums_and_gradient()
+    known = case.linearization().evaluated()
     if not bool((case.factors > 0).all()):
         assert known is None  # a sum cannot be divided by a factor of zero again
         return
-    sums, gradient = known
+    loss, sums, gradient = known
+    assert loss == case.linearization().loss()  # bit for bit: trial steps are compared with it
     r = case.residual(case.flat())
     assert close(sums, case.system.squared_sums(case.system.trial.tensors(), case.batch).detach())
     assert close(torch.dot(case.factors, sums), r @ r)
     assert close(gradient, 2 * case.jacobian().T @ r)
     assert not sums.requires_grad
-    assert Case(name, engine, memory=0).linearization().sums_and_gradient() is None  # J is not kept
+    assert Case(name, engine, memory=0).linearization().evaluated() is None  # J is not kept
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 0])
