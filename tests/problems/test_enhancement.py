@@ -34,8 +34,13 @@ def order(problem):
     return max([len(index) for index in wanted.partials] + [2 * bool(wanted.laplacians)])
 
 
+def has_one_equation(problem):
+    """Not a weak form, nor one that holds in two parts of the domain."""
+    return 0 < order(problem) <= 2 and len(problem.coordinates) <= 5 and len(problem.differential_equations()) == 1
+
+
 BUILDERS = {
-    **{name: make for name, make in PROBLEMS.items() if 0 < order(make()) <= 2 and len(make().coordinates) <= 5},
+    **{name: make for name, make in PROBLEMS.items() if has_one_equation(make())},
     "inverse": inverse_problem,
     "oscillator": oscillator,
 }
