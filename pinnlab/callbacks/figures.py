@@ -13,6 +13,7 @@ from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of
+from pinnlab.training.marching import windows_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,8 @@ class SolutionFigures(L.Callback):
 
     The points are drawn where they have changed since they were last drawn, and at the end. Those of each differential
     equation are drawn once more by themselves, with their density and residual: what the callbacks that change points
-    have made of them.
+    have made of them. Of a run in windows of time the points and the full drawing are those of the last window: they
+    would take longer than training the others.
 
     Args:
         every: validations between two drawings, beside those at doubled steps.
@@ -76,7 +78,8 @@ class SolutionFigures(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draws the end of the run, the solution in full, too."""
         self._draw(trainer, pl_module)
-        self._draw_end(trainer, pl_module)
+        if not windows_left(trainer):
+            self._draw_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         """How many validations there were, and the edition of the points that were drawn."""
@@ -98,7 +101,7 @@ class SolutionFigures(L.Callback):
             values = own.points, own.values, own.reference
             _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}"))
         store = trainer.datamodule.store  # type: ignore[attr-defined]
-        if self._points != int(store.version):
+        if self._points != int(store.version) and not windows_left(trainer):
             self._points = int(store.version)
             self._draw_points(trainer, pl_module)
 

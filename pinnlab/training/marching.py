@@ -192,6 +192,12 @@ def _cut_short(trainer: Any) -> bool:
     return interrupted or 0 <= trainer.max_steps <= trainer.global_step
 
 
+def windows_left(trainer: L.Trainer) -> int:
+    """How many windows come behind the present one; 0 in a run without windows."""
+    marching = next((c for c in trainer.callbacks if isinstance(c, Marching)), None)  # type: ignore[attr-defined]
+    return 0 if marching is None else len(marching.edges) - 2 - marching.window
+
+
 def copied(trial: Trial) -> list[Trial]:
     """Copies, on the CPU, of a window's solution and of those before it, the first window first."""
     found = [trial]

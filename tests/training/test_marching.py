@@ -6,10 +6,11 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 
 import pinnlab
 from pinnlab import CollocationDataModule, Phase
-from pinnlab.callbacks import RunSummary
+from pinnlab.callbacks import RunSummary, SolutionFigures, figures
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
@@ -245,3 +246,17 @@ def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
     run(problem, March(windows=2), tmp_path)
     with pytest.raises(ConfigurationError, match="this run has them at"):
         run(problem, March(windows=3), ckpt_path=tmp_path / "10.ckpt")
+
+
+def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "_add", lambda trainer, tag, figure: drawn.append((trainer.global_step, tag)))
+    problem = Decay()
+    made = module(problem, [Phase(ADAM, steps=3)])
+    board = TensorBoardLogger(tmp_path)
+    train_windows(
+        made, CollocationDataModule(problem, points=5), trainer(SolutionFigures(), logger=board), March(windows=3)
+    )
+    assert {step for step, tag in drawn if tag == "solution/u"} >= {3, 6, 9}  # each window's end
+    assert {step for step, tag in drawn if tag == "solution/u/in_full"} == {9}
+    assert min(step for step, tag in drawn if tag == "training/points") > 6
