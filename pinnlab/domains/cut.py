@@ -24,7 +24,7 @@ def cut(region: Region, coordinate: str, low: float, high: float) -> Region:
         ConfigurationError: the region is of another kind, or is no longer there between `low` and `high`.
 
     >>> cut(Interval("x", 0, 1) * Interval("t", 0, 1), "t", 0.25, 0.5)
-    Box(('x', 't'), (0, 0.25), (1, 0.5))
+    Interval('x', 0, 1) * Interval('t', 0.25, 0.5)
     """
 
     def again(part: Region) -> Region:

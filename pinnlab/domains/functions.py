@@ -32,6 +32,7 @@ class FunctionSpace(Domain):
     Raises:
         ConfigurationError: the name is unusable, or `basis` or `bound` is something else.
 
+    >>> from pinnlab.domains import Chebyshev, Interval
     >>> x = Interval("x", 0, 1)
     >>> (x * FunctionSpace("a", Chebyshev(x, modes=3))).coordinates
     ('x', 'a0', 'a1', 'a2')
