@@ -55,6 +55,31 @@ def draw_range(
     axes.fill_between(shown, [min(v) for v in seeds], [max(v) for v in seeds], color=color, alpha=shade)
 
 
+def draw_progress(runs: Runs, at: Sequence[int], xlabel: str, ylabel: str) -> Any:
+    """Draws errors as training goes on, a panel for each problem: medians by setting, and the range of the seeds.
+
+    Args:
+        runs: with the column `errors`; those that ended early are left out.
+        at: where the errors were measured: evaluations or seconds.
+        xlabel: what these are.
+        ylabel: what the errors are.
+
+    Returns:
+        The figure.
+    """
+    problems = runs.by("problem")
+    figure, grid = panels(1, len(problems), 5.5 * len(problems), 4.2)
+    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
+        for number, (setting, own) in enumerate(found.by("setting").items()):
+            if curves := own.complete_curves("errors", len(at)):
+                draw_range(axes, at, curves, f"C{number}", shade=0.12, marker="o", ms=3, label=setting)
+        axes.set(title=problem, xlabel=xlabel, ylabel=ylabel)
+        axes.set_xticks(at, [str(n) for n in at])
+        axes.minorticks_off()
+    grid[0].legend(fontsize=8)
+    return figure
+
+
 def draw_settings(runs: Runs, columns: Mapping[str, tuple[str, str]]) -> Any:
     """Draws numbers by setting, a line of panels for each problem: a dot for each seed, a bar for their median.
 

@@ -73,6 +73,10 @@ class Runs:
         """What a `Recorder` measured in the course of each run that is done; a run that ended early has less."""
         return [numbers(row[column]) for row in self.done]
 
+    def complete_curves(self, column: str, length: int) -> list[list[float]]:
+        """Those of the `curves` that have so many numbers: of runs that ended early there are fewer."""
+        return [curve for curve in self.curves(column) if len(curve) == length]
+
 
 def _number(row: Row, column: str) -> float:
     value = float(row[column]) if row["status"] == DONE and row[column] not in ("", None) else math.nan

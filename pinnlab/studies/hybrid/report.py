@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pinnlab.studies.engine.figures import draw_range, panels
+from pinnlab.studies.engine.figures import draw_progress
 from pinnlab.studies.engine.report import Page, markdown_table, wrapped
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
@@ -126,16 +126,11 @@ def _reading(runs: Runs) -> str | None:
     return None if None in facts.values() else wrapped(READING.format(**facts))
 
 
-def _curves(runs: Runs) -> list[list[float]]:
-    """The errors of each seed at the budgets; runs that ended early have none."""
-    return [curve for curve in runs.curves("errors") if len(curve) == len(AT)]
-
-
 def _errors(runs: Runs) -> str:
     """Medians over the seeds at every budget, and best and worst seed at the last one."""
     lines = []
     for setting, own in runs.ranked():
-        if curves := _curves(own):
+        if curves := own.complete_curves("errors", len(AT)):
             last = [curve[-1] for curve in curves]
             medians = [f"{error:.1e}" for error in median_curve(curves)]
             ends = f"{min(last):.1e} to {max(last):.1e}"
@@ -155,15 +150,4 @@ def _pairs(runs: Runs) -> str:
 
 
 def _figure(runs: Runs) -> Any:
-    """Error against evaluations: medians, and the range of the seeds."""
-    problems = runs.by("problem")
-    figure, grid = panels(1, len(problems), 5.5 * len(problems), 4.2)
-    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
-        for number, (setting, own) in enumerate(found.by("setting").items()):
-            if curves := _curves(own):
-                draw_range(axes, AT, curves, f"C{number}", shade=0.12, marker="o", ms=3, label=setting)
-        axes.set(title=problem, xlabel="evaluations of loss and gradient", ylabel="relative L2 error")
-        axes.set_xticks(AT, [str(n) for n in AT])
-        axes.minorticks_off()
-    grid[0].legend(fontsize=8)
-    return figure
+    return draw_progress(runs, AT, "evaluations of loss and gradient", "relative L2 error")

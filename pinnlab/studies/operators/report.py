@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pinnlab.studies.engine.figures import draw_range, panels
+from pinnlab.studies.engine.figures import draw_progress
 from pinnlab.studies.engine.recording import numbers
 from pinnlab.studies.engine.report import Page, if_made, markdown_table, wrapped
 from pinnlab.studies.engine.runner import Row
@@ -63,15 +63,11 @@ READING = """\
 """
 
 
-def _curves(runs: Runs) -> list[list[float]]:
-    return [curve for curve in runs.curves("errors") if len(curve) == len(AT)]
-
-
 def _errors(runs: Runs) -> str:
     """Medians over the seeds at every time."""
     lines = []
     for setting, own in runs.ranked():
-        if curves := _curves(own):
+        if curves := own.complete_curves("errors", len(AT)):
             medians = [f"{error:.1e}" for error in median_curve(curves)]
             lines.append([setting, *medians, f"{own.median('evaluations'):.0f}"])
     return markdown_table(["setting", *(f"{s} s" for s in AT), "evaluations"], lines)
@@ -111,15 +107,4 @@ def _reading(runs: Runs) -> str:
 
 
 def _figure(runs: Runs) -> Any:
-    """Error against processor time: medians, and the range of the seeds."""
-    problems = runs.by("problem")
-    figure, grid = panels(1, len(problems), 5.5 * len(problems), 4.2)
-    for axes, (problem, found) in zip(grid, problems.items(), strict=True):
-        for number, (setting, own) in enumerate(found.by("setting").items()):
-            if curves := _curves(own):
-                draw_range(axes, AT, curves, f"C{number}", shade=0.12, marker="o", ms=3, label=setting)
-        axes.set(title=problem, xlabel="processor time in seconds", ylabel="mean relative L2 error, 100 functions")
-        axes.set_xticks(AT, [str(n) for n in AT])
-        axes.minorticks_off()
-    grid[0].legend(fontsize=8)
-    return figure
+    return draw_progress(runs, AT, "processor time in seconds", "mean relative L2 error, 100 functions")
