@@ -81,7 +81,7 @@ class SetUp:
         unknowns: how many functions are looked for.
         linear: whether all residuals are linear in the unknowns; None where the network has no linear last layer.
         steepness: the largest over the root-mean-square slope of the reference, of the unknown and coordinate where it
-            is largest; None without a reference.
+            is largest; None without a reference, and where it does not matter: of an operator, in many coordinates.
         energy: whether a term of the loss is no mean square.
         operator: whether a space of functions is among the factors of the domain.
     """
@@ -126,14 +126,16 @@ def set_up_of(module: Any) -> SetUp:
         module: the `PINN`, with a trainer.
     """
     problem = module.problem
+    operator = bool(function_spaces(problem.domain))
     return SetUp(
         parameters=sum(p.numel() for p in module.trial.trained()),
         coordinates=len(problem.coordinates),
         unknowns=len(problem.unknowns),
         linear=_is_linear(module.system, problem),
-        steepness=_steepness(problem),
+        # With an operator or many coordinates it says nothing, and would ask for the reference once for each of them.
+        steepness=None if operator or len(problem.coordinates) > MANY else _steepness(problem),
         energy=any(condition.is_energy for condition in problem.conditions.values()),
-        operator=bool(function_spaces(problem.domain)),
+        operator=operator,
     )
 
 

@@ -162,9 +162,8 @@ class Linearization:
         slabs = slabs_of_columns(self._rows.functions.system, self._rows.factors)
         if columns is not None:
             place = torch.full_like(slabs, -1).index_copy(0, columns, torch.arange(len(columns), device=slabs.device))
-            wanted = (
-                place[rows.columns[0]] >= 0
-            )  # the same entries of every row, because rows are made tensor by tensor
+            # The same entries of every row, because rows are made tensor by tensor.
+            wanted = place[rows.columns[0]] >= 0
             rows = SparseRows(rows.right, rows.entries[:, wanted], place[rows.columns[:, wanted]])
             slabs = slabs[columns]
         return Staircase(rows, slabs)
