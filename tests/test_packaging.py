@@ -111,7 +111,7 @@ def test_the_extras_bring_each_other_and_nothing_of_the_same_name(metadata):
         name: {r.name for r in requirements if r.marker and r.marker.evaluate({"extra": name})} for name in EXTRAS
     }
     assert {"pytest", "hatchling"} <= extras["test"] < extras["dev"]
-    assert {"xarray", "h5netcdf", "h5py", "meshio"} == extras["solution"] < extras["test"]
+    assert {"xarray", "h5netcdf", "h5py", "meshio", "imageio-ffmpeg"} == extras["solution"] < extras["test"]
     assert {"ruff", "mypy"} <= extras["dev"] - extras["test"]
 
 
