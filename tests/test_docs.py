@@ -13,7 +13,15 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "api").glob("*.md"))]
 IN_ORDER = ("start.md", "ten-tasks.md")
 """Pages whose Python needs the commands above it; tests/test_pages_in_order.py runs both."""
-NO_PYTHON = ("architecture.md", "reliability.md", "clusters.md", "index.md", "gallery.md", "leaderboard.md")
+NO_PYTHON = (
+    "architecture.md",
+    "reliability.md",
+    "clusters.md",
+    "index.md",
+    "gallery.md",
+    "leaderboard.md",
+    "evidence.md",
+)
 
 
 def code_blocks(page, language):

@@ -1,4 +1,4 @@
-"""Data of a problem: a coefficient, a source or a start that is known as numbers on a grid, or as a function."""
+"""Data of a problem: a coefficient, a source or a start that is known as numbers at places, or as a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import torch
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.evaluation import call_by_name
+from pinnlab.problems.scattered import RadialInterpolant
 from pinnlab.problems.splines import Spline
+
+MOST_SCATTERED = 4000
+"""Places: a dense system of so many equations is solved in seconds."""
 
 Function = Callable[[Any], Any]
 """Given data as a function of points `(n, d)`, a tensor or a jet: `(n,)`."""
@@ -22,15 +26,18 @@ class Given:
     """Data that the functions of a problem get by name: `Given("a", "a.npz")` is their argument `a`.
 
     There it is as an unknown is: a value in arithmetic, with derivatives `a.x`, `a.gradient()`, and in expressions such
-    as `(a * u.x).d("x")`. Numbers on a grid become a spline through them.
+    as `(a * u.x).d("x")`. Numbers on a grid become a spline through them, at scattered places a sum of powers of the
+    distances to them.
 
     Args:
         name: of the argument.
         source: a function of coordinates (or `points`) by name, in torch operations; or arrays by name: one increasing
             axis `(n_i,)` for each coordinate that the data depend on, up to three, and under `name` the values
-            `(n_1, ..., n_k)` in the order of the problem's coordinates. In place of the grid it may be a table of all
-            its places in any order, each array `(n,)`. Or the path of such a file: `.npz`, or `.csv` with a header.
-        degree: of the spline: 3 has two continuous derivatives, which fluxes need; 1 is linear interpolation.
+            `(n_1, ..., n_k)` in the order of the problem's coordinates. In place of the grid it may be a table, each
+            array `(n,)`: all places of a grid in any order, or up to 4,000 scattered ones. Or the path of such a file:
+            `.npz`, or `.csv` with a header.
+        degree: of the spline, or the power of distances: 3 has two continuous derivatives, which fluxes need; 1 is
+            linear interpolation on a grid.
 
     Raises:
         ConfigurationError: the file or an array is not what it must be; in a problem, when the data do not depend on
@@ -69,21 +76,53 @@ class Given:
                 f"Given {self.name!r}: its arrays have no {self.name}, but {', '.join(map(str, self.source))}"
             )
         axes = [_array(self.name, domain.coordinates[i], self.source[domain.coordinates[i]]) for i in columns]
-        axes, values = _grid(self.name, axes, _array(self.name, self.name, self.source[self.name]))
-        for i, axis in zip(columns, axes, strict=True):
-            self._check_axis(domain.coordinates[i], axis, domain.low[i], domain.high[i])
-        return _OfGrid(Spline(axes, values, self.degree), columns)
-
-    def _check_axis(self, name: str, axis: np.ndarray, low: float, high: float) -> None:
-        if len(axis) <= self.degree or bool((np.diff(axis) <= 0).any()):
+        values = _array(self.name, self.name, self.source[self.name])
+        if any(axis.ndim != 1 for axis in axes):
+            raise ConfigurationError(f"Given {self.name!r}: coordinates must be arrays of one dimension")
+        if values.ndim == 1 and {len(axis) for axis in axes} == {len(values)}:
+            grid = _grid_of_table(axes, values)
+            if grid is None:
+                return _OfColumns(self._scattered(np.stack(axes, -1), values, domain, columns), columns)
+            axes, values = grid
+        if values.shape != tuple(map(len, axes)):
+            sizes = tuple(map(len, axes))
             raise ConfigurationError(
-                f"Given {self.name!r}: {name} must be increasing, with more than {self.degree} numbers for degree "
-                f"{self.degree}, got {len(axis)}"
+                f"Given {self.name!r}: its values must be {sizes} as the axes say, got {values.shape}"
             )
-        margin = 1e-6 * (high - low)
-        if axis[0] > low + margin or axis[-1] < high - margin:
+        for i, axis in zip(columns, axes, strict=True):
+            if len(axis) <= self.degree or bool((np.diff(axis) <= 0).any()):
+                raise ConfigurationError(
+                    f"Given {self.name!r}: {domain.coordinates[i]} must be increasing, with more than {self.degree} "
+                    f"numbers for degree {self.degree}, got {len(axis)}"
+                )
+            self._check_cover(axis, domain, i, margin=1e-6)
+        return _OfColumns(Spline(axes, values, self.degree), columns)
+
+    def _scattered(
+        self, places: np.ndarray, values: np.ndarray, domain: Domain, columns: Sequence[int]
+    ) -> RadialInterpolant:
+        if len(places) > MOST_SCATTERED:
             raise ConfigurationError(
-                f"Given {self.name!r}: its {name} goes from {axis[0]:g} to {axis[-1]:g}, which leaves out a part of "
+                f"Given {self.name!r}: {len(places):,} rows are no grid, and more than {MOST_SCATTERED:,} scattered "
+                "places; take fewer of them, or bring them onto a grid, for example with scipy.interpolate.griddata"
+            )
+        if len(np.unique(places, axis=0)) < len(places):
+            raise ConfigurationError(f"Given {self.name!r}: a place is twice among its {len(places)} rows; leave one")
+        for i, axis in zip(columns, places.T, strict=True):
+            self._check_cover(axis, domain, i, margin=0.1)
+        try:
+            return RadialInterpolant(places, values, self.degree)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            raise ConfigurationError(f"Given {self.name!r}: no function through its places: {error}") from error
+
+    def _check_cover(self, axis: np.ndarray, domain: Domain, column: int, margin: float) -> None:
+        """Whether the data reach from end to end, but for a share of the domain."""
+        name, low, high = domain.coordinates[column], domain.low[column], domain.high[column]
+        margin *= high - low
+        least, most = axis.min(), axis.max()
+        if least > low + margin or most < high - margin:
+            raise ConfigurationError(
+                f"Given {self.name!r}: its {name} goes from {least:g} to {most:g}, which leaves out a part of "
                 f"the domain, from {low:g} to {high:g}"
             )
 
@@ -102,14 +141,14 @@ class _OfCoordinates:
         return result
 
 
-class _OfGrid:
-    """A spline in some of the coordinates as a function of points."""
+class _OfColumns:
+    """A function through numbers, of some of the coordinates, as a function of points."""
 
-    def __init__(self, spline: Spline, columns: Sequence[int]) -> None:
-        self._spline, self._columns = spline, columns
+    def __init__(self, interpolant: Spline | RadialInterpolant, columns: Sequence[int]) -> None:
+        self._interpolant, self._columns = interpolant, columns
 
     def __call__(self, points: Any) -> Any:
-        return self._spline([points[:, i] for i in self._columns])
+        return self._interpolant([points[:, i] for i in self._columns])
 
 
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
@@ -132,23 +171,12 @@ def _array(name: str, key: str, values: Any) -> np.ndarray:
     return found.astype(np.float64)
 
 
-def _grid(name: str, axes: list[np.ndarray], values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Axes and values of a grid, which may be given as a table of its places."""
-    if any(axis.ndim != 1 for axis in axes):
-        raise ConfigurationError(f"Given {name!r}: coordinates must be arrays of one dimension")
-    sizes = tuple(map(len, axes))
-    is_table = values.ndim == 1 and set(sizes) == {len(values)}
-    if not is_table and values.shape != sizes:
-        raise ConfigurationError(f"Given {name!r}: its values must be {sizes} as the axes say, got {values.shape}")
-    if not is_table:
-        return axes, values
+def _grid_of_table(axes: list[np.ndarray], values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Axes and values of the grid whose places a table has, each once; None where it has others."""
     lines, places = zip(*(np.unique(axis, return_inverse=True) for axis in axes), strict=True)
     shape = tuple(map(len, lines))
+    if len(values) != np.prod(shape, dtype=float):
+        return None
     filled = np.full(shape, np.nan)
     filled[places] = values
-    if len(values) != filled.size or np.isnan(filled).any():
-        raise ConfigurationError(
-            f"Given {name!r}: {len(values)} rows are no grid of {' x '.join(map(str, shape))} places; bring scattered "
-            "data onto a grid first, for example with scipy.interpolate.griddata"
-        )
-    return list(lines), filled
+    return None if np.isnan(filled).any() else (list(lines), filled)

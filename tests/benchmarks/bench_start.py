@@ -5,7 +5,7 @@
 Runs the real command on a pseudo-terminal, as a user sees it, and reads the clock when a line or a step appears. Full
 speed is the end of the first step after which nothing is being compiled: all that the first step used runs compiled
 then, or the run never compiles. Medians. `--peers` adds jinns on the same equations, in the environment that
-`peers/run.py` made: the end of its first step, without and with JAX's own cache on disk; all it runs is compiled before.
+`peers/run.py` made: the end of its first step, without and with JAX's own cache on disk; all is compiled before that.
 """
 
 from __future__ import annotations

@@ -84,6 +84,8 @@ CHANGES = {
 }
 FREE = {"viscosity", "material.conductivity", "table", "list.0", "level", "hidden", "SPEED"}
 """What is an argument of compiled functions once it has changed."""
+ONE_OF_EACH = {"viscosity", "switched", "another table", "hidden"}
+"""A number, a flag, a tensor of another shape, a variable outside: the others take as long to compile, on demand."""
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +129,9 @@ def test_every_place_is_found_once_and_nothing_else_is_followed():
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ONE_OF_EACH else pytest.mark.slow) for name in CHANGES]
+)
 def test_compiled_and_eager_go_with_a_change(name):
     one, two = built(compile=True), built()
     two.trial.load_state_dict(one.trial.state_dict())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from formula import Formula
-from scipy.interpolate import RegularGridInterpolator, make_interp_spline
+from scipy.interpolate import RBFInterpolator, RegularGridInterpolator, make_interp_spline
+from scipy.stats.qmc import Halton
 
 from pinnlab.cli.commands import run
 from pinnlab.derivatives import Wanted, partials
@@ -14,6 +15,7 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Dirichlet, Given, Observations, Problem, Residual
 from pinnlab.problems.pointwise import check_pointwise
+from pinnlab.problems.scattered import RadialInterpolant
 from pinnlab.problems.splines import Spline
 from pinnlab.samplers import Sobol
 
@@ -70,6 +72,37 @@ def test_derivatives_of_splines_are_those_of_reverse_mode(lengths):
         torch.testing.assert_close(taylor.partials[index], reverse.partials[index], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(("degree", "kernel"), [(1, "linear"), (3, "cubic"), (5, "quintic")])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_functions_through_scattered_places_are_those_of_scipy(d, degree, kernel):
+    """Which gets the places in the cube, for it does not scale them."""
+    random = np.random.default_rng(3)
+    places, values, points = Halton(d, seed=3).random(25), random.random(25), random.random((40, d))
+    low, high = places.min(0), places.max(0)
+    found = RadialInterpolant(5 + 2 * places, values, degree)
+    expected = RBFInterpolator((places - low) / (high - low), values, kernel=kernel, degree=(degree - 1) // 2)
+    for where in (points, places):
+        columns = torch.as_tensor(5 + 2 * where).unbind(-1)
+        tolerance = 1e-4 if degree == 1 else 1e-6  # places are rounded off by 1e-7
+        np.testing.assert_allclose(found(columns).numpy(), expected((where - low) / (high - low)), atol=tolerance)
+
+
+@pytest.mark.parametrize("at_the_places", [False, True])
+def test_derivatives_of_functions_through_scattered_places(at_the_places):
+    """Of a quadratic polynomial, which powers of 5 meet exactly; at the places, too."""
+    random = np.random.default_rng(3)
+    places = random.random((40, 2))
+    values = 1 + places[:, 0] - places[:, 1] ** 2 + 3 * places.prod(-1)
+    interpolant = RadialInterpolant(places, values, 5)
+    points = torch.as_tensor(places if at_the_places else random.random((20, 2)))
+    wanted = Wanted(frozenset({(0,), (1,), (0, 1), (1, 1)}))
+    x, y = points.T
+    for engine in ("taylor", "reverse"):
+        found = partials(lambda p: interpolant(p.unbind(-1))[:, None], points, wanted, engine).partials
+        for index, expected in {(0,): 1 + 3 * y, (1,): 3 * x - 2 * y, (0, 1): 3 + 0 * x, (1, 1): -2 + 0 * x}.items():
+            torch.testing.assert_close(found[index][:, 0], expected, rtol=1e-7, atol=1e-7)
+
+
 def grid(function):
     x, y = np.meshgrid(AXIS, OTHER, indexing="ij")
     return {"x": AXIS, "y": OTHER, "a": function(x, y)}
@@ -82,6 +115,16 @@ def table(function):
     return {"y": y.reshape(-1)[order], "x": x.reshape(-1)[order], "a": arrays["a"].reshape(-1)[order]}
 
 
+def scattered(function):
+    x, y = Sobol().sample(SQUARE, 600, 5).T.numpy()
+    edge = np.linspace(0, 1, 25)
+    x, y = (
+        np.concatenate([a, b]) for a, b in ((x, [*edge, *edge, *0 * edge]), (y, [*0 * edge, *(1 + 0 * edge), *edge]))
+    )
+    x, y = np.unique(np.stack([x, y], -1), axis=0).T
+    return {"x": x, "y": y, "a": function(x, y)}
+
+
 def conductivity(x, y):
     return 2 + np.sin(3 * x) * y**2
 
@@ -90,6 +133,7 @@ SOURCES = {
     "function": (lambda x, y: 2 + torch.sin(3 * x) * y**2, 1e-12),
     "grid": (grid(conductivity), 1e-3),
     "table": (table(conductivity), 1e-3),
+    "scattered": (scattered(conductivity), 1e-2),  # of the Laplacian, at the edge
     "tensors": ({key: torch.as_tensor(array) for key, array in grid(conductivity).items()}, 1e-3),
 }
 
@@ -105,7 +149,7 @@ def test_given_data_in_residuals_by_name_with_derivatives(source, engine):
         "wall": Dirichlet(SQUARE.boundary(), u=lambda a: a),
         "data": Observations([[0.5, 0.25]], total=(lambda u, a: u * a, [0.0])),
     }
-    problem = Problem(SQUARE, ["u"], conditions, given=[Given("a", data)])
+    problem = Problem(SQUARE, ["u"], conditions, given=[Given("a", data, 5 if source == "scattered" else 3)])
     check_pointwise(problem)
     points = Sobol().sample(SQUARE, 30, 1)
     x, y = points.T
@@ -202,9 +246,21 @@ BAD = {
     "shape": (lambda: posed({"x": AXIS, "y": OTHER, "a": np.ones((37, 41))}), "must be (41, 37) as the axes say"),
     "few": (lambda: posed({"x": AXIS[[0, -1]], "a": AXIS[[0, -1]]}), "with more than 3 numbers for degree 3, got 2"),
     "too short": (lambda: posed({"x": 0.9 * AXIS, "a": AXIS}), "goes from 0 to 0.9, which leaves out a part"),
-    "scattered": (
-        lambda: posed(dict(zip("xya", np.random.default_rng(0).random((3, 30)), strict=True))),
-        "30 rows are no grid of 30 x 30 places",
+    "scattered in a corner": (
+        lambda: posed(dict(zip("xya", 0.8 * np.random.default_rng(0).random((3, 90)), strict=True))),
+        "which leaves out a part of the domain",
+    ),
+    "scattered twice": (
+        lambda: posed({"x": AXIS[[0, 1, 1]], "y": AXIS[[0, 1, 1]], "a": AXIS[:3]}),
+        "a place is twice among its 3 rows",
+    ),
+    "scattered on a line": (
+        lambda: posed({"x": AXIS, "y": AXIS, "a": AXIS}),
+        "41 places do not determine a polynomial",
+    ),
+    "scattered and many": (
+        lambda: posed(dict(zip("xya", np.random.default_rng(0).random((3, 4001)), strict=True))),
+        "4,001 rows are no grid, and more than 4,000",
     ),
     "function of others": (lambda: posed(lambda z: z), "argument of given 'a' 'z'"),
     "numpy": (lambda: posed(lambda x: np.sin(x.numpy())), "write torch.sin in place of np.sin"),
