@@ -467,6 +467,12 @@ NUMBERS = {
         "each": COUNT,
         "scale": POSITIVE,
     },
+    functools.partial(nw.SpectralFeatures, 2, 1): {
+        "columns": (*LIST, [2], [0.5], [-1]),
+        "waves": COUNT,
+        "degree": COUNT,
+        "taper": (-0.1, 1.1, math.nan, "abc", True),
+    },
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,
         "scale": POSITIVE,

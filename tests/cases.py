@@ -26,6 +26,7 @@ from pinnlab.networks import (
     RandomFeatures,
     ScaledInput,
     Separable,
+    SpectralFeatures,
     Stretch,
     Subdomains,
 )
@@ -115,6 +116,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "random-features": partial(RandomFeatures, count=9, scale=2.0),
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "periodic-features": partial(PeriodicFeatures, waves=3, each=2),
+    "spectral-features": partial(SpectralFeatures, waves=3, degree=4, taper=0.5),
     "hole-features": partial(
         HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
     ),

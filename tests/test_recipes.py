@@ -23,6 +23,14 @@ def recipe(name):
 FEW_WAVES = ["--model.network.waves=10", "--model.network.each=3", "--data.points=600"]
 """For recipes with many waves: likewise."""
 
+FEW_FUNCTIONS = [
+    "--model.network.waves=10",
+    "--model.network.degree=3",
+    "--data.points=600",
+    "--data.sampler=Hammersley",
+]
+"""For recipes with waves times polynomials: likewise."""
+
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
@@ -41,7 +49,8 @@ DIAGNOSED = first_of_each_kind()
 
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
-    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS, "PeriodicFeatures": FEW_WAVES}
+    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
+    smaller |= {"PeriodicFeatures": FEW_WAVES, "SpectralFeatures": FEW_FUNCTIONS}
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 

@@ -29,6 +29,7 @@ from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
+from pinnlab.networks.spectral import SpectralFeatures
 from pinnlab.networks.subdomains import Subdomains
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "ScaledInput",
     "SeenParts",
     "Separable",
+    "SpectralFeatures",
     "Stretch",
     "Subdomains",
     "activation",

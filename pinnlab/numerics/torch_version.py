@@ -43,6 +43,15 @@ def _normal(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.is_inference() else tensor
 
 
+def has_values(x: Tensor) -> bool:
+    """Whether a tensor's numbers can be looked at: not inside of `torch.func` transforms, nor where code is compiled.
+
+    Torch has no public name for the first.
+    """
+    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return not (wrapped or torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """How to write operations, before they are compiled, that the installed version would compile wrongly.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pinnlab.numerics.torch_version import has_values
 from pinnlab.objective.trial_function import Trial
 
 
@@ -29,7 +30,31 @@ class Pieces(nn.Module):
         self.edges, self.column = tuple(edges), column
 
     def forward(self, points: Any) -> Any:
-        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet."""
+        """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
+
+        Points are gathered by window, so that each asks the trial function of its own. Where the values of points are
+        not known, inside of `torch.func.vmap` and where code is compiled, all windows are evaluated at all points.
+        """
+        later = [points[:, self.column] >= edge for edge in self.edges[1:-1]]
+        if not later:
+            return self._values(0, points)
+        if not has_values(later[0]):
+            return self._everywhere(points)
+        windows = torch.stack(later).sum(0)
+        order = windows.argsort(stable=True)
+        numbers, counts = windows[order].unique_consecutive(return_counts=True)
+        if len(numbers) <= 1:
+            return self._values(int(numbers[0]) if len(numbers) else 0, points)
+        parts = order.split(counts.tolist())
+        values = [self._values(k, points[part]) for k, part in zip(numbers.tolist(), parts, strict=True)]
+        return torch.cat(values)[order.argsort()]
+
+    def _values(self, k: int, points: Any) -> Any:
+        """Those of one window."""
+        return self.trials[k](points) if k == 0 else self.trials[k](points, _States(self, points).at(k))
+
+    def _everywhere(self, points: Any) -> Any:
+        """All windows at all points, of which one counts at each."""
         states = _States(self, points)
         values = self.trials[0](points)
         for k in range(1, len(self.trials)):

@@ -29,7 +29,7 @@ class Trial(nn.Module):
         seed: of the draws that estimated Laplacians are computed from.
 
     Attributes:
-        before: the solution in the window of time before, in a `Window`; its ansatz gets it by this name.
+        before: the solution in the window of time before, where the ansatz of a `Window` asks for it, by this name.
     """
 
     def __init__(self, problem: Problem, network: nn.Module, seed: int = 0) -> None:
@@ -89,12 +89,21 @@ class Trial(nn.Module):
         return narrowed_inside(self.network, "network.", tensors, width)
 
     def problems(self) -> list[Problem]:
-        """Its problem, and those of the solutions before it."""
-        return [self._problem, *(() if self.before is None else self.before.problems())]
+        """Its problem, and those of the solutions in it: before it, or in windows of time."""
+        return [module._problem for module in self.modules() if isinstance(module, Trial)]
+
+    def alone(self) -> Trial:
+        """A copy on the CPU, without the solution before it, which is then to be given in every call."""
+        copied = copy.deepcopy(self, {id(shared): shared for shared in (self._problem, self.before)})
+        copied.before = None
+        return copied.cpu()
 
     def frozen(self) -> Trial:
-        """A copy that nothing trains: its parameters are buffers of the same names."""
-        copied = copy.deepcopy(self, {id(problem): problem for problem in self.problems()})
+        """A copy that nothing trains: its parameters are buffers of the same names.
+
+        The solution before it, which is frozen, is shared.
+        """
+        copied = copy.deepcopy(self, {id(shared): shared for shared in (self._problem, self.before)})
         for module in copied.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 delattr(module, name)

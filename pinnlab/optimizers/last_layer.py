@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_real
@@ -17,6 +18,8 @@ from pinnlab.optimizers.linearized import LinearizedOptimizer
 _HALVINGS = 12
 _DAMPING = 1e-14
 """Of a column over its norm, where columns are damped: the round-off of float64, times the root of some thousands."""
+_MORE = 100.0
+"""By what the damping of normal equations grows where they are not definite."""
 _LINEAR = 1e-6
 """How much of the loss may be beside what the linear model says of a problem that counts as linear: round-off."""
 
@@ -59,6 +62,34 @@ def solve_sparse_last_layer(linearization: Linearization, tolerance: float = 0.0
     return columns, Solution(minimiser, left_over, len(columns))
 
 
+def solve_normal_equations(linearization: Linearization, tolerance: float = 0.0) -> tuple[Tensor, Solution]:
+    """The same by Cholesky's factorisation of J'J, with columns divided by their norms; a collective.
+
+    Columns are damped by `tolerance`, more where the matrix is not definite. What round-off in J'J leaves is taken away
+    by the next step, as long as columns can be told apart at all: the condition number is squared.
+
+    Raises:
+        ConfigurationError: the network has no last layer, or the matrices do not fit into memory.
+    """
+    columns = linearization.last_layer()
+    key = f"LeastSquares: normal equations for the {len(columns)} parameters of the last layer"
+    check_fits(key, 3 * linearization.point.numel() ** 2 * linearization.point.element_size(), columns.device, "use QR")
+    matrix, right = linearization.gram()
+    if len(columns) < len(right):
+        matrix, right = matrix[columns][:, columns], right[columns]
+    scale = matrix.diagonal().sqrt()
+    scale = torch.where(scale > 0, scale, 1)
+    scaled = matrix / scale / scale[:, None]
+    damping = (tolerance or _DAMPING) * scaled.new_ones(len(columns))
+    factor, failed = torch.linalg.cholesky_ex(scaled + damping.diag())
+    while bool(failed) and float(damping[0]) < 1:
+        damping *= _MORE
+        factor, failed = torch.linalg.cholesky_ex(scaled + damping.diag())
+    minimiser = -torch.cholesky_solve((right / scale)[:, None], factor)[:, 0] / scale
+    left_over = linearization.residual().square().sum() + minimiser @ (2 * right + matrix @ minimiser)
+    return columns, Solution(minimiser, float(left_over), len(columns))
+
+
 class LeastSquares(LinearizedOptimizer):
     """Solves for the last layer: all conditions together, with the loss's weights, by QR with column pivoting.
 
@@ -81,6 +112,9 @@ class LeastSquares(LinearizedOptimizer):
         sparse: whether the network is one of `Subdomains` of which only entries of the Jacobian that are not zero are
             computed, see `solve_sparse_last_layer`. Time then grows with the number of windows, not with its cube. A
             second step takes away what the damping left.
+        normal: whether to solve the normal equations, by Cholesky's factorisation, in place of QR: for columns that are
+            far from dependent, such as those of `SpectralFeatures`, five times as fast. Not for random sines, of which
+            QR finds many more digits.
 
     Raises:
         ConfigurationError: a value is out of its range, or there is more than one parameter group.
@@ -97,13 +131,16 @@ class LeastSquares(LinearizedOptimizer):
         tolerance: float = 0.0,
         lr: float = 1.0,
         sparse: bool = False,
+        normal: bool = False,
     ) -> None:
         check_real("", tolerance=tolerance, lr=lr)
         if not 0 <= tolerance < 1:
             raise ConfigurationError(f"tolerance: must be in [0, 1), not {tolerance}")
         if not lr > 0:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
-        super().__init__(params, {"tolerance": tolerance, "lr": lr, "sparse": sparse})
+        if sparse and normal:
+            raise ConfigurationError("normal: has no sparse form; leave out one of sparse and normal")
+        super().__init__(params, {"tolerance": tolerance, "lr": lr, "sparse": sparse, "normal": normal})
 
     @property
     def linear(self) -> bool | None:
@@ -122,12 +159,17 @@ class LeastSquares(LinearizedOptimizer):
         """How many parameters of the last layer were independent at the last step; None before the first."""
         return self._memory.get("rank")
 
+    @staticmethod
+    def _solver(group: dict[str, Any]) -> Callable[[Linearization, float], tuple[Tensor, Solution]]:
+        if group["normal"]:
+            return solve_normal_equations
+        return solve_sparse_last_layer if group["sparse"] else solve_last_layer
+
     def _improve(
         self, linearization: Linearization, point: Tensor, loss: float, gradient: Tensor
     ) -> tuple[Tensor, float] | None:
         group = self.param_groups[0]
-        solve = solve_sparse_last_layer if group["sparse"] else solve_last_layer
-        columns, solution = solve(linearization, group["tolerance"])
+        columns, solution = self._solver(group)(linearization, group["tolerance"])
         self._memory["rank"] = solution.rank
         for halving in range(1 if self.linear else _HALVINGS + 1):  # a linear problem has no shorter step to offer
             length = group["lr"] * 0.5**halving

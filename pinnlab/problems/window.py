@@ -86,6 +86,9 @@ class Window(Problem):
         high: where it ends.
         before: the solution in the window before, without parameters that are trained; None in the first window.
 
+    Attributes:
+        before: the same, where the ansatz asks it at every point; None where it has given numbers once and for all.
+
     Raises:
         ConfigurationError: something in the problem cannot be cut, or nothing says with what a window begins.
     """
@@ -93,7 +96,7 @@ class Window(Problem):
     def __init__(
         self, whole: Problem, coordinate: str, low: float, high: float, before: nn.Module | None = None
     ) -> None:
-        self.whole, self.before = whole, before
+        self.whole, self.before = whole, None
         self.edges = (low, high)
         self._column = column_of(whole, coordinate)
         self._first = whole.domain.low[self._column]
@@ -186,6 +189,8 @@ class Window(Problem):
                 "the loss (problem.exact_conditions: false)"
             )
         start = self._start_of_ode(before) if len(self.whole.coordinates) == 1 else None
+        if start is None:
+            self.before = before
 
         def continued(**arguments: Any) -> Any:
             points = arguments["points"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.samplers.base import Sampler
 
 MAX_GRID_DIM = 6
@@ -27,10 +30,34 @@ class Grid(Sampler):
     slabs, share the points out evenly, make each slab as wide as its share and go on inside it, so that
     there are exactly `count` cells of equal volume. Beyond six dimensions a grid has too few points per
     axis to be of use, and is refused.
+
+    Args:
+        cells: how many along each axis, where they are to be other numbers: many in space and few in time for short
+            windows of time. Their product is the number of points. Regions of another dimension, such as the face at
+            the initial time, get the grid that they get without.
+
+    Raises:
+        ConfigurationError: they are no positive whole numbers.
     """
+
+    def __init__(self, cells: Sequence[int] | None = None) -> None:
+        if cells is not None:
+            check_list("", cells=cells)
+            check_whole("", **{f"cells[{axis}]": number for axis, number in enumerate(cells)})
+            if not cells or min(cells) < 1:
+                raise ConfigurationError(f"cells: must be positive whole numbers, one for each axis, got {cells}")
+        self.cells = None if cells is None else tuple(cells)
 
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
         del rng
+        if self.cells is not None and len(self.cells) == dim:
+            if math.prod(self.cells) != count:
+                product = " x ".join(map(str, self.cells))
+                raise ConfigurationError(
+                    f"cells: a grid of {product} cells has {math.prod(self.cells)} points, not {count}"
+                )
+            axes = [(np.arange(number) + 0.5) / number for number in self.cells]
+            return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], -1)
         if dim > MAX_GRID_DIM:
             raise ConfigurationError(f"dim: Grid has at most {MAX_GRID_DIM} dimensions, got {dim}; use Sobol instead")
         return _cells(count, dim)

@@ -119,6 +119,27 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
     return errors
 
 
+def measure_squares(module: Any, data: Any) -> dict[str, tuple[float, float]]:
+    """The mean squares of the error and of the reference of each unknown; empty without a reference.
+
+    They are means over all evaluation points, those counted as zero at which nothing is known, so that times a volume
+    they are integrals, which add up. A collective.
+    """
+    points, reference = data.evaluation_set()
+    if reference is None:
+        return {}
+    with torch.no_grad():
+        prediction = module(distributed.shard(points).to(module.loss_weights))
+    found = {}
+    for name, column in with_reference(module.problem.unknowns, reference):
+        own = distributed.shard(reference)[:, column].to(module.device)
+        values, known = known_pair(prediction[:, column].double(), own.double())
+        sums = distributed.all_sum(torch.stack([(values - known).square().sum(), known.square().sum()]))
+        error, size = (sums / len(points)).tolist()
+        found[name] = (error, size)
+    return found
+
+
 def function_of(rows: Tensor, points: int, functions: int) -> Tensor:
     """The number of the function that each of the numbered evaluation points belongs to."""
     return rows // (points // functions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
-from pinnlab.training.evaluation import measure_errors
+from pinnlab.training.evaluation import measure_errors, measure_squares
 from pinnlab.training.history import Counts
 from pinnlab.training.module import PINN
 from pinnlab.training.switching import phases_of
@@ -30,6 +30,7 @@ from pinnlab.training.windows import (
     go_on_from,
     march_state,
     module_in,
+    own_state,
     pieced,
     pieced_of,
 )
@@ -63,6 +64,7 @@ class Marching(L.Callback):
         window: the number of the present one, from 0.
         records: of the windows that were trained: low, high, steps, evaluations, seconds, loss, residual, errors up to
             its end, why it ended, and whether it was kept.
+        done: the frozen solutions of the windows before the present one.
         residual: the held-out residual at the end of the last training; NaN where nothing is held out.
         goes_on: whether the run goes on behind the training that has just ended.
     """
@@ -70,9 +72,11 @@ class Marching(L.Callback):
     def __init__(self, plan: March, module: PINN, edges: Sequence[float]) -> None:
         self.plan, self.edges, self.window = plan, list(edges), 0
         self.records: list[dict[str, Any]] = []
+        self.done: list[Trial] = []
         self.residual, self.goes_on, self.halves = float("nan"), False, False
         self._whole, self._begun = module, Counts()
         self._held_out: dict[str, Tensor] = {}
+        self._errors: dict[str, float] = {}
 
     def begin(self, window: int, counted: Counts) -> None:
         """A window's training begins."""
@@ -105,6 +109,10 @@ class Marching(L.Callback):
         self.halves = over and missed and self.plan.may_halve(self._whole.problem, low, high)
         self.goes_on = over and (self.halves or self.window + 2 < len(self.edges))
         self._record(trainer, pl_module, low, high)
+        self._errors = self.records[-1]["relative_l2"]
+        if not self.goes_on:
+            whole, data = self.whole(trainer, pl_module)
+            self._errors = measure_errors(whole, data)
         errors = ", ".join(f"{name} {error:.2e}" for name, error in self.records[-1]["relative_l2"].items())
         pl_module.print(
             f"window {self.window + 1}: held-out residual {self.residual:.2e}"
@@ -121,9 +129,9 @@ class Marching(L.Callback):
     def add_to_summary(self, summary: dict[str, Any]) -> None:
         """What all windows were and came to, in place of the last one alone."""
         kept = [record for record in self.records if record["kept"]]
-        own = ("phases", "decisions", "begun")
+        own = ("phases", "decisions", "begun", "squares")
         summary |= {
-            "relative_l2": kept[-1]["relative_l2"] if kept else {},
+            "relative_l2": self._errors if kept else {},
             "seconds": sum(record["seconds"] for record in self.records),
             "phases": [phase for record in self.records for phase in record["phases"]],
             "decisions": [decision for record in self.records for decision in record["decisions"]],
@@ -131,13 +139,14 @@ class Marching(L.Callback):
         }
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the windows; those before the present one are in the module's state as `before`. Primitives only."""
+        """Adds the windows, with the states of those before the present one. Tensors and primitives only."""
         checkpoint["pinnlab_march"] = {
             "coordinate": self.plan.coordinate,
             "edges": list(self.edges),
             "window": self.window,
             "counted": asdict(self._begun),
             "records": [dict(record) for record in self.records],
+            "before": [own_state(trial) for trial in self.done],
             "recipe": self._whole.recipe,
         }
 
@@ -156,6 +165,11 @@ class Marching(L.Callback):
         self.edges[:], self.records = state["edges"], [dict(record) for record in state["records"]]
         self.begin(state["window"], Counts(**state["counted"]))
 
+    def whole(self, trainer: Any, module: PINN) -> tuple[PINN, CollocationDataModule]:
+        """All windows up to the present one as one module, and points to look at it."""
+        found = pieced(self._whole, [*self.done, module.trial], self.plan.coordinate, self.edges)
+        return found, data_in(trainer.datamodule, found.problem)
+
     def _measured(self, module: Any) -> float:
         """The root of the held-out mean square in the worst condition; NaN where nothing is held out. A collective."""
         with torch.no_grad():
@@ -164,7 +178,6 @@ class Marching(L.Callback):
 
     def _record(self, trainer: L.Trainer, module: Any, low: float, high: float) -> None:
         phases = phases_of(trainer)
-        whole = pieced(self._whole, copied(module.trial), self.plan.coordinate, self.edges)
         if self.records and self.records[-1]["begun"] == self._begun.steps:
             self.records.pop()  # the run was resumed at its end
         self.records.append(
@@ -177,13 +190,15 @@ class Marching(L.Callback):
                 "loss": phases.history.present.loss,
                 "stopped": phases.history.present.stopped,
                 "residual": self.residual,
-                "relative_l2": measure_errors(whole, data_in(trainer.datamodule, whole.problem)),  # type: ignore[attr-defined]
+                "squares": measure_squares(module, trainer.datamodule),  # type: ignore[attr-defined]
                 "kept": not self.halves,
                 "begun": self._begun.steps,
                 "phases": phases.summary(),
                 "decisions": [asdict(decision) for decision in phases.decisions],
             }
         )
+        before = [record for record in self.records[:-1] if record["kept"]]
+        self.records[-1]["relative_l2"] = error_over([*before, self.records[-1]])
 
 
 def _cut_short(trainer: Any) -> bool:
@@ -198,13 +213,17 @@ def windows_left(trainer: L.Trainer) -> int:
     return 0 if marching is None else len(marching.edges) - 2 - marching.window
 
 
-def copied(trial: Trial) -> list[Trial]:
-    """Copies, on the CPU, of a window's solution and of those before it, the first window first."""
-    found = [trial]
-    while found[0].before is not None:
-        found.insert(0, found[0].before)
-    shared = {id(problem): problem for problem in trial.problems()}
-    return [copy.deepcopy(each, dict(shared)).cpu() for each in found]
+def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The relative L2 error of each unknown over some windows, from their mean squares.
+
+    Each window is measured once, at as many points as the others, and counts by its length.
+    """
+    found = {}
+    for name in {name: None for record in records for name in record["squares"]}:
+        own = [(r["high"] - r["low"], *r["squares"][name]) for r in records if name in r["squares"]]
+        error, size = (sum(length * squares[i] for length, *squares in own) for i in (0, 1))
+        found[name] = math.sqrt(error / (size or 1.0))
+    return found
 
 
 def train_windows(
@@ -239,7 +258,8 @@ def train_windows(
         state = march_state(saved)
         marching.restore(state)
         k, counted = state["window"], Counts(**state["counted"])
-        before = chain(module, saved)[-2] if k else None
+        *marching.done, _ = chain(module, saved)
+        before = marching.done[-1] if k else None
     try:
         while True:
             current = module_in(module, plan.coordinate, marching.edges, k, before)
@@ -250,7 +270,7 @@ def train_windows(
             trainer.fit(current, datamodule=data_in(data, current.problem), ckpt_path=ckpt_path)
             ckpt_path = None
             if not marching.goes_on:
-                return pieced(module, copied(current.trial), plan.coordinate, marching.edges)
+                return pieced(module, [*marching.done, current.trial], plan.coordinate, marching.edges)
             seconds = sum(record["seconds"] for record in marching.records)
             counted = Counts(trainer.global_step, current.evaluations, current.points_seen, seconds)
             if marching.halves:
@@ -258,6 +278,7 @@ def train_windows(
                 marching.edges.insert(k + 1, (low + high) / 2)
             else:
                 before, k = current.trial.frozen(), k + 1
+                marching.done.append(before)
     finally:
         trainer.callbacks.remove(marching)  # type: ignore[attr-defined]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pinnlab.errors import LARGEST_SEED, ConfigurationError, check_list, check_real, check_whole, unknown
 from pinnlab.objective.pieces import Pieces
@@ -156,21 +156,25 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         ConfigurationError: it is not of a run in windows.
     """
     state = march_state(saved)
-    count = state["window"] + 1
+    present = {
+        name.removeprefix("trial."): value for name, value in saved["state_dict"].items() if name.startswith("trial.")
+    }
     trials: list[Trial] = []
-    for k in range(count):
+    for k, own in enumerate([*state["before"], present]):
         before = trials[-1].frozen() if trials else None
         if before is not None:
             trials[-1] = before
         trial = module_in(module, state["coordinate"], state["edges"], k, before).trial
-        prefix = "trial." + "before." * (count - 1 - k)
-        own = {
-            name.removeprefix(prefix): value for name, value in saved["state_dict"].items() if name.startswith(prefix)
-        }
+        shared = {} if trial.before is None else {f"before.{name}": v for name, v in trial.before.state_dict().items()}
         dtype = next(value.dtype for value in own.values() if value.is_floating_point())
-        trial.to(dtype).load_state_dict(own)
+        trial.to(dtype).load_state_dict({**shared, **own})
         trials.append(trial)
     return trials
+
+
+def own_state(trial: Trial) -> dict[str, Tensor]:
+    """The state of a window's solution, without those before it."""
+    return {name: value for name, value in trial.state_dict().items() if not name.startswith("before.")}
 
 
 def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,14 +194,14 @@ def pieced(module: PINN, trials: Sequence[Trial], coordinate: str, edges: Sequen
 
     Args:
         module: on the whole problem.
-        trials: of the first windows.
+        trials: of the first windows; they are copied, to the CPU.
         coordinate: that is cut.
         edges: where windows begin and end; the module's problem ends with the last of these windows.
     """
     reached = list(edges[: len(trials) + 1])
     view = Window(module.problem, coordinate, reached[0], reached[-1])
     view.ansatz = None  # it is in the pieces
-    network = Pieces(trials, reached, column_of(module.problem, coordinate))
+    network = Pieces([trial.alone() for trial in trials], reached, column_of(module.problem, coordinate))
     options = {**module.constructed_with, "problem": view, "network": network, "phases": None}
     return type(module)(**{**options, "scale_inputs": False, "compile": False})
 

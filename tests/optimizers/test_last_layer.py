@@ -11,7 +11,7 @@ from training import ADAM, quiet_trainer
 
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.networks import MLP, PirateNet, RandomFeatures
+from pinnlab.networks import MLP, PirateNet, RandomFeatures, SpectralFeatures
 from pinnlab.numerics import memory
 from pinnlab.optimizers import LeastSquares, SSBroyden, needs_last_layer
 from pinnlab.problems import Burgers, Coefficient, Dirichlet, Heat1D, Poisson1D, Problem, Residual
@@ -68,6 +68,28 @@ def test_newton_on_the_last_layer_of_a_nonlinear_problem():
     assert losses[0] > 1e5 * losses[1]
     assert module.current_optimizer().status is StopReason.STALLED
     assert module.measure_errors(data)["u"] < 1e-3
+
+
+def test_normal_equations_find_what_qr_finds_where_columns_can_be_told_apart():
+    functions = functools.partial(SpectralFeatures, columns=[], degree=12)
+    found = []
+    for normal in (False, True):
+        solve = functools.partial(LeastSquares, normal=normal)
+        module, data = fit(Poisson1D(frequency=1), functions, [Phase(solve, steps=2)], points=41)
+        found.append(module.trial.network.network.last.weight.detach())
+        assert module.measure_errors(data)["u"] < 1e-9
+        assert module.current_optimizer().linear
+    torch.testing.assert_close(*found, rtol=0, atol=1e-9)
+
+
+def test_normal_equations_that_are_not_definite_are_damped():
+    """Random sines that cannot be told apart: the loss falls all the same."""
+    solve = functools.partial(LeastSquares, normal=True)
+    network = functools.partial(RandomFeatures, count=100, scale=0.5)
+    module, data = fit(Poisson1D(frequency=1), network, [Phase(solve, steps=3)], points=41)
+    assert module.measure_errors(data)["u"] < 1e-3
+    with pytest.raises(ConfigurationError, match="normal: has no sparse form"):
+        LeastSquares([torch.zeros(2, requires_grad=True)], normal=True, sparse=True)
 
 
 def test_only_the_last_layer_moves():

@@ -115,7 +115,7 @@ CONVERGED = {
     "kdv": (problems.KortewegDeVries, lambda: KortewegDeVries(0.0025, modes=112, steps=12_000)),
     "ks": (
         lambda: problems.KuramotoSivashinsky(horizon=0.3),
-        lambda: KuramotoSivashinsky(100 / 16, 100 / 16**2, 100 / 16**4, horizon=0.3, modes=112, steps=8000),
+        lambda: KuramotoSivashinsky(100 / 16, 100 / 16**2, 100 / 16**4, horizon=0.3, modes=176, steps=15_000),
     ),
     "schroedinger": (problems.Schroedinger, lambda: Schroedinger(modes=512, steps=6000)),
 }
@@ -133,7 +133,7 @@ def test_spectral_references_converge_as_they_say(name):
 def test_kuramoto_sivashinsky_converges_to_the_end():
     reference = problems.KuramotoSivashinsky().reference()
     points = grid(np.linspace(0, 2 * np.pi, 101), np.linspace(0, 1, 72))
-    finer = KuramotoSivashinsky(100 / 16, 100 / 16**2, 100 / 16**4, modes=112, steps=36_000)
+    finer = KuramotoSivashinsky(100 / 16, 100 / 16**2, 100 / 16**4, modes=176, steps=60_000)
     assert relative(reference.function(points), finer(points)) < reference.accuracy
 
 

@@ -151,6 +151,13 @@ def test_grid_of_a_power_is_the_tensor_grid(dim):
     torch.testing.assert_close(unit, expected, atol=1e-14, rtol=0)
 
 
+def test_grid_with_other_numbers_of_cells_along_each_axis():
+    unit = Grid(cells=[4, 2]).design(8, 2, 0)
+    expected = [[(i + 0.5) / 4, (j + 0.5) / 2] for i in range(4) for j in range(2)]
+    torch.testing.assert_close(unit, torch.tensor(expected, dtype=torch.float64), atol=1e-15, rtol=0)
+    torch.testing.assert_close(Grid(cells=[4, 2]).design(5, 1, 0), Grid().design(5, 1, 0), atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("count", [1, 7, 10, 97, 1000])
 def test_grid_of_any_count_has_cells_of_equal_volume(count):
     unit = Grid().design(count, 2, 0)
@@ -199,6 +206,11 @@ def test_lattice_is_the_best_of_all_in_two_dimensions():
         (lambda: Sobol().design(3, 0, 0), "dim"),
         (lambda: Sobol().design(3, 2, -1), "seed"),
         (lambda: Grid().design(1000, 100, 0), "Sobol"),
+        (lambda: Grid(cells=[4, 2]).design(9, 2, 0), r"cells: a grid of 4 x 2 cells has 8 points, not 9"),
+        (lambda: Grid(cells=[4, 0]), "cells: must be positive"),
+        (lambda: Grid(cells=[]), "cells: must be positive"),
+        (lambda: Grid(cells=[4, 2.5]), r"cells\[1\]: must be a whole number"),
+        (lambda: Grid(cells=4), "cells: must be a list"),
     ],
 )
 def test_bad_input_is_refused(build, key):

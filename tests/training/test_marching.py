@@ -18,7 +18,7 @@ from pinnlab.optimizers import LBFGS, LevenbergMarquardt
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
 from pinnlab.training.marching import march, train_windows
 from pinnlab.training.module import PINN
-from pinnlab.training.windows import March
+from pinnlab.training.windows import March, module_in, pieced
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -163,6 +163,40 @@ def test_a_window_that_misses_its_tolerance_is_halved_and_one_that_meets_it_ends
     assert [w["kept"] for w in summary["windows"]] == [True, True]
     assert len(recorder.parameters) < 24
     assert all(w["residual"] <= 1e-1 for w in summary["windows"])
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_errors_are_those_of_all_windows_though_each_is_measured_once(hard):
+    """Against all windows at the points of each, added up by length; and at the end against the solution as a whole."""
+    _, whole, summary = run(Decay(hard), March(edges=[0.0, 0.3, 1.2, 2.0]))
+    error = size = 0.0
+    for window in summary["windows"]:
+        t = torch.linspace(window["low"], window["high"], 50, dtype=torch.float64)
+        exact, length = torch.exp(-t), window["high"] - window["low"]
+        left = whole.trial.network.trials[len(summary["windows"][: summary["windows"].index(window)])]
+        start = whole(torch.full((1, 1), window["low"], dtype=torch.float64))  # asked for where an ansatz wants it
+        values = left(t[:, None], lambda edge, start=start: start.expand(len(edge), 1))[:, 0]
+        error += length * float((values - exact).square().mean())
+        size += length * float(exact.square().mean())
+        assert window["relative_l2"]["u"] == pytest.approx((error / size) ** 0.5, rel=1e-12)
+    assert summary["relative_l2"]["u"] == whole.solution().errors(50)["u"]
+    t = torch.linspace(0, 2, 50, dtype=torch.float64)
+    expected = (whole(t[:, None])[:, 0] - torch.exp(-t)).norm() / torch.exp(-t).norm()
+    assert summary["relative_l2"]["u"] == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_many_windows_are_copied_without_those_before_each():
+    """300 of them: where each held the ones before, copies went too deep for Python."""
+    problem = Decay(hard=False)
+    made, before, trials = module(problem), None, []
+    edges = [2 * k / 300 for k in range(301)]
+    for k in range(300):
+        trials.append(module_in(made, "t", edges, k, before).trial)
+        before = trials[-1].frozen()
+    solution = pieced(made, trials, "t", edges).solution()
+    t = torch.tensor([0.001, 1.0, 1.999], dtype=torch.float64)
+    expected = [float(trials[k](t[i : i + 1, None])) for i, k in enumerate((0, 150, 299))]
+    assert solution.u(t=t).tolist() == pytest.approx(expected, abs=1e-14)
 
 
 def test_weights_go_on_from_the_window_before_unless_they_are_to_be_fresh():

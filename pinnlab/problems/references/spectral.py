@@ -192,8 +192,8 @@ class KuramotoSivashinsky(PeriodicEvolution):
         growth: float,
         damping: float,
         horizon: float = 1.0,
-        modes: int = 80,
-        steps: int = 12_000,
+        modes: int = 144,
+        steps: int = 24_000,
     ) -> None:
         self.convection, self.growth, self.damping = convection, growth, damping
         super().__init__(0.0, 2 * np.pi, modes, steps, horizon)

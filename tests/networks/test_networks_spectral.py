@@ -1,0 +1,100 @@
+"""Waves times Chebyshev polynomials: their formula, which functions there are, and how well they are told apart."""
+
+import itertools
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.polynomial import chebyshev
+
+import pinnlab
+from pinnlab import Phase
+from pinnlab.networks import SpectralFeatures
+from pinnlab.networks.last_layer import last_layer
+from pinnlab.optimizers import LeastSquares
+from pinnlab.problems import KuramotoSivashinsky
+from pinnlab.samplers import Grid
+
+
+def functions(columns, waves, degree, taper, inputs):
+    """Wave vectors and degrees of all functions, by a search through all of them."""
+    found, others = [], inputs - len(columns)
+    for vector in itertools.product(range(-waves, waves + 1), repeat=len(columns)):
+        length, nonzero = math.hypot(*vector), [k for k in vector if k]
+        if length > waves or (nonzero and nonzero[0] < 0):
+            continue
+        top = round(degree * (1 - taper * length / waves))
+        for powers in itertools.product(range(degree + 1), repeat=others):
+            if sum(powers) <= top:
+                kinds = (np.cos, np.sin) if nonzero else (np.cos,)
+                found += [(kind, vector, powers) for kind in kinds]
+    return found
+
+
+def by_hand(kind, vector, powers, x, columns):
+    """One function at points `(n, inputs)`."""
+    others = [k for k in range(x.shape[1]) if k not in columns]
+    values = kind(np.pi * (x[:, columns] @ np.array(vector, dtype=float)))
+    for k, j in zip(others, powers, strict=True):
+        values = values * chebyshev.chebval(x[:, k], [0.0] * j + [1.0])
+    return values
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns", "waves", "degree", "taper"),
+    [
+        (2, [0], 4, 3, 0.0),
+        (2, [1], 5, 4, 0.7),
+        (3, [0, 2], 3, 2, 0.5),
+        (3, [1], 2, 3, 1.0),
+        (2, [0, 1], 3, 2, 0.0),
+        (2, [], 1, 4, 0.0),
+    ],
+)
+def test_the_functions_are_those_of_the_formula(inputs, columns, waves, degree, taper):
+    options = {"columns": columns, "waves": waves, "degree": degree, "taper": taper}
+    network = SpectralFeatures(inputs, 1, **options).double()
+    expected = functions(columns, waves, degree, taper, inputs)
+    assert network.last.weight.shape == (1, len(expected))
+    x = torch.rand(60, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    made = torch.func.jacrev(lambda w: torch.func.functional_call(network, {"last.weight": w}, x)[:, 0])(
+        network.last.weight.detach()
+    )[:, 0].numpy()
+    given = np.stack([by_hand(*function, x.numpy(), columns) for function in expected], 1)
+    nearest = np.abs(made[:, :, None] - given[:, None]).max(0)  # each is one of the others, in whatever order
+    assert sorted(nearest.argmin(1)) == list(range(len(expected)))
+    assert nearest.min(1).max() < 1e-12
+
+
+def test_begins_with_zero_and_is_linear_in_what_is_trained():
+    network = SpectralFeatures(2, 3, waves=3, degree=2).double()
+    x = torch.rand(5, 2, dtype=torch.float64)
+    assert torch.equal(network(x), torch.zeros(5, 3, dtype=torch.float64))
+    assert last_layer(network) == ["last.weight"] == [name for name, _ in network.named_parameters()]
+    torch.nn.init.normal_(network.last.weight)
+    later = x + torch.tensor([2.0, 0.0], dtype=torch.float64)  # the width of the scaled domain
+    torch.testing.assert_close(network(later), network(x), rtol=0, atol=1e-12)
+    single, twice = network(x), None
+    with torch.no_grad():
+        network.last.weight.mul_(2)
+        twice = network(x)
+    torch.testing.assert_close(twice, 2 * single.detach())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("normal", [True, False])
+def test_a_chaotic_equation_goes_on_through_windows(normal):
+    """To the digits of the reference, where random sines of the same number end at 1e-6."""
+    solution = pinnlab.march(
+        KuramotoSivashinsky(horizon=0.02, exact_conditions=False),
+        windows=2,
+        model={
+            "network": partial(SpectralFeatures, waves=24, degree=7, taper=0.5),
+            "phases": [Phase(partial(LeastSquares, normal=normal), steps=4)],
+            "compile": False,
+        },
+        data={"points": {"pde": 540, "start": 54}, "sampler": Grid(cells=[54, 10]), "evaluation_points": 500},
+    )
+    assert solution.errors()["u"] < 1e-8
