@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -12,8 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
-from pinnlab.reporting.loggers import board_of
-from pinnlab.training.marching import windows_left
+from pinnlab.reporting.loggers import board_of, run_folder
+from pinnlab.training.marching import all_windows, windows_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,8 @@ class SolutionFigures(L.Callback):
     The points are drawn where they have changed since they were last drawn, and at the end. Those of each differential
     equation are drawn once more by themselves, with their density and residual: what the callbacks that change points
     have made of them. Of a run in windows of time the points and the full drawing are those of the last window: they
-    would take longer than training the others.
+    would take longer than training the others. At its end all windows are drawn as one, with the error over all times:
+    as `solution/<unknown>/all_windows`, and as `solution_<unknown>.png` in the folder of the run.
 
     Args:
         every: validations between two drawings, beside those at doubled steps.
@@ -80,6 +82,7 @@ class SolutionFigures(L.Callback):
         self._draw(trainer, pl_module)
         if not windows_left(trainer):
             self._draw_end(trainer, pl_module)
+            self._draw_windows(trainer, pl_module, run_folder(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         """How many validations there were, and the edition of the points that were drawn."""
@@ -97,7 +100,7 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.thumbnail import thumbnail
 
         self._drawn = step
-        for name, own in _solutions(trainer, pl_module):
+        for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
             values = own.points, own.values, own.reference
             _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}"))
         store = trainer.datamodule.store  # type: ignore[attr-defined]
@@ -118,13 +121,29 @@ class SolutionFigures(L.Callback):
     def _draw_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not _is_wanted(trainer):
             return
+        for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
+            _add(trainer, f"solution/{name}/in_full", self._in_full(name, own, pl_module))
+        self._draw_points(trainer, pl_module)
+
+    @rank_zero_only
+    def _draw_windows(self, trainer: L.Trainer, pl_module: Any, folder: str | None) -> None:
+        from pinnlab.reporting.figures.solution import save
+
+        found = all_windows(trainer, pl_module)
+        if found is None or not _is_wanted(trainer):
+            return
+        whole, data = found
+        for name, own in _solutions(data, whole):
+            figure = self._in_full(name, own, whole)
+            _add(trainer, f"solution/{name}/all_windows", figure)
+            if folder is not None:
+                save(figure, Path(folder) / f"solution_{name}.png")
+
+    def _in_full(self, name: str, own: Shown, module: Any) -> Figure:
         from pinnlab.reporting.figures.solution import solution_figure
 
-        for name, own in _solutions(trainer, pl_module):
-            values = own.points, own.values, own.reference
-            times = self.times if own.coordinates == tuple(pl_module.problem.coordinates) else None
-            _add(trainer, f"solution/{name}/in_full", solution_figure(*values, own.coordinates, name, times))
-        self._draw_points(trainer, pl_module)
+        times = self.times if own.coordinates == tuple(module.problem.coordinates) else None
+        return solution_figure(own.points, own.values, own.reference, own.coordinates, name, times)
 
 
 def _is_wanted(trainer: L.Trainer) -> bool:
@@ -135,9 +154,9 @@ def _add(trainer: Any, tag: str, figure: Figure) -> None:
     board_of(trainer).experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)  # type: ignore[union-attr]
 
 
-def _solutions(trainer: Any, module: Any) -> Iterator[tuple[str, Shown]]:
+def _solutions(data: Any, module: Any) -> Iterator[tuple[str, Shown]]:
     """For each unknown those evaluation points at which it lives, its values and its reference there."""
-    points, reference = trainer.datamodule.evaluation_set()
+    points, reference = data.evaluation_set()
     with torch.no_grad():
         values = module(points.to(module.device, module.dtype)).cpu().to(torch.float64)
     for name in module.problem.unknowns:

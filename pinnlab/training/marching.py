@@ -77,11 +77,13 @@ class Marching(L.Callback):
         self._whole, self._begun = module, Counts()
         self._held_out: dict[str, Tensor] = {}
         self._errors: dict[str, float] = {}
+        self._view: tuple[PINN, CollocationDataModule] | None = None
 
     def begin(self, window: int, counted: Counts) -> None:
         """A window's training begins."""
         self.window, self._begun = window, counted
         self.goes_on = self.halves = False
+        self._view = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draws the held-out points, once for each window."""
@@ -166,9 +168,11 @@ class Marching(L.Callback):
         self.begin(state["window"], Counts(**state["counted"]))
 
     def whole(self, trainer: Any, module: PINN) -> tuple[PINN, CollocationDataModule]:
-        """All windows up to the present one as one module, and points to look at it."""
-        found = pieced(self._whole, [*self.done, module.trial], self.plan.coordinate, self.edges)
-        return found, data_in(trainer.datamodule, found.problem)
+        """All windows up to the present one, at the end of its training, as one module, and points to look at it."""
+        if self._view is None:
+            found = pieced(self._whole, [*self.done, module.trial], self.plan.coordinate, self.edges)
+            self._view = found, data_in(trainer.datamodule, found.problem)
+        return self._view
 
     def _measured(self, module: Any) -> float:
         """The root of the held-out mean square in the worst condition; NaN where nothing is held out. A collective."""
@@ -209,8 +213,18 @@ def _cut_short(trainer: Any) -> bool:
 
 def windows_left(trainer: L.Trainer) -> int:
     """How many windows come behind the present one; 0 in a run without windows."""
-    marching = next((c for c in trainer.callbacks if isinstance(c, Marching)), None)  # type: ignore[attr-defined]
+    marching = _marching(trainer)
     return 0 if marching is None else len(marching.edges) - 2 - marching.window
+
+
+def all_windows(trainer: L.Trainer, module: PINN) -> tuple[PINN, CollocationDataModule] | None:
+    """At the end of a run in windows all of them as one module, and its points; None in a run without windows."""
+    marching = _marching(trainer)
+    return None if marching is None else marching.whole(trainer, module)
+
+
+def _marching(trainer: L.Trainer) -> Marching | None:
+    return next((c for c in trainer.callbacks if isinstance(c, Marching)), None)  # type: ignore[attr-defined]
 
 
 def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

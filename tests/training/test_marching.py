@@ -16,6 +16,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
 from pinnlab.optimizers import LBFGS, LevenbergMarquardt
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
+from pinnlab.reporting.figures import solution as drawing
 from pinnlab.training.marching import march, train_windows
 from pinnlab.training.module import PINN
 from pinnlab.training.windows import March, module_in, pieced
@@ -293,4 +294,24 @@ def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monk
     )
     assert {step for step, tag in drawn if tag == "solution/u"} >= {3, 6, 9}  # each window's end
     assert {step for step, tag in drawn if tag == "solution/u/in_full"} == {9}
+    assert [step for step, tag in drawn if tag == "solution/u/all_windows"] == [9]
     assert min(step for step, tag in drawn if tag == "training/points") > 6
+
+
+def test_all_windows_are_in_one_figure(tmp_path, monkeypatch):
+    shown = []
+
+    def kept(points, values, reference, *others):
+        shown.append((points, values, reference))
+        return made(points, values, reference, *others)
+
+    made = drawing.solution_figure
+    monkeypatch.setattr(drawing, "solution_figure", kept)
+    problem, own = Decay(hard=False), trainer(SolutionFigures(), logger=TensorBoardLogger(tmp_path))
+    data = CollocationDataModule(problem, points=5, evaluation_points=30)
+    whole = train_windows(module(problem, [Phase(ADAM, steps=2)]), data, own, March(windows=3))
+    points, values, reference = shown[-1]
+    assert (float(points.min()), float(points.max()), len(points)) == (0.0, 2.0, 30)
+    torch.testing.assert_close(values, whole(points)[:, 0].detach(), rtol=0, atol=1e-15)
+    torch.testing.assert_close(reference, torch.exp(-points[:, 0]), rtol=0, atol=1e-15)
+    assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5_000
