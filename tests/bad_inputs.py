@@ -39,6 +39,7 @@ from pinnlab.problems import (
     RoughMedium1D,
     SineGordonTwoBody,
     Wave1D,
+    Wave2D,
 )
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Neumann, Periodic, Residual, Robin
@@ -450,6 +451,7 @@ NUMBERS = {
     DiffusionReactionOperator: {"diffusion": POSITIVE, "modes": COUNT},
     BurgersOperator: {"viscosity": POSITIVE, "modes": COUNT},
     Wave1D: {"frequency": COUNT, "speed": POSITIVE},
+    Wave2D: {"ratio": POSITIVE, "horizon": POSITIVE, "condition_weight": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},
     functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},

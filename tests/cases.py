@@ -180,6 +180,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "reaction": problems.Reaction,
     "reaction_soft": lambda: problems.Reaction(exact_conditions=False),
     "wave": problems.Wave1D,
+    "wave2d": problems.Wave2D,
+    "wave2d_short": lambda: problems.Wave2D(ratio=0.5, horizon=2.0),
     "wave_exact": lambda: problems.Wave1D(frequency=3, exact_conditions=True),
     "pendulum": problems.NoisyPendulum,
     "pendulum_quiet": lambda: problems.NoisyPendulum(noise=0.0),

@@ -21,13 +21,12 @@ class SpectralFeatures(nn.Module):
 
     The functions are `cos(pi k y) T_j(z)` and `sin(pi k y) T_j(z)` with whole wave vectors k, up to the length `waves`
     (one of k and -k), and products T_j of Chebyshev polynomials, up to the total degree `degree`. Only V is trained,
-    from zero, in which the network is linear. `LeastSquares` finds it: for waves and fronts on a periodic domain in
-    short windows of time.
+    from zero but for the constants, in which the network is linear. `LeastSquares` finds it: for waves and fronts on
+    a periodic domain, in short windows of time.
 
-    They are what `PeriodicFeatures` draws at random, and much better conditioned: columns of a Jacobian that are all
-    but orthogonal, where random sines, all but polynomials of a short window, can hardly be told apart. On the first
-    windows of `ks_windows`, with 1,000 numbers, the error was 1e-11, where random sines ended at 1e-6; and
-    `LeastSquares` may take `normal` equations, which is several times faster.
+    They are what `PeriodicFeatures` draws at random, and better conditioned: random sines that are all but polynomials
+    of a short window can hardly be told apart. In two windows of 0.005 of Kuramoto and Sivashinsky's equation, with 100
+    waves, 983 numbers come to 9e-12, and 1,011 of random sines to 3e-8; and `LeastSquares` may take `normal` equations.
 
     Source: Canuto, Hussaini, Quarteroni, Zang, "Spectral Methods: Fundamentals in Single Domains" (Springer, 2006),
     chapters 2 and 3.
@@ -83,7 +82,7 @@ class SpectralFeatures(nn.Module):
         dtype = torch.get_default_dtype()
         self.register_buffer("numbers", torch.tensor(numbers, dtype=dtype), persistent=False)
         self.register_buffer("phases", torch.tensor(phases, dtype=dtype), persistent=False)
-        self.register_buffer("powers", torch.tensor(powers).reshape(len(powers), -1), persistent=False)
+        self.register_buffer("powers", torch.tensor(powers, dtype=dtype).reshape(len(powers), -1), persistent=False)
         self.last = _Amplitudes(positive_int("outputs", outputs), places, (len(numbers), len(powers)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,18 +94,18 @@ class SpectralFeatures(nn.Module):
         if not self._periodic:
             return F.linear(polynomials, torch.cat(tables))
         waves = self._waves(x)
-        return torch.stack([(waves * F.linear(polynomials, table)).sum(-1) for table in tables], -1)
+        return torch.cat([(waves * F.linear(polynomials, table)).sum(-1).unsqueeze(-1) for table in tables], -1)
 
     def _waves(self, x: Tensor) -> Tensor:
         """Cosines and sines, `(n, waves)`."""
-        y = torch.stack([x[:, column] for column in self._periodic], -1)
+        y = torch.cat([x[..., column].unsqueeze(-1) for column in self._periodic], -1)
         return torch.sin(F.linear(y, math.pi * self.numbers, math.pi * self.phases))
 
     def _polynomials(self, x: Tensor) -> Tensor:
         """Products of Chebyshev polynomials, `(n, products)`."""
-        product = _chebyshev(x[:, self._others[0]], self._degree).index_select(1, self.powers[:, 0])
+        product = _chebyshev(x[..., self._others[0]], self._degree).index_select(-1, self.powers[:, 0].long())
         for i, column in enumerate(self._others[1:], 1):
-            product = product * _chebyshev(x[:, column], self._degree).index_select(1, self.powers[:, i])
+            product = product * _chebyshev(x[..., column], self._degree).index_select(-1, self.powers[:, i].long())
         return product
 
 
@@ -120,16 +119,20 @@ class _Amplitudes(nn.Module):
 
     def __init__(self, outputs: int, places: Sequence[int], shape: tuple[int, int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(outputs, len(places)))
+        count = len(places)
+        self.weight = nn.Parameter(torch.zeros(outputs, count))
+        nn.init.uniform_(self.weight[:, :1], -(count**-0.5), count**-0.5)  # the constant, as a linear layer's bias
         self._shape = shape
-        self.register_buffer("places", torch.tensor(places), persistent=False)
+        # Where each entry of a table stands among the numbers; behind the last where there is no such function.
+        entries = torch.full((shape[0] * shape[1],), count)
+        entries[list(places)] = torch.arange(count)
+        self.register_buffer("places", entries.to(self.weight.dtype), persistent=False)
 
     def forward(self) -> list[Tensor]:
-        """For each output `(waves, polynomials)`, zero where there is no such function."""
-        size = self._shape[0] * self._shape[1]
-        if len(self.places) == size:
-            return [row.view(self._shape) for row in self.weight]
-        return [row.new_zeros(size).index_copy(0, self.places, row).view(self._shape) for row in self.weight]
+        """For each output `(waves, polynomials)`."""
+        rows, places = [self.weight[k] for k in range(len(self.weight))], self.places.long()
+        with_zero = [torch.cat([row, 0.0 * row[:1]]) for row in rows]
+        return [row.index_select(0, places).unflatten(0, self._shape) for row in with_zero]
 
 
 def _chebyshev(z: Any, degree: int) -> Any:
@@ -137,7 +140,7 @@ def _chebyshev(z: Any, degree: int) -> Any:
     found = [z * 0.0 + 1.0, z]
     for _ in range(1, degree):
         found.append(2.0 * z * found[-1] - found[-2])
-    return torch.stack(found, -1)
+    return torch.cat([values.unsqueeze(-1) for values in found], -1)
 
 
 def _half_ball(dimension: int, radius: int) -> Iterator[tuple[int, ...]]:

@@ -43,7 +43,7 @@ from pinnlab.problems.screened import ScreenedPoisson
 from pinnlab.problems.step import BackwardStep
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.unknowns import Unknown
-from pinnlab.problems.wave import Wave1D
+from pinnlab.problems.wave import Wave1D, Wave2D
 from pinnlab.problems.weak import Weak
 
 __all__ = [
@@ -105,5 +105,6 @@ __all__ = [
     "SineGordonTwoBody",
     "Unknown",
     "Wave1D",
+    "Wave2D",
     "Weak",
 ]

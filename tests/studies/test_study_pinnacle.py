@@ -53,6 +53,8 @@ def problem_of(name):
         ("Heat2d-MS", (0.02, 0.3, 2.0), math.sin(0.4 * PI) * math.sin(0.3 * PI) * math.exp(-2 * (400 / 500**2 + 1))),
         ("Wave1d-C", (0.5, 0.3), math.cos(0.6 * PI)),
         ("Wave1d-C", (0.125, 0.0), math.sin(0.125 * PI) + 0.5),
+        ("Wave2d-MS", (0.3, 0.2, 7.5), math.sin(0.3 * PI) * math.sin(0.2 * PI) * math.cos(7.5 * math.sqrt(3) * PI)),
+        ("KS", (0.4, 0.0), math.cos(0.4) * (1 + math.sin(0.4))),
         ("PNd", (0.1, 0.2, 0.3, 0.4, 0.5), sum(math.sin(PI * k / 20) for k in range(1, 6))),
         ("HNd", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), math.exp(0.55 / 2 + 0.6)),
         ("Poisson2d-C", (0.5, 0.2), 1.0),

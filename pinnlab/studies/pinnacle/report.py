@@ -50,7 +50,13 @@ stretched by what the initial values show, Poisson2d-CG with sines that know whe
 is a sum of waves that one layer of sines contains.
 
 - Wave2d-MS cannot be solved as it is posed: what is published as its solution does not satisfy the equation
-(u_tt = -pi^2 u, while the right side is +pi^2 u). The others are not here yet.
+(u_tt = -pi^2 u, while the right side is +pi^2 u). Here it begins at rest from sin(pi x) sin(pi y), and the solution is
+sin(pi x) sin(pi y) cos(sqrt(3) pi t): 87 periods. So its published errors are those of another problem.
+
+- KS and Wave2d-MS are solved in windows of time, by linear solves for waves times polynomials. The reference of KS is
+good to 1e-7 at t = 1.
+
+- GS, Gray and Scott's reaction to t = 200, has a problem and a reference here, and no row yet: see windows.md.
 """
 
 
