@@ -113,8 +113,8 @@ class LeastSquares(LinearizedOptimizer):
             computed, see `solve_sparse_last_layer`. Time then grows with the number of windows, not with its cube. A
             second step takes away what the damping left.
         normal: whether to solve the normal equations, by Cholesky's factorisation, in place of QR: for columns that are
-            far from dependent, such as those of `SpectralFeatures`, several times as fast. Not for random sines, of which
-            QR finds many more digits.
+            far from dependent, such as those of `SpectralFeatures`, several times as fast. Not for random sines, whose
+            digits QR is needed for.
 
     Raises:
         ConfigurationError: a value is out of its range, or there is more than one parameter group.
