@@ -474,6 +474,7 @@ NUMBERS = {
         "waves": COUNT,
         "degree": COUNT,
         "taper": (-0.1, 1.1, math.nan, "abc", True),
+        "period": POSITIVE,
     },
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,

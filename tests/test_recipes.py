@@ -24,7 +24,7 @@ FEW_WAVES = ["--model.network.waves=10", "--model.network.each=3", "--data.point
 """For recipes with many waves: likewise."""
 
 FEW_FUNCTIONS = [
-    "--model.network.waves=10",
+    "--model.network.waves=4",
     "--model.network.degree=3",
     "--data.points=600",
     "--data.sampler=Hammersley",

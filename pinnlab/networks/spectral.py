@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError, check_list
-from pinnlab.networks.checks import positive_int
+from pinnlab.networks.checks import positive, positive_int
 
 
 @final
@@ -40,9 +40,11 @@ class SpectralFeatures(nn.Module):
         degree: the highest total degree of the polynomials.
         taper: by how much the degree is lower for the largest wave vector, as a share of it. Short waves are small, so
             that fewer digits of them are needed: 0.7 saves a third of all numbers.
+        period: of the functions, in lengths of the interval. With 2 they are half waves, for what is zero or flat at
+            two walls.
 
     Raises:
-        ConfigurationError: a size is not positive, the taper is not in [0, 1], or there is no such column.
+        ConfigurationError: a size or the period is not positive, the taper is not in [0, 1], or there is no column.
     """
 
     numbers: Tensor
@@ -58,6 +60,7 @@ class SpectralFeatures(nn.Module):
         waves: int = 20,
         degree: int = 6,
         taper: float = 0.0,
+        period: float = 1.0,
     ):
         super().__init__()
         check_list("", columns=columns)
@@ -67,7 +70,7 @@ class SpectralFeatures(nn.Module):
         most = positive_int("degree", degree)
         self._periodic = sorted(set(periodic))
         self._others = [column for column in range(inputs) if column not in periodic]
-        self._degree = most
+        self._degree, self._turn = most, math.pi / positive("period", period)
         powers = _simplex(len(self._others), most)
         numbers: list[tuple[int, ...]] = []
         phases: list[float] = []
@@ -99,7 +102,7 @@ class SpectralFeatures(nn.Module):
     def _waves(self, x: Tensor) -> Tensor:
         """Cosines and sines, `(n, waves)`."""
         y = torch.cat([x[..., column].unsqueeze(-1) for column in self._periodic], -1)
-        return torch.sin(F.linear(y, math.pi * self.numbers, math.pi * self.phases))
+        return torch.sin(F.linear(y, self._turn * self.numbers, math.pi * self.phases))
 
     def _polynomials(self, x: Tensor) -> Tensor:
         """Products of Chebyshev polynomials, `(n, products)`."""

@@ -33,28 +33,28 @@ def functions(columns, waves, degree, taper, inputs):
     return found
 
 
-def by_hand(kind, vector, powers, x, columns):
+def by_hand(kind, vector, powers, x, columns, period):
     """One function at points `(n, inputs)`."""
     others = [k for k in range(x.shape[1]) if k not in columns]
-    values = kind(np.pi * (x[:, columns] @ np.array(vector, dtype=float)))
+    values = kind(np.pi / period * (x[:, columns] @ np.array(vector, dtype=float)))
     for k, j in zip(others, powers, strict=True):
         values = values * chebyshev.chebval(x[:, k], [0.0] * j + [1.0])
     return values
 
 
 @pytest.mark.parametrize(
-    ("inputs", "columns", "waves", "degree", "taper"),
+    ("inputs", "columns", "waves", "degree", "taper", "period"),
     [
-        (2, [0], 4, 3, 0.0),
-        (2, [1], 5, 4, 0.7),
-        (3, [0, 2], 3, 2, 0.5),
-        (3, [1], 2, 3, 1.0),
-        (2, [0, 1], 3, 2, 0.0),
-        (2, [], 1, 4, 0.0),
+        (2, [0], 4, 3, 0.0, 1.0),
+        (2, [1], 5, 4, 0.7, 1.0),
+        (3, [0, 2], 3, 2, 0.5, 2.0),
+        (3, [1], 2, 3, 1.0, 0.5),
+        (2, [0, 1], 3, 2, 0.0, 1.0),
+        (2, [], 1, 4, 0.0, 1.0),
     ],
 )
-def test_the_functions_are_those_of_the_formula(inputs, columns, waves, degree, taper):
-    options = {"columns": columns, "waves": waves, "degree": degree, "taper": taper}
+def test_the_functions_are_those_of_the_formula(inputs, columns, waves, degree, taper, period):
+    options = {"columns": columns, "waves": waves, "degree": degree, "taper": taper, "period": period}
     network = SpectralFeatures(inputs, 1, **options).double()
     expected = functions(columns, waves, degree, taper, inputs)
     assert network.last.weight.shape == (1, len(expected))
@@ -62,7 +62,7 @@ def test_the_functions_are_those_of_the_formula(inputs, columns, waves, degree, 
     made = torch.func.jacrev(lambda w: torch.func.functional_call(network, {"last.weight": w}, x)[:, 0])(
         network.last.weight.detach()
     )[:, 0].numpy()
-    given = np.stack([by_hand(*function, x.numpy(), columns) for function in expected], 1)
+    given = np.stack([by_hand(*function, x.numpy(), columns, period) for function in expected], 1)
     nearest = np.abs(made[:, :, None] - given[:, None]).max(0)  # each is one of the others, in whatever order
     assert sorted(nearest.argmin(1)) == list(range(len(expected)))
     assert nearest.min(1).max() < 1e-12
