@@ -158,15 +158,15 @@ class Linearization:
         Raises:
             ConfigurationError: the network is none of these, or a condition looks at other points, too.
         """
-        rows = self._rows.sparse(owner)
+        rows, share = self._rows.sparse(owner)
         slabs = slabs_of_columns(self._rows.functions.system, self._rows.factors)
         if columns is not None:
             place = torch.full_like(slabs, -1).index_copy(0, columns, torch.arange(len(columns), device=slabs.device))
-            # The same entries of every row, because rows are made tensor by tensor.
-            wanted = place[rows.columns[0]] >= 0
+            # The same entries of every row, because rows are made tensor by tensor; a rank may have no rows.
+            wanted = (place[rows.columns[:1]] >= 0).all(0)
             rows = SparseRows(rows.right, rows.entries[:, wanted], place[rows.columns[:, wanted]])
             slabs = slabs[columns]
-        return Staircase(rows, slabs)
+        return Staircase(rows, slabs, share)
 
     def last_layer(self) -> Tensor:
         """The numbers of the parameters in theta in which the network's outputs are linear, see `networks.last_layer`.

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import SMALL, fits
-from pinnlab.numerics.staircase import SparseRows
+from pinnlab.numerics.staircase import Share, SparseRows
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
+from pinnlab.objective.sparse_rows import of_own_slabs
 
 
 class RowBlocks:
@@ -122,8 +123,8 @@ class RowBlocks:
         self._values = torch.cat([values for values, _ in made] or [self.factors.new_zeros(0)])
         self._kept = [rows for _, rows in made]
 
-    def sparse(self, owner: str) -> SparseRows:
-        """All ranks' rows, of what each point sees; a collective.
+    def sparse(self, owner: str) -> tuple[SparseRows, Share | None]:
+        """Rows of what each point sees, those of neighbouring slabs on each rank, and which these are; a collective.
 
         Args:
             owner: what asks for them, for a message.
@@ -133,8 +134,8 @@ class RowBlocks:
         """
         self.functions.check_sparse(owner, self.at(None), self.batch)
         self.count()
-        own = self.functions.sparse_rows(self.at(None), self.batch, self._roots)
-        return SparseRows(*(distributed.gather(part) for part in own))
+        batch, share = of_own_slabs(self.functions.system, self.batch)
+        return self.functions.sparse_rows(self.at(None), batch, self._roots), share
 
     def rounds(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All ranks' rows, one block of each rank at a time, with the numbers of these residuals; a collective."""

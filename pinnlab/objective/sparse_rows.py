@@ -10,7 +10,8 @@ from torch.func import vmap
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import SeenParts, seen_inside
-from pinnlab.numerics.staircase import SparseRows
+from pinnlab.numerics import distributed
+from pinnlab.numerics.staircase import Share, SparseRows
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.parameter_derivatives import jacobian_rows, point_rows, split_parameters
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
@@ -84,6 +85,42 @@ def slabs_of_columns(system: ResidualSystem, like: Tensor) -> Tensor:
         each = slabs[name] if name in slabs else torch.full((1,), -1)
         parts.append(each.repeat_interleave(shape.numel() // len(each)))
     return torch.cat(parts).to(like.device)
+
+
+def of_own_slabs(system: ResidualSystem, batch: Batch) -> tuple[Batch, Share | None]:
+    """All ranks' points dealt out anew, so that a rank has those of neighbouring slabs; a collective.
+
+    Points are few numbers, rows of the Jacobian many: so these need not move. Shares are as equal in points as slabs
+    allow.
+
+    Args:
+        system: of a network that is `Local`.
+        batch: this rank's rows of every condition.
+
+    Returns:
+        This rank's rows of every condition, and its slabs; with one process what was given, and None.
+    """
+    world = distributed.world_size()
+    if world == 1:
+        return batch, None
+    whole = {name: distributed.gather(rows) for name, rows in batch.items()}
+    first = {name: _first_slabs(system, rows) for name, rows in whole.items()}
+    like = next(iter(batch.values()))
+    steps = max(int(slabs_of_columns(system, like).max()), 1)
+    first = {name: found.clamp(0, steps - 1) for name, found in first.items()}
+    counts = torch.bincount(torch.cat(list(first.values())), minlength=steps)
+    middles = counts.cumsum(0) - counts / 2
+    bounds = [0, *(int((middles < int(counts.sum()) * rank / world).sum()) for rank in range(1, world)), steps]
+    share = Share(bounds, distributed.rank())
+    own = {name: (found >= share.first) & (found < share.end) for name, found in first.items()}
+    return {name: rows[own[name]] for name, rows in whole.items()}, share
+
+
+def _first_slabs(system: ResidualSystem, rows: Tensor) -> Tensor:
+    """`(n,)` the first slab of what each point sees."""
+    seen = _seen(system, rows)
+    found = torch.cat([seen.slabs[name].to(rows.device)[numbers] for name, numbers in seen.numbers.items()], 1)
+    return torch.where(found < 0, torch.iinfo(found.dtype).max, found).amin(1)
 
 
 @torch.no_grad()

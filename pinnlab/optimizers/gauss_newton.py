@@ -92,6 +92,8 @@ class GaussNewton(LinearizedOptimizer):
         options = {"line_search": line_search, "lr": lr, "momentum": momentum, "max_norm": max_norm, "form": form}
         options |= {"sketch": sketch, "row_scaling": row_scaling, "must_decrease": must_decrease}
         super().__init__(params, options)
+        if form == "sparse":
+            self.needs_jacobian = False  # only entries that are not zero are computed: the gradient costs less
         self._fits = 0  # for how many residuals memory was looked at
 
     @property

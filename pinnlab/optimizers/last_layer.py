@@ -58,8 +58,7 @@ def solve_sparse_last_layer(linearization: Linearization, tolerance: float = 0.0
     columns = linearization.last_layer()
     system = linearization.staircase("sparse", columns)
     minimiser = system.solve_scaled(tolerance or _DAMPING)
-    left_over = float((system.rows.times(minimiser) + system.rows.right).square().sum())
-    return columns, Solution(minimiser, left_over, len(columns))
+    return columns, Solution(minimiser, float(system.left_over(minimiser)), len(columns))
 
 
 def solve_normal_equations(linearization: Linearization, tolerance: float = 0.0) -> tuple[Tensor, Solution]:
@@ -141,6 +140,8 @@ class LeastSquares(LinearizedOptimizer):
         if sparse and normal:
             raise ConfigurationError("normal: has no sparse form; leave out one of sparse and normal")
         super().__init__(params, {"tolerance": tolerance, "lr": lr, "sparse": sparse, "normal": normal})
+        if sparse:
+            self.needs_jacobian = False  # only entries that are not zero are computed: the gradient costs less
 
     @property
     def linear(self) -> bool | None:

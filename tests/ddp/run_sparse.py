@@ -36,7 +36,10 @@ def steps(kind, rank=None):
         batch[name] = rows if rank is None else rows.split(SHARES[kind][name])[rank]
     factors = torch.tensor([1.0, 100.0], dtype=torch.float64)
     found = Linearization(LinearizedFunctions(system), system.trial.tensors(), batch, factors)
-    return {"damped": found.staircase("x").solve(1e-3), "last": solve_sparse_last_layer(found, 1e-3)[1].minimiser}
+    last = solve_sparse_last_layer(found, 1e-3)[1]
+    system = found.staircase("x")
+    made = {"damped": system.solve(1e-3), "last": last.minimiser, "left over": torch.tensor(last.left_over)}
+    return {**made, "rows": torch.tensor([len(system.rows.right)])}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,18 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", SHARES)
+def test_each_process_has_rows_of_its_own_windows(results, kind):
+    """However the points are dealt out."""
+    every = int(steps(kind)["rows"])
+    own = [int(result[kind]["rows"]) for result in results]
+    assert sum(own) == every
+    assert min(own) > every / 4
+
+
+@pytest.mark.parametrize("kind", SHARES)
 def test_steps_are_those_of_one_process(results, kind):
-    for name, expected in steps(kind).items():
+    alone = steps(kind)
+    del alone["rows"]
+    for name, expected in alone.items():
         assert torch.equal(results[0][kind][name], results[1][kind][name])
         torch.testing.assert_close(results[0][kind][name], expected, rtol=1e-9, atol=1e-10)

@@ -1,9 +1,13 @@
 """Least squares along slabs of columns, against dense normal equations."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
-from pinnlab.numerics.staircase import SparseRows, Staircase
+from pinnlab.numerics import staircase as module
+from pinnlab.numerics.staircase import Share, SparseRows, Staircase
 
 
 def staircase(slabs=5, width=4, rim=3, per_slab=30, seed=0):
@@ -33,6 +37,66 @@ def test_solution_is_that_of_the_normal_equations(slabs, rim, per_slab):
     torch.testing.assert_close(Staircase(rows, of_column).solve(damping, start), expected, rtol=1e-9, atol=1e-9)
 
 
+class Ranks:
+    """Stands for `pinnlab.numerics.distributed` where ranks are threads."""
+
+    def __init__(self, world):
+        self.world, self.numbers = world, threading.local()
+        self.given, self.barrier = [None] * world, threading.Barrier(world, timeout=60)
+
+    def world_size(self):
+        return self.world
+
+    def gather(self, rows):
+        self.given[self.numbers.own] = rows
+        self.barrier.wait()
+        whole = torch.cat(self.given)
+        self.barrier.wait()
+        return whole
+
+    def all_sum(self, values):
+        return self.gather(values[None]).sum(0)
+
+    def run(self, function):
+        """The results of `function(rank)` on every rank."""
+
+        def on_rank(rank):
+            self.numbers.own = rank
+            return function(rank)
+
+        with ThreadPoolExecutor(self.world) as pool:
+            return list(pool.map(on_rank, range(self.world)))
+
+
+@pytest.mark.parametrize("rim", [0, 3])
+@pytest.mark.parametrize(
+    "bounds", [[0, 3, 7], [0, 2, 4, 7], [0, 1, 2, 3, 7], [0, 0, 7], [0, 7, 7], [0, 3, 3, 7], [0, 0, 3, 7, 7]]
+)
+def test_ranks_find_the_solution_of_one_process(monkeypatch, bounds, rim):
+    """First, middle and last ranks, with one slab of rows and with more, and ranks without any."""
+    rows, of_column, _ = staircase(slabs=8, rim=rim)
+    start = torch.randn(len(of_column), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    alone = Staircase(rows, of_column)
+    expected = {"damped": alone.solve(1e-3, start), "scaled": alone.solve_scaled(1e-2)}
+    expected |= {"curvature": alone.curvature(start), "left over": alone.left_over(start)}
+    places = of_column[rows.columns]
+    first = torch.where(places < 0, 99, places).amin(1).clamp_max(6)
+    ranks = Ranks(len(bounds) - 1)
+    monkeypatch.setattr(module, "distributed", ranks)
+
+    def on_rank(rank):
+        own = (first >= bounds[rank]) & (first < bounds[rank + 1])
+        shared = Staircase(SparseRows(*(part[own] for part in rows)), of_column, Share(bounds, rank))
+        found = {"damped": shared.solve(1e-3, start), "scaled": shared.solve_scaled(1e-2)}
+        return found | {"curvature": shared.curvature(start), "left over": shared.left_over(start)}
+
+    results = ranks.run(on_rank)
+    for name, value in expected.items():
+        for found in results:
+            assert torch.equal(found[name], results[0][name])
+            torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-10)
+
+
 def test_nothing_is_squared():
     """A direction that the normal equations lose, its square being below round-off, is found."""
     rows, of_column, dense = staircase(rim=0)
@@ -58,3 +122,4 @@ def test_product_and_norms():
     v = torch.randn(len(of_column), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(rows.times(v), dense @ v)
     torch.testing.assert_close(rows.norms(len(of_column)), dense.norm(dim=0))
+    torch.testing.assert_close(Staircase(rows, of_column).curvature(v), (dense @ v).square().sum())

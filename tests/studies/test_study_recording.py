@@ -55,6 +55,14 @@ def test_measurements_at_the_first_step_that_reaches_a_number():
     assert summary["evaluations"] >= 9
 
 
+def test_processor_time_can_end_a_run():
+    callbacks = [recording([1e-6, 2e-6], error, "processor_seconds", ends=True)]
+    summary, trained = train(merged(TINY, {"trainer": {"callbacks": callbacks}}))
+    assert summary["steps"] == 1
+    assert len(numbers(recorded(trained)["relative_l2"])) == 2
+    assert trained.trainer.callbacks[[isinstance(c, Recorder) for c in trained.trainer.callbacks].index(True)].spent > 0
+
+
 def test_measurements_by_points_seen():
     def batches(*sizes):
         data = {"batch_size": sizes[0]} if sizes else {}

@@ -43,6 +43,22 @@ def test_merging_goes_into_mappings_and_replaces_the_rest():
     assert first == {"a": {"b": [1, 2], "c": 1}, "d": 3}
 
 
+def test_another_class_takes_its_own_arguments():
+    first = {"network": {"class_path": "MLP", "init_args": {"hidden": [4], "activation": "tanh"}}}
+    assert merged(first, {"network": {"init_args": {"hidden": [5]}}})["network"]["init_args"]["activation"] == "tanh"
+    other = {"network": {"class_path": "SIREN", "init_args": {"hidden": [5]}}}
+    assert merged(first, other) == other
+    same = {"network": {"class_path": "MLP", "init_args": {"hidden": [5]}}}
+    assert merged(first, same)["network"]["init_args"] == {"hidden": [5], "activation": "tanh"}
+
+
+def test_a_problem_has_settings_of_its_own():
+    own = {("poisson1d", "two"): {"trainer": {"max_steps": 7}}}
+    study = replace(tiny_study(), own=own)
+    assert study.config("poisson1d", "two", 0)["trainer"]["max_steps"] == 7
+    assert "max_steps" not in study.config("poisson1d", "three", 0)["trainer"]
+
+
 def test_callbacks_of_problem_and_setting_replace_those_of_the_recipe():
     def part(names):
         return {} if names is None else {"trainer": {"callbacks": [{"class_path": name} for name in names]}}

@@ -15,35 +15,44 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.studies.engine.runner import Row
 
 Measurement = Callable[[L.Trainer, Any], Mapping[str, float]]
-Unit = Literal["evaluations", "points_seen", "seconds"]
+Unit = Literal["evaluations", "points_seen", "seconds", "processor_seconds"]
+_CLOCKS: Mapping[str, Callable[[], float]] = {"seconds": time.perf_counter, "processor_seconds": time.process_time}
 
 
 class Recorder(L.Callback):
     """Measures a run at given numbers of evaluations, of points seen, or of seconds without those of measuring.
 
+    Seconds are those of the wall clock or of this process's processor: what others do on the machine is not in these.
+
     Args:
         at: when: at the end of the step in which a number is reached; 0 is before the first step.
         what: takes trainer and module to numbers by name; in a recipe the path of a function.
         unit: what `at` counts.
+        ends: whether the run ends with the last of them.
 
     Attributes:
         curves: by name what was measured, in the order of `at`; a run that ended early has fewer.
+        spent: how many of the unit the run took.
 
     Raises:
         ConfigurationError: the numbers do not increase.
     """
 
-    def __init__(self, at: Sequence[int], what: Callable[..., Any], unit: Unit = "evaluations") -> None:
+    def __init__(
+        self, at: Sequence[float], what: Callable[..., Any], unit: Unit = "evaluations", ends: bool = False
+    ) -> None:
         if list(at) != sorted(set(at)) or not at:
             raise ConfigurationError(f"Recorder.at: give increasing numbers of evaluations, not {list(at)}")
         self.at, self.what, self.unit = tuple(at), what, unit
+        self.ends_runs = ends
         self.curves: dict[str, list[float]] = {}
+        self.spent = 0.0
         self._next = 0
         self._began = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the initial weights, if asked for."""
-        self._began = time.perf_counter()
+        self._began = self._now()
         self._measure(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -51,8 +60,8 @@ class Recorder(L.Callback):
         self._measure(trainer, pl_module)
 
     def _measure(self, trainer: L.Trainer, module: Any) -> None:
-        asked = time.perf_counter()
-        count: float = asked - self._began if self.unit == "seconds" else getattr(module, self.unit)
+        asked = self._now()
+        count = self.spent = asked - self._began if self.unit in _CLOCKS else float(getattr(module, self.unit))
         if self._next == len(self.at) or count < self.at[self._next]:
             return
         values = self.what(trainer, module)
@@ -60,7 +69,12 @@ class Recorder(L.Callback):
             for name, value in values.items():
                 self.curves.setdefault(name, []).append(value)
             self._next += 1
-        self._began += time.perf_counter() - asked
+        self._began += self._now() - asked
+        if self.ends_runs and self._next == len(self.at):
+            trainer.should_stop = True
+
+    def _now(self) -> float:
+        return _CLOCKS[self.unit]() if self.unit in _CLOCKS else 0.0
 
 
 class StableRate(L.Callback):
@@ -103,9 +117,11 @@ def error(trainer: Any, module: Any) -> dict[str, float]:
     return {"relative_l2": max(module.measure_errors(trainer.datamodule).values())}
 
 
-def recording(at: Sequence[int], what: Callable[..., Any], unit: Unit = "evaluations") -> dict[str, Any]:
+def recording(
+    at: Sequence[float], what: Callable[..., Any], unit: Unit = "evaluations", ends: bool = False
+) -> dict[str, Any]:
     """A `Recorder` as a recipe names it."""
-    init_args = {"at": list(at), "what": f"{what.__module__}.{what.__qualname__}", "unit": unit}
+    init_args = {"at": list(at), "what": f"{what.__module__}.{what.__qualname__}", "unit": unit, "ends": ends}
     return {"class_path": f"{__name__}.Recorder", "init_args": init_args}
 
 

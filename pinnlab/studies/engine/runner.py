@@ -49,6 +49,7 @@ class Study:
         seeds: of points and weights; each makes a run.
         probe: takes the trained command (its `model`, `datamodule` and `trainer`) to more columns: what no summary
             has, such as the spectrum of the kernel.
+        own: by problem and setting, what differs further: a size that means something else in two dimensions.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Study:
     measure: Measure
     seeds: Sequence[int] = field(default=(0, 1, 2))
     probe: Probe | None = None
+    own: Mapping[tuple[str, str], Config] = field(default_factory=dict)
 
     def cases(self) -> Iterator[tuple[str, str, int]]:
         """All runs, seed by seed, so that a study that is cut off has whole comparisons."""
@@ -67,7 +69,8 @@ class Study:
     def config(self, problem: str, setting: str, seed: int) -> dict[str, Any]:
         """The recipe of one run."""
         recipe, changes = self.problems[problem]
-        base, chosen = yaml.safe_load(find_recipe(recipe).read_text()), self.settings[setting]
+        base = yaml.safe_load(find_recipe(recipe).read_text())
+        chosen = merged(self.settings[setting], self.own.get((problem, setting), {}))
         given = (part.get("trainer", {}).get("callbacks", []) for part in (changes, chosen))
         callbacks = list(itertools.chain.from_iterable(given))
         own = {"trainer": {"callbacks": callbacks}} if callbacks else {}
@@ -90,13 +93,21 @@ class Study:
 
 
 def merged(*configs: Config) -> dict[str, Any]:
-    """One configuration from several: mappings are merged, of everything else the last one wins."""
+    """One configuration from several: mappings are merged; of all else, and of two classes, the last one wins."""
     result: dict[str, Any] = {}
     for config in configs:
         for key, value in config.items():
             both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-            result[key] = merged(result[key], value) if both else deepcopy(value)
+            if both and _same_class(result[key], value):
+                result[key] = merged(result[key], value)
+            else:
+                result[key] = deepcopy(value)
     return result
+
+
+def _same_class(before: Config, after: Config) -> bool:
+    """Whether arguments of the first may stay: the second does not name another class."""
+    return "class_path" not in after or before.get("class_path", after["class_path"]) == after["class_path"]
 
 
 def train(config: Config) -> tuple[dict[str, Any], Any]:
