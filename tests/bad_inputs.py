@@ -495,6 +495,7 @@ NUMBERS = {
         "max_norm": SHARE,
     },
     functools.partial(op.SchwarzLBFGS, PARAMETERS): {"blocks": COUNT, "local_iterations": COUNT, "momentum": SHARE},
+    functools.partial(op.SchwarzGaussNewton, PARAMETERS): {"sweeps": COUNT},
     functools.partial(op.NystromNewtonCG, PARAMETERS): {"rank": COUNT, "refresh": COUNT, "damping": POSITIVE},
     functools.partial(op.SPRING, PARAMETERS): {"momentum": SHARE, "lr": POSITIVE, "max_norm": SHARE},
     functools.partial(op.SSBroyden, PARAMETERS): {"lr": POSITIVE, "max_memory": POSITIVE},

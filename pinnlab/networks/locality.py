@@ -17,10 +17,13 @@ class SeenParts(NamedTuple):
         slabs: by name of a tensor, `(parts,)` a whole number for each part, so that parts that a point sees together
             have neighbouring numbers; -1 for parts that points see together with any other. A tensor without an entry
             is seen by all.
+        colours: by name of a tensor, `(parts,)` a number for each part, so that no point sees two parts with the same
+            one; tensors of the same parts have the same numbers, and others have others.
     """
 
     numbers: dict[str, Tensor]
     slabs: dict[str, Tensor]
+    colours: dict[str, Tensor]
 
 
 @runtime_checkable
@@ -44,5 +47,5 @@ def seen_inside(network: nn.Module, x: Tensor, prefix: str = "") -> SeenParts | 
     if not isinstance(network, Local):
         return None
     seen = network.seen(x)
-    numbers, slabs = ({prefix + name: value for name, value in part.items()} for part in seen)
-    return SeenParts(numbers, slabs) if numbers else None
+    named = SeenParts(*({prefix + name: value for name, value in part.items()} for part in seen))
+    return named if named.numbers else None

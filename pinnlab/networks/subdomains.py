@@ -92,6 +92,8 @@ class Subdomains(nn.Module):
         """Which windows points `(n, inputs)` see, see `Local`; slabs of windows across the coordinate with most."""
         numbers: dict[str, Tensor] = {}
         slabs: dict[str, Tensor] = {}
+        colours: dict[str, Tensor] = {}
+        taken = 0
         for level, (windows, network) in enumerate(self._levels()):
             own = windows(x).numbers
             if own.shape[1] >= windows.count:
@@ -100,7 +102,9 @@ class Subdomains(nn.Module):
                 numbers[f"networks.{level}.{name}"] = own
                 # The finest level has neighbours; a coarse window lies over many of its slabs.
                 slabs[f"networks.{level}.{name}"] = windows.slabs() if level == 0 else torch.full((windows.count,), -1)
-        return SeenParts(numbers, slabs)
+                colours[f"networks.{level}.{name}"] = windows.colours() + taken
+            taken += int(windows.colours().max()) + 1
+        return SeenParts(numbers, slabs, colours)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""

@@ -86,6 +86,17 @@ class Windows(nn.Module):
         places = torch.arange(self.count) // behind % self.grid[column]
         return places - int(self.wraps[column])
 
+    def colours(self) -> Tensor:
+        """`(count,)` a number for each window, so that windows with the same number do not overlap."""
+        numbers = torch.zeros(self.count, dtype=torch.long)
+        for column, count in enumerate(self.grid):
+            places = torch.arange(self.count) // math.prod(self.grid[column + 1 :]) % count
+            own = places % 2
+            if self.wraps[column] and count > 1 and count % 2:
+                own = torch.where(places == count - 1, 2, own)  # between two of the others
+            numbers = 3 * numbers + own
+        return torch.unique(numbers, return_inverse=True)[1]
+
     def forward(self, x: Any) -> Seen:
         """What points `(n, d)` see."""
         place = (x + 1) * (self.counts / 2) - 0.5  # in distances of windows: a whole number at each centre

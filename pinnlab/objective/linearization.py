@@ -12,11 +12,12 @@ from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
 from pinnlab.numerics.least_squares import CountSketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
+from pinnlab.numerics.schwarz import SchwarzSweeps
 from pinnlab.numerics.staircase import SparseRows, Staircase
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
-from pinnlab.objective.sparse_rows import slabs_of_columns
+from pinnlab.objective.sparse_rows import blocks_by_colour, slabs_of_columns
 from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
@@ -167,6 +168,22 @@ class Linearization:
             rows = SparseRows(rows.right, rows.entries[:, wanted], place[rows.columns[:, wanted]])
             slabs = slabs[columns]
         return Staircase(rows, slabs, share)
+
+    @torch.no_grad()
+    def schwarz(self, owner: str, sweeps: int, mode: str) -> SchwarzSweeps:
+        """[J r] of such a network for sweeps over its parts, see `SchwarzSweeps`; every process has all rows.
+
+        Args:
+            owner: what asks for it, for a message.
+            sweeps: how many.
+            mode: `multiplicative`, `additive` or `conjugate`.
+
+        Raises:
+            ConfigurationError: as `staircase`.
+        """
+        rows = SparseRows(*(distributed.gather(part) for part in self._rows.sparse(owner)[0]))
+        blocks = blocks_by_colour(self._rows.functions.system, self._rows.factors)
+        return SchwarzSweeps(rows, blocks, self._rows.columns, sweeps, mode)
 
     def last_layer(self) -> Tensor:
         """The numbers of the parameters in theta in which the network's outputs are linear, see `networks.last_layer`.

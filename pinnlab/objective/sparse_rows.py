@@ -87,6 +87,31 @@ def slabs_of_columns(system: ResidualSystem, like: Tensor) -> Tensor:
     return torch.cat(parts).to(like.device)
 
 
+def blocks_by_colour(system: ResidualSystem, like: Tensor) -> list[Tensor]:
+    """By colour `(blocks, m)`, the places in the flat vector of all numbers of each part, see `SeenParts.colours`.
+
+    What all points see comes last, as one block.
+
+    Args:
+        system: of a network that is `Local`.
+        like: any tensor of the data type and on the device of the points.
+    """
+    colours, rest, start = _seen(system, _stand_in(system, like)).colours, [], 0
+    by_colour: dict[int, list[Tensor]] = {}
+    for name, shape in system.trained().items():
+        places = torch.arange(start, start + shape.numel())
+        if name in colours:
+            for colour in colours[name].unique().tolist():
+                by_colour.setdefault(colour, []).append(places.view(shape[0], -1)[colours[name] == colour])
+        else:
+            rest.append(places)
+        start += shape.numel()
+    blocks = [torch.cat(by_colour[colour], 1) for colour in sorted(by_colour)]
+    if rest:
+        blocks.append(torch.cat(rest)[None])
+    return [block.to(like.device) for block in blocks]
+
+
 def of_own_slabs(system: ResidualSystem, batch: Batch) -> tuple[Batch, Share | None]:
     """All ranks' points dealt out anew, so that a rank has those of neighbouring slabs; a collective.
 

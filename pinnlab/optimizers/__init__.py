@@ -26,6 +26,7 @@ from pinnlab.optimizers.requirements import (
     wants_overlap,
 )
 from pinnlab.optimizers.schwarz import SchwarzLBFGS
+from pinnlab.optimizers.schwarz_gauss_newton import SchwarzGaussNewton
 from pinnlab.optimizers.step_rules import StepRule
 from pinnlab.optimizers.target_ratio import TargetRatio, TargetRatioGaussNewton
 
@@ -45,6 +46,7 @@ __all__ = [
     "MultiBatchLBFGS",
     "NystromNewtonCG",
     "SSBroyden",
+    "SchwarzGaussNewton",
     "SchwarzLBFGS",
     "SearchResult",
     "SearchStatus",

@@ -113,7 +113,7 @@ class GaussNewton(LinearizedOptimizer):
         if residuals == self._fits:
             return
         parameters, form = self.param_groups[0]["params"], self._form(residuals)
-        if form == "sparse" or (residuals == 0 and form == "dual"):
+        if form in ("sparse", "schwarz") or (residuals == 0 and form == "dual"):
             return
         columns = sum(p.numel() for p in parameters)
         numbers = {"primal": 3 * columns**2, "dual": 3 * residuals**2}

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from pinnlab.objective.linearization import Linearization
-from pinnlab.optimizers.step_models import DualModel, OrthogonalModel, PrimalModel, SparseModel, StepModel
+from pinnlab.optimizers.step_models import (
+    DualModel,
+    OrthogonalModel,
+    PrimalModel,
+    SchwarzModel,
+    SparseModel,
+    StepModel,
+)
 from pinnlab.optimizers.step_rules import Candidate, Trials
 
 SEARCHES = ("none", "backtracking", "grid")
@@ -27,7 +34,7 @@ class GaussNewtonIteration(Trials):
         loss: the loss there.
         gradient: `(n,)` its gradient there.
         options: the optimizer's parameter group: `line_search`, `lr`, `momentum`, `max_norm`, `sketch`, ...
-        form: `primal`, `dual`, `qr` or `sparse`.
+        form: `primal`, `dual`, `qr`, `sparse` or `schwarz`.
         count: the number of the iteration, from 1.
         carried: `(n,)` what momentum carries over from the last step.
     """
@@ -88,6 +95,8 @@ class GaussNewtonIteration(Trials):
             return OrthogonalModel(linearization, round(self._options["sketch"] * len(self._point)), self._count)
         if form == "sparse":
             return SparseModel(linearization)
+        if form == "schwarz":
+            return SchwarzModel(linearization, self._options["sweeps"], self._options["mode"])
         return DualModel(linearization) if form == "dual" else PrimalModel(linearization)
 
     def _longest(self, direction: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The quadratic model of one Gauss-Newton iteration, in the four forms that it can be solved in.
+"""The quadratic model of one Gauss-Newton iteration, in the five forms that it can be solved in.
 
 Each gives the damped step d that minimises |J d + r|^2 + mu |d|^2, or |d - carried| in place of |d|.
 
@@ -8,6 +8,7 @@ Each gives the damped step d that minimises |J d + r|^2 + mu |d|^2, or |d - carr
 | dual | d = -J'(JJ' + mu I)^-1 r by Cholesky | fewer residuals than parameters, the same dampings |
 | qr | J = QR, then the singular values of R | float64, any damping: J'J squares the condition number, R does not |
 | sparse | a QR of J and the damping, window by window | `Subdomains`: the cost grows with their number, not its cube |
+| schwarz | sweeps over the windows, each by its own QR | the same in two dimensions and more; not to the end |
 """
 
 from __future__ import annotations
@@ -126,3 +127,27 @@ class SparseModel(StepModel):
     def curvature(self, step: Tensor) -> Tensor:
         """See `StepModel`."""
         return self._system.curvature(step)
+
+
+class SchwarzModel(StepModel):
+    """Sweeps over the windows of a network of which a point sees a part: the step of a few of them, not the minimiser.
+
+    Args:
+        linearization: around the present parameters.
+        sweeps: how many.
+        mode: `multiplicative`, `additive` or `conjugate`, see `SchwarzSweeps`.
+
+    Raises:
+        ConfigurationError: it has no sparse rows.
+    """
+
+    def __init__(self, linearization: Linearization, sweeps: int, mode: str) -> None:
+        self._system = linearization.schwarz("form: schwarz", sweeps, mode)
+
+    def direction(self, damping: float, carried: Tensor | None) -> Tensor | None:
+        """See `StepModel`."""
+        return self._system.solve(damping, carried)
+
+    def curvature(self, step: Tensor) -> Tensor:
+        """See `StepModel`."""
+        return self._system.rows.times(step).square().sum()

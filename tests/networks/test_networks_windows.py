@@ -77,6 +77,20 @@ def test_the_first_window_follows_the_last_where_they_are_periodic():
     torch.testing.assert_close(all_windows(GRIDS["periodic"], left), all_windows(GRIDS["periodic"], right))
 
 
+ODD = {"odd": Windows([5, 3], 1.9, [0, 1], 2).double(), "two": Windows([2, 4], 1.9, [0], 2).double()}
+
+
+@pytest.mark.parametrize("name", [*GRIDS, *ODD])
+def test_windows_of_a_colour_do_not_overlap(name):
+    windows = {**GRIDS, **ODD}[name]
+    colours, numbers = windows.colours(), windows(points()).numbers
+    assert colours.shape == (windows.count,)
+    assert colours.unique().tolist() == list(range(int(colours.max()) + 1))
+    for seen in numbers.unique(dim=0).tolist():
+        different = set(seen)  # a window that is its own neighbour is seen twice
+        assert len({int(colours[window]) for window in different}) == len(different)
+
+
 @pytest.mark.parametrize("name", ["fine", "narrow", "one", "periodic"])
 def test_windows_that_a_point_sees_are_in_neighbouring_slabs(name):
     windows = GRIDS[name]

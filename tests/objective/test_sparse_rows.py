@@ -9,7 +9,7 @@ from pinnlab import PINN
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, RandomFeatures, Subdomains
 from pinnlab.objective.parameter_derivatives import jacobian_rows
-from pinnlab.objective.sparse_rows import check_sparse, slabs_of_columns, sparse_rows
+from pinnlab.objective.sparse_rows import blocks_by_colour, check_sparse, slabs_of_columns, sparse_rows
 from pinnlab.problems import Convection, Kovasznay, MultiscalePoisson
 from pinnlab.samplers import Sobol
 
@@ -41,6 +41,20 @@ def test_entries_are_those_of_the_jacobian(problem, name):
     torch.testing.assert_close(torch.zeros_like(dense).scatter_add(1, sparse.columns, sparse.entries), dense)
     slabs = slabs_of_columns(system, next(iter(batch.values())))
     assert len(slabs) == dense.shape[1]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_blocks_of_a_colour_share_no_row(name):
+    system, tensors, batch = setting(MultiscalePoisson(dim=2, octaves=1), NETWORKS[name])
+    like = next(iter(batch.values()))
+    colours = blocks_by_colour(system, like)
+    whole = torch.cat([blocks.flatten() for blocks in colours])
+    rows = jacobian_rows(system, tensors, batch)[1]
+    assert torch.equal(whole.sort().values, torch.arange(rows.shape[1]))
+    for blocks in colours:
+        reached = torch.stack([(rows[:, columns] != 0).any(1) for columns in blocks])
+        assert int(reached.sum(0).max()) == 1
 
 
 def test_a_network_that_every_point_sees_is_refused():
