@@ -458,6 +458,7 @@ NUMBERS = {
     functools.partial(nw.Kink, 1): {"column": (1, -1, "a", True), "at": (1, -2, math.nan, "abc", True)},
     functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
+    functools.partial(nw.Correction, 1, 1, before=nw.MLP(1, 1), network=nw.MLP): {"scale": POSITIVE},
     functools.partial(nw.Subdomains, 1, 1): {"grid": COUNT},
     functools.partial(nw.Subdomains, 1, 1, grid=[3]): {"levels": COUNT, "smoothness": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},

@@ -15,6 +15,7 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
+from pinnlab.networks.correction import Correction
 from pinnlab.networks.deeponet import DeepONet
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
 from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
@@ -38,6 +39,7 @@ __all__ = [
     "SIREN",
     "ByUnknown",
     "Composed",
+    "Correction",
     "DeepONet",
     "Embedding",
     "FactorisedLinear",
