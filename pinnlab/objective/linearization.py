@@ -13,11 +13,11 @@ from pinnlab.numerics import distributed
 from pinnlab.numerics.least_squares import CountSketch, triangle
 from pinnlab.numerics.linalg import gram, mirror_lower
 from pinnlab.numerics.schwarz import SchwarzSweeps
-from pinnlab.numerics.staircase import SparseRows, Staircase
+from pinnlab.numerics.staircase import Staircase
+from pinnlab.objective import sparse_systems
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
-from pinnlab.objective.sparse_rows import blocks_by_colour, slabs_of_columns
 from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
@@ -159,31 +159,12 @@ class Linearization:
         Raises:
             ConfigurationError: the network is none of these, or a condition looks at other points, too.
         """
-        rows, share = self._rows.sparse(owner)
-        slabs = slabs_of_columns(self._rows.functions.system, self._rows.factors)
-        if columns is not None:
-            place = torch.full_like(slabs, -1).index_copy(0, columns, torch.arange(len(columns), device=slabs.device))
-            # The same entries of every row, because rows are made tensor by tensor; a rank may have no rows.
-            wanted = (place[rows.columns[:1]] >= 0).all(0)
-            rows = SparseRows(rows.right, rows.entries[:, wanted], place[rows.columns[:, wanted]])
-            slabs = slabs[columns]
-        return Staircase(rows, slabs, share)
+        return sparse_systems.staircase(self._rows, owner, columns)
 
     @torch.no_grad()
     def schwarz(self, owner: str, sweeps: int, mode: str) -> SchwarzSweeps:
-        """[J r] of such a network for sweeps over its parts, see `SchwarzSweeps`; every process has all rows.
-
-        Args:
-            owner: what asks for it, for a message.
-            sweeps: how many.
-            mode: `multiplicative`, `additive` or `conjugate`.
-
-        Raises:
-            ConfigurationError: as `staircase`.
-        """
-        rows = SparseRows(*(distributed.gather(part) for part in self._rows.sparse(owner)[0]))
-        blocks = blocks_by_colour(self._rows.functions.system, self._rows.factors)
-        return SchwarzSweeps(rows, blocks, self._rows.columns, sweeps, mode)
+        """[J r] of such a network for sweeps over its parts, see `sparse_systems.schwarz`; each process has all rows."""
+        return sparse_systems.schwarz(self._rows, owner, sweeps, mode)
 
     def last_layer(self) -> Tensor:
         """The numbers of the parameters in theta in which the network's outputs are linear, see `networks.last_layer`.
