@@ -163,7 +163,7 @@ class Linearization:
 
     @torch.no_grad()
     def schwarz(self, owner: str, sweeps: int, mode: str) -> SchwarzSweeps:
-        """[J r] of such a network for sweeps over its parts, see `sparse_systems.schwarz`; each process has all rows."""
+        """[J r] of such a network for sweeps over its parts, see `sparse_systems.schwarz`; all ranks have all rows."""
         return sparse_systems.schwarz(self._rows, owner, sweeps, mode)
 
     def last_layer(self) -> Tensor:

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/bench_subdomains.py [--processes 2] [--rounds 3]
 
-64 windows on an interval, and 64 x 2 on a square: `LeastSquares` on random sines and `LevenbergMarquardt` on trained
-ones, one thread each. A line is about one step of training, after one that is not counted: wall-clock seconds with one
-process and with several, in turns; and seconds of the processor, of one process and of the busiest of several. Where
-other programs run beside it, the processor's are the ones that count. Time in which a process waits for another one
-without sleeping is in them.
+64 windows on an interval, and 32 x 2 on a square. What is timed is what a step is made of, as often everywhere: loss
+and gradient, the sparse rows, the solve (of the last layer for random sines, damped for trained ones), and the loss at
+the new point. A line has seconds of the wall clock with one process and with several, in turns, and seconds of the
+processor, of one process and of the busiest of several, one thread each. Where other programs run beside it, the
+processor's are the ones that count; time in which a process waits for another one without sleeping is in them.
 """
 
 import argparse
@@ -20,83 +20,82 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import lightning as L
 import torch
 
-from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab import PINN
 from pinnlab.networks import SIREN, RandomFeatures, Subdomains
-from pinnlab.optimizers import GainRatio, LeastSquares, LevenbergMarquardt
+from pinnlab.numerics import distributed
+from pinnlab.optimizers.last_layer import solve_sparse_last_layer
 from pinnlab.problems import MultiscalePoisson
+from pinnlab.samplers import Sobol
 
-DAMPED = GainRatio(initial=1e-12, lowest=1e-24)
 CASES = {
     "64 windows of 64 random sines, 20,000 points": (
         MultiscalePoisson(exact_conditions=True),
         partial(Subdomains, grid=[64], network=partial(RandomFeatures, count=64, scale=6.0)),
-        partial(LeastSquares, sparse=True),
+        False,
         20_000,
     ),
     "64 windows of 16 trained sines, 10,000 points": (
         MultiscalePoisson(exact_conditions=True),
         partial(Subdomains, grid=[64], network=partial(SIREN, hidden=[16], first_frequency=6.0)),
-        partial(LevenbergMarquardt, form="sparse", damping=DAMPED),
+        True,
         10_000,
     ),
     "32 x 2 windows of 64 random sines, 12,000 points": (
         MultiscalePoisson(dim=2, octaves=2, exact_conditions=True),
         partial(Subdomains, grid=[32, 2], network=partial(RandomFeatures, count=64, scale=6.0)),
-        partial(LeastSquares, sparse=True),
+        False,
         12_000,
     ),
 }
 STEPS = 3
 
 
-class Clock(L.Callback):
-    """Seconds of the wall clock and of the processor between the ends of the first and the last step."""
-
-    def __init__(self):
-        self.times = []
-
-    def on_train_batch_end(self, trainer, pl_module, *unused):
-        self.times.append((time.perf_counter(), time.process_time()))
-
-    def per_step(self):
-        (wall, own), (wall_end, own_end) = self.times[0], self.times[-1]
-        steps = len(self.times) - 1
-        return (wall_end - wall) / steps, (own_end - own) / steps
-
-
-def train(case, processes):
-    """One run; seconds per step, and the loss."""
-    problem, network, optimizer, points = CASES[case]
-    # Phases of one step, because least squares end when there is nothing left to gain.
-    phases = [Phase(optimizer, steps=1) for _ in range(STEPS + 1)]
-    module, clock = PINN(problem, network, phases, compile=False, seed=0), Clock()
-    trainer = L.Trainer(
-        max_epochs=-1, devices=processes, strategy="ddp" if processes > 1 else "auto", accelerator="cpu", logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=[clock],
-        limit_val_batches=0,
-    )  # fmt: skip
-    trainer.fit(module, CollocationDataModule(problem, points={"pde": points}, evaluation_points=100))
-    return trainer.global_rank, [*clock.per_step(), module.current_loss()]
+def step(module, batch, trained):
+    """One step without its decisions; the loss that it ends with."""
+    around = module.linearization(batch)
+    point = around.point
+    around.loss()
+    around.gradient()
+    if trained:
+        system = around.staircase("benchmark")
+        move = system.solve(1e-8)
+        system.curvature(move)
+    else:
+        columns, solution = solve_sparse_last_layer(around)
+        move = torch.zeros_like(point).index_copy(0, columns, solution.minimiser)
+    return float(around.loss(point + move))
 
 
-def run(case, processes, folder):
-    """One case, in this process or as one of several."""
+def run(case, rank, processes, folder):
+    """One case, in this process or as one of several: seconds of a step, and the loss."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    rank, values = train(case, processes)
-    torch.save(values, folder / f"{rank}.pt")
+    if processes > 1:
+        store = f"file://{folder / 'store'}"
+        torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=processes)
+    problem, network, trained, points = CASES[case]
+    module = PINN(problem, network, compile=False, seed=0)
+    rows = Sobol().sample(problem.conditions["pde"].region, points, seed=1)
+    batch = {"pde": distributed.shard(rows)}
+    loss = step(module, batch, trained)
+    wall, own = time.perf_counter(), time.process_time()
+    for _ in range(STEPS):
+        step(module, batch, trained)
+    seconds = [(time.perf_counter() - wall) / STEPS, (time.process_time() - own) / STEPS]
+    torch.save([*seconds, loss], folder / f"{rank}.pt")
+    if processes > 1:
+        torch.distributed.destroy_process_group()
 
 
 def measured(case, processes):
-    """Wall-clock seconds of a step, the processor's of the busiest process, and the loss."""
+    """Wall-clock seconds of a step, the processor's of the busiest process, and the loss after the first step."""
     with tempfile.TemporaryDirectory() as name:
-        subprocess.run(
-            [sys.executable, __file__, "--run", case, "--processes", str(processes), "--folder", name],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True,
-        )  # fmt: skip
+        command = [sys.executable, __file__, "--run", case, "--processes", str(processes), "--folder", name]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        started = [subprocess.Popen([*command, "--rank", str(k)], env=environment) for k in range(processes)]
+        assert [process.wait() for process in started] == [0] * processes
         wall, own, loss = zip(*(torch.load(Path(name) / f"{rank}.pt") for rank in range(processes)), strict=True)
         return max(wall), max(own), loss[0]
 
@@ -107,10 +106,11 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run", choices=CASES)
+    parser.add_argument("--rank", type=int)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.run:
-        return run(options.run, options.processes, options.folder)
+        return run(options.run, options.rank, options.processes, options.folder)
     several = options.processes
     print(f"| a step | wall, 1 | wall, {several} | ratio | processor, 1 | busiest of {several} | ratio |", flush=True)
     for case in CASES:
