@@ -14,9 +14,11 @@ warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 
 from pinnlab.networks import MLP, Subdomains  # noqa: E402
+from pinnlab.numerics.schwarz import MODES  # noqa: E402
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions  # noqa: E402
 from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
 from pinnlab.objective.trial_function import Trial  # noqa: E402
+from pinnlab.optimizers import GainRatio, LevenbergMarquardt  # noqa: E402
 from pinnlab.optimizers.last_layer import solve_sparse_last_layer  # noqa: E402
 from pinnlab.problems import MultiscalePoisson  # noqa: E402
 from pinnlab.samplers import Sobol  # noqa: E402
@@ -25,8 +27,8 @@ SHARES = {"uneven": {"pde": [40, 33], "boundary": [0, 2]}, "idle": {"pde": [0, 6
 """Points of each condition on each rank."""
 
 
-def steps(kind, rank=None):
-    """A damped step, and that of the last layer, on a rank's points; on all of them where no rank is given."""
+def setting(kind, rank):
+    """The residuals, and a rank's points; all of them where no rank is given."""
     problem = MultiscalePoisson(octaves=2)
     torch.manual_seed(0)
     network = partial(Subdomains, grid=5, levels=2, network=partial(MLP, hidden=[3]))(1, 1).double()
@@ -34,12 +36,40 @@ def steps(kind, rank=None):
     for name, condition in problem.conditions.items():
         rows = Sobol().sample(condition.region, sum(SHARES[kind][name]), 1)
         batch[name] = rows if rank is None else rows.split(SHARES[kind][name])[rank]
+    return system, batch
+
+
+def around(system, batch):
+    """The linearization at the present parameters."""
     factors = torch.tensor([1.0, 100.0], dtype=torch.float64)
-    found = Linearization(LinearizedFunctions(system), system.trial.tensors(), batch, factors)
-    last = solve_sparse_last_layer(found, 1e-3)[1]
-    system = found.staircase("x")
-    made = {"damped": system.solve(1e-3), "last": last.minimiser, "left over": torch.tensor(last.left_over)}
-    return {**made, "rows": torch.tensor([len(system.rows.right)])}
+    return Linearization(LinearizedFunctions(system), system.trial.tensors(), batch, factors)
+
+
+def steps(kind, rank=None):
+    """Damped steps, that of the last layer, how many rows the process has, and parameters after four steps."""
+    system, batch = setting(kind, rank)
+    found = around(system, batch)
+    last, staircase = solve_sparse_last_layer(found, 1e-3)[1], found.staircase("x")
+    made = {"damped": staircase.solve(1e-3), "last": last.minimiser, "left over": torch.tensor(last.left_over)}
+    made |= {mode: found.schwarz("x", 5, mode).solve(1e-1) for mode in MODES}
+    return {**made, "rows": torch.tensor([len(staircase.rows.right)]), "trained": trained(system, batch)}
+
+
+def trained(system, batch):
+    """The parameters `(n,)` after four steps of Levenberg and Marquardt's method."""
+    parameters = list(system.trial.parameters())
+    optimizer = LevenbergMarquardt(parameters, form="sparse", damping=GainRatio(initial=1e-2, lowest=1e-4))
+    for _ in range(4):
+        found = around(system, batch)
+
+        def closure(found=found):
+            gradient = found.gradient().split([p.numel() for p in parameters])
+            for parameter, part in zip(parameters, gradient, strict=True):
+                parameter.grad = part.view_as(parameter)
+            return found.loss()
+
+        optimizer.step(closure, found)
+    return torch.cat([p.detach().flatten() for p in parameters])
 
 
 if __name__ == "__main__":

@@ -28,4 +28,6 @@ def test_steps_are_those_of_one_process(results, kind):
     del alone["rows"]
     for name, expected in alone.items():
         assert torch.equal(results[0][kind][name], results[1][kind][name])
-        torch.testing.assert_close(results[0][kind][name], expected, rtol=1e-9, atol=1e-10)
+        # Steps amplify the round-off of those before.
+        near = {"rtol": 1e-6, "atol": 1e-8} if name == "trained" else {"rtol": 1e-9, "atol": 1e-10}
+        torch.testing.assert_close(results[0][kind][name], expected, **near)
