@@ -98,8 +98,9 @@ READING = """\
   do not.
 
 - **Trained windows are ahead at first.** After {early} seconds they are {early_gain:.0f} times below one trained
-  network of as many numbers, after {line} seconds {line_gain:.2g} times, because a step costs them less; with twice the
-  numbers in two hidden layers ({large} numbers) {large_gain:.0f} times. L-BFGS trains neither of the two.
+  network of as many numbers, because a step costs them less, and after {line} seconds {line_gain:.2g} times, because long
+  waves pass slowly from window to window; with twice the numbers in two hidden layers ({large} numbers)
+  {large_gain:.0f} times. L-BFGS trains neither of the two.
 """
 
 
