@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,8 @@ READING = """\
   do not.
 
 - **Trained windows are ahead at first.** After {early} seconds they are {early_gain:.0f} times below one trained
-  network of as many numbers, because a step costs them less, and after {line} seconds {line_gain:.2g} times, because long
-  waves pass slowly from window to window; with twice the numbers in two hidden layers ({large} numbers)
+  network of as many numbers, because a step costs them less, and after {line} seconds {line_gain:.2g} times, because
+  long waves pass slowly from window to window; with twice the numbers in two hidden layers ({large} numbers)
   {large_gain:.0f} times. L-BFGS trains neither of the two.
 """
 
@@ -120,8 +121,8 @@ def _errors(runs: Runs) -> str:
 
 def _after(runs: Runs, seconds: float) -> float:
     """The median error after so many seconds; NaN where a run has none yet."""
-    found = sorted(error_after(row, seconds) for row in runs)
-    return math.nan if any(map(math.isnan, found)) else found[len(found) // 2]
+    found = [error_after(row, seconds) for row in runs]
+    return math.nan if any(map(math.isnan, found)) else statistics.median(found)
 
 
 def _cell(value: float) -> str:
