@@ -53,14 +53,13 @@ class Recorder(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the initial weights, if asked for."""
         self._began = self._now()
-        self._measure(trainer, pl_module)
+        self._measure(trainer, pl_module, self._began)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Measures when the next number is reached."""
-        self._measure(trainer, pl_module)
+        self._measure(trainer, pl_module, self._now())
 
-    def _measure(self, trainer: L.Trainer, module: Any) -> None:
-        asked = self._now()
+    def _measure(self, trainer: L.Trainer, module: Any, asked: float) -> None:
         count = self.spent = asked - self._began if self.unit in _CLOCKS else float(getattr(module, self.unit))
         if self._next == len(self.at) or count < self.at[self._next]:
             return
