@@ -16,7 +16,7 @@ torch.Size([5, 1])
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
 from pinnlab.networks.deeponet import DeepONet
-from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
+from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Root, Stretch
 from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
@@ -54,6 +54,7 @@ __all__ = [
     "PirateNet",
     "RandomFeatures",
     "Rescalable",
+    "Root",
     "ScaledInput",
     "SeenParts",
     "Separable",

@@ -35,6 +35,8 @@ from pinnlab.problems.operator_data import OperatorData
 from pinnlab.problems.operators import Antiderivative, BurgersOperator, DiffusionReactionOperator
 from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
+from pinnlab.problems.perforated_cube import PerforatedCube
+from pinnlab.problems.perforated_heat import PerforatedHeat
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
@@ -88,6 +90,8 @@ __all__ = [
     "Numerical",
     "Observations",
     "OperatorData",
+    "PerforatedCube",
+    "PerforatedHeat",
     "PerforatedLaplace",
     "Periodic",
     "Poisson",
