@@ -176,6 +176,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat2d": problems.Heat2D,
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,
+    "long_heat": lambda: problems.LongHeat(horizon=4.0),
     "poisson5d_sines": lambda: problems.Poisson(dim=5, exact="sines"),
     "helmholtz": problems.Helmholtz2D,
     "burgers": problems.Burgers,

@@ -26,6 +26,7 @@ from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.interface import Interface
 from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.long_heat import LongHeat
 from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.many_dimensions import AllenCahnTwoBody, SineGordonTwoBody
 from pinnlab.problems.multiscale import MultiscalePoisson
@@ -81,6 +82,7 @@ __all__ = [
     "Kovasznay",
     "KuramotoSivashinsky",
     "Layer1D",
+    "LongHeat",
     "Lorenz",
     "Mean",
     "MultiscalePoisson",

@@ -36,7 +36,7 @@ class PerforatedCube(Problem):
         weight: the factor of the fluxes in the loss.
     """
 
-    def __init__(self, weight: float = 0.1) -> None:
+    def __init__(self, weight: float = 0.01) -> None:
         checks.positive("weight", weight)
         names = ["x", "y", "z"]
         cube: Domain = Box(names, [0, 0, 0], [1, 1, 1])

@@ -259,6 +259,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
     "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "heat2d": {"pde": ({(0, 0), (1, 1), (2,)}, set()), "edge": (set(), set()), "start": (set(), set())},
+    "long_heat": {"pde": ({(2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
     "heat_ball": {
         "pde": ({(5,)}, {(0, 1, 2, 3, 4)}),
         "flux": ({(k,) for k in range(6)}, set()),
@@ -395,6 +396,7 @@ BAD = {
     "noise: must not be negative": lambda: problems.HeatInverse(noise=-0.1),
     "count: must be an integer": lambda: problems.PoissonInverse(count=0),
     "strictness": lambda: problems.PoissonInverse(strictness=0.0),
+    "horizon: must be positive": lambda: problems.LongHeat(horizon=0.0),
     "feed": lambda: problems.GrayScott(feed=-0.04),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
