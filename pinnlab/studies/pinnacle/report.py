@@ -47,8 +47,8 @@ Against spectral elements for the problem as it is posed, with v = 0 at the outl
 by more than a third.
 
 - Heat2d-CG: heat sets in at once, so that there are layers as wide as the root of t. The ansatz has them: heat from
-each circle and side alone, by formula. That alone has an error of 5.6 %, the linear solve takes it to 0.1 %; without the
-formula 780 sines ended at 4 %, with it at 0.5 %, when they were chosen. The sines are those of a quarter of the
+each circle and side alone, by formula. That alone has an error of 5.6 %, the linear solve takes it to 0.1 %; without
+the formula 780 sines ended at 4 %, with it at 0.5 %, when they were chosen. The sines are those of a quarter of the
 rectangle and its mirror images.
 
 - Poisson3d-CG: its sines are fast along y, as the source is. The worst places are edges and corners of the cube, where
@@ -58,11 +58,10 @@ a point of the loss has few neighbours.
 disturbance of 1e-6 of the initial values stays one of 1e-6 and less up to t = 100, one of 1e-2 below 1.2e-2. The
 solution becomes periodic in time with the source's period of 8: from one period to the next the difference falls by a
 factor of 7, from 8e-2 at t = 8 to 3e-5 at t = 40. Along x it repeats itself at 1/2 and changes its sign in the mirror
-at 1/4. What makes it hard is the reaction, of a rate of about 50, and layers of a hundredth of the square: 100 units of
-time are some thousand of its own. 217 sines in space (7 along x,
-31 along y), by Galerkin's method, err by 3.7 %, 115 by 7.3 %: so many a network needs at any time. Windows in time
-should do, as errors do not grow. No run of it was made. The benchmark's file is off by
-3.5 %.
+at 1/4. What makes it hard is the reaction, of a rate of about 50, and layers of a hundredth of the square: 100 units
+of time are some thousand of its own. 217 sines in space (7 along x, 31 along y), by Galerkin's method, err by 3.7 %,
+115 by 7.3 %: so many a network needs at any time. Windows in time should do, as errors do not grow. No run of it was
+made. The benchmark's file is off by 3.5 %.
 
 - Heat2d-MS, Heat2d-CG, Wave1d-C, Poisson2d-CG, Poisson3d-CG and Poisson2d-MS are one linear solve for random sines:
 Heat2d-MS on coordinates stretched by what the initial values show, those with holes on sines that know where the holes
