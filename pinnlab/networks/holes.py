@@ -100,8 +100,7 @@ class HoleFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
         x = self.embedding(x)
-        # One row of factors after the other, each a tensor of its own: jets know no indexing by lists.
-        waves = sum(torch.sin(self._phases(x * image)) for image in self.images)
+        waves = sum(torch.sin(self._phases(x * self.images[k])) for k in range(self.images.shape[0]))
         return self.last(self._norm * waves)
 
     def _phases(self, x: Tensor) -> Tensor:
