@@ -58,6 +58,13 @@ def _of_layers(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(hidden[0], *layers[:2], hidden[1], *layers[2:4], hidden[2], *layers[4:], nn.Linear(6, outputs))
 
 
+def _even(inputs: int, outputs: int) -> HoleFeatures:
+    wider = partial(Stretch, factors=[1.5] * inputs, embedding=partial(Stretch, factors=[0.8] * inputs))
+    return HoleFeatures(
+        inputs, outputs, centers=[[0.7]], radii=[[0.3]], count=5, scale=2.0, hole_count=3, even=[0], embedding=wider
+    )
+
+
 def _stretched(inputs: int, outputs: int) -> nn.Module:
     """Coordinates of unlike scales."""
     return SIREN(inputs, outputs, hidden=[8, 6], embedding=partial(Stretch, factors=[3.0, *[0.5] * (inputs - 1)]))
@@ -123,6 +130,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "deeponet": partial(_operator, branch=[5, 4], trunk=[6], rank=3),
     "deeponet-linear": partial(_operator, branch=[], trunk=[6, 5], rank=4, activation="sin", embedding=_periodic),
     "siren-stretched": _stretched,
+    "holes-even": _even,
     "subdomains": partial(Subdomains, grid=3, network=partial(MLP, hidden=[5, 4])),
     "subdomains-levels": partial(
         Subdomains, grid=2, overlap=1.5, levels=2, smoothness=4, network=partial(PirateNet, width=4, blocks=1)
@@ -164,9 +172,13 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "perforated_exact": lambda: problems.PerforatedLaplace(exact_circles=True),
     "screened": problems.ScreenedPoisson,
     "blocks": problems.BlockPoisson,
+    "perforated_cube": problems.PerforatedCube,
+    "perforated_heat": problems.PerforatedHeat,
+    "perforated_heat_soft": lambda: problems.PerforatedHeat(layers=False),
     "heat2d": problems.Heat2D,
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,
+    "long_heat": lambda: problems.LongHeat(horizon=4.0),
     "poisson5d_sines": lambda: problems.Poisson(dim=5, exact="sines"),
     "helmholtz": problems.Helmholtz2D,
     "burgers": problems.Burgers,

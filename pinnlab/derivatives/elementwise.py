@@ -196,6 +196,15 @@ def erf(z: Tensor, order: int) -> list[Tensor]:
     return [torch.erf(z), *(2 * root ** (k + 1) * f for k, f in enumerate(tail))]
 
 
+def erfcx(z: Tensor, order: int) -> list[Tensor]:
+    """exp(z^2) erfc(z), for arguments that are not far below zero: f' = 2 z f - 2 / sqrt(pi), and so on."""
+    result = [torch.special.erfcx(z)]
+    for k in range(order):
+        before = 2 * k * result[k - 1] if k else -2 / math.sqrt(math.pi)
+        result.append(2 * z * result[k] + before)
+    return result
+
+
 def normal_cdf(z: Tensor, order: int) -> list[Tensor]:
     """Phi and its derivatives (-1)^(k-1) He_(k-1)(z) phi(z), with the probabilists' Hermite polynomials."""
     density = torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)

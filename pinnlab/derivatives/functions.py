@@ -30,6 +30,7 @@ def _register_elementwise() -> None:
         "log": elementwise.log,
         "log1p": elementwise.log1p,
         "erf": elementwise.erf,
+        "special_erfcx": elementwise.erfcx,
         "sqrt": elementwise.power(0.5),
         "rsqrt": elementwise.power(-0.5),
         "square": elementwise.power(2),

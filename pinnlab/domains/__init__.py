@@ -3,7 +3,7 @@
 from pinnlab.domains.ball import Ball, Disk, RadialBall, Sphere
 from pinnlab.domains.base import Region
 from pinnlab.domains.bases import Basis, Chebyshev, Fourier, KarhunenLoeve
-from pinnlab.domains.box import Box, BoxFaces, Interval, Parameter
+from pinnlab.domains.box import Box, BoxFaces, GradedInterval, Interval, Parameter
 from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Combined, Domain, Moved, Planar, Product
@@ -30,6 +30,7 @@ __all__ = [
     "Ellipse",
     "Fourier",
     "FunctionSpace",
+    "GradedInterval",
     "Interval",
     "KarhunenLoeve",
     "Mesh",

@@ -17,7 +17,7 @@ from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
 from pinnlab.networks.correction import Correction
 from pinnlab.networks.deeponet import DeepONet
-from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Stretch
+from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Root, Stretch
 from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
@@ -57,6 +57,7 @@ __all__ = [
     "PirateNet",
     "RandomFeatures",
     "Rescalable",
+    "Root",
     "ScaledInput",
     "SeenParts",
     "Separable",

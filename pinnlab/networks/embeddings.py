@@ -150,6 +150,7 @@ class Stretch(Embedding):
     Args:
         inputs: the number of coordinates.
         factors: one for each of them.
+        embedding: what comes first, for instance the `Root` of a time; factors are then of its columns.
 
     Raises:
         ConfigurationError: there is another number of factors, or one is not positive.
@@ -157,17 +158,18 @@ class Stretch(Embedding):
 
     factors: Tensor
 
-    def __init__(self, inputs: int, *, factors: Sequence[float]):
+    def __init__(self, inputs: int, *, factors: Sequence[float], embedding: Callable[[int], Embedding] | None = None):
         super().__init__()
-        self.outputs = positive_int("inputs", inputs)
+        self.embedding = embed(inputs, embedding)
+        self.outputs = self.embedding.outputs
         check_list("", factors=factors)
-        if len(factors) != inputs:
-            raise ConfigurationError(f"factors: {list(factors)} must be {inputs}, one for each coordinate")
+        if len(factors) != self.outputs:
+            raise ConfigurationError(f"factors: {list(factors)} must be {self.outputs}, one for each coordinate")
         self.register_buffer("factors", torch.tensor([float(positive("factors", factor)) for factor in factors]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, inputs)` to `(n, inputs)`."""
-        return x * self.factors
+        """Maps `(n, inputs)` to `(n, outputs)`."""
+        return self.embedding(x) * self.factors
 
 
 @final
@@ -199,6 +201,34 @@ class Kink(Embedding):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, inputs + 1)`."""
         return torch.cat([x, (x[..., self.column : self.column + 1] - self.at).abs()], -1)
+
+
+@final
+class Root(Embedding):
+    """Takes the root of a coordinate from its lower end: what follows is smooth in it, and steep at that end.
+
+    For solutions that grow as the root of the time, as heat that is let in at once. The interval [-1, 1] is mapped onto
+    itself. Derivatives by the coordinate are infinite at the end itself: no condition may ask for them there, and an
+    equation inside should be multiplied by the root.
+
+    Args:
+        inputs: the number of coordinates.
+        column: which of them.
+
+    Raises:
+        ConfigurationError: there is no such column.
+    """
+
+    def __init__(self, inputs: int, *, column: int):
+        super().__init__()
+        self.outputs = positive_int("inputs", inputs)
+        (self.column,) = _columns([column], inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, inputs)`."""
+        k = self.column
+        root = math.sqrt(2) * torch.sqrt(1 + x[..., k : k + 1]) - 1
+        return torch.cat([x[..., :k], root, x[..., k + 1 :]], -1)
 
 
 def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:

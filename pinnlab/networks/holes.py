@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks.checks import positive, positive_int
+from pinnlab.networks.embeddings import Embedding, embed
 
 
 @final
@@ -38,6 +39,10 @@ class HoleFeatures(nn.Module):
         scale: their typical angular wave number on [-1, 1], see `RandomFeatures`.
         hole_count: the number of sines for each hole.
         hole_scale: their typical angular wave number in the unit disk.
+        even: columns of coordinates in which the solution is even, that is its own mirror image about 0. Sines are then
+            those of the place and of its images together, and of holes that are images of each other one is given: half
+            as many are needed for each such column.
+        embedding: what comes first, such as `Root` of the time; centers and radii are meant behind it.
 
     Raises:
         ConfigurationError: a size, scale or radius is not positive, or lists differ in length.
@@ -46,6 +51,7 @@ class HoleFeatures(nn.Module):
     centers: Tensor
     radii: Tensor
     total: Tensor
+    images: Tensor
     directions: Tensor
     phases: Tensor
     hole_directions: Tensor
@@ -62,8 +68,12 @@ class HoleFeatures(nn.Module):
         scale: float = 5.0,
         hole_count: int = 150,
         hole_scale: float = 3.0,
+        even: Sequence[int] = (),
+        embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()
+        self.embedding = embed(inputs, embedding)
+        inputs = self.embedding.outputs
         shape = (positive_int("count", count), positive_int("inputs", inputs))
         own = (_table("centers", centers), _table("radii", radii))
         if own[0].shape != own[1].shape or own[0].shape[1] > inputs:
@@ -82,12 +92,18 @@ class HoleFeatures(nn.Module):
         of_holes = (holes, positive_int("hole_count", hole_count))
         self.register_buffer("hole_directions", positive("hole_scale", hole_scale) * torch.randn(*of_holes, inputs))
         self.register_buffer("hole_phases", 2 * math.pi * torch.rand(of_holes))
+        self.register_buffer("images", _images(even, inputs), persistent=False)
         total = count + holes * hole_count
         self._norm = 1 / math.sqrt(total)
         self.last = nn.Linear(total, positive_int("outputs", outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
+        x = self.embedding(x)
+        waves = sum(torch.sin(self._phases(x * self.images[k])) for k in range(self.images.shape[0]))
+        return self.last(self._norm * waves)
+
+    def _phases(self, x: Tensor) -> Tensor:
         phases = [F.linear(x, self.directions, self.phases)]
         holes, space = self.centers.shape
         for k in range(holes):
@@ -95,7 +111,20 @@ class HoleFeatures(nn.Module):
             inverted = away / F.linear(away * away, self.total)
             inside = torch.cat([inverted, x[..., space:]], -1)
             phases.append(F.linear(inside, self.hole_directions[k], self.hole_phases[k]))
-        return self.last(self._norm * torch.sin(torch.cat(phases, -1)))
+        return torch.cat(phases, -1)
+
+
+def _images(even: Sequence[int], inputs: int) -> Tensor:
+    """The factors of the coordinates that make a place and its mirror images, a row each."""
+    check_list("", even=even)
+    images = torch.ones(1, inputs)
+    for column in even:
+        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
+            raise ConfigurationError(f"even: must be columns from 0 to {inputs - 1}, got {column!r}")
+        mirrored = images.clone()
+        mirrored[:, column] *= -1
+        images = torch.cat([images, mirrored])
+    return images
 
 
 def _table(key: str, rows: Sequence[Sequence[float]]) -> Tensor:

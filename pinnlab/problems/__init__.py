@@ -26,6 +26,7 @@ from pinnlab.problems.integrals import Integral, Mean
 from pinnlab.problems.interface import Interface
 from pinnlab.problems.inverse import HeatInverse, PoissonInverse
 from pinnlab.problems.layer import Layer1D
+from pinnlab.problems.long_heat import LongHeat
 from pinnlab.problems.lorenz import Lorenz
 from pinnlab.problems.many_dimensions import AllenCahnTwoBody, SineGordonTwoBody
 from pinnlab.problems.multiscale import MultiscalePoisson
@@ -35,6 +36,8 @@ from pinnlab.problems.operator_data import OperatorData
 from pinnlab.problems.operators import Antiderivative, BurgersOperator, DiffusionReactionOperator
 from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
+from pinnlab.problems.perforated_cube import PerforatedCube
+from pinnlab.problems.perforated_heat import PerforatedHeat
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
@@ -79,6 +82,7 @@ __all__ = [
     "Kovasznay",
     "KuramotoSivashinsky",
     "Layer1D",
+    "LongHeat",
     "Lorenz",
     "Mean",
     "MultiscalePoisson",
@@ -88,6 +92,8 @@ __all__ = [
     "Numerical",
     "Observations",
     "OperatorData",
+    "PerforatedCube",
+    "PerforatedHeat",
     "PerforatedLaplace",
     "Periodic",
     "Poisson",

@@ -117,6 +117,7 @@ OPERATIONS = {
     "gelu": lambda x: F.gelu(2 * x),
     "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
     "erf": lambda x: torch.erf(x),
+    "erfcx": lambda x: torch.special.erfcx(2 * x),
     "sinh cosh": lambda x: torch.sinh(x) * torch.cosh(2 * x),
     "square reciprocal": lambda x: torch.square(x) + torch.reciprocal(1 + x),
     "abs": lambda x: torch.abs(x - 5.0) * x,

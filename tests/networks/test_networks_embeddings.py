@@ -8,7 +8,7 @@ import torch
 from torch.func import jacrev
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, SIREN, FourierFeatures, Kink, ModifiedMLP, PeriodicEmbedding, PirateNet, Stretch
+from pinnlab.networks import MLP, SIREN, FourierFeatures, Kink, ModifiedMLP, PeriodicEmbedding, PirateNet, Root, Stretch
 
 PERIODIC = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -103,6 +103,20 @@ def test_stretch_multiplies_each_coordinate_and_its_derivatives():
     x = torch.tensor([[0.3, -0.4], [1.0, 2.0]], dtype=torch.float64)
     assert torch.equal(embedding(x), x * torch.tensor([10.0, 0.5], dtype=torch.float64))
     assert torch.equal(jacrev(embedding)(x[0]), torch.diag(torch.tensor([10.0, 0.5], dtype=torch.float64)))
+
+
+def test_stretch_may_come_after_another_embedding():
+    embedding = Stretch(1, factors=[2.0, 3.0], embedding=Kink).double()
+    x = torch.tensor([[-0.5]], dtype=torch.float64)
+    assert embedding(x).tolist() == [[-1.0, 1.5]]
+
+
+def test_root_keeps_the_ends_and_is_quadratic_backwards():
+    embedding, x = Root(2, column=1).double(), torch.tensor([[0.3, -1.0], [0.3, 1.0], [0.3, -0.5]], dtype=torch.float64)
+    found = embedding(x)
+    assert found[:, 0].tolist() == [0.3, 0.3, 0.3]
+    torch.testing.assert_close(found[:, 1], torch.tensor([-1.0, 1.0, 0.0], dtype=torch.float64))
+    torch.testing.assert_close(2 * ((1 + found[:, 1]) / 2) ** 2 - 1, x[:, 1])
 
 
 def test_kink_adds_a_column_that_bends():

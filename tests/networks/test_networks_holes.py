@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import HoleFeatures
+from pinnlab.networks import HoleFeatures, Root
 
 
 def test_agrees_with_its_formula_and_leaves_time_as_it_is():
@@ -41,6 +43,22 @@ def test_a_dipole_in_a_hole_is_what_few_features_fit():
         errors.append(np.abs(columns[400:] @ left - field[400:].numpy()).max())
     assert errors[0] < 5e-5
     assert errors[1] > 100 * errors[0]
+
+
+def test_an_even_network_is_its_own_mirror_image_and_smooth_in_what_comes_first():
+    torch.manual_seed(0)
+    options = {"centers": [[0.4, 0.3]], "radii": [[0.2, 0.2]], "count": 6, "hole_count": 5}
+    network = HoleFeatures(3, 2, even=[0, 1], embedding=partial(Root, column=2), **options).double()
+    x = torch.rand(20, 3).double()
+    for mirror in ([-1.0, 1, 1], [1, -1.0, 1], [-1.0, -1, 1]):
+        torch.testing.assert_close(network(x * torch.tensor(mirror).double()), network(x), rtol=0, atol=1e-14)
+    plain = HoleFeatures(3, 2, **options).double()
+    plain.load_state_dict(network.state_dict())
+    rooted = Root(3, column=2).double()(x)
+    images = [plain(rooted * torch.tensor([a, b, 1]).double()) - plain.last.bias for a in (1, -1) for b in (1, -1)]
+    torch.testing.assert_close(sum(images) + plain.last.bias, network(x), rtol=0, atol=1e-14)
+    with pytest.raises(ConfigurationError, match="even: must be columns from 0 to 2, got 3"):
+        HoleFeatures(3, 1, even=[3], **options)
 
 
 def test_lists_that_do_not_fit_are_refused():

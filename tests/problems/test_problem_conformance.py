@@ -102,6 +102,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "front_exact": problems.Front2D,
     "perforated_exact": problems.PerforatedLaplace,
     "heat_exact": problems.Heat1D,
+    "perforated_heat": lambda: problems.PerforatedHeat(layers=False),
     "burgers": lambda: problems.Burgers(exact_conditions=False),
     # The initial value has a kink across the boundary, so only values are periodic, whatever the network.
     "allen_cahn_exact": problems.AllenCahn,
@@ -239,6 +240,15 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "perforated": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
     "screened": {"pde": (set(), {(0, 1)}), "square": (set(), set()), "circles": (set(), set())},
     "blocks": {"pde": (set(), {(0, 1)}), "edge": ({(0,), (1,)}, set())},
+    "perforated_cube": {
+        "pde": (set(), {(0, 1, 2)}),
+        "walls": ({(0,), (1,), (2,)}, set()),
+        "spheres": ({(0,), (1,), (2,)}, set()),
+    },
+    "perforated_heat": {
+        **dict.fromkeys(("pde", "around_large", "around_small"), ({(2,)}, {(0, 1)})),
+        **dict.fromkeys(("large", "small", "rectangle"), ({(0,), (1,), (2,)}, set())),
+    },
     "front": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "layer_regression": {"pde": (set(), set())},
     "layer_first_order": {"pde": ({(0,)}, set()), "ends": (set(), set())},
@@ -249,6 +259,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "heat": {"pde": ({(1,), (0, 0)}, set()), "wall": (set(), set()), "start": (set(), set())},
     "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "heat2d": {"pde": ({(0, 0), (1, 1), (2,)}, set()), "edge": (set(), set()), "start": (set(), set())},
+    "long_heat": {"pde": ({(2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
     "heat_ball": {
         "pde": ({(5,)}, {(0, 1, 2, 3, 4)}),
         "flux": ({(k,) for k in range(6)}, set()),
@@ -346,6 +357,8 @@ BAD = {
     "weight": lambda: problems.Poisson(boundary_weight=-1.0),
     "weight: must be": lambda: problems.ScreenedPoisson(weight=0.0),
     "weight: must be positive": lambda: problems.BlockPoisson(weight=-1.0),
+    "weight: must be positive,": lambda: problems.PerforatedHeat(weight=0.0),
+    "weight: must be posi": lambda: problems.PerforatedCube(weight=-1.0),
     "steepness": lambda: problems.Front2D(steepness=0.0),
     "order": lambda: problems.Layer1D(order=3),
     "steepness: must be positive": lambda: problems.Layer1D(steepness=-1.0),
@@ -392,6 +405,7 @@ BAD = {
     "noise: must not be negative": lambda: problems.HeatInverse(noise=-0.1),
     "count: must be an integer": lambda: problems.PoissonInverse(count=0),
     "strictness": lambda: problems.PoissonInverse(strictness=0.0),
+    "horizon: must be positive": lambda: problems.LongHeat(horizon=0.0),
     "feed": lambda: problems.GrayScott(feed=-0.04),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),

@@ -60,6 +60,7 @@ def problem_of(name):
         ("Poisson2d-C", (0.5, 0.2), 1.0),
         ("Poisson2d-C", (0.3, 0.4), 0.0),
         ("Poisson2d-CG", (1.0, 0.1), 0.2),
+        ("Heat2d-CG", (2.0, 1.0, 0.0), 0.0),
         ("Poisson2d-CG", (0.4, -0.8), 1.0),
     ],
 )  # fmt: skip
