@@ -181,11 +181,13 @@ def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its windows.
 
     Raises:
-        ConfigurationError: it is not of a run in windows.
+        ConfigurationError: it is not of a run in windows, or of an earlier version, which kept them in another form.
     """
     state: dict[str, Any] | None = saved.get("pinnlab_march")
     if state is None:
         raise ConfigurationError("ckpt_path: the checkpoint is not of a run in windows; leave out march")
+    if "before" not in state:
+        raise ConfigurationError("ckpt_path: an earlier version wrote these windows in another form; train them again")
     return state
 
 

@@ -281,6 +281,11 @@ def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
     run(problem, March(windows=2), tmp_path)
     with pytest.raises(ConfigurationError, match="this run has them at"):
         run(problem, March(windows=3), ckpt_path=tmp_path / "10.ckpt")
+    saved = torch.load(tmp_path / "10.ckpt", weights_only=True)
+    del saved["pinnlab_march"]["before"]
+    torch.save(saved, tmp_path / "old.ckpt")
+    with pytest.raises(ConfigurationError, match="an earlier version wrote these windows in another form"):
+        run(problem, March(windows=2), ckpt_path=tmp_path / "old.ckpt")
 
 
 def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monkeypatch):
