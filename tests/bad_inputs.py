@@ -461,6 +461,9 @@ NUMBERS = {
     functools.partial(nw.FourierFeatures, 1): {"features": COUNT, "scale": POSITIVE, "columns": LIST},
     functools.partial(nw.Kink, 1): {"column": (1, -1, "a", True), "at": (1, -2, math.nan, "abc", True)},
     functools.partial(nw.Root, 1): {"column": (-1, 1, 0.5, True, "x", None)},
+    functools.partial(nw.Graded, 1): {"column": (1, *INDEX), "at": (2, -2, math.nan, "abc", True), "width": POSITIVE},
+    functools.partial(nw.GradedEnds, 1): {"widths": (*LIST, [-1.0], [1.0, 1.0], [])},
+    functools.partial(nw.GradedEnds, 1, widths=[0.1]): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.PirateNet, 1, 1): {"width": COUNT, "blocks": COUNT},
     functools.partial(nw.Correction, 1, 1, before=nw.MLP(1, 1), network=nw.MLP): {"scale": POSITIVE},
@@ -490,6 +493,16 @@ NUMBERS = {
     },
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]]): {"radii": (*LIST, [[0.0]], [[1.0, 1.0]], [])},
     functools.partial(nw.HoleFeatures, 1, 1, radii=[[0.5]]): {"centers": (*LIST, [[math.nan]], [])},
+    functools.partial(nw.CornerFeatures, 1, 1, corners=[[0.0]], sizes=[[0.5]], powers=[0.5]): {
+        "count": COUNT,
+        "scale": POSITIVE,
+        "log_scale": POSITIVE,
+    },
+    functools.partial(nw.CornerFeatures, 1, 1, corners=[[0.0]], powers=[0.5]): {
+        "sizes": (*LIST, [[0.0]], [[1.0, 1.0]], [])
+    },
+    functools.partial(nw.CornerFeatures, 1, 1, sizes=[[0.5]], powers=[0.5]): {"corners": (*LIST, [[math.nan]], [])},
+    functools.partial(nw.CornerFeatures, 1, 1, corners=[[0.0]], sizes=[[0.5]]): {"powers": (*LIST, [], [0.5, 0.5])},
     functools.partial(nw.SIREN, 1, 1): {"first_frequency": POSITIVE, "hidden_frequency": POSITIVE},
     functools.partial(op.LeastSquares, PARAMETERS): {"tolerance": SHARE, "lr": POSITIVE},
     functools.partial(op.BFGS, PARAMETERS): {"lr": POSITIVE, "iterations": COUNT, "max_memory": POSITIVE},

@@ -13,9 +13,13 @@ from pinnlab.networks import (
     MLP,
     SIREN,
     Composed,
+    CornerFeatures,
     DeepONet,
+    FeatureSum,
     FourierFeatures,
     Gabor,
+    Graded,
+    GradedEnds,
     HoleFeatures,
     Kink,
     ModifiedMLP,
@@ -96,6 +100,16 @@ def _operator(inputs: int, outputs: int, **options) -> nn.Module:
     return DeepONet(inputs, outputs, modes=1, **options)
 
 
+def _graded_ends(inputs: int) -> GradedEnds:
+    return GradedEnds(inputs, widths=[0.6, *[0.0] * (inputs - 1)], factors=[2.0, *[0.5] * (inputs - 1)])
+
+
+def _corner(inputs: int, outputs: int) -> nn.Module:
+    """Two corners beyond the points, each unknown with a power of its own."""
+    powers = [0.5 - k for k in range(outputs)]
+    return CornerFeatures(inputs, outputs, corners=[[1.5], [-1.8]], sizes=[[1.0], [0.5]], powers=powers, count=4)
+
+
 _fourier = partial(FourierFeatures, features=5)
 _periodic = partial(PeriodicEmbedding, columns=[0], harmonics=2)
 
@@ -124,6 +138,16 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "periodic-features": partial(PeriodicFeatures, waves=3, each=2),
     "spectral-features": partial(SpectralFeatures, waves=3, degree=4, taper=0.5),
+    "corner-features": _corner,
+    "feature-sum": partial(
+        FeatureSum,
+        networks=[
+            partial(RandomFeatures, count=5, scale=2.0),
+            partial(RandomFeatures, count=3, embedding=partial(Graded, at=1.0, width=0.3)),
+            _corner,
+        ],
+    ),
+    "random-features-graded": partial(RandomFeatures, count=8, embedding=_graded_ends),
     "hole-features": partial(
         HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
     ),
@@ -218,6 +242,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "cavity_exact": lambda: problems.Cavity(exact_conditions=True),
     "cavity_uniform": lambda: problems.Cavity(lid="uniform"),
     "backward_step": problems.BackwardStep,
+    "pulsed_channel": lambda: problems.PulsedChannel(horizon=0.1),
     "gray_scott": lambda: problems.GrayScott(horizon=10.0),
     "gray_scott_soft": lambda: problems.GrayScott(horizon=10.0, periodic="loss", exact_conditions=False),
     "elasticity": problems.Elasticity,

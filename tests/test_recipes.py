@@ -20,6 +20,12 @@ def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
 
+FEWER_IN_SUM = [
+    '--model.network.networks=[{"class_path": "RandomFeatures", "init_args": {"count": 60}}]',
+    "--data.points=200",
+]
+"""For sums of them: likewise, and one of them alone, because so few points do not tell those of a corner apart."""
+
 FEW_WAVES = ["--model.network.waves=10", "--model.network.each=3", "--data.points=600"]
 """For recipes with many waves: likewise."""
 
@@ -50,7 +56,7 @@ DIAGNOSED = first_of_each_kind()
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
     smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
-    smaller |= {"PeriodicFeatures": FEW_WAVES, "SpectralFeatures": FEW_FUNCTIONS}
+    smaller |= {"PeriodicFeatures": FEW_WAVES, "SpectralFeatures": FEW_FUNCTIONS, "FeatureSum": FEWER_IN_SUM}
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 

@@ -181,10 +181,13 @@ def _steepness(problem: Problem) -> float | None:
         step = GRID * float(high[k] - low[k])
         moved = points.clone()
         moved[:, k] += torch.where(points[:, k] + step > high[k], -step, step)
-        further = problem.reference_values(moved)
+        inside = problem.domain.contains(moved)  # a reference need not go on beyond a corner or a hole
+        further = problem.reference_values(torch.where(inside[:, None], moved, points))
         assert further is not None, "a reference that is known at the points is known beside them"
         for value, beside in zip(values.T, further.T, strict=True):
-            known = value.isfinite() & beside.isfinite()  # an unknown may live, or be known, on a part of the domain
+            known = (
+                inside & value.isfinite() & beside.isfinite()
+            )  # an unknown may live, or be known, on a part of the domain
             slopes, size = (beside - value)[known].abs(), value[known].abs()
             # Round-off is the slope of an unknown that does not depend on this coordinate.
             if bool(known.any()) and slopes.max() > 1e-9 * size.max():

@@ -15,9 +15,21 @@ torch.Size([5, 1])
 
 from pinnlab.networks.activations import ACTIVATIONS, activation
 from pinnlab.networks.composed import ByUnknown, Composed, Part
+from pinnlab.networks.corners import CornerFeatures
 from pinnlab.networks.correction import Correction
 from pinnlab.networks.deeponet import DeepONet
-from pinnlab.networks.embeddings import Embedding, FourierFeatures, Identity, Kink, PeriodicEmbedding, Root, Stretch
+from pinnlab.networks.embeddings import (
+    Embedding,
+    FourierFeatures,
+    Graded,
+    GradedEnds,
+    Identity,
+    Kink,
+    PeriodicEmbedding,
+    Root,
+    Stretch,
+)
+from pinnlab.networks.feature_sum import FeatureSum
 from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
@@ -39,12 +51,16 @@ __all__ = [
     "SIREN",
     "ByUnknown",
     "Composed",
+    "CornerFeatures",
     "Correction",
     "DeepONet",
     "Embedding",
     "FactorisedLinear",
+    "FeatureSum",
     "FourierFeatures",
     "Gabor",
+    "Graded",
+    "GradedEnds",
     "HoleFeatures",
     "Identity",
     "Kink",

@@ -231,6 +231,84 @@ class Root(Embedding):
         return torch.cat([x[..., :k], root, x[..., k + 1 :]], -1)
 
 
+@final
+class Graded(Embedding):
+    """Looks at one coordinate by the logarithm of the distance from a place: for layers at an end of the domain.
+
+    x becomes log(1 + |x - at| / width), scaled to [-1, 1], so that what follows varies by steps of `width` near the
+    place and slowly elsewhere. Where it is not an end of the domain, the result bends there.
+
+    Args:
+        inputs: the number of coordinates.
+        column: which of them x is.
+        at: the place, in coordinates scaled to [-1, 1].
+        width: of the layer, in the same units.
+
+    Raises:
+        ConfigurationError: there is no such column, `at` is not in [-1, 1], or the width is not positive.
+    """
+
+    def __init__(self, inputs: int, *, column: int = 0, at: float = 1.0, width: float = 0.01):
+        super().__init__()
+        self.outputs = positive_int("inputs", inputs)
+        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
+            raise ConfigurationError(f"column: must be a whole number from 0 to {inputs - 1}, got {column!r}")
+        check_real("", at=at)
+        if not -1 <= at <= 1:
+            raise ConfigurationError(f"at: must be in [-1, 1], the range of the scaled coordinate, got {at}")
+        self.column, self.at, self.width = column, float(at), float(positive("width", width))
+        self._range = math.log1p((1 + abs(at)) / width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, inputs)`."""
+        k = self.column
+        away = (x[..., k : k + 1] - self.at).abs() / self.width
+        graded = torch.log1p(away) * (2 / self._range) - 1
+        return torch.cat([x[..., :k], graded, x[..., k + 1 :]], -1)
+
+
+@final
+class GradedEnds(Embedding):
+    """Looks at coordinates by logarithms of the distances from both ends: for layers along walls all around.
+
+    x becomes log((1 + w + x) / (1 + w - x)), scaled to [-1, 1], with a width w for each coordinate, and is then
+    multiplied by a factor, as in `Stretch`.
+
+    Args:
+        inputs: the number of coordinates.
+        widths: of the layers at both ends of each coordinate, in coordinates scaled to [-1, 1]; 0 leaves it as it is.
+        factors: one for each coordinate; 1 by default.
+
+    Raises:
+        ConfigurationError: there is another number of widths or factors, a width is negative, or a factor not positive.
+    """
+
+    factors: Tensor
+
+    def __init__(self, inputs: int, *, widths: Sequence[float], factors: Sequence[float] | None = None):
+        super().__init__()
+        self.outputs = positive_int("inputs", inputs)
+        own = [1.0] * inputs if factors is None else factors
+        check_list("", widths=widths, factors=own)
+        if len(widths) != inputs or any(width < 0 for width in widths):
+            raise ConfigurationError(f"widths: {list(widths)} must be {inputs}, one >= 0 for each coordinate")
+        if len(own) != inputs:
+            raise ConfigurationError(f"factors: {list(own)} must be {inputs}, one for each coordinate")
+        self.widths = tuple(float(width) for width in widths)
+        self.register_buffer("factors", torch.tensor([float(positive("factors", factor)) for factor in own]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, inputs)`."""
+        columns = []
+        for k, width in enumerate(self.widths):
+            column = x[..., k : k + 1]
+            if width:
+                graded = torch.log(column + (1 + width)) - torch.log(1 + width - column)
+                column = graded / math.log((2 + width) / width)
+            columns.append(column)
+        return torch.cat(columns, -1) * self.factors
+
+
 def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
     """Builds the embedding of that many coordinates; none at all is the `Identity`."""
     if embedding is not None and not callable(embedding):

@@ -75,7 +75,7 @@ class HoleFeatures(nn.Module):
         self.embedding = embed(inputs, embedding)
         inputs = self.embedding.outputs
         shape = (positive_int("count", count), positive_int("inputs", inputs))
-        own = (_table("centers", centers), _table("radii", radii))
+        own = (table("centers", centers), table("radii", radii))
         if own[0].shape != own[1].shape or own[0].shape[1] > inputs:
             raise ConfigurationError(
                 f"radii: must be like centers, with at most {inputs} numbers for each hole, got "
@@ -127,7 +127,7 @@ def _images(even: Sequence[int], inputs: int) -> Tensor:
     return images
 
 
-def _table(key: str, rows: Sequence[Sequence[float]]) -> Tensor:
+def table(key: str, rows: Sequence[Sequence[float]]) -> Tensor:
     """One line for each hole."""
     try:
         table = torch.tensor([[float(value) for value in row] for row in rows])

@@ -39,6 +39,7 @@ from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.perforated_cube import PerforatedCube
 from pinnlab.problems.perforated_heat import PerforatedHeat
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
+from pinnlab.problems.pulses import PulsedChannel
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
@@ -101,6 +102,7 @@ __all__ = [
     "Poisson2D",
     "PoissonInverse",
     "Problem",
+    "PulsedChannel",
     "Reaction",
     "Regression1D",
     "Residual",

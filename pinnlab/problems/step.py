@@ -17,6 +17,10 @@ from pinnlab.problems.references.step import Step
 CORNERS = ((0, 0), (4, 0), (4, 2), (2, 2), (2, 1), (0, 1))
 EDGE = 0.1
 """The distance from the step's edge from which on errors are measured."""
+NEAR, NEARER = 0.3, 0.06
+"""Half the sides of two squares around the edge, where conditions have points of their own."""
+REACH = 0.2
+"""The distance from the edge below which the equations weigh less."""
 LEAST_VISCOSITY = 0.005
 """The smallest for which the reference was tried."""
 
@@ -30,8 +34,10 @@ class BackwardStep(Problem):
     behind them has lowered the pressure to -0.024, and their u differs by 3.5 % from the solution here.
 
     v falls to 0 within about 0.03 of the outlet; the condition `outlet` holds the equations there once more, with
-    points of its own. At the step's edge, (2, 1), the pressure grows without bound, so that errors are measured from a
-    distance of 0.1 on.
+    points of its own. At the step's edge, (2, 1), velocities are like r^0.54 and pressure like r^-0.46 at a distance r
+    (Moffatt, J. Fluid Mech. 18, 1964), so that errors are measured from a distance of 0.1 on. `edge` and `tip` hold
+    the equations there once more, `edge_walls` and `tip_walls` the walls. The equations would weigh without bound near
+    the edge: momentum is multiplied by s^2 and continuity by s, s = r / sqrt(r^2 + 0.2^2).
 
     Args:
         viscosity: nu, at least 0.005.
@@ -45,18 +51,28 @@ class BackwardStep(Problem):
             raise ConfigurationError(f"problem.viscosity: must be at least {LEAST_VISCOSITY}, got {viscosity}")
         self._solution = Step(viscosity)
         channel = Polygon(["x", "y"], vertices=CORNERS)
+        edge, tip = (_around(half) for half in (NEAR, NEARER))
         conditions: dict[str, Condition] = {
             "pde": Residual(channel, self.balance),
             "outlet": Residual(Box(["x", "y"], [3.9, 0], [4, 2]), self.balance),
+            "edge": Residual(edge, self.balance),
+            "tip": Residual(tip, self.balance),
             "walls": Dirichlet(channel.boundary(where=_on_wall), weight=condition_weight, u=0.0, v=0.0),
+            "edge_walls": Dirichlet(edge.boundary(where=_on_step), weight=condition_weight, u=0.0, v=0.0),
+            "tip_walls": Dirichlet(tip.boundary(where=_on_step), weight=condition_weight, u=0.0, v=0.0),
             "inlet": Dirichlet(channel.boundary(where=lambda x: x < 1e-9), weight=condition_weight, u=_profile, v=0.0),
             "outflow": Dirichlet(channel.boundary(where=lambda x: x > 4 - 1e-9), weight=condition_weight, v=0.0, p=0.0),
         }
         super().__init__(domain=channel, unknowns=("u", "v", "p"), conditions=conditions)
 
-    def balance(self, u: AbstractField, v: AbstractField, p: AbstractField) -> tuple[Tensor, Tensor, Tensor]:
-        """Momentum and continuity."""
-        return steady_navier_stokes(u, v, p, self.viscosity)
+    def balance(
+        self, u: AbstractField, v: AbstractField, p: AbstractField, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Momentum times s^2 and continuity times s."""
+        along_x, along_y, continuity = steady_navier_stokes(u, v, p, self.viscosity)
+        square = (x - 2) ** 2 + (y - 1) ** 2
+        share = square / (square + REACH**2)
+        return share * along_x, share * along_y, torch.sqrt(share) * continuity
 
     def reference(self) -> Numerical:
         """Spectral elements."""
@@ -69,6 +85,18 @@ def _profile(y: Tensor) -> Tensor:
 
 def _on_wall(x: Tensor) -> Tensor:
     return (x > 1e-9) & (x < 4 - 1e-9)
+
+
+def _around(half: float) -> Polygon:
+    """What of a square around the edge is in the fluid."""
+    left, right, below, above = 2 - half, 2 + half, 1 - half, 1 + half
+    corners = ((left, below), (right, below), (right, above), (2, above), (2, 1), (left, 1))
+    return Polygon(["x", "y"], vertices=corners)
+
+
+def _on_step(x: Tensor, y: Tensor) -> Tensor:
+    """The sides of such a part along x = 2 and y = 1."""
+    return (x <= 2 + 1e-9) & (y >= 1 - 1e-9)
 
 
 def _away(x: Tensor, y: Tensor) -> Tensor:

@@ -48,6 +48,11 @@ class Half(Problem):
         return Exact(lambda x: (torch.sin(2 * torch.pi * x), x))
 
 
+def test_steepness_stays_in_the_domain():
+    """The reference of the step has no values in the step, next to which there are evaluation points."""
+    assert set_up_of(module_of("backward_step")).linear is False
+
+
 @pytest.mark.parametrize("name", LINEAR)
 def test_a_linear_problem_is_known(name):
     assert set_up_of(module_of(name)).linear is True

@@ -17,7 +17,7 @@ from pinnlab.derivatives.reverse import ByFormula
 Factory = Callable[[int, int], nn.Module]
 
 ARITHMETIC = {"add", "sub", "mul", "div", "cat", "linear", "__getitem__", "unsqueeze", "sum"}
-ELEMENTWISE = {"abs", "sin", "cos", "exp", "tanh", "sigmoid", "softplus", "silu", "gelu"}
+ELEMENTWISE = {"abs", "sin", "cos", "exp", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "silu", "gelu"}
 OF_TORCH = {"elu", "celu", "mish", "tanhshrink", "layer_norm", "rms_norm", "multi_head_attention_forward", "dropout",
             "transpose", "unflatten", "flatten"}  # fmt: skip
 PLACES = {
@@ -104,6 +104,9 @@ def test_follows_a_move_to_another_device(factory: Factory):
 
 def test_gradient_reaches_every_parameter(factory: Factory):
     network = build(factory)
+    with torch.no_grad():
+        for parameter in network.parameters():  # some start from zero, where a square has no gradient
+            parameter += 0.1 * torch.randn_like(parameter)
     network(points(20)).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -115,7 +118,11 @@ def test_same_seed_same_network_another_seed_another(factory: Factory):
     values = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
-        values.append(factory(2, 1)(x))
+        network = factory(2, 1)
+        for parameter in network.parameters():
+            if not parameter.any():  # one that starts from zero: what it has drawn is in its buffers
+                torch.nn.init.ones_(parameter)
+        values.append(network(x))
     assert torch.equal(values[0], values[1])
     assert not torch.allclose(values[0], values[2])
 

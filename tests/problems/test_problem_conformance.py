@@ -226,6 +226,7 @@ def test_numerical_reference_satisfies_its_equation(name):
 
 BEAM, PLATE = ({(0,) * 4}, set()), ({(0,) * 4, (0, 0, 1, 1), (1,) * 4}, set())
 FLOW = ({(0,), (1,), (0, 0), (1, 1)}, set())
+PULSING = ({(0,), (1,), (2,), (0, 0), (1, 1)}, set())
 RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "regression": {"data": (set(), set())},
     "poisson1d": {"pde": ({(0, 0)}, set()), "boundary": (set(), set())},
@@ -320,13 +321,21 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "diffusion_reaction": {"pde": ({(1,), (0, 0)}, set())},
     "diffusion_reaction_data": {"data": (set(), set())},
     "burgers_operator_soft": {"pde": ({(0,), (1,), (0, 0)}, set()), "start": (set(), set())},
-    "cavity_exact": {"pde": FLOW},
+    "cavity_exact": {"pde": FLOW, "anchor": FLOW, "pressure": (set(), set())},
     "backward_step": {
         "pde": FLOW,
         "outlet": FLOW,
+        "edge": FLOW,
+        "tip": FLOW,
         "walls": (set(), set()),
+        "edge_walls": (set(), set()),
+        "tip_walls": (set(), set()),
         "inlet": (set(), set()),
         "outflow": (set(), set()),
+    },
+    "pulsed_channel": {
+        **dict.fromkeys(("pde", "inlet_layer", "outlet_layer", "floor_layer", "ceiling_layer"), PULSING),
+        **dict.fromkeys(("walls", "inlet", "outflow", "start"), (set(), set())),
     },
     "kovasznay": {"pde": FLOW, "velocity": (set(), set()), "pressure": (set(), set())},
 }
@@ -400,6 +409,8 @@ BAD = {
     "exact_conditions: the uniform": lambda: problems.Cavity(lid="uniform", exact_conditions=True),
     "problem.viscosity: must be at least": lambda: problems.BackwardStep(viscosity=1e-3),
     "condition_weight": lambda: problems.BackwardStep(condition_weight=0.0),
+    "problem.viscosity: must be at least 0.01": lambda: problems.PulsedChannel(viscosity=1e-3),
+    "problem.horizon: must be at most 5": lambda: problems.PulsedChannel(horizon=6.0),
     "shear": lambda: problems.Elasticity(shear=0.0),
     "right": lambda: problems.Interface(right=-1.0),
     "noise: must not be negative": lambda: problems.HeatInverse(noise=-0.1),

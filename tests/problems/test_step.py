@@ -34,7 +34,14 @@ def test_it_holds_its_conditions(step):
     np.testing.assert_allclose(inlet[:, 0], 4 * s * (1 - s), atol=1e-12)
     outlet = step(np.stack([4 + 0 * s, 2 * s], axis=1))
     np.testing.assert_allclose(outlet[1:-1, 1:], 0, atol=2e-4)
-    walls = [(4 * s, 0 * s), (2 * s, 1 + 0 * s), (2 + 0 * s, 1 + s), (2 + 2 * s, 2 + 0 * s)]
+    walls = [
+        (2 + 0 * s - 1e-15, 1 + s),
+        (2 * s, 1 + 0 * s + 1e-15),
+        (4 * s, 0 * s),
+        (2 * s, 1 + 0 * s),
+        (2 + 0 * s, 1 + s),
+        (2 + 2 * s, 2 + 0 * s),
+    ]
     for x, y in walls:
         np.testing.assert_allclose(step(np.stack([x, y], axis=1))[:, :2], 0, atol=1e-12)
 

@@ -79,10 +79,13 @@ class Step:
         at = np.asarray(points, dtype=np.float64)
         if at.ndim != 2 or at.shape[1] != 2:
             raise ConfigurationError(f"points: expected shape (n, 2) with columns x, y, got {at.shape}")
-        (i, a), (j, b) = (_located(s, ends) for s, ends in zip(at.T, (self._along, self._up), strict=True))
+        (i, a), (j, b) = (located(s, ends) for s, ends in zip(at.T, (self._along, self._up), strict=True))
         # A point on the upper wall of the inlet belongs to the rectangle below, not to the step above.
         on_wall = (self._number[i, j] < 0) & (np.abs(b + 1) < 1e-9)
         j, b = np.where(on_wall, j - 1, j), np.where(on_wall, 1.0, b)
+        # And one on the step's own wall, but for rounding, to the one behind it.
+        on_wall = (self._number[i, j] < 0) & (np.abs(a - 1) < 1e-9)
+        i, a = np.where(on_wall, i + 1, i), np.where(on_wall, -1.0, a)
         element = self._number[i, j]
         if (element < 0).any() or not ((np.abs(a) < 1 + TINY) & (np.abs(b) < 1 + TINY)).all():
             raise ConfigurationError("points: every point must be in [0, 4] x [0, 2] and not in the step")
@@ -96,43 +99,15 @@ class Step:
     @cached_property
     def _solution(self) -> tuple[Array, Array, Array]:
         """Legendre coefficients in each element of u, v `(elements, N + 1, N + 1)` and p `(elements, N - 1, N - 1)`."""
-        parts = self._elements()
+        parts = elements(self._along, self._up, self._number, self.degree)
         n, count, inner = self.degree, len(parts.places), self.degree - 1
         pressures = 2 * count + np.arange(len(parts.nodes) * inner**2).reshape(-1, inner**2)
         state = self._newton(parts, pressures)
-        to_legendre = np.linalg.inv(legendre.legvander(_nodes(n), n))
+        to_legendre = np.linalg.inv(legendre.legvander(gauss_lobatto(n), n))
         u, v = (
             to_legendre @ state[parts.nodes + shift].reshape(-1, n + 1, n + 1) @ to_legendre.T for shift in (0, count)
         )
         return u, v, state[pressures].reshape(-1, inner, inner)
-
-    def _elements(self) -> Elements:
-        n = self.degree
-        nodes, (at, weights) = _nodes(n), legendre.leggauss((3 * n + 2) // 2)  # exact for products of three
-        to_values = np.linalg.inv(legendre.legvander(nodes, n))
-        line = legendre.legvander(at, n) @ to_values
-        slope = legendre.legval(at, legendre.legder(np.eye(n + 1))).T @ to_values
-        line_of_pressure = legendre.legvander(at, n - 2)
-        i, j = np.nonzero(self._number >= 0)
-        half = np.stack([np.diff(self._along)[i], np.diff(self._up)[j]]) / 2
-        numbers = -np.ones((n * (len(ALONG) - 1) + 1, n * (len(UP) - 1) + 1), int)
-        for a, b in zip(n * i, n * j, strict=True):
-            numbers[a : a + n + 1, b : b + n + 1] = 0
-        used = np.nonzero(numbers == 0)
-        numbers[used] = np.arange(len(used[0]))
-        x, y = (
-            np.append((ends[:-1, None] + np.diff(ends)[:, None] * (nodes[:-1] + 1) / 2).ravel(), ends[-1])
-            for ends in (self._along, self._up)
-        )
-        return Elements(
-            weights=np.outer(weights, weights).ravel() * half.prod(axis=0)[:, None],
-            values=np.asarray(np.kron(line, line), np.float64),
-            by_x=np.kron(slope, line) / half[0][:, None, None],
-            by_y=np.kron(line, slope) / half[1][:, None, None],
-            pressures=np.asarray(np.kron(line_of_pressure, line_of_pressure), np.float64),
-            nodes=np.stack([numbers[a : a + n + 1, b : b + n + 1].ravel() for a, b in zip(n * i, n * j, strict=True)]),
-            places=np.stack([x[used[0]], y[used[1]]], axis=1),
-        )
 
     def _newton(self, parts: Elements, pressures: Whole) -> Array:
         """All unknowns: u and v at the nodes, then the pressures' coefficients."""
@@ -150,7 +125,7 @@ class Step:
         blocks = [(u_nodes, u_nodes, stiff), (v_nodes, v_nodes, stiff)]
         for own, matrix in ((u_nodes, from_x), (v_nodes, from_y)):
             blocks += [(pressures, own, matrix), (own, pressures, np.swapaxes(matrix, 1, 2))]
-        linear = _assembled(blocks, len(state))
+        linear = assembled(blocks, len(state))
         for _ in range(MOST_STEPS):
             (u, u_x, u_y), (v, v_x, v_y) = (
                 (local @ values.T, *(np.einsum("eqi,ei->eq", by, local) for by in (by_x, by_y)))
@@ -169,7 +144,7 @@ class Step:
             convection = np.zeros(len(state))
             np.add.at(convection, u_nodes, (weights * (u * u_x + v * u_y)) @ values)
             np.add.at(convection, v_nodes, (weights * (u * v_x + v * v_y)) @ values)
-            jacobian = linear + _assembled(
+            jacobian = linear + assembled(
                 [(u_nodes, u_nodes, own_u), (u_nodes, v_nodes, cross_u), (v_nodes, u_nodes, cross_v),
                  (v_nodes, v_nodes, own_v)],
                 len(state),
@@ -181,13 +156,50 @@ class Step:
         raise ConfigurationError(f"viscosity: Newton's method does not converge for {self.viscosity:g}")
 
 
-def _nodes(degree: int) -> Array:
+def elements(along: Array, up: Array, number: Whole, degree: int) -> Elements:
+    """Those on a grid of rectangles.
+
+    Args:
+        along: `(columns + 1,)` ends of the rectangles along x.
+        up: `(rows + 1,)` and along y.
+        number: `(columns, rows)` the number of each rectangle, column by column; -1 where there is none.
+        degree: N.
+    """
+    n = degree
+    nodes, (at, weights) = gauss_lobatto(n), legendre.leggauss((3 * n + 2) // 2)  # exact for products of three
+    to_values = np.linalg.inv(legendre.legvander(nodes, n))
+    line = legendre.legvander(at, n) @ to_values
+    slope = legendre.legval(at, legendre.legder(np.eye(n + 1))).T @ to_values
+    line_of_pressure = legendre.legvander(at, n - 2)
+    i, j = np.nonzero(number >= 0)
+    half = np.stack([np.diff(along)[i], np.diff(up)[j]]) / 2
+    numbers = -np.ones((n * (len(along) - 1) + 1, n * (len(up) - 1) + 1), int)
+    for a, b in zip(n * i, n * j, strict=True):
+        numbers[a : a + n + 1, b : b + n + 1] = 0
+    used = np.nonzero(numbers == 0)
+    numbers[used] = np.arange(len(used[0]))
+    x, y = (
+        np.append((ends[:-1, None] + np.diff(ends)[:, None] * (nodes[:-1] + 1) / 2).ravel(), ends[-1])
+        for ends in (along, up)
+    )
+    return Elements(
+        weights=np.outer(weights, weights).ravel() * half.prod(axis=0)[:, None],
+        values=np.asarray(np.kron(line, line), np.float64),
+        by_x=np.kron(slope, line) / half[0][:, None, None],
+        by_y=np.kron(line, slope) / half[1][:, None, None],
+        pressures=np.asarray(np.kron(line_of_pressure, line_of_pressure), np.float64),
+        nodes=np.stack([numbers[a : a + n + 1, b : b + n + 1].ravel() for a, b in zip(n * i, n * j, strict=True)]),
+        places=np.stack([x[used[0]], y[used[1]]], axis=1),
+    )
+
+
+def gauss_lobatto(degree: int) -> Array:
     """Gauss, Lobatto and Legendre's, on [-1, 1]."""
     inner = legendre.legroots(legendre.legder(np.eye(degree + 1)[degree]))
     return np.concatenate([[-1.0], np.sort(inner), [1.0]])
 
 
-def _located(s: Array, ends: Array) -> tuple[Whole, Array]:
+def located(s: Array, ends: Array) -> tuple[Whole, Array]:
     """In which interval `(n,)` numbers are, and where in it on [-1, 1]."""
     k = np.clip(np.searchsorted(ends, s, side="right") - 1, 0, len(ends) - 2)
     return k, 2 * (s - ends[k]) / np.diff(ends)[k] - 1
@@ -205,7 +217,7 @@ def _prescribed(places: Array, size: int) -> tuple[Array, Whole]:
     return state, np.flatnonzero(free)
 
 
-def _assembled(blocks: list[tuple[Whole, Whole, Array]], size: int) -> Any:
+def assembled(blocks: list[tuple[Whole, Whole, Array]], size: int) -> Any:
     """The sparse sum of element matrices `(elements, rows, columns)` at `(elements, rows)`, `(elements, columns)`."""
     rows = [np.broadcast_to(left[:, :, None], matrix.shape).ravel() for left, _, matrix in blocks]
     columns = [np.broadcast_to(right[:, None, :], matrix.shape).ravel() for _, right, matrix in blocks]
