@@ -24,6 +24,13 @@ def positive(key: str, value: float) -> float:
     return value
 
 
+def column_of(key: str, value: object, inputs: int) -> int:
+    """Returns the value, or raises a `ConfigurationError` that names the key unless it is the number of a column."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < positive_int("inputs", inputs):
+        raise ConfigurationError(f"{key}: must be a whole number from 0 to {inputs - 1}, got {value!r}")
+    return value
+
+
 def widths(key: str, value: Sequence[int]) -> tuple[int, ...]:
     """Returns the layer widths as a tuple, or raises unless it is a non-empty list of positive integers."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) == 0:

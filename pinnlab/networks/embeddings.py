@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError, check_list, check_real
-from pinnlab.networks.checks import positive, positive_int
+from pinnlab.networks.checks import column_of, positive, positive_int
 
 
 class Embedding(nn.Module):
@@ -191,12 +191,10 @@ class Kink(Embedding):
     def __init__(self, inputs: int, *, column: int = 0, at: float = 0.0):
         super().__init__()
         self.outputs = positive_int("inputs", inputs) + 1
-        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
-            raise ConfigurationError(f"column: must be a whole number from 0 to {inputs - 1}, got {column!r}")
         check_real("", at=at)
         if not -1 < at < 1:
             raise ConfigurationError(f"at: must be between -1 and 1, the ends of the scaled coordinate, got {at}")
-        self.column, self.at = column, float(at)
+        self.column, self.at = column_of("column", column, inputs), float(at)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, inputs + 1)`."""
@@ -222,7 +220,7 @@ class Root(Embedding):
     def __init__(self, inputs: int, *, column: int):
         super().__init__()
         self.outputs = positive_int("inputs", inputs)
-        (self.column,) = _columns([column], inputs)
+        self.column = column_of("column", column, inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, inputs)`."""
@@ -251,12 +249,14 @@ class Graded(Embedding):
     def __init__(self, inputs: int, *, column: int = 0, at: float = 1.0, width: float = 0.01):
         super().__init__()
         self.outputs = positive_int("inputs", inputs)
-        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
-            raise ConfigurationError(f"column: must be a whole number from 0 to {inputs - 1}, got {column!r}")
         check_real("", at=at)
         if not -1 <= at <= 1:
             raise ConfigurationError(f"at: must be in [-1, 1], the range of the scaled coordinate, got {at}")
-        self.column, self.at, self.width = column, float(at), float(positive("width", width))
+        self.column, self.at, self.width = (
+            column_of("column", column, inputs),
+            float(at),
+            float(positive("width", width)),
+        )
         self._range = math.log1p((1 + abs(at)) / width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -317,12 +317,10 @@ def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embeddin
 
 
 def _columns(columns: Sequence[int], inputs: int) -> tuple[int, ...]:
-    known = range(inputs)
     if not isinstance(columns, Sequence) or isinstance(columns, str) or len(columns) == 0:
         raise ConfigurationError(f"columns must list at least one column, such as [0], not {columns!r}")
     for column in columns:
-        if isinstance(column, bool) or not isinstance(column, int) or column not in known:
-            raise ConfigurationError(f"columns must be whole numbers from 0 to {inputs - 1}, not {column!r}")
+        column_of("columns", column, inputs)
     if len(set(columns)) < len(columns):
         raise ConfigurationError(f"columns must not repeat themselves: {list(columns)}")
     return tuple(columns)

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError
-from pinnlab.networks.checks import positive, positive_int
+from pinnlab.networks.checks import column_of, positive, positive_int
 from pinnlab.networks.embeddings import Embedding, embed
 
 
@@ -118,8 +117,7 @@ class PeriodicFeatures(nn.Module):
         self, inputs: int, outputs: int, *, column: int = 0, waves: int = 20, each: int = 12, scale: float = 0.2
     ):
         super().__init__()
-        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < positive_int("inputs", inputs):
-            raise ConfigurationError(f"column: must be a column from 0 to {inputs - 1}, not {column!r}")
+        column_of("column", column, inputs)
         whole = torch.arange(positive_int("waves", waves) + 1).repeat_interleave(positive_int("each", each))
         numbers, directions = (
             torch.zeros(len(whole), inputs),

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError, check_list
-from pinnlab.networks.checks import positive, positive_int
+from pinnlab.networks.checks import column_of, positive, positive_int
 from pinnlab.networks.embeddings import Embedding, embed
 
 
@@ -119,8 +119,7 @@ def _images(even: Sequence[int], inputs: int) -> Tensor:
     check_list("", even=even)
     images = torch.ones(1, inputs)
     for column in even:
-        if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
-            raise ConfigurationError(f"even: must be columns from 0 to {inputs - 1}, got {column!r}")
+        column_of("even", column, inputs)
         mirrored = images.clone()
         mirrored[:, column] *= -1
         images = torch.cat([images, mirrored])

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError, check_list
-from pinnlab.networks.checks import positive, positive_int
+from pinnlab.networks.checks import column_of, positive, positive_int
 
 
 @final
@@ -64,7 +64,7 @@ class SpectralFeatures(nn.Module):
     ):
         super().__init__()
         check_list("", columns=columns)
-        periodic = [_column(column, positive_int("inputs", inputs)) for column in columns]
+        periodic = [column_of("columns", column, inputs) for column in columns]
         if not isinstance(taper, (int, float)) or isinstance(taper, bool) or not 0 <= taper <= 1:
             raise ConfigurationError(f"taper: must be from 0 to 1, not {taper!r}")
         most = positive_int("degree", degree)
@@ -158,9 +158,3 @@ def _half_ball(dimension: int, radius: int) -> Iterator[tuple[int, ...]]:
 def _simplex(dimension: int, degree: int) -> list[tuple[int, ...]]:
     """Exponents whose sum is at most a degree."""
     return [powers for powers in itertools.product(range(degree + 1), repeat=dimension) if sum(powers) <= degree]
-
-
-def _column(column: Any, inputs: int) -> int:
-    if isinstance(column, bool) or not isinstance(column, int) or not 0 <= column < inputs:
-        raise ConfigurationError(f"columns: must be columns from 0 to {inputs - 1}, not {column!r}")
-    return column

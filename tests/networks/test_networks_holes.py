@@ -57,7 +57,7 @@ def test_an_even_network_is_its_own_mirror_image_and_smooth_in_what_comes_first(
     rooted = Root(3, column=2).double()(x)
     images = [plain(rooted * torch.tensor([a, b, 1]).double()) - plain.last.bias for a in (1, -1) for b in (1, -1)]
     torch.testing.assert_close(sum(images) + plain.last.bias, network(x), rtol=0, atol=1e-14)
-    with pytest.raises(ConfigurationError, match="even: must be columns from 0 to 2, got 3"):
+    with pytest.raises(ConfigurationError, match="even: must be a whole number from 0 to 2, got 3"):
         HoleFeatures(3, 1, even=[3], **options)
 
 
