@@ -485,6 +485,12 @@ NUMBERS = {
         "taper": (-0.1, 1.1, math.nan, "abc", True),
         "period": POSITIVE,
     },
+    functools.partial(nw.SineSeries, 2, 1): {
+        "columns": (*LIST, [2], [0.5], [-1], []),
+        "waves": (*LIST, [0], [1.5], [3, 3]),
+        "folds": (*LIST, [0], [1.5], [21], [1, 1]),
+        "degree": COUNT,
+    },
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,
         "scale": POSITIVE,

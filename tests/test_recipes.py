@@ -41,6 +41,10 @@ FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 
+FEW_SINES = ["--model.network.waves=[12,5]", "--data.points.pde=600"]
+"""And for recipes with many sines."""
+
+
 def first_of_each_kind():
     """The first recipe of each problem with each network: the others differ in optimizers and points."""
     kinds = {}
@@ -56,7 +60,12 @@ DIAGNOSED = first_of_each_kind()
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
     smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
-    smaller |= {"PeriodicFeatures": FEW_WAVES, "SpectralFeatures": FEW_FUNCTIONS, "FeatureSum": FEWER_IN_SUM}
+    smaller |= {
+        "PeriodicFeatures": FEW_WAVES,
+        "SpectralFeatures": FEW_FUNCTIONS,
+        "SineSeries": FEW_SINES,
+        "FeatureSum": FEWER_IN_SUM,
+    }
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])
 
 

@@ -42,7 +42,7 @@ from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
-from pinnlab.networks.spectral import SpectralFeatures
+from pinnlab.networks.spectral import SineSeries, SpectralFeatures
 from pinnlab.networks.subdomains import Subdomains
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "ScaledInput",
     "SeenParts",
     "Separable",
+    "SineSeries",
     "SpectralFeatures",
     "Stretch",
     "Subdomains",

@@ -1,4 +1,4 @@
-"""Waves in periodic coordinates times polynomials in the others: a network that is a spectral method's ansatz."""
+"""Waves in some coordinates times polynomials in the others: networks that are a spectral method's ansatz."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class SpectralFeatures(nn.Module):
         tables = self.last()
         if not self._others:
             return F.linear(self._waves(x), torch.cat([table.T for table in tables]))
-        polynomials = self._polynomials(x)
+        polynomials = _products(x, self._others, self.powers, self._degree)
         if not self._periodic:
             return F.linear(polynomials, torch.cat(tables))
         waves = self._waves(x)
@@ -104,12 +104,86 @@ class SpectralFeatures(nn.Module):
         y = torch.cat([x[..., column].unsqueeze(-1) for column in self._periodic], -1)
         return torch.sin(F.linear(y, self._turn * self.numbers, math.pi * self.phases))
 
-    def _polynomials(self, x: Tensor) -> Tensor:
-        """Products of Chebyshev polynomials, `(n, products)`."""
-        product = _chebyshev(x[..., self._others[0]], self._degree).index_select(-1, self.powers[:, 0].long())
-        for i, column in enumerate(self._others[1:], 1):
-            product = product * _chebyshev(x[..., column], self._degree).index_select(-1, self.powers[:, i].long())
-        return product
+
+@final
+class SineSeries(nn.Module):
+    r"""Sines that are zero at both ends of some coordinates times Chebyshev polynomials in the others, `V f(x)`.
+
+    The functions are `sin(pi k (y + 1) / 2) sin(pi l (z + 1) / 2) ... T_j(t)` with whole numbers of half waves, and
+    products T_j of Chebyshev polynomials. What is zero on walls is so exactly, and for two coordinates there are a
+    quarter as many functions as of `SpectralFeatures`. Only V is trained, from zero but for the first function, in
+    which the network is linear. `LeastSquares` finds it, for equations that are not linear by Newton's method: for long
+    times in short windows of time.
+
+    Source: as of `SpectralFeatures`.
+
+    Args:
+        inputs: the number of coordinates, scaled to [-1, 1].
+        outputs: the number of unknowns.
+        columns: the coordinates with walls, from 0.
+        waves: for each of them the highest number of half waves. Where there are several, a quarter of an ellipse of
+            them is taken.
+        folds: for each of them the number of which all numbers of half waves are multiples: how many like parts the
+            solution has between the walls, of changing sign. Default: 1.
+        degree: the highest total degree of the polynomials.
+
+    Raises:
+        ConfigurationError: a number is not positive, there is no such column, or lists are not of one length.
+    """
+
+    numbers: Tensor
+    powers: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        columns: Sequence[int] = (0,),
+        waves: Sequence[int] = (20,),
+        folds: Sequence[int] | None = None,
+        degree: int = 6,
+    ):
+        super().__init__()
+        check_list("", columns=columns, waves=waves, folds=folds or [])
+        self._walled = [column_of("columns", column, inputs) for column in columns]
+        own = [1] * len(columns) if folds is None else list(folds)
+        for key, given in (("waves", waves), ("folds", own)):
+            if not columns or len(given) != len(columns):
+                raise ConfigurationError(f"{key}: must be one number for each of the columns {list(columns)}")
+        most = [positive_int(f"waves[{i}]", number) for i, number in enumerate(waves)]
+        steps = [positive_int(f"folds[{i}]", number) for i, number in enumerate(own)]
+        self._others = [column for column in range(inputs) if column not in self._walled]
+        self._degree = positive_int("degree", degree)
+        if any(step > top for step, top in zip(steps, most, strict=True)):
+            raise ConfigurationError(f"folds: must be at most as many as waves, {most}, got {steps}")
+        lines = [range(step, top + 1, step) for step, top in zip(steps, most, strict=True)]
+        size = [(line, top) for line, top in zip(lines, most, strict=True)]
+        numbers = [
+            vector
+            for vector in itertools.product(*lines)
+            if sum(((k - line[0]) / top) ** 2 for k, (line, top) in zip(vector, size, strict=True)) <= 1
+        ]
+        powers, dtype = _simplex(len(self._others), self._degree), torch.get_default_dtype()
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=dtype), persistent=False)
+        self.register_buffer("powers", torch.tensor(powers, dtype=dtype).reshape(len(powers), -1), persistent=False)
+        count = len(numbers) * len(powers)
+        self.last = _Amplitudes(positive_int("outputs", outputs), range(count), (len(numbers), len(powers)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, inputs)` to `(n, outputs)`."""
+        waves = self._sines(x, 0)
+        for i in range(1, len(self._walled)):
+            waves = waves * self._sines(x, i)
+        tables = self.last()
+        if not self._others:
+            return F.linear(waves, torch.cat([table.T for table in tables]))
+        polynomials = _products(x, self._others, self.powers, self._degree)
+        return torch.cat([(waves * F.linear(polynomials, table)).sum(-1).unsqueeze(-1) for table in tables], -1)
+
+    def _sines(self, x: Tensor, i: int) -> Tensor:
+        """Those of one coordinate, `(n, waves)`."""
+        return torch.sin((x[..., self._walled[i]].unsqueeze(-1) + 1.0) * (math.pi / 2 * self.numbers[:, i]))
 
 
 class _Amplitudes(nn.Module):
@@ -136,6 +210,14 @@ class _Amplitudes(nn.Module):
         rows, places = [self.weight[k] for k in range(len(self.weight))], self.places.long()
         with_zero = [torch.cat([row, 0.0 * row[:1]]) for row in rows]
         return [row.index_select(0, places).unflatten(0, self._shape) for row in with_zero]
+
+
+def _products(x: Tensor, columns: Sequence[int], powers: Tensor, degree: int) -> Tensor:
+    """Products of Chebyshev polynomials of some coordinates, `(n, products)`."""
+    product: Tensor = _chebyshev(x[..., columns[0]], degree).index_select(-1, powers[:, 0].long())
+    for i, column in enumerate(columns[1:], 1):
+        product = product * _chebyshev(x[..., column], degree).index_select(-1, powers[:, i].long())
+    return product
 
 
 def _chebyshev(z: Any, degree: int) -> Any:

@@ -11,7 +11,7 @@ from numpy.polynomial import chebyshev
 
 import pinnlab
 from pinnlab import Phase
-from pinnlab.networks import SpectralFeatures
+from pinnlab.networks import SineSeries, SpectralFeatures
 from pinnlab.networks.last_layer import last_layer
 from pinnlab.optimizers import LeastSquares
 from pinnlab.problems import KuramotoSivashinsky
@@ -66,6 +66,42 @@ def test_the_functions_are_those_of_the_formula(inputs, columns, waves, degree, 
     nearest = np.abs(made[:, :, None] - given[:, None]).max(0)  # each is one of the others, in whatever order
     assert sorted(nearest.argmin(1)) == list(range(len(expected)))
     assert nearest.min(1).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns", "waves", "folds", "degree"),
+    [(2, [0], [4], None, 3), (3, [0, 2], [6, 3], [2, 1], 2), (3, [1], [6], [3], 2), (2, [0, 1], [3, 3], None, 1)],
+)
+def test_sines_between_walls_are_those_of_the_formula(inputs, columns, waves, folds, degree):
+    """Products of sines in a quarter of an ellipse times products of polynomials, each once; zero on the walls."""
+    network = SineSeries(inputs, 1, columns=columns, waves=waves, folds=folds, degree=degree).double()
+    x = torch.rand(60, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    steps, others = folds or [1] * len(columns), [k for k in range(inputs) if k not in columns]
+    given = []
+    for numbers in itertools.product(*(range(step, top + 1, step) for step, top in zip(steps, waves, strict=True))):
+        if math.hypot(*((k - step) / top for k, step, top in zip(numbers, steps, waves, strict=True))) > 1:
+            continue
+        for powers in itertools.product(range(degree + 1), repeat=len(others)):
+            if sum(powers) <= degree:
+                values = np.ones(60)
+                for k, column in zip(numbers, columns, strict=True):
+                    values = values * np.sin(np.pi * k * (x[:, column].numpy() + 1) / 2)
+                for column, j in zip(others, powers, strict=True):
+                    values = values * chebyshev.chebval(x[:, column].numpy(), [0.0] * j + [1.0])
+                given.append(values)
+    made = torch.func.jacrev(lambda w: torch.func.functional_call(network, {"last.weight": w}, x)[:, 0])(
+        network.last.weight.detach()
+    )[:, 0].numpy()
+    assert made.shape == (60, len(given))
+    nearest = np.abs(made[:, :, None] - np.stack(given, 1)[:, None]).max(0)
+    assert sorted(nearest.argmin(1)) == list(range(len(given)))
+    assert nearest.min(1).max() < 1e-12
+    torch.nn.init.normal_(network.last.weight)
+    for column in columns:
+        for end in (-1.0, 1.0):
+            wall = x.clone()
+            wall[:, column] = end
+            assert network(wall).abs().max() < 1e-12
 
 
 def test_begins_with_a_constant_and_is_linear_in_what_is_trained():
