@@ -162,7 +162,9 @@ def _figure(runs: Runs) -> Any:
                 label = setting if row is found.rows[0] else None
                 axes.loglog(x, y, color=f"C{number % 10}", ms=4, lw=1, label=label, **style)
         axes.set(title=problem, xlabel="processor time in seconds", ylabel="relative L2 error")
-    grid[0].legend(fontsize=7, ncols=2)
+        axes.set_xlim(0.1, 100)
+        axes.minorticks_off()
+    grid[-1].legend(fontsize=7, ncols=1, loc="lower left")
     return figure
 
 
