@@ -16,7 +16,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from pinnlab.problems.references.exponential import advance, etdrk4
-from pinnlab.problems.references.points import Array, up_to_horizon
+from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
 
 Spectrum = NDArray[Any]
 STENCIL = 6
@@ -64,7 +64,7 @@ class GrayScott:
         # Point by point this would read all modes for each; the points of one step share them.
         for start in np.unique(first):
             rows = np.flatnonzero(first == start)
-            weights = _lagrange(place[rows] - start)
+            weights = lagrange(place[rows] - start, STENCIL)
             in_x = np.exp(1j * np.pi * np.outer(x[rows] + 1, self.along_x))
             in_y = np.exp(1j * np.pi * np.outer(y[rows] + 1, self.along_y)) * np.where(self.along_y > 0, 2, 1)
             states = self._trajectory[start : start + STENCIL]
@@ -109,13 +109,3 @@ class GrayScott:
     def _spectrum(self, values: Array) -> Spectrum:
         spectrum = scipy.fft.rfft2(values, norm="forward")[:, : self.modes + 1]
         return np.concatenate([spectrum[: self.modes + 1], spectrum[-self.modes :]])
-
-
-def _lagrange(place: Array) -> Array:
-    """Weights `(n, STENCIL)` of the values at 0, 1, 2, ... for a polynomial at `(n,)` places."""
-    nodes = np.arange(STENCIL)
-    weights = np.ones((len(place), STENCIL))
-    for i in nodes:
-        for j in nodes[nodes != i]:
-            weights[:, i] *= (place - j) / (i - j)
-    return weights

@@ -18,7 +18,7 @@ import scipy.sparse.linalg
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import Array, up_to_horizon
+from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
 
 RINGS = (0.0, 0.3, 1.0)
 """Where the elements around a hole end, from the circle (0) to the box (1)."""
@@ -110,7 +110,7 @@ class HeatAroundHoles:
         window = np.clip(WINDOWS + np.floor(np.log2(np.maximum(at[:, 2], 1e-300) / self.horizon)), -1, WINDOWS - 1) + 1
         low = np.where(window == 0, 0.0, self.horizon * 0.5 ** (WINDOWS - window + 1))
         high = self.horizon * 0.5 ** (WINDOWS - window)
-        in_time = _lagrange((at[:, 2] - low) / (high - low) * STEPS)
+        in_time = lagrange((at[:, 2] - low) / (high - low) * STEPS, STEPS + 1)
         found = np.empty(len(at))
         for k in np.unique(window).astype(int):
             rows = np.flatnonzero(window == k)
@@ -252,13 +252,3 @@ def _coordinates(own: _Element, points: Array) -> tuple[Array, Array]:
     share = (distance - own.hole.radius) / (np.abs(reach) * distance - own.hole.radius)
     low, high = RINGS[own.ring : own.ring + 2]
     return 2 * along - 1, 2 * (share - low) / (high - low) - 1
-
-
-def _lagrange(place: Array) -> Array:
-    """Weights `(n, STEPS + 1)` of the values at 0, 1, 2, ... for a polynomial at `(n,)` places."""
-    nodes = np.arange(STEPS + 1)
-    weights = np.ones((len(place), len(nodes)))
-    for i in nodes:
-        for j in nodes[nodes != i]:
-            weights[:, i] *= (place - j) / (i - j)
-    return weights

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import Array, up_to_horizon
+from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
 
 FOLDS = 4
 """How often the solution repeats itself, with changing sign, along x."""
@@ -55,7 +55,8 @@ class LongHeat:
         for start in np.unique(first):  # the points of one stencil share its states
             rows = np.flatnonzero(first == start)
             in_x, in_y = (np.sin(np.outer(at[rows, d], self.waves[d])) for d in range(2))
-            lines = np.einsum("nt,tkl->nkl", _lagrange(place[rows] - start), self._states[start : start + STENCIL])
+            in_time = lagrange(place[rows] - start, STENCIL)
+            lines = np.einsum("nt,tkl->nkl", in_time, self._states[start : start + STENCIL])
             found[rows] = np.einsum("nk,nkl,nl->n", in_x, lines, in_y)
         return found
 
@@ -94,13 +95,3 @@ def _step(u: Array, t: float, h: float, shape: Array, fall: Array) -> Array:
 
 def _sines(u: Array) -> Array:
     return cast(Array, scipy.fft.dstn(u, type=1))
-
-
-def _lagrange(place: Array) -> Array:
-    """Weights `(n, STENCIL)` of the values at 0, 1, 2, ... for a polynomial at `(n,)` places."""
-    nodes = np.arange(STENCIL)
-    weights = np.ones((len(place), STENCIL))
-    for i in nodes:
-        for j in nodes[nodes != i]:
-            weights[:, i] *= (place - j) / (i - j)
-    return weights

@@ -1,4 +1,4 @@
-"""What the references share: checking points, and walking over many of them in little memory."""
+"""What the references share: checking points, walking over many of them in little memory, times between states."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def up_to_horizon(points: ArrayLike, names: str, horizon: float) -> Array:
     if not ((t >= 0) & (t <= horizon * (1 + 1e-12))).all():
         raise ConfigurationError(f"points: every t must be in [0, {horizon:g}], the horizon")
     return array
+
+
+def lagrange(place: Array, count: int) -> Array:
+    """Weights `(n, count)` of the values at 0, 1, 2, ... for the polynomial through them, at `(n,)` places."""
+    weights = np.ones((len(place), count))
+    for i in range(count):
+        for j in range(count):
+            if i != j:
+                weights[:, i] *= (place - j) / (i - j)
+    return weights
 
 
 def check_finite(x: Array, t: Array) -> None:

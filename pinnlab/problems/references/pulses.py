@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import splu
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems.references.points import Array
+from pinnlab.problems.references.points import Array, lagrange
 from pinnlab.problems.references.step import Elements, assembled, elements, gauss_lobatto, located
 
 ALONG = (0, 0.02, 0.06, 0.14, 0.28, 0.5, 0.75, 1.0, 1.25, 1.5, 1.7, 1.85, 1.94, 1.98, 2)
@@ -68,8 +68,7 @@ class Pulses:
         first = np.clip(np.floor(place).astype(int) - 1, 0, len(self._solution[0]) - 4)
         n, result = self.degree, np.zeros((len(at), 3))
         in_a, in_b = legendre.legvander(a, n), legendre.legvander(b, n)
-        for k in range(4):
-            weight = np.prod([(place - first - m) / (k - m) for m in range(4) if m != k], axis=0)
+        for k, weight in enumerate(lagrange(place - first, 4).T):
             for column, kept in enumerate(self._solution):
                 m = kept.shape[-1]
                 values = np.einsum("ni,nij,nj->n", in_a[:, :m], kept[first + k, element], in_b[:, :m])
