@@ -75,10 +75,10 @@ of time are some thousand of its own. 217 sines in space (7 along x, 31 along y)
 115 by 7.3 %: so many a network needs at any time. Windows in time should do, as errors do not grow. No run of it was
 made. The benchmark's file is off by 3.5 %.
 
-- Heat2d-MS, Heat2d-CG, Wave1d-C, Poisson2d-CG, Poisson3d-CG and Poisson2d-MS are one linear solve for random sines:
-Heat2d-MS on coordinates stretched by what the initial values show, those with holes on sines that know where the holes
-are. The solution of PNd
-is a sum of waves that one layer of sines contains.
+- Heat2d-CG, Wave1d-C, Poisson2d-CG, Poisson3d-CG and Poisson2d-MS are one linear solve for random sines, those with
+holes for sines that know where the holes are. Heat2d-MS is one for all sines between the walls up to 24 and 4 half
+waves, times polynomials in time: its solution is one of them. That of PNd is a sum of waves that one layer of sines
+contains.
 
 - Wave2d-MS cannot be solved as it is posed: what is published as its solution does not satisfy the equation
 (u_tt = -pi^2 u, while the right side is +pi^2 u). Here it begins at rest from sin(pi x) sin(pi y), and the solution is
