@@ -41,7 +41,7 @@ FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 
-FEW_SINES = ["--model.network.waves=[12,5]", "--data.points.pde=600"]
+FEW_SINES = ["--model.network.waves=[12,3]", "--data.points.pde=1500"]
 """And for recipes with many sines."""
 
 
@@ -59,7 +59,11 @@ DIAGNOSED = first_of_each_kind()
 
 def smaller_network(name):
     """What makes the network of a recipe small enough to look at its kernel."""
-    smaller = {"RandomFeatures": FEWER, "HoleFeatures": FEWER, "Subdomains": FEW_WINDOWS}
+    smaller = {
+        "RandomFeatures": FEWER,
+        "HoleFeatures": [*FEWER, "--model.network.hole_count=15"],
+        "Subdomains": FEW_WINDOWS,
+    }
     smaller |= {
         "PeriodicFeatures": FEW_WAVES,
         "SpectralFeatures": FEW_FUNCTIONS,

@@ -166,7 +166,9 @@ def vanishing_coefficient_gradient(
     return found
 
 
-def imbalance(record: Record, factor: float = 1e3, kept: float = 0.1, patience: int = 3) -> list[Finding]:
+def imbalance(
+    record: Record, factor: float = 1e3, kept: float = 0.1, patience: int = 3, noise: float = 1e3
+) -> list[Finding]:
     """The gradient of one term of the loss is drowned by that of another, and the term does not fall.
 
     Args:
@@ -174,6 +176,8 @@ def imbalance(record: Record, factor: float = 1e3, kept: float = 0.1, patience: 
         factor: between the norms of the largest gradient and of this one.
         kept: the share of its largest mean square that the weak term still has: as long as it falls, all is well.
         patience: looks in a row.
+        noise: how many rounding units of the loss, in size, a term may have that holds exactly: sums of many functions
+            that vanish on a wall are not quite zero there.
     """
     looks, found = record.looks, []
     squares = [{**look.equations, **look.sides, **look.given} for look in looks]
@@ -182,7 +186,7 @@ def imbalance(record: Record, factor: float = 1e3, kept: float = 0.1, patience: 
         drowned = recent(patience, (_drowned(look, name) for look in looks))
         left = recent(patience, (shares.get(name, 1.0) for shares in terms))
         # What holds to rounding errors has no gradient, and needs none.
-        holds = squares[-1].get(name, math.inf) <= looks[-1].epsilon ** 2 * looks[-1].loss
+        holds = squares[-1].get(name, math.inf) <= (noise * looks[-1].epsilon) ** 2 * looks[-1].loss
         if drowned and min(drowned) >= factor and min(left) >= kept and not holds:
             strongest = max(looks[-1].gradients, key=looks[-1].gradients.__getitem__)
             evidence = (
