@@ -185,9 +185,8 @@ def _steepness(problem: Problem) -> float | None:
         further = problem.reference_values(torch.where(inside[:, None], moved, points))
         assert further is not None, "a reference that is known at the points is known beside them"
         for value, beside in zip(values.T, further.T, strict=True):
-            known = (
-                inside & value.isfinite() & beside.isfinite()
-            )  # an unknown may live, or be known, on a part of the domain
+            # An unknown may live, or be known, on a part of the domain.
+            known = inside & value.isfinite() & beside.isfinite()
             slopes, size = (beside - value)[known].abs(), value[known].abs()
             # Round-off is the slope of an unknown that does not depend on this coordinate.
             if bool(known.any()) and slopes.max() > 1e-9 * size.max():

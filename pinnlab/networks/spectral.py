@@ -96,8 +96,7 @@ class SpectralFeatures(nn.Module):
         polynomials = _products(x, self._others, self.powers, self._degree)
         if not self._periodic:
             return F.linear(polynomials, torch.cat(tables))
-        waves = self._waves(x)
-        return torch.cat([(waves * F.linear(polynomials, table)).sum(-1).unsqueeze(-1) for table in tables], -1)
+        return _summed(self._waves(x), polynomials, tables)
 
     def _waves(self, x: Tensor) -> Tensor:
         """Cosines and sines, `(n, waves)`."""
@@ -158,11 +157,10 @@ class SineSeries(nn.Module):
         if any(step > top for step, top in zip(steps, most, strict=True)):
             raise ConfigurationError(f"folds: must be at most as many as waves, {most}, got {steps}")
         lines = [range(step, top + 1, step) for step, top in zip(steps, most, strict=True)]
-        size = [(line, top) for line, top in zip(lines, most, strict=True)]
         numbers = [
             vector
             for vector in itertools.product(*lines)
-            if sum(((k - line[0]) / top) ** 2 for k, (line, top) in zip(vector, size, strict=True)) <= 1
+            if sum(((k - step) / top) ** 2 for k, step, top in zip(vector, steps, most, strict=True)) <= 1
         ]
         powers, dtype = _simplex(len(self._others), self._degree), torch.get_default_dtype()
         self.register_buffer("numbers", torch.tensor(numbers, dtype=dtype), persistent=False)
@@ -178,8 +176,7 @@ class SineSeries(nn.Module):
         tables = self.last()
         if not self._others:
             return F.linear(waves, torch.cat([table.T for table in tables]))
-        polynomials = _products(x, self._others, self.powers, self._degree)
-        return torch.cat([(waves * F.linear(polynomials, table)).sum(-1).unsqueeze(-1) for table in tables], -1)
+        return _summed(waves, _products(x, self._others, self.powers, self._degree), tables)
 
     def _sines(self, x: Tensor, i: int) -> Tensor:
         """Those of one coordinate, `(n, waves)`."""
@@ -210,6 +207,11 @@ class _Amplitudes(nn.Module):
         rows, places = [self.weight[k] for k in range(len(self.weight))], self.places.long()
         with_zero = [torch.cat([row, 0.0 * row[:1]]) for row in rows]
         return [row.index_select(0, places).unflatten(0, self._shape) for row in with_zero]
+
+
+def _summed(waves: Tensor, polynomials: Tensor, tables: Sequence[Tensor]) -> Tensor:
+    """Waves times polynomials, each with its amplitude, added up: `(n, outputs)`."""
+    return torch.cat([(waves * F.linear(polynomials, table)).sum(-1).unsqueeze(-1) for table in tables], -1)
 
 
 def _products(x: Tensor, columns: Sequence[int], powers: Tensor, degree: int) -> Tensor:
