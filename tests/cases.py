@@ -138,7 +138,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "random-features": partial(RandomFeatures, count=9, scale=2.0),
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "periodic-features": partial(PeriodicFeatures, waves=3, each=2),
-    "sine-series": partial(SineSeries, waves=[3], degree=3),
+    "sine-series": partial(SineSeries, waves=[3], degree=5),
     "spectral-features": partial(SpectralFeatures, waves=3, degree=4, taper=0.5),
     "corner-features": _corner,
     "feature-sum": partial(

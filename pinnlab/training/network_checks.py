@@ -113,7 +113,7 @@ def warn_of_flat_derivatives(system: ResidualSystem) -> None:
             shape = "linear, as with ReLU" if len(flat[0]) == 2 else "polynomial"
             warnings.warn(
                 f"condition {name!r}: {_described(flat, system.problem.coordinates)} zero almost everywhere (it is "
-                f"piecewise {shape}); choose a smooth activation such as tanh",
+                f"piecewise {shape}); choose a smooth activation such as tanh, or a higher degree",
                 stacklevel=2,
             )
 
