@@ -18,7 +18,6 @@ import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 CARD = torch.device("meta")
@@ -107,8 +106,33 @@ def _is_card(tensor):
     return isinstance(tensor, CardTensor)
 
 
+def _tensors(values):
+    """The tensors of arguments and of lists among them; torch's own trees of any depth take most of a run's time."""
+    found = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += [one for one in value if isinstance(one, torch.Tensor)]
+    return found
+
+
+def _inner(value):
+    """An argument with the numbers in the place of what is on the card."""
+    if isinstance(value, (list, tuple)):
+        return [_inner(one) for one in value]
+    return value.inner if _is_card(value) else value
+
+
+def _wrapped(value):
+    """A result on the card: a tensor, or several."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_wrapped(one) for one in value)
+    return CardTensor(value) if isinstance(value, torch.Tensor) and not _is_card(value) else value
+
+
 def _compute(func, args, kwargs):
-    tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+    tensors = _tensors([*args, *kwargs.values()])
     there = any(map(_is_card, tensors))
     _check_places(func, args, tensors)
     to = kwargs.get("device")
@@ -120,13 +144,13 @@ def _compute(func, args, kwargs):
         target_there = result_there if func in _MOVES else _is_card(tensors[0])
         if _is_card(source) != target_there:
             WAITS.note(func)
-    plain = [pytree.tree_map_only(CardTensor, lambda t: t.inner, part) for part in (args, kwargs)]
+    options = {name: _inner(value) for name, value in kwargs.items()}
     if to is not None:
-        plain[1]["device"] = "cpu"
-    found = func(*plain[0], **plain[1])
+        options["device"] = "cpu"
+    found = func(*(_inner(value) for value in args), **options)
     if not result_there:
         return found
-    wrapped = pytree.tree_map_only(torch.Tensor, lambda t: t if _is_card(t) else CardTensor(t), found)
+    wrapped = _wrapped(found)
     return return_and_correct_aliasing(func, args, kwargs, wrapped) if there else wrapped
 
 

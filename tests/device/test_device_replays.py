@@ -48,4 +48,4 @@ def test_a_run_whose_arguments_are_not_copied_is_another(replays, monkeypatch):
     """The comparison above can fail."""
     monkeypatch.setattr(torch, "_foreach_copy_", lambda static, given: None)
     with pytest.raises(AssertionError):
-        fits.test_a_run_on_a_device_is_the_run_on_the_cpu("plain", "card", False)
+        fits.test_a_run_on_a_device_is_the_run_on_the_cpu("gauss_newton", "card", False)
