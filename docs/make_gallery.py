@@ -77,6 +77,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
         "evaluations": summary["evaluations"],
         "parameters": summary["parameters"],
         "optimizers": [phase["optimizer"] for phase in summary["phases"]],
+        "windows": len(summary.get("windows", [])),
         "torch": summary["torch"],
         "date": date.fromtimestamp((folder / "summary.json").stat().st_mtime).isoformat(),
     }
@@ -134,8 +135,10 @@ def entry(record: dict[str, Any]) -> list[str]:
 
 
 def method(record: dict[str, Any]) -> str:
-    """The optimizers of a run, in their order."""
-    return ", then ".join(f"`{name}`" for name in record["optimizers"])
+    """The optimizers of a run, in their order; those of a run in windows of time once, not for each window."""
+    windows = record["windows"]
+    optimizers = dict.fromkeys(record["optimizers"]) if windows else record["optimizers"]
+    return ", then ".join(f"`{name}`" for name in optimizers) + (f", in {windows} windows" if windows else "")
 
 
 def in_words(problem: str) -> str:

@@ -454,7 +454,7 @@ NUMBERS = {
     Antiderivative: {"modes": COUNT, "length": POSITIVE},
     DiffusionReactionOperator: {"diffusion": POSITIVE, "modes": COUNT},
     BurgersOperator: {"viscosity": POSITIVE, "modes": COUNT},
-    Wave1D: {"frequency": COUNT, "speed": POSITIVE},
+    Wave1D: {"frequency": COUNT, "speed": POSITIVE, "horizon": POSITIVE},
     Wave2D: {"ratio": POSITIVE, "horizon": POSITIVE, "condition_weight": POSITIVE},
     functools.partial(nw.MLP, 1): {"outputs": COUNT},
     functools.partial(nw.FactorisedLinear, 1): {"outputs": COUNT},

@@ -58,6 +58,8 @@ def test_a_run_gives_its_record(gallery, tmp_path):
     assert "| [`burgers`](#burgers) | `Adam`, then `SSBroyden` | 2.5e-04 | 8,100 | 61 s |" in text
     assert "Viscous Burgers' equation" in text
     assert "`burgers`" not in text.partition("## Not here yet")[2]
+    record |= {"windows": 2, "optimizers": ["Adam", "SSBroyden", "Adam", "SSBroyden"]}
+    assert "| `Adam`, then `SSBroyden`, in 2 windows |" in gallery.page({"burgers": record})
     summary["phases"][1]["stopped"] = "the run was interrupted"
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     assert gallery.record_of(tmp_path) is None

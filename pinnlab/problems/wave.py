@@ -15,7 +15,7 @@ from pinnlab.problems.conditions import Dirichlet, Neumann, Residual
 
 
 class Wave1D(Problem):
-    """The wave equation  u_tt = c^2 u_xx  on [0, 1] x [0, 1], at rest at t = 0, u = 0 at both ends.
+    """The wave equation  u_tt = c^2 u_xx  on [0, 1] x [0, horizon], at rest at t = 0, u = 0 at both ends.
 
     u(x, 0) = sin(pi x) + 1/2 sin(k pi x); the solution is the sum of standing waves (Rathore et al., arXiv
     2402.01868, there with k = 5; 3 is in use too).
@@ -27,6 +27,7 @@ class Wave1D(Problem):
         condition_weight: the factor of the initial and boundary values in the loss.
         exact_conditions: whether initial value, velocity and boundary values hold exactly, by an ansatz, instead of
             entering the loss. Off by default: the loss would start at 1e5, and optimizers stall.
+        horizon: the last time; the slower wave has a period of 2 / c. For more than one of them in windows of time.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Wave1D(Problem):
         pde_weight: float = 0.01,
         condition_weight: float = 100.0,
         exact_conditions: bool = False,
+        horizon: float = 1.0,
     ) -> None:
         self.speed = checks.positive("speed", speed)
         self.frequency = checks.integer("frequency", frequency)
-        x, t = Interval("x", 0, 1), Interval("t", 0, 1)
+        x, t = Interval("x", 0, 1), Interval("t", 0, checks.positive("horizon", horizon))
         start = (x * t).face(t=0.0)
         soft = {
             "wall": Dirichlet((x * t).boundary("x"), weight=condition_weight, u=0.0),

@@ -24,6 +24,9 @@ from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
 from pinnlab.training.wording import start_lines
 
+LISTED = 12
+"""Phases or windows that the table has rows for; of more it has those of both ends, and the others in one."""
+
 
 class RunSummary(L.Callback):
     """Prints what a run is about when it begins, and what it reached; writes that to `summary.json` beside the logs.
@@ -127,15 +130,15 @@ def _table(summary: dict[str, Any]) -> Table:
     for heading in (first, "steps", "evaluations", "seconds", "loss"):
         table.add_column(heading, justify="left" if heading == first else "right")
     table.add_column("ended because", overflow="fold")
-    for record in summary.get("windows", summary["phases"]):
-        table.add_row(
-            record["optimizer"] if "optimizer" in record else f"{record['low']:g} to {record['high']:g}",
-            str(record["steps"]),
-            str(record["evaluations"]),
-            f"{record['seconds']:.1f}",
-            f"{record['loss']:.2e}",
-            record["stopped"],
-        )
+    records = summary.get("windows", summary["phases"])
+    ends = LISTED // 2 if len(records) > LISTED else len(records)
+    between = records[ends:-ends]
+    for record in records[:ends]:
+        table.add_row(*_row([record]))
+    if between:
+        table.add_row(*_row(between))
+        for record in records[-ends:]:
+            table.add_row(*_row([record]))
     points = ", ".join(f"{name} {count}" for name, count in summary["points"].items())
     waited = summary["compilation"]["seconds"]
     table.caption = (
@@ -144,6 +147,18 @@ def _table(summary: dict[str, Any]) -> Table:
         + (f"; found {found}" if found else "")
     )
     return table
+
+
+def _row(records: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The cells of one phase or window, or of several together."""
+    last = records[-1]
+    name, stopped = last.get("optimizer") or f"{last['low']:g} to {last['high']:g}", last["stopped"]
+    if len(records) > 1:
+        name, stopped = f"{len(records)} more", "see summary.json"
+    steps, evaluations = (sum(record[key] for record in records) for key in ("steps", "evaluations"))
+    seconds = sum(record["seconds"] for record in records)
+    loss = max((record["loss"] for record in records), key=lambda value: (value != value, value))  # NaN is the worst
+    return name, str(steps), str(evaluations), f"{seconds:.1f}", f"{loss:.2e}", stopped
 
 
 def finite(value: Any) -> Any:

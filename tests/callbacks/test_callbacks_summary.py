@@ -1,5 +1,6 @@
-"""What a run's summary says of the reference that its error was measured against."""
+"""What a run's summary says, and what its table shows."""
 
+import math
 from functools import partial
 
 import lightning as L
@@ -10,7 +11,7 @@ from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.callbacks import RunSummary
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers, Poisson1D
-from pinnlab.training.run_summary import _table
+from pinnlab.training.run_summary import LISTED, _table
 
 
 def summary_of(problem):
@@ -51,3 +52,16 @@ def test_an_error_as_small_as_that_of_the_reference_is_told(error, told):
 def test_waiting_for_compilation_is_told(seconds, told):
     caption = str(_table(summary_with(compilation={"functions": ["loss"], "seconds": seconds})).caption)
     assert ("waited 3.1 s for compilation" in caption) == told
+
+
+def test_of_many_windows_there_are_both_ends_and_what_the_others_come_to():
+    record = {"steps": 2, "evaluations": 3, "seconds": 0.5, "stopped": "the planned number of steps was reached"}
+    windows = [{"low": k / 10, "high": (k + 1) / 10, "loss": 10.0**-k, **record} for k in range(30)]
+    windows[7]["loss"] = math.nan
+    table = _table(summary_with(windows=windows))
+    columns = [list(column.cells) for column in table.columns]
+    assert len(columns[0]) == LISTED + 1
+    middle = LISTED // 2
+    assert columns[0][middle - 1 : middle + 2] == ["0.5 to 0.6", "18 more", "2.4 to 2.5"]
+    assert [column[middle] for column in columns[1:]] == ["36", "54", "9.0", "nan", "see summary.json"]
+    assert len(list(_table(summary_with(windows=windows[:LISTED])).columns[0].cells)) == LISTED
