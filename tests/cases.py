@@ -139,6 +139,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "random-features-periodic": partial(RandomFeatures, count=8, embedding=_periodic),
     "periodic-features": partial(PeriodicFeatures, waves=3, each=2),
     "sine-series": partial(SineSeries, waves=[3], degree=5),
+    "cosine-series": partial(SineSeries, waves=[3], degree=4, flat=True, bends=True),
     "spectral-features": partial(SpectralFeatures, waves=3, degree=4, taper=0.5),
     "corner-features": _corner,
     "feature-sum": partial(
@@ -205,6 +206,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,
     "long_heat": lambda: problems.LongHeat(horizon=4.0),
+    "medium_heat": problems.RandomMediumHeat,
+    "medium_wave": lambda: problems.RandomMediumWave(horizon=0.5),
     "poisson5d_sines": lambda: problems.Poisson(dim=5, exact="sines"),
     "helmholtz": problems.Helmholtz2D,
     "burgers": problems.Burgers,

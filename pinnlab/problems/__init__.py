@@ -40,6 +40,7 @@ from pinnlab.problems.perforated_cube import PerforatedCube
 from pinnlab.problems.perforated_heat import PerforatedHeat
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.pulses import PulsedChannel
+from pinnlab.problems.random_media import RandomMediumHeat, RandomMediumWave
 from pinnlab.problems.regression import Regression1D
 from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
@@ -103,6 +104,8 @@ __all__ = [
     "PoissonInverse",
     "Problem",
     "PulsedChannel",
+    "RandomMediumHeat",
+    "RandomMediumWave",
     "Reaction",
     "Regression1D",
     "Residual",

@@ -11,6 +11,7 @@ from numpy.polynomial import chebyshev
 
 import pinnlab
 from pinnlab import Phase
+from pinnlab.errors import ConfigurationError
 from pinnlab.networks import SineSeries, SpectralFeatures
 from pinnlab.networks.last_layer import last_layer
 from pinnlab.optimizers import LeastSquares
@@ -102,6 +103,35 @@ def test_sines_between_walls_are_those_of_the_formula(inputs, columns, waves, fo
             wall = x.clone()
             wall[:, column] = end
             assert network(wall).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_polynomials_bend_at_walls_where_waves_cannot(flat):
+    """Zero, or of no slope, on the walls; a polynomial that bends there is fitted exactly, and not without."""
+    x = torch.linspace(-1, 1, 60, dtype=torch.float64)[:, None]
+    target = 3 * x**4 - 6 * x**2 + x**3 - 3 * x if flat else 2 - 2 * x**2 + 3 * x - 3 * x**3
+    errors = []
+    for bends in (True, False):
+        network = SineSeries(1, 1, columns=[0], waves=[6], flat=flat, bends=bends).double()
+        rows = torch.func.jacrev(lambda w, own=network: torch.func.functional_call(own, {"last.weight": w}, x)[:, 0])(
+            network.last.weight.detach()
+        )[:, 0]
+        assert rows.shape[1] == 6 + flat + 2 * bends
+        network.last.weight.data = torch.linalg.lstsq(rows, target, driver="gelsd").solution.T
+        errors.append(float((network(x) - target).detach().abs().max()))
+        ends = torch.tensor([[-1.0], [1.0]], dtype=torch.float64, requires_grad=True)
+        values = network(ends)
+        given = torch.autograd.grad(values.sum(), ends)[0] if flat else values
+        assert given.abs().max() < 1e-9
+    assert errors[0] < 1e-10
+    assert errors[1] > 1e-3
+
+
+def test_bends_in_two_coordinates_come_with_every_wave():
+    network = SineSeries(3, 1, columns=[0, 1], waves=[3, 3], bends=True, degree=1)
+    assert network.last.weight.shape == (1, 2 * (9 + 2 * 3 * 2 + 4))
+    with pytest.raises(ConfigurationError, match="bends: polynomials are not folded"):
+        SineSeries(1, 1, waves=[4], folds=[2], bends=True)
 
 
 def test_begins_with_a_constant_and_is_linear_in_what_is_trained():

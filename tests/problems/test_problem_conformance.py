@@ -261,6 +261,12 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "heat2d": {"pde": ({(0, 0), (1, 1), (2,)}, set()), "edge": (set(), set()), "start": (set(), set())},
     "long_heat": {"pde": ({(2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
+    "medium_heat": {"pde": ({(0,), (1,), (2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
+    "medium_wave": {
+        "pde": ({(2, 2)}, {(0, 1)}),
+        **dict.fromkeys(("edge", "rest"), ({(0,), (1,), (2,)}, set())),
+        "start": (set(), set()),
+    },
     "heat_ball": {
         "pde": ({(5,)}, {(0, 1, 2, 3, 4)}),
         "flux": ({(k,) for k in range(6)}, set()),
@@ -417,6 +423,8 @@ BAD = {
     "count: must be an integer": lambda: problems.PoissonInverse(count=0),
     "strictness": lambda: problems.PoissonInverse(strictness=0.0),
     "problem.horizon: must be positive": lambda: problems.LongHeat(horizon=0.0),
+    "problem.seed": lambda: problems.RandomMediumHeat(seed=-1),
+    "waves: must be an integer from 1 to 32": lambda: problems.RandomMediumWave(waves=40),
     "feed": lambda: problems.GrayScott(feed=-0.04),
     "sigma": lambda: problems.Lorenz(sigma=0.0),
     "reynolds": lambda: problems.Kovasznay(reynolds=0.0),
