@@ -206,6 +206,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat2d_slow": lambda: problems.Heat2D(diffusivities=(0.1, 0.2), waves=(2, 3), end=0.5),
     "heat_ball": problems.HeatBall,
     "long_heat": lambda: problems.LongHeat(horizon=4.0),
+    "plane_burgers": lambda: problems.PlaneBurgers(horizon=0.02),
+    "plane_burgers_soft": lambda: problems.PlaneBurgers(horizon=0.02, periodic="loss"),
     "medium_heat": problems.RandomMediumHeat,
     "medium_wave": lambda: problems.RandomMediumWave(horizon=0.5),
     "poisson5d_sines": lambda: problems.Poisson(dim=5, exact="sines"),

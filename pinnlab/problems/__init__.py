@@ -38,6 +38,7 @@ from pinnlab.problems.pendulum import NoisyPendulum
 from pinnlab.problems.perforated import PerforatedLaplace
 from pinnlab.problems.perforated_cube import PerforatedCube
 from pinnlab.problems.perforated_heat import PerforatedHeat
+from pinnlab.problems.plane_burgers import PlaneBurgers
 from pinnlab.problems.poisson import NeumannPoisson2D, Poisson, Poisson1D, Poisson2D
 from pinnlab.problems.pulses import PulsedChannel
 from pinnlab.problems.random_media import RandomMediumHeat, RandomMediumWave
@@ -98,6 +99,7 @@ __all__ = [
     "PerforatedHeat",
     "PerforatedLaplace",
     "Periodic",
+    "PlaneBurgers",
     "Poisson",
     "Poisson1D",
     "Poisson2D",

@@ -23,7 +23,7 @@ class RandomField:
     Args:
         low: the lower corner of the box, one number for each coordinate.
         high: its upper corner.
-        seed: of the amplitudes.
+        seed: of the amplitudes; several numbers for several fields of one seed.
         waves: the length of the largest wave vector.
         power: by which amplitudes fall. 0 draws all of them alike.
         shape: `ball` takes the wave vectors up to a length, `cube` those with all entries up to `waves`.
@@ -37,7 +37,7 @@ class RandomField:
         self,
         low: Sequence[float],
         high: Sequence[float],
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         waves: int = 8,
         power: float = 2.0,
         shape: str = "ball",

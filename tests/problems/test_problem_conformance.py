@@ -261,6 +261,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "helmholtz": {"pde": (set(), {(0, 1)}), "boundary": (set(), set())},
     "heat2d": {"pde": ({(0, 0), (1, 1), (2,)}, set()), "edge": (set(), set()), "start": (set(), set())},
     "long_heat": {"pde": ({(2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
+    "plane_burgers": {"pde": ({(0,), (1,), (2,)}, {(0, 1)}), "start": (set(), set())},
     "medium_heat": {"pde": ({(0,), (1,), (2,)}, {(0, 1)}), "edge": (set(), set()), "start": (set(), set())},
     "medium_wave": {
         "pde": ({(2, 2)}, {(0, 1)}),
@@ -423,6 +424,8 @@ BAD = {
     "count: must be an integer": lambda: problems.PoissonInverse(count=0),
     "strictness": lambda: problems.PoissonInverse(strictness=0.0),
     "problem.horizon: must be positive": lambda: problems.LongHeat(horizon=0.0),
+    "problem.horizon: must be at most 0.1": lambda: problems.PlaneBurgers(horizon=0.2),
+    "periodic: 'ever'": lambda: problems.PlaneBurgers(periodic="ever"),
     "problem.seed": lambda: problems.RandomMediumHeat(seed=-1),
     "waves: must be an integer from 1 to 32": lambda: problems.RandomMediumWave(waves=40),
     "feed": lambda: problems.GrayScott(feed=-0.04),
