@@ -77,6 +77,8 @@ EQUATIONS |= {
     "interface_without_source": 2,
     "gray_scott": 2,
     "gray_scott_soft": 2,
+    "plane_burgers": 2,
+    "plane_burgers_soft": 2,
     "schroedinger": 2,
     "schroedinger_soft": 2,
 }

@@ -71,4 +71,4 @@ def test_modes_and_steps_change_it_by_what_it_says(solution):
     points[:, 2] *= 2
     fewer = SpectralSolution(1e-3, solution.initial, 0.1, modes=64)(points)
     error = np.linalg.norm(fewer - later.function(points)) / np.linalg.norm(fewer)
-    assert later.accuracy < error < 5e-3  # the modes of 128 leave out less
+    assert later.accuracy / 5 < error < 5 * later.accuracy  # there half the modes are felt
