@@ -116,7 +116,7 @@ class SineSeries(nn.Module):
 
     The second derivatives of sines are zero at walls, too. Where those of the solution are not, the error falls slowly
     with the number of sines, and the residual hardly at all: `bends` is for such solutions. In a random medium
-    (`RandomMediumHeat`) 549 sines, times polynomials, erred by 28 %.
+    (`RandomMediumHeat`) 549 sines, times polynomials, erred by 31 %, and 963 with bends by 0.4 %.
 
     Source: as of `SpectralFeatures`; for the polynomials beside sines Lanczos, "Discourse on Fourier Series" (1966).
 

@@ -64,12 +64,12 @@ waves up to 8 per side, so that residuals make sense: "times below" compares wit
 the exponential of the field, from 0.08 to 18. The equation is div(a grad u), as in the benchmark's paper; its code has
 a times the Laplacian. For waves c is 1 or 12 by the field's sign, as in the code, here with a smooth transition. The
 start of Wave2d-CG does not fit its condition: its slope is 1.4 at the wall x = -1, where it should be 0. So kinks run
-through the square, which bound what any smooth functions reach: polynomials up to degree 55 along each side, by
-Galerkin's method and exact in time, err by 0.5 %, ours by 3 % in windows of 0.2 with 475 cosines.
+through the square, which bound what any smooth functions reach: polynomials up to degree 47 along each side, by
+Galerkin's method and exact in time, are 0.5 % off those up to 55, ours 3 % in windows of 0.2 with 473 cosines.
 
 - Heat2d-VC: sines between the walls bend nowhere there, and the solution does, because the slope of a is not 0. With
-sines alone (549, times polynomials) its error was 28 %, with two polynomials for each coordinate beside them 1.5 % at
-t = 0.5, with 963 such functions 0.4 % up to t = 5.
+sines alone (549, times polynomials) its error was 31 %, with two polynomials for each coordinate beside them 1.1 % up
+to t = 0.5, with 963 such functions 0.4 % up to t = 5.
 
 - Heat2d-CG: heat sets in at once, so that there are layers as wide as the root of t. The ansatz has them: heat from
 each circle and side alone, by formula. That alone has an error of 5.6 %, the linear solve takes it to 0.1 %; without
