@@ -84,11 +84,12 @@ def partials(
     if not gradient:
         return _unpack(_taylor(function, points, wanted, draws), wanted, points)
     rest = Wanted(wanted.partials - gradient, wanted.laplacians, wanted.samples)
-    back = Partials(*reverse.differentiate(function, points, Wanted(gradient)))
+    value, whole = reverse.gradient(function, points)
+    firsts = {index: whole[..., index[0]] for index in gradient}
     if not rest:
-        return back
+        return Partials(value, firsts, {}, gradient=whole)
     ahead = _unpack(_taylor(function, points, rest, draws), rest, points)
-    return Partials(ahead.value, {**ahead.partials, **back.partials}, ahead.laplacians, ahead.samples)
+    return Partials(ahead.value, {**ahead.partials, **firsts}, ahead.laplacians, ahead.samples, whole)
 
 
 def resolve_engine(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None) -> str:

@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -58,12 +58,14 @@ class Partials:
         partials: `(n, m)` for each multi-index.
         laplacians: `(n, m)` for each set of columns summed over.
         samples: `(n, m)` for each estimate, and for each trace of a matrix times the Hessian.
+        gradient: `(n, m, d)` all first derivatives, where they were computed as one.
     """
 
     value: Tensor
     partials: dict[MultiIndex, Tensor]
     laplacians: dict[MultiIndex, Tensor]
     samples: dict[Sample, Tensor] = field(default_factory=dict)
+    gradient: Tensor | None = None
 
     def laplacian(self, axes: MultiIndex) -> Tensor:
         """The Laplacian over some columns: its own channel, or the sum of second derivatives when they are there."""
@@ -309,6 +311,17 @@ class Field(AbstractField):
             )
         return self._partials.partials[index][:, self._output]
 
+    def gradient(self, *coordinates: str) -> Tensor:
+        """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
+        if self._partials.gradient is None:
+            return cast(Tensor, super().gradient(*coordinates))
+        whole = self._partials.gradient[:, self._output]
+        columns = [self._column(name) for name in coordinates or self._coordinates]
+        first, count = columns[0], len(columns)
+        if columns == list(range(first, first + count)):
+            return whole[:, first : first + count]  # a view: a thousand columns put together take long to compile
+        return whole[:, columns]
+
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         return self._partials.laplacian(axes)[:, self._output]
 
@@ -354,5 +367,6 @@ class RecordingField(AbstractField):
         return self._value
 
     def _sampled(self, sample: Sample) -> Tensor:
+        _ = sample.place  # is kept: within a transformation of torch a matrix has no numbers to be read
         self._recorded |= Wanted(samples=frozenset({sample}))
         return self._value

@@ -70,6 +70,14 @@ def differentiate(
     return value, partials, laplacians, samples
 
 
+@differentiable_in_inference_mode
+def gradient(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
+    """The value `(n, m)` and all first derivatives `(n, m, d)`, by one pass back for each output."""
+    with ByFormula():
+        value = function(points)
+        return value, _gradient(function, points, value.shape[-1])
+
+
 def _partials(
     function: Function, points: Tensor, wanted: Collection[MultiIndex], outputs: int
 ) -> dict[MultiIndex, Tensor]:
@@ -77,8 +85,8 @@ def _partials(
     singles = [index for index in wanted if len(index) == 1]
     found = {index: _along(function, index, outputs)(points) for index in wanted if len(index) > 1}
     if singles:
-        gradient = _gradient(function, points, outputs)
-        found |= {index: gradient[..., index[0]] for index in singles}
+        whole = _gradient(function, points, outputs)
+        found |= {index: whole[..., index[0]] for index in singles}
     return found
 
 

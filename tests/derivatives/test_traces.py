@@ -172,7 +172,13 @@ def test_one_operator_is_one_key():
 def test_every_process_has_them_in_one_order():
     """Their order goes by what they are, not by where they lie in memory."""
     first, second = torch.zeros(3, 2), torch.ones(3, 2)
-    kinds = [Sample(AXES, 2), traced(first, 2), traced(second, 2), traced(moving, 2), Sample(AXES, 3)]
+    kinds = in_order([Sample(AXES, 3), traced(first, 2), traced(second, 2), traced(moving, 2), Sample(AXES, 2)])
+    assert (kinds[0], kinds[-1]) == (Sample(AXES, 2), Sample(AXES, 3))
+    copies = [traced(matrix.clone(), 2) for matrix in (second, first)]
+    assert [
+        torch.equal(a.root.value, b.root.value)
+        for a, b in zip(in_order(copies), in_order([traced(first, 2), traced(second, 2)]), strict=True)
+    ] == [True, True]
     for order in itertools.permutations(kinds):
         assert in_order(order) == kinds
 
