@@ -262,6 +262,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0, count=50, exact_conditions=True),
     "allen_cahn_two_body": lambda: problems.AllenCahnTwoBody(dim=5, sample=5),
     "sine_gordon_two_body": lambda: problems.SineGordonTwoBody(dim=4, sample=None, seed=1),
+    "fokker_planck": lambda: problems.FokkerPlanck(dim=4, sample=None, anisotropy=6.0, seed=1),
+    "hamilton_jacobi_bellman": lambda: problems.HamiltonJacobiBellman(dim=4, sample=4),
     "antiderivative": problems.Antiderivative,
     "antiderivative_soft": lambda: problems.Antiderivative(modes=4, exact_conditions=False),
     "diffusion_reaction": problems.DiffusionReactionOperator,

@@ -47,7 +47,7 @@ from pinnlab.optimizers import (
     TargetRatio,
     TargetRatioGaussNewton,
 )
-from pinnlab.problems import Burgers, Heat1D, NeumannPoisson2D, SineGordonTwoBody
+from pinnlab.problems import Burgers, FokkerPlanck, Heat1D, NeumannPoisson2D, SineGordonTwoBody
 from pinnlab.training.batch_growth import Geometric, NormTest
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -216,9 +216,10 @@ CONDITION_PROBLEMS = {
     "one_test_function": one_test_function,
     **{f"term_{name}": build for name, build in TERMS.items()},
     "sampled": lambda: SineGordonTwoBody(dim=6, sample=2),
+    "traced": lambda: FokkerPlanck(dim=4, sample=2),
 }
-"""Problems by name, for `full_run`: with every kind of term, with an estimated Laplacian, and with a condition that has
-one row only: one of two processes has none of it."""
+"""Problems by name, for `full_run`: with every kind of term, with an estimated Laplacian or trace, and with a condition
+that has one row only: one of two processes has none of it."""
 
 
 def condition_options(name):

@@ -20,7 +20,7 @@ from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
 from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.lifting import drawn_axes, lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
-from pinnlab.derivatives.sampling import Draws, Sample
+from pinnlab.derivatives.sampling import Draws, Sample, Trace
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
 from pinnlab.numerics.compilation import first_line
 
@@ -35,6 +35,7 @@ __all__ = [
     "Partials",
     "RecordingField",
     "Sample",
+    "Trace",
     "Wanted",
     "d",
     "divergence",
@@ -64,7 +65,7 @@ def partials(
         points: `(n, d)`.
         wanted: which derivatives.
         engine: `"taylor"`, `"reverse"`, or `"auto"` (Taylor, and reverse when an operation has no rule).
-        draws: the columns that each estimated Laplacian is computed from.
+        draws: what each estimate is computed from.
 
     Raises:
         UnsupportedOperationError: with `"taylor"`, when an operation has no rule.
@@ -79,7 +80,16 @@ def partials(
         engine = resolve_engine(function, points[:2], wanted, draws)
     if engine == "reverse":
         return Partials(*reverse.differentiate(function, points, wanted, draws))
-    return _unpack(_taylor(function, points, wanted, draws), wanted, points)
+    gradient = wanted.backwards
+    if not gradient:
+        return _unpack(_taylor(function, points, wanted, draws), wanted, points)
+    rest = Wanted(wanted.partials - gradient, wanted.laplacians, wanted.samples)
+    value, whole = reverse.gradient(function, points)
+    firsts = {index: whole[..., index[0]] for index in gradient}
+    if not rest:
+        return Partials(value, firsts, {}, gradient=whole)
+    ahead = _unpack(_taylor(function, points, rest, draws), rest, points)
+    return Partials(ahead.value, {**ahead.partials, **firsts}, ahead.laplacians, ahead.samples, whole)
 
 
 def resolve_engine(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None) -> str:

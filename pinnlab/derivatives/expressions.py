@@ -46,7 +46,7 @@ class Recorded(Tensor):
         """
         raise NeedsExpressions("the derivative of an expression")
 
-    laplacian = gradient = along = d
+    laplacian = trace_hessian = gradient = along = d
     __array_ufunc__ = None  # as of fields
 
     def numpy(self, *unused: Any, **options: Any) -> NoReturn:
@@ -230,7 +230,7 @@ class _Unknown(_OfUnknown):
 
     def _sampled(self, sample: Sample) -> Expression:
         def refuse(channels: Channels) -> NoReturn:
-            raise UnknownDerivativeError(f"laplacian(sample={sample.count}) has no derivatives; leave out sample")
+            raise UnknownDerivativeError(f"{sample.name} has no derivatives; write it out, or leave out sample")
 
         return _Applied(self._field._sampled(sample), self._coordinates, refuse)
 

@@ -10,14 +10,14 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.multi_index import MultiIndex
-from pinnlab.derivatives.sampling import Sample, checked_sample
+from pinnlab.derivatives.sampling import Sample, Spread, checked_sample, checked_trace
 from pinnlab.errors import UnknownDerivativeError
 
 TIME = "t"
@@ -57,13 +57,15 @@ class Partials:
         value: `(n, m)`.
         partials: `(n, m)` for each multi-index.
         laplacians: `(n, m)` for each set of columns summed over.
-        samples: `(n, m)` for each Laplacian that is estimated.
+        samples: `(n, m)` for each estimate, and for each trace of a matrix times the Hessian.
+        gradient: `(n, m, d)` all first derivatives, where they were computed as one.
     """
 
     value: Tensor
     partials: dict[MultiIndex, Tensor]
     laplacians: dict[MultiIndex, Tensor]
     samples: dict[Sample, Tensor] = field(default_factory=dict)
+    gradient: Tensor | None = None
 
     def laplacian(self, axes: MultiIndex) -> Tensor:
         """The Laplacian over some columns: its own channel, or the sum of second derivatives when they are there."""
@@ -90,7 +92,7 @@ class Differentiable(ABC):
     def _laplacian(self, axes: MultiIndex) -> Any: ...
 
     def _sampled(self, sample: Sample) -> Any:
-        raise UnknownDerivativeError(f"laplacian(sample={sample.count}) of {self._name}: is there for unknowns only")
+        raise UnknownDerivativeError(f"{sample.name} of {self._name}: is there for unknowns only")
 
     def d(self, *coordinates: str) -> Any:
         """The partial derivative with respect to the named coordinates, `(n,)`.
@@ -114,6 +116,26 @@ class Differentiable(ABC):
         """
         axes = self._axes(coordinates)
         return self._laplacian(axes) if sample is None else self._sampled(checked_sample(axes, sample, draw))
+
+    def trace_hessian(
+        self, factor: Tensor | Spread, *coordinates: str, sample: int | None = None, draw: int = 0
+    ) -> Any:
+        """The trace of A times the Hessian, A = s s', `(n,)`: the sum of second derivatives along the columns of s.
+
+        The second-order part of the equation that a diffusion dX = s dW has, however its components are mixed.
+
+        Args:
+            factor: s, `(coordinates, r)`, the same tensor at every call; or a function that multiplies vectors
+                `(k, 1, coordinates)` by an s that depends on the points `(n, d)` and gives `(k, n, coordinates)`.
+            coordinates: which; default: all but the time `t` and parameters.
+            sample: estimate it from so many directions s z, z random signs, drawn anew at every step, the same z at all
+                points; its mean over all draws is the trace. Default: from all r columns.
+            draw: 0, 1, ... for independent draws of one trace.
+
+        Raises:
+            ConfigurationError: the factor does not fit, or `sample` is more than its columns, or not positive.
+        """
+        return self._sampled(checked_trace(self._axes(coordinates), factor, sample, draw))
 
     def gradient(self, *coordinates: str) -> Any:
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
@@ -289,10 +311,26 @@ class Field(AbstractField):
             )
         return self._partials.partials[index][:, self._output]
 
+    def gradient(self, *coordinates: str) -> Tensor:
+        """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
+        if self._partials.gradient is None:
+            return cast(Tensor, super().gradient(*coordinates))
+        whole = self._partials.gradient[:, self._output]
+        columns = [self._column(name) for name in coordinates or self._coordinates]
+        first, count = columns[0], len(columns)
+        if columns == list(range(first, first + count)):
+            return whole[:, first : first + count]  # a view: a thousand columns put together take long to compile
+        return whole[:, columns]
+
     def _laplacian(self, axes: MultiIndex) -> Tensor:
         return self._partials.laplacian(axes)[:, self._output]
 
     def _sampled(self, sample: Sample) -> Tensor:
+        if sample not in self._partials.samples:
+            raise UnknownDerivativeError(
+                f"{sample.name} of {self._name!r}: not asked for when the residual was first run; a residual must use "
+                "the same numbers, and one and the same factor, every time: make it once, outside of the residual"
+            )
         return self._partials.samples[sample][:, self._output]
 
 
@@ -329,5 +367,6 @@ class RecordingField(AbstractField):
         return self._value
 
     def _sampled(self, sample: Sample) -> Tensor:
+        _ = sample.place  # is kept: within a transformation of torch a matrix has no numbers to be read
         self._recorded |= Wanted(samples=frozenset({sample}))
         return self._value

@@ -40,7 +40,7 @@ class Wanted:
     Attributes:
         partials: multi-indices of single partial derivatives.
         laplacians: for each Laplacian the columns it sums over.
-        samples: the Laplacians that are estimated.
+        samples: the Laplacians that are estimated, and traces of matrices times the Hessian.
     """
 
     partials: frozenset[MultiIndex] = field(default_factory=frozenset)
@@ -55,9 +55,22 @@ class Wanted:
 
     @property
     def channels(self) -> int:
-        """About how many numbers a jet carries for each entry of its value, this one included."""
-        drawn = sum(sample.count for sample in self.samples)
-        return 1 + len(downward_closure(self.partials)) + len(set().union(*self.laplacians)) + drawn
+        """About how many numbers are kept for each entry of a layer's value, this one included."""
+        drawn, aside = sum(sample.count for sample in self.samples), self.backwards
+        carried = len(downward_closure(self.partials - aside)) + len(set().union(*self.laplacians)) + drawn
+        return 1 + carried + (2 if aside else 0)  # one pass back, and the values that it needs
+
+    @property
+    def backwards(self) -> frozenset[MultiIndex]:
+        """First derivatives that nothing else needs, where they are so many that one pass back is the shorter way."""
+        others = downward_closure(index for index in self.partials if len(index) > 1)
+        carried = {*others, *((i,) for axes in self.laplacians for i in axes)}
+        alone = frozenset(index for index in self.partials if len(index) == 1 and index not in carried)
+        return alone if len(alone) > _FEW else frozenset()
+
+
+_FEW = 16
+"""First derivatives up to which jets carry them with the rest; all of them by one pass back take about three values."""
 
 
 class Jet:

@@ -8,7 +8,7 @@ from torch import Tensor
 from pinnlab.derivatives.coordinates import CoordinateJet
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
-from pinnlab.derivatives.sampling import Draws, Sample, in_order
+from pinnlab.derivatives.sampling import Draws, Sample, Trace, in_order
 
 _MANY = 1_000
 """Coordinates up to which the unit matrix is a matter of course."""
@@ -20,7 +20,7 @@ def lift(points: Tensor, wanted: Wanted, draws: Draws | None = None) -> Jet:
     Args:
         points: `(n, d)` coordinates.
         wanted: the derivatives that are to come out at the other end.
-        draws: the columns that each estimated Laplacian is computed from.
+        draws: what each estimate is computed from.
     """
     partials = downward_closure(wanted.partials)
     orders_one = {key[0] for key in partials if len(key) == 1}
@@ -42,7 +42,7 @@ def lift(points: Tensor, wanted: Wanted, draws: Draws | None = None) -> Jet:
 
 
 def drawn_axes(samples: frozenset[Sample], dim: int) -> dict[Sample, MultiIndex]:
-    """The axes of a jet that stand for the drawn columns, whichever these are: numbers from `dim` on."""
+    """The axes of a jet that stand for the drawn directions, whichever these are: numbers from `dim` on."""
     axes, start = {}, dim
     for sample in in_order(samples):
         axes[sample] = tuple(range(start, start + sample.count))
@@ -55,9 +55,15 @@ def _lift_drawn(
 ) -> Jet:
     drawn = drawn_axes(wanted.samples, points.shape[-1])
     own = torch.tensor(axes, dtype=torch.int64, device=points.device)
-    columns = torch.cat([own, *(draws[sample] for sample in drawn)])
     every = axes + tuple(axis for part in drawn.values() for axis in part)
     sums = tuple(Laplacian(part) for part in drawn.values())
+    if any(isinstance(sample, Trace) for sample in drawn):
+        unit = Sample(axes, len(axes)).directions(points, own)
+        rows = [unit, *(sample.directions(points, draws.get(sample)) for sample in drawn)]
+        count = max(part.shape[1] for part in rows)  # one, or as many as points
+        first = torch.cat([part.expand(-1, count, -1) for part in rows])
+        return Jet(points, every, first, {**channels, **dict.fromkeys(sums)})
+    columns = torch.cat([own, *(draws[sample] for sample in drawn)])
     ones = points.new_ones(points.shape[-1])
     slopes = points.new_ones(len(every), 1)
     jet = CoordinateJet(points, every, columns, slopes, None, sums, ones)

@@ -7,7 +7,7 @@ compiled, hence the Taylor engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.layers import COMPOSED
 from pinnlab.derivatives.multi_index import MultiIndex
-from pinnlab.derivatives.sampling import Draws, Sample
+from pinnlab.derivatives.sampling import Draws, Sample, Trace
 from pinnlab.errors import UnsupportedOperationError
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 
@@ -51,23 +51,56 @@ def differentiate(
         function: `(n, d) -> (n, m)`; row i of the result depends on row i of the argument only.
         points: `(n, d)`.
         wanted: the derivatives to compute.
-        draws: the columns that each estimated Laplacian is computed from.
+        draws: what each estimate is computed from.
 
     Returns:
         The value `(n, m)`, and `(n, m)` for every multi-index, for every Laplacian and for every estimate of one.
     """
     with ByFormula():
         value = function(points)
-        partials = {index: _along(function, index, value.shape[-1])(points) for index in wanted.partials}
+        partials = _partials(function, points, wanted.partials, value.shape[-1])
         laplacians = {
             axes: torch.stack([_along(function, (i, i), value.shape[-1])(points) for i in axes]).sum(0)
             for axes in wanted.laplacians
         }
         samples = {
-            sample: sample.factor * _summed(function, (draws or {})[sample], value.shape[-1])(points)
+            sample: _curvature(function, sample, (draws or {}).get(sample), points, value.shape[-1])
             for sample in wanted.samples
         }
     return value, partials, laplacians, samples
+
+
+@differentiable_in_inference_mode
+def gradient(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
+    """The value `(n, m)` and all first derivatives `(n, m, d)`, by one pass back for each output."""
+    with ByFormula():
+        value = function(points)
+        return value, _gradient(function, points, value.shape[-1])
+
+
+def _partials(
+    function: Function, points: Tensor, wanted: Collection[MultiIndex], outputs: int
+) -> dict[MultiIndex, Tensor]:
+    """Single partial derivatives `(n, m)`; all first ones by one pass for each output."""
+    singles = [index for index in wanted if len(index) == 1]
+    found = {index: _along(function, index, outputs)(points) for index in wanted if len(index) > 1}
+    if singles:
+        whole = _gradient(function, points, outputs)
+        found |= {index: whole[..., index[0]] for index in singles}
+    return found
+
+
+def _curvature(function: Function, sample: Sample, drawn: Tensor | None, points: Tensor, outputs: int) -> Tensor:
+    """One estimate, `(n, m)`."""
+    if not isinstance(sample, Trace):
+        assert drawn is not None
+        return sample.factor * _summed(function, drawn, outputs)(points)
+    start = torch.zeros_like(points[:, :1])
+
+    def second(direction: Tensor) -> Tensor:
+        return _along(lambda step: function(points + step * direction), (0, 0), outputs)(start)
+
+    return torch.stack([second(direction) for direction in sample.directions(points, drawn).unbind()]).sum(0)
 
 
 def _summed(function: Function, columns: Tensor, outputs: int) -> Function:
@@ -88,14 +121,16 @@ def _along(function: Function, index: MultiIndex, outputs: int) -> Function:
 
 
 def _slope(function: Function, axis: int | Tensor, outputs: int) -> Function:
-    def slope(points: Tensor) -> Tensor:
-        columns = []
-        for j in range(outputs):
+    return lambda points: _gradient(function, points, outputs)[..., axis]
 
-            def total(x: Tensor, j: int = j) -> Tensor:
-                return function(x)[..., j].sum()
 
-            columns.append(torch.func.grad(total)(points)[..., axis])
-        return torch.stack(columns, -1)
+def _gradient(function: Function, points: Tensor, outputs: int) -> Tensor:
+    """`(n, m, d)` the first derivatives of every output by every coordinate."""
+    rows = []
+    for j in range(outputs):
 
-    return slope
+        def total(x: Tensor, j: int = j) -> Tensor:
+            return function(x)[..., j].sum()
+
+        rows.append(torch.func.grad(total)(points))
+    return torch.stack(rows, -2)

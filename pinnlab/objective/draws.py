@@ -1,4 +1,4 @@
-"""Which coordinates the estimated Laplacians of a problem are computed from: numbered draws, one for each step."""
+"""Which directions the estimated operators of a problem are computed from: numbered draws, one for each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELD_OUT = -1
 
 
 class StepDraws(nn.Module):
-    """The columns that estimated Laplacians are computed from, as buffers: arguments of compiled functions.
+    """What estimated Laplacians and traces are computed from, as buffers: arguments of compiled functions.
 
     A draw depends on the seed, on its number and on the estimate alone. So a run that is resumed repeats it, all ranks
     draw alike, and every evaluation of a step, as those of a line search, sees one draw. All points have the same: the
@@ -26,14 +26,14 @@ class StepDraws(nn.Module):
         samples: the estimates that the problem's conditions ask for.
 
     Attributes:
-        samples: the same, in order.
+        samples: those of them that are random, in order.
         seed: of all draws.
         number: of the present one.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         super().__init__()
-        self.samples = tuple(in_order(samples))
+        self.samples = tuple(in_order(sample for sample in samples if sample.is_random))
         self.seed, self.number = 0, HELD_OUT
         for i, sample in enumerate(self.samples):
             self.register_buffer(str(i), self._drawn(sample), persistent=False)
@@ -48,7 +48,7 @@ class StepDraws(nn.Module):
             self.get_buffer(str(i)).copy_(self._drawn(sample))
 
     def columns(self, values: Mapping[str, Tensor] | None = None) -> dict[Sample, Tensor]:
-        """The columns `(count,)` of each estimate.
+        """What was drawn for each estimate: the columns `(count,)` of a Laplacian, the signs `(count, r)` of a trace.
 
         Args:
             values: tensors by their names in the trial function, to be used instead of the buffers.
@@ -60,7 +60,8 @@ class StepDraws(nn.Module):
         }
 
     def _drawn(self, sample: Sample) -> Tensor:
-        seed = seed_for(self.seed, "laplacian", self.number, sample.count, sample.draw, len(sample.axes))
+        kind, *rest = sample.seeds
+        seed = seed_for(self.seed, kind, self.number, *rest)
         return sample.drawn(torch.Generator().manual_seed(seed))
 
 

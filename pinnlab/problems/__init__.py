@@ -14,6 +14,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.diffusions import FokkerPlanck, HamiltonJacobiBellman
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.elasticity import Elasticity
 from pinnlab.problems.energy import Energy
@@ -71,9 +72,11 @@ __all__ = [
     "Elasticity",
     "Energy",
     "Exact",
+    "FokkerPlanck",
     "Front2D",
     "Given",
     "GrayScott",
+    "HamiltonJacobiBellman",
     "Heat1D",
     "Heat2D",
     "HeatBall",

@@ -78,7 +78,8 @@ class Enhancement:
         if not self.derivatives:
             return plain
         if plain.samples:
-            raise ConfigurationError("enhance: laplacian(sample=...) has no derivatives; leave out sample, or enhance")
+            what = sorted(sample.name for sample in plain.samples)[0]
+            raise ConfigurationError(f"enhance: {what} has no derivatives; leave out sample, or enhance")
         # The residual may use the unknown's value, which nobody records; its first derivatives come along anyway.
         used = {(), *plain.partials, *((i, i) for axes in plain.laplacians for i in axes)}
         shifts = ((), *downward_closure(self.derivatives))

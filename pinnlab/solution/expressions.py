@@ -65,8 +65,8 @@ def _wanted(
     wanted = Wanted()
     for field in fields.values():
         wanted |= field.wanted
-    if wanted.samples:
-        raise ConfigurationError(f"{WHERE}: laplacian(sample=...) is for training; leave out sample")
+    if random := [sample.name for sample in wanted.samples if sample.is_random]:
+        raise ConfigurationError(f"{WHERE}: {min(random)} is for training; leave out sample")
     return wanted, differentiated
 
 

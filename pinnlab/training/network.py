@@ -82,13 +82,16 @@ def _scaled(network: nn.Module, scale_inputs: bool, low: Sequence[float], high: 
 
 def check_coordinates(problem: Problem, trial: Trial) -> None:
     """Refuses a trial function in which an unknown depends on coordinates that it does not have."""
+    if not any(own.coordinates for own in problem.living.values()):
+        return
     points = Sobol().sample(problem.domain, 16, seed=0).to(next(trial.parameters()))
     low, high = (points.new_tensor(ends) for ends in (problem.domain.low, problem.domain.high))
     with torch.no_grad():
-        before = trial(points) if any(own.coordinates for own in problem.living.values()) else None
+        before = trial(points)
         for i, (name, own) in enumerate(problem.living.items()):
-            others = [k for k in range(points.shape[1]) if k not in own.columns(problem.coordinates)]
-            if before is None or not others:
+            columns = set(own.columns(problem.coordinates))
+            others = [k for k in range(points.shape[1]) if k not in columns]
+            if not others:
                 continue
             moved = points.clone()
             moved[:, others] = (low + high - points)[:, others]

@@ -92,7 +92,7 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
     across = [o for o in optimizers if is_multi_eval(o) and (not needs_linearization(o) or isinstance(o, LeastSquares))]
     if across and trial.draws.samples:
         raise ConfigurationError(
-            f"laplacian(sample={trial.draws.samples[0].count}) is another estimate at every step, and "
+            f"{trial.draws.samples[0].name} is another estimate at every step, and "
             f"{type(across[0]).__name__} goes by the steps before; leave out sample, or train with Adam, SPRING or "
             "LevenbergMarquardt"
         )

@@ -10,11 +10,12 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from pinnlab.derivatives import Jet, Wanted, partials, resolve_engine
+from pinnlab.derivatives import Jet, Sample, Wanted, partials, resolve_engine
 from pinnlab.derivatives.jet import RULES
 from pinnlab.derivatives.lifting import lift
 from pinnlab.derivatives.reverse import ByFormula
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError
+from pinnlab.networks import MLP
 
 ORDERS = Wanted(
     frozenset({(0,), (1,), (0, 0), (0, 1), (1, 1), (0, 0, 1), (1, 1, 1), (0, 0, 0, 0), (0, 0, 1, 1), (0, 1, 1, 1)}),
@@ -282,3 +283,44 @@ def test_rules_are_named_after_torch_operations():
         assert any(hasattr(place, name) for place in places) or name in ("getitem", "setitem", "mapped"), name
     assert isinstance(lift(points(), LOW), Jet)
     assert math.isclose(lift(points(), LOW).first.sum(), 2.0)
+
+
+# ------------------------------------------------------------------------------------ long gradients
+
+
+LONG = MLP(20, 2, hidden=(6, 6)).double()
+PLACES = torch.rand(5, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+SINGLES = frozenset((i,) for i in range(20))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(SINGLES),
+        Wanted(SINGLES | {(2, 3), (7, 7)}),
+        Wanted(SINGLES, frozenset({(0, 5)})),
+        Wanted(SINGLES, samples=frozenset({Sample(tuple(range(20)), 2)})),
+    ],
+    ids=["alone", "mixed", "laplacian", "estimate"],
+)
+def test_a_long_gradient_goes_back_and_the_rest_ahead(wanted):
+    """Seventeen first derivatives and more that nothing else needs: no jet carries them."""
+    draws = {sample: torch.tensor([3, 11]) for sample in wanted.samples}
+    found, exact = (partials(LONG, PLACES, wanted, engine, draws) for engine in ("taylor", "reverse"))
+    torch.testing.assert_close(found.value, exact.value)
+    gradient = torch.stack([torch.func.jacrev(lambda x: LONG(x[None])[0])(place) for place in PLACES])
+    for index in wanted.partials:
+        torch.testing.assert_close(found.partials[index], exact.partials[index], rtol=1e-12, atol=1e-13)
+        if len(index) == 1:
+            torch.testing.assert_close(found.partials[index], gradient[..., index[0]], rtol=1e-12, atol=1e-13)
+    for kind in ("laplacians", "samples"):
+        for key, value in getattr(found, kind).items():
+            torch.testing.assert_close(value, getattr(exact, kind)[key], rtol=1e-12, atol=1e-13)
+    assert len(wanted.backwards) >= 17
+    assert wanted.channels < 12
+
+
+def test_what_jets_have_anyway_they_give():
+    assert not Wanted(SINGLES, frozenset({tuple(range(20))})).backwards
+    assert not Wanted(frozenset((i,) for i in range(16))).backwards
+    assert Wanted(SINGLES | {(2, 3)}).backwards == SINGLES - {(2,), (3,)}

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from pinnlab.derivatives import Wanted, partials
+from pinnlab.domains import Interval
+from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.problems import AllenCahnTwoBody, Poisson, SineGordonTwoBody
+from pinnlab.problems import AllenCahnTwoBody, Poisson, Problem, Residual, SineGordonTwoBody, Unknown
 from pinnlab.samplers import Sobol, UniformRandom
+from pinnlab.training.network import check_coordinates
 
 
 @pytest.mark.parametrize("kind", [AllenCahnTwoBody, SineGordonTwoBody])
@@ -46,6 +49,21 @@ def test_a_step_in_twenty_thousand_dimensions():
     gradient = trial.network.hidden[0].weight.grad
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0
+
+
+def test_coordinates_of_unknowns_are_not_looked_at_one_by_one(monkeypatch):
+    """Each of 100,000 among all the others would take minutes before the first step."""
+    problem, asked = AllenCahnTwoBody(dim=50, sample=2), []
+    columns = Unknown.columns
+    monkeypatch.setattr(Unknown, "columns", lambda self, names: asked.append(names) or columns(self, names))
+    trial = Trial(problem, MLP(50, 1, hidden=(4,)).double())
+    check_coordinates(problem, trial)
+    assert not asked  # it depends on all of them
+    line = Interval("x", 0, 1) * Interval("y", 0, 1)
+    two = Problem(line, {"u": Unknown(), "k": Unknown(coordinates=("x",))}, {"pde": Residual(line, lambda u, k: u - k)})
+    with pytest.raises(ConfigurationError, match="unknown k depends on y"):
+        check_coordinates(two, Trial(two, MLP(2, 2, hidden=(4,)).double()))
+    assert len(asked) <= 2
 
 
 def small_only(tensor):

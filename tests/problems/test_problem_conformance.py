@@ -95,6 +95,12 @@ def with_a_rim(problem):
     return Problem(problem.domain, problem.unknowns, conditions)
 
 
+def with_a_start(problem):
+    """The same domain with values at t = 0."""
+    start = Dirichlet(problem.domain.face(t=0.0), **dict.fromkeys(problem.unknowns, problem.solution))
+    return Problem(problem.domain, problem.unknowns, {"start": start})
+
+
 SOFT: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4),
     "poisson2d_exact": problems.Poisson2D,
@@ -124,6 +130,8 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "heat_inverse_exact": lambda: problems.HeatInverse(noise=0.0),
     "allen_cahn_two_body": lambda: with_a_rim(problems.AllenCahnTwoBody(dim=5, sample=2)),
     "sine_gordon_two_body": lambda: with_a_rim(problems.SineGordonTwoBody(dim=4, sample=2)),
+    "fokker_planck": lambda: with_a_start(problems.FokkerPlanck(dim=4, anisotropy=6.0, seed=1, sample=4)),
+    "hamilton_jacobi_bellman": lambda: with_a_start(problems.HamiltonJacobiBellman(dim=4, sample=4)),
     "antiderivative": lambda: problems.Antiderivative(exact_conditions=False),
     "diffusion_reaction": lambda: problems.DiffusionReactionOperator(exact_conditions=False),
     "diffusion_reaction_data": lambda: problems.DiffusionReactionOperator(exact_conditions=False, data=5, places=30),
@@ -324,6 +332,8 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "gray_scott": {"pde": ({(2,)}, {(0, 1)})},
     "allen_cahn_two_body": {"pde": (set(), set())},  # an estimate
     "sine_gordon_two_body": {"pde": (set(), {(0, 1, 2, 3)})},
+    "fokker_planck": {"pde": ({(0,), (1,), (2,), (3,), (4,)}, set())},  # a trace, too
+    "hamilton_jacobi_bellman": {"pde": ({(0,), (1,), (2,), (3,), (4,)}, set()), "rim": (set(), set())},
     "antiderivative_soft": {"pde": ({(0,)}, set()), "start": (set(), set())},
     "diffusion_reaction": {"pde": ({(1,), (0, 0)}, set())},
     "diffusion_reaction_data": {"data": (set(), set())},
@@ -365,6 +375,9 @@ BAD = {
     "dim: must be an integer from 2 to 100000": lambda: problems.AllenCahnTwoBody(dim=1),
     "sample: must be an integer from 1 to 100": lambda: problems.SineGordonTwoBody(sample=0),
     "seed": lambda: problems.SineGordonTwoBody(seed=-1),
+    "anisotropy: must be at least 1": lambda: problems.FokkerPlanck(anisotropy=0.5),
+    "dim: must be an integer from 2 to 1000": lambda: problems.HamiltonJacobiBellman(dim=1001),
+    "sample: must be an integer from 1 to 5": lambda: problems.FokkerPlanck(dim=5, sample=6),
     "dim: the harmonic": lambda: problems.Poisson(dim=5, exact="harmonic"),
     "exact": lambda: problems.Poisson(exact="cosine"),
     "octaves": lambda: problems.MultiscalePoisson(octaves=0),

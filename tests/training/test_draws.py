@@ -16,7 +16,7 @@ from pinnlab.objective.draws import HELD_OUT, StepDraws
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LBFGS, SPRING, LeastSquares, LevenbergMarquardt, MultiBatchLBFGS, SSBroyden
-from pinnlab.problems import AllenCahnTwoBody, Energy, Poisson, Problem, Residual, SineGordonTwoBody
+from pinnlab.problems import AllenCahnTwoBody, Energy, FokkerPlanck, Poisson, Problem, Residual, SineGordonTwoBody
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -174,12 +174,13 @@ def test_a_line_search_compares_values_of_one_draw():
         assert len(within[step]) == 1
 
 
-def test_a_resumed_run_repeats_its_draws_bitwise(tmp_path):
-    whole, _, _, _ = full_run(tmp_path / "whole", every=1, **condition_options("sampled"))
+@pytest.mark.parametrize("kind", ["sampled", "traced"])
+def test_a_resumed_run_repeats_its_draws_bitwise(tmp_path, kind):
+    whole, _, _, _ = full_run(tmp_path / "whole", every=1, **condition_options(kind))
     paths = sorted((tmp_path / "whole").glob("*.ckpt"))
     assert len(paths) >= 9
     for path in paths:
-        again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, **condition_options("sampled"))
+        again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, **condition_options(kind))
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 
@@ -192,10 +193,19 @@ def test_another_seed_draws_others():
     assert first == same != other
 
 
-def test_compiled_is_eager():
+@pytest.mark.parametrize(
+    "build",
+    [
+        functools.partial(Poisson, dim=6, sample=2, exact="sines"),
+        functools.partial(FokkerPlanck, dim=18, sample=2),
+        functools.partial(FokkerPlanck, dim=4, sample=None),
+    ],
+    ids=["laplacian", "trace and long gradient", "exact trace"],
+)
+def test_compiled_is_eager(build):
     losses = []
     for compiled in (False, True):
-        pinn = module(Poisson(dim=6, sample=2, exact="sines"), steps=3, compile=compiled)
+        pinn = module(build(), steps=3, compile=compiled)
         quiet_trainer().fit(pinn, small_data(pinn.problem))
         assert bool(pinn.objective.compiled) == compiled
         losses.append((pinn.current_loss(), *(p.detach().clone() for p in pinn.trial.parameters())))
@@ -213,6 +223,39 @@ def test_who_goes_by_the_steps_before_is_refused_in_one_line(optimizer):
     assert "\n" not in str(e.value)
 
 
+def test_an_estimated_trace_is_refused_and_an_exact_one_is_not():
+    pinn = module(FokkerPlanck(dim=4, sample=2), optimizer=LBFGS)
+    with pytest.raises(ConfigurationError, match=r"trace_hessian\(sample=2\).*another estimate at every step.*LBFGS"):
+        quiet_trainer().fit(pinn, small_data(pinn.problem))
+    exact = module(FokkerPlanck(dim=4, sample=None), optimizer=LBFGS, steps=3)
+    quiet_trainer().fit(exact, small_data(exact.problem))
+    assert exact.global_step == 3
+
+
+@pytest.mark.parametrize("optimizer", [SPRING, PRIMAL])
+@pytest.mark.parametrize("sample", [2, None])
+def test_traces_have_jacobians(optimizer, sample):
+    pinn = module(FokkerPlanck(dim=18, sample=sample), optimizer=optimizer, steps=2)
+    before = [p.detach().clone() for p in pinn.trial.parameters()]
+    quiet_trainer().fit(pinn, small_data(pinn.problem))
+    moved = [not torch.equal(one, other) for one, other in zip(before, pinn.trial.parameters(), strict=True)]
+    assert any(moved)
+
+
+def test_a_solution_has_the_trace_itself():
+    pinn, points = module(FokkerPlanck(dim=3, sample=2)), torch.rand(4, 4, dtype=torch.float64)
+    spread, names = pinn.problem.spread, ("x1", "x2", "x3")
+    found = pinn.solution().evaluate(lambda q: q.trace_hessian(spread), points)
+    parts = [
+        pinn.solution().evaluate(lambda q, a=a, b=b: q.d(a, b), points) * float(spread[i] @ spread[j])
+        for i, a in enumerate(names)
+        for j, b in enumerate(names)
+    ]
+    torch.testing.assert_close(found, torch.stack(parts).sum(0), rtol=1e-10, atol=1e-12)
+    with pytest.raises(ConfigurationError, match=r"trace_hessian\(sample=2\) is for training; leave out sample"):
+        pinn.solution().evaluate(lambda q: q.trace_hessian(spread, sample=2), points)
+
+
 @pytest.mark.parametrize("optimizer", [SPRING, PRIMAL])
 def test_who_looks_at_one_step_alone_is_not(optimizer):
     pinn = module(optimizer=optimizer, steps=2)
@@ -227,12 +270,12 @@ def test_a_sample_that_does_not_fit_is_refused(sample):
 
 
 def test_derivatives_of_residuals_cannot_be_in_the_loss():
-    with pytest.raises(ConfigurationError, match=r"enhance: laplacian\(sample=\.\.\.\) has no derivatives"):
+    with pytest.raises(ConfigurationError, match=r"enhance: laplacian\(sample=2\) has no derivatives"):
         module(enhance={"pde": ["x1"]})
 
 
 def test_a_solution_has_the_laplacian_itself():
     pinn = module()
     points = torch.rand(3, 6, dtype=torch.float64) / 6
-    with pytest.raises(ConfigurationError, match=r"laplacian\(sample=...\) is for training; leave out sample"):
+    with pytest.raises(ConfigurationError, match=r"laplacian\(sample=2\) is for training; leave out sample"):
         pinn.solution().evaluate(lambda u: u.laplacian(sample=2), points)
