@@ -163,9 +163,9 @@ class GlobalLoss:
             parts = self._system.unflatten(gradient)
             loss = with_gradient(value, [*parts.values()], [tensors[name] for name in parts])
         elif world == 1:
-            loss, sums = self.evaluate(tensors, batch, factors)
+            loss, sums = self.evaluate(tensors, self._system.products.shaped(batch), factors)
         else:
-            local, sums = self.evaluate(tensors, batch, world * factors)
+            local, sums = self.evaluate(tensors, self._system.products.shaped(batch), world * factors)
             local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
             loss = _Valued.apply(local, torch.dot(factors, sums))
         self.last = Evaluated(loss.detach(), sums, counts)

@@ -47,14 +47,15 @@ class Trial(nn.Module):
         self.draws.take(seed=seed)
         self._problem = problem
 
-    def forward(self, points: Any, before: Callable[[Any], Any] | None = None) -> Any:
+    def forward(self, points: Any, before: Callable[[Any], Any] | None = None, places: int | None = None) -> Any:
         """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
 
         Args:
             points: where.
             before: in place of the solution that the ansatz goes on from.
+            places: of points that are functions times places, how many places; the network must be `OnProducts`.
         """
-        outputs = self.network(points)
+        outputs = self.network(points) if places is None else self.network(points, places=places)
         ansatz = self._problem.ansatz
         if ansatz is None:
             return outputs
