@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -114,6 +116,26 @@ class Field:
         self._basis, self._place = space.basis, domain.coordinates.index(place)
         self._columns = slice(first, first + space.basis.modes)
 
-    def __call__(self, points: Any) -> Any:
-        """The values `(n,)`."""
+    def __call__(self, points: Any, places: int | None = None) -> Any:
+        """The values `(n,)`.
+
+        Args:
+            points: `(n, d)`; with `places` all pairs of some functions and so many places, function by function.
+            places: how many, if that is known.
+        """
+        if places is not None:
+            functions = points[..., self._columns].unflatten(0, (-1, places))[:, 0]
+            return (functions @ self._basis.functions(points[:places, self._place]).mT).flatten()
         return (self._basis.functions(points[..., self._place]) * points[..., self._columns]).sum(-1)
+
+
+def on_pairs(given: Mapping[str, Callable[[Any], Any]], places: int | None) -> Mapping[str, Callable[[Any], Any]]:
+    """Given data on functions times places, of which the functions of a space make use.
+
+    Args:
+        given: by name, functions of points `(n, d)`.
+        places: how many; None: of any points.
+    """
+    if places is None:
+        return given
+    return {n: functools.partial(f, places=places) if isinstance(f, Field) else f for n, f in given.items()}

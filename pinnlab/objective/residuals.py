@@ -221,7 +221,7 @@ class ResidualSystem:
         points, evaluate = rows[:, : len(self.problem.coordinates)], self._engine(parameters, places)
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
-            return condition.residual(self._evaluation(name, rows, points, computed, parameters))
+            return condition.residual(self._evaluation(name, rows, points, computed, parameters).on_pairs(places))
 
         with self.readings.substituted(parameters):
             computed = evaluate(points, wanted)

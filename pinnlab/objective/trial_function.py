@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.objective.draws import draws_of
@@ -61,7 +62,8 @@ class Trial(nn.Module):
             return outputs
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
         constants = {name: c.value(self.coefficients[name]) for name, c in self._problem.coefficients.items()}
-        given = {name: data(points) for name, data in self._problem.given.items() if asks_for(ansatz, name)}
+        known = on_pairs(self._problem.given, places)
+        given = {name: data(points) for name, data in known.items() if asks_for(ansatz, name)}
         start = self.before if before is None else before
         more = {} if start is None else {"before": start}
         arguments = Arguments({**constants, **given, **unknowns, **more}, self._problem.coordinates, points)
