@@ -57,7 +57,7 @@ class ResidualSystem:
         self.engine = engine
         self.width: int | None = None
         self.readings = Readings(problem, trial)
-        self.products = Products(problem, trial.network)
+        self.products = Products(problem, getattr(trial, "network", trial))
         self._draws = draws_of(trial, problem.wanted.values())
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})

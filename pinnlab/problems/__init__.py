@@ -14,6 +14,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.darcy import DarcyOperator
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.elasticity import Elasticity
 from pinnlab.problems.energy import Energy
@@ -64,6 +65,7 @@ __all__ = [
     "Coefficient",
     "Condition",
     "Convection",
+    "DarcyOperator",
     "DiffusionReactionOperator",
     "Dirichlet",
     "Elasticity",
