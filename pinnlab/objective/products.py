@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from pinnlab.networks import columns_of_places
 from pinnlab.problems.base import Problem
 
 Batch = Mapping[str, Tensor]
+Loss = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Products:
@@ -35,6 +36,10 @@ class Products:
         if self._columns is None:
             return batch
         return {name: self._shaped(name, rows) for name, rows in batch.items()}
+
+    def before(self, loss: Loss) -> Loss:
+        """A loss of (parameters, batch, factors) that is given batches as `shaped` has them."""
+        return lambda parameters, batch, factors: loss(parameters, self.shaped(batch), factors)
 
     def _shaped(self, name: str, rows: Tensor) -> Tensor:
         if rows.ndim != 2:
