@@ -269,6 +269,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "diffusion_reaction": problems.DiffusionReactionOperator,
     "diffusion_reaction_soft": lambda: problems.DiffusionReactionOperator(modes=3, exact_conditions=False),
     "diffusion_reaction_data": lambda: problems.DiffusionReactionOperator(data=5, places=30),
+    "darcy_operator": problems.DarcyOperator,
+    "darcy_operator_soft": lambda: problems.DarcyOperator(modes=3, exact_conditions=False),
     "burgers_operator": problems.BurgersOperator,
     "burgers_operator_soft": lambda: problems.BurgersOperator(modes=3, exact_conditions=False),
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),

@@ -183,7 +183,7 @@ def _is_column(index: Any) -> bool:
 
 def _is_columns(index: Any) -> bool:
     """Whether an index says a range of the last dimension."""
-    return isinstance(index, tuple) and index[:1] == (Ellipsis,) and isinstance(index[-1], slice)
+    return isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and isinstance(index[1], slice)
 
 
 @rule("getitem")

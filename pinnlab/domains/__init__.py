@@ -2,7 +2,7 @@
 
 from pinnlab.domains.ball import Ball, Disk, RadialBall, Sphere
 from pinnlab.domains.base import Region
-from pinnlab.domains.bases import Basis, Chebyshev, Fourier, KarhunenLoeve
+from pinnlab.domains.bases import Basis, Chebyshev, Cosines, Fourier, KarhunenLoeve
 from pinnlab.domains.box import Box, BoxFaces, GradedInterval, Interval, Parameter
 from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
@@ -24,6 +24,7 @@ __all__ = [
     "Chebyshev",
     "Cloud",
     "Combined",
+    "Cosines",
     "Disk",
     "Domain",
     "DomainUnion",

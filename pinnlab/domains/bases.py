@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinnlab.domains.box import Interval
+from pinnlab.domains.box import Box, Interval
 from pinnlab.errors import ConfigurationError
 
 _NODES = 100
@@ -21,29 +21,33 @@ _LEAST = 1e-8
 
 
 class Basis(ABC):
-    """Functions of one coordinate, of which a function of the space is a sum, each times its coefficient.
+    """Functions of a coordinate, or two, of which a function of the space is a sum, each times its coefficient.
 
     Attributes:
-        interval: where they live.
+        interval: where they live; of two coordinates a box.
         modes: how many there are.
         is_normal: whether coefficients are drawn from the standard normal distribution, else uniformly from [-1, 1].
     """
 
-    interval: Interval
+    interval: Box
     modes: int
     is_normal: bool = True
 
-    def __init__(self, interval: Interval, modes: int) -> None:
+    def __init__(self, interval: Box, modes: int, dim: int = 1) -> None:
         name = type(self).__name__
-        if not isinstance(interval, Interval):
-            raise ConfigurationError(f"{name}: interval must be an Interval, got {type(interval).__name__}")
+        if not isinstance(interval, Box if dim > 1 else Interval) or interval.dim != dim:
+            kind = "an Interval" if dim == 1 else f"a Box of {dim} coordinates"
+            raise ConfigurationError(f"{name}: interval must be {kind}, got {interval!r}")
         if isinstance(modes, bool) or not isinstance(modes, int) or modes < 1:
             raise ConfigurationError(f"{name}: modes must be a whole number >= 1, got {modes!r}")
         self.interval, self.modes = interval, modes
 
     @abstractmethod
     def functions(self, x: Any) -> Any:
-        """The functions at `(n,)` places, `(n, modes)`; in torch operations, of a tensor or a jet."""
+        """The functions at `(n,)` places, `(n, modes)`; in torch operations, of a tensor or a jet.
+
+        Of two coordinates the places are `(n, 2)`.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.interval!r}, {self.modes} modes)"
@@ -168,6 +172,47 @@ class KarhunenLoeve(Basis):
         """By Nystrom's formula."""
         apart = (x[..., None] - _like(self._nodes, x)) * (1 / self.length)
         return torch.exp(-0.5 * (apart * apart)) @ _like(self._weights, x)
+
+
+class Cosines(Basis):
+    """A Gaussian random field on a rectangle: products of cosines whose sizes fall with their frequency.
+
+    The field has the covariance `(-Laplacian + tau^2)^-smoothness`, up to a factor, with no slope across the edge; its
+    mean over the rectangle is zero. That is the field of the Darcy flow's data of Li et al., "Fourier neural operator"
+    (arXiv:2010.08895), section 5.2, on the unit square.
+
+    Args:
+        interval: the rectangle, a `Box` of two coordinates.
+        modes: how many functions, those of the lowest frequencies.
+        deviation: the field's standard deviation, the root of its mean square over the rectangle.
+        tau: wave numbers below it are alike in size.
+        smoothness: how fast they fall above it.
+
+    Raises:
+        ConfigurationError: a number is not positive.
+    """
+
+    def __init__(
+        self, interval: Box, modes: int = 8, deviation: float = 1.0, tau: float = 3.0, smoothness: float = 2.0
+    ) -> None:
+        super().__init__(interval, modes, dim=2)
+        self.deviation = _positive("Cosines: deviation", deviation)
+        self.tau, self.smoothness = _positive("Cosines: tau", tau), _positive("Cosines: smoothness", smoothness)
+        most = range(modes + 1)
+        sides = torch.tensor(interval.sides, dtype=torch.float64)
+        pairs = math.pi * torch.tensor([(i, j) for i in most for j in most], dtype=torch.float64) / sides
+        squares = pairs.square().sum(1)
+        order = squares.argsort(stable=True)[1 : modes + 1]  # without the constant
+        self._low = torch.tensor(interval.low, dtype=torch.float64)
+        self._numbers, squares = pairs[order], squares[order]
+        sizes = (squares + self.tau**2) ** (-self.smoothness / 2)
+        self._sizes = self.deviation * sizes / sizes.norm() * 2 ** (0.5 * (self._numbers > 0).sum(1))
+
+    def functions(self, x: Any) -> Any:
+        """The products at `(n, 2)` places."""
+        phases = (x - _like(self._low, x))[..., None, :] * _like(self._numbers, x)
+        waves = torch.cos(phases)
+        return waves[..., 0] * waves[..., 1] * _like(self._sizes, x)
 
 
 def _like(constant: Tensor, x: Any) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -26,7 +28,7 @@ class FunctionSpace(Domain):
 
     Args:
         name: of the function.
-        basis: `KarhunenLoeve`, `Fourier` or `Chebyshev`; its interval is a factor of the domain too.
+        basis: `KarhunenLoeve`, `Fourier`, `Chebyshev` or `Cosines`; its interval is a factor of the domain too.
         bound: the largest normal coefficient. Three standard deviations leave out 0.3 % of what each could be.
 
     Raises:
@@ -59,16 +61,22 @@ class FunctionSpace(Domain):
         return Field(self, domain)
 
     def values(self, coefficients: Tensor, x: Tensor) -> Tensor:
-        """Functions at places: `(n, modes)` coefficients and `(s,)` places give `(n, s)`."""
+        """Functions at places: `(n, modes)` coefficients and `(s,)` places, or `(s, 2)`, give `(n, s)`."""
         return coefficients @ self.basis.functions(x.to(coefficients)).T
 
     def coefficients(self, values: Tensor, x: Tensor) -> Tensor:
-        """The functions nearest to values at places, by least squares: `(n, s)` and `(s,)` give `(n, modes)`.
+        """The functions nearest to values at places, by least squares: `(n, s)` and `(s,)` or `(s, 2)`: `(n, modes)`.
 
         Raises:
             ConfigurationError: there are fewer places than modes, or as many values as there are not places.
         """
-        if x.ndim != 1 or len(x) < self.basis.modes or values.ndim != 2 or values.shape[1] != len(x):
+        dim = self.basis.interval.dim
+        if (
+            x.shape[1:] != ((dim,) if dim > 1 else ())
+            or len(x) < self.basis.modes
+            or values.ndim != 2
+            or values.shape[1] != len(x)
+        ):
             raise ConfigurationError(
                 f"{self!r}: needs functions (n, s) at s >= {self.basis.modes} places (s,), got {tuple(values.shape)} "
                 f"at {tuple(x.shape)}"
@@ -105,15 +113,39 @@ class Field:
     """The functions of a space as one function of points `(n, d)`: places and coefficients, a tensor or a jet."""
 
     def __init__(self, space: FunctionSpace, domain: Domain) -> None:
-        place = space.basis.interval.coordinates[0]
-        if place not in domain.coordinates or not set(space.coordinates) <= set(domain.coordinates):
+        own = space.basis.interval.coordinates
+        columns = [k for k, name in enumerate(domain.coordinates) if name in own]
+        if not set((*own, *space.coordinates)) <= set(domain.coordinates):
             raise ConfigurationError(
-                f"{space!r}: must be a factor of a domain with the coordinate {place}, not of {domain!r}"
+                f"{space!r}: must be a factor of a domain with the coordinate {' and '.join(own)}, not of {domain!r}"
             )
+        if columns[-1] - columns[0] >= len(own) or domain.coordinates[columns[0]] != own[0]:
+            raise ConfigurationError(f"{space!r}: the coordinates {' and '.join(own)} must follow each other")
         first = domain.coordinates.index(space.coordinates[0])
-        self._basis, self._place = space.basis, domain.coordinates.index(place)
+        self._basis = space.basis
+        self._place = columns[0] if len(own) == 1 else slice(columns[0], columns[0] + len(own))
         self._columns = slice(first, first + space.basis.modes)
 
-    def __call__(self, points: Any) -> Any:
-        """The values `(n,)`."""
+    def __call__(self, points: Any, places: int | None = None) -> Any:
+        """The values `(n,)`.
+
+        Args:
+            points: `(n, d)`; with `places` all pairs of some functions and so many places, function by function.
+            places: how many, if that is known.
+        """
+        if places is not None:
+            functions = points[..., self._columns].unflatten(0, (-1, places))[:, 0]
+            return (functions @ self._basis.functions(points[:places, self._place]).mT).flatten()
         return (self._basis.functions(points[..., self._place]) * points[..., self._columns]).sum(-1)
+
+
+def on_pairs(given: Mapping[str, Callable[[Any], Any]], places: int | None) -> Mapping[str, Callable[[Any], Any]]:
+    """Given data on functions times places, of which the functions of a space make use.
+
+    Args:
+        given: by name, functions of points `(n, d)`.
+        places: how many; None: of any points.
+    """
+    if places is None:
+        return given
+    return {n: functools.partial(f, places=places) if isinstance(f, Field) else f for n, f in given.items()}

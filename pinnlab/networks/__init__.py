@@ -38,6 +38,7 @@ from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
+from pinnlab.networks.on_products import OnProducts, columns_of_places
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
@@ -67,6 +68,7 @@ __all__ = [
     "Local",
     "ModifiedMLP",
     "Narrowable",
+    "OnProducts",
     "Part",
     "PeriodicEmbedding",
     "PeriodicFeatures",
@@ -82,6 +84,7 @@ __all__ = [
     "Stretch",
     "Subdomains",
     "activation",
+    "columns_of_places",
     "last_layer",
     "seen_inside",
     "unscaled",

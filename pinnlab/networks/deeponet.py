@@ -27,7 +27,8 @@ class DeepONet(nn.Module):
     of the domain. Its values at sensors would be a linear map of them, which the branch's first layer has already. The
     other columns are the place. What is constant there (the branch, if no derivative by a coefficient is asked for)
     costs no derivatives. An empty `branch` makes the operator linear in the function, which is all that a linear
-    equation needs.
+    equation needs. Of functions times places each function goes through the branch once and each place through the
+    trunk once, see `OnProducts`.
 
     Source: Lu, Jin, Pang, Zhang, Karniadakis, "Learning nonlinear operators via DeepONet based on the universal
     approximation theorem of operators" (Nature Machine Intelligence 3, 2021), section 2.
@@ -61,20 +62,32 @@ class DeepONet(nn.Module):
         super().__init__()
         if positive_int("modes", modes) >= positive_int("inputs", inputs):
             raise ConfigurationError(f"modes: {modes} of {inputs} coordinates leave no place for the trunk; give fewer")
-        self.places, self.outputs = inputs - modes, positive_int("outputs", outputs)
+        self.place_columns, self.outputs = inputs - modes, positive_int("outputs", outputs)
         self.activation = activation_named(activation)
         sizes = (modes, *(widths("branch", branch) if branch else ()))
         self.branch = nn.ModuleList(glorot(a, b) for a, b in pairwise(sizes))
         self.trunk = MLP(
-            self.places, positive_int("rank", rank), hidden=trunk, activation=activation, embedding=embedding
+            self.place_columns, positive_int("rank", rank), hidden=trunk, activation=activation, embedding=embedding
         )
         self.last = glorot(sizes[-1], outputs * rank)
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, inputs)` to `(n, outputs)`."""
-        places, function = x[..., : self.places], x[..., self.places :]
+    def forward(self, x: Tensor, places: int | None = None) -> Tensor:
+        """Maps `(n, inputs)` to `(n, outputs)`.
+
+        Args:
+            x: function by function, if `places` is given.
+            places: how many places each function has, the same for all of them; default: nothing is known of it.
+        """
+        place, function = x[..., : self.place_columns], x[..., self.place_columns :]
+        if places is None:
+            return (self._weights(function) * self.trunk(place).unsqueeze(-2)).sum(-1) + self.bias
+        weights = self._weights(function.unflatten(0, (-1, places))[:, 0])
+        products = weights.transpose(0, 1) @ self.trunk(place[:places]).mT  # (outputs, functions, places)
+        return products.flatten(1).mT + self.bias
+
+    def _weights(self, function: Tensor) -> Tensor:
+        """What the branch makes of functions, `(n, outputs, rank)`."""
         for layer in self.branch:
             function = self.activation(layer(function))
-        weights = self.last(function).unflatten(-1, (self.outputs, -1))
-        return (weights * self.trunk(places).unsqueeze(-2)).sum(-1) + self.bias
+        return self.last(function).unflatten(-1, (self.outputs, -1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +50,14 @@ class ScaledInput(nn.Module):
         """
         return narrowed_inside(self.network, "network.", tensors, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, inputs)`, in the units of the domain, to the network's `(n, outputs)`."""
-        return self.network((x - self.center) * self.scale)
+    def forward(self, x: Tensor, **known: Any) -> Tensor:
+        """Maps `(n, inputs)`, in the units of the domain, to the network's `(n, outputs)`.
+
+        Args:
+            x: the coordinates.
+            **known: handed on, see `OnProducts`.
+        """
+        return self.network((x - self.center) * self.scale, **known)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScaledInput:
         super()._apply(fn, recurse)

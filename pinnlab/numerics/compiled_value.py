@@ -77,7 +77,8 @@ class CompiledValue:
         """The graph for these arguments; None while there is no code for it."""
         lengths = {name: len(rows) for name, rows in inputs.items()}
         shapes = tuple((name, p.shape, p.dtype) for name, p in parameters.items())
-        kind: tuple[Any, ...] = (shapes, *((name, min(length, SHORT)) for name, length in lengths.items()))
+        kinds = ((name, min(len(rows), SHORT), rows.shape[1:]) for name, rows in inputs.items())
+        kind: tuple[Any, ...] = (shapes, *kinds)
         symbolic = self._any_length
         if not symbolic:
             kind = (*kind, *lengths.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -16,6 +17,9 @@ CACHE = 1_500_000
 
 GPU_SHARE, GPU_MOST = 1 / 3, 1 << 30
 """Share of a GPU's free memory that a block may take, and bytes at most: more makes no evaluation faster."""
+
+_BESIDE = 1 / 8
+"""What a point takes beside the layers, relative to what it takes in one: a network's outputs, ansatz and residual."""
 
 _ALLOWANCE = 2.5
 """Copies of a layer's derivative channels until the gradient is known: before and behind the activation, and half."""
@@ -66,7 +70,7 @@ class BlockedLoss:
         return loss, torch.stack(totals)
 
     def _split(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
-        each = self._floats[name] * rows.element_size()
+        each = floats_of(rows, self._floats[name]) * rows.element_size()
         small = len(rows) * each <= self._tolerance * self._budget
         return (rows,) if small else in_blocks(rows, each, self._budget)
 
@@ -98,6 +102,16 @@ def blocked(
 def gpu_budget(device: torch.device) -> int:
     """Bytes for a block of points on a GPU: a third of what is free, 1 GiB at most, and 64 MiB in any case."""
     return int(max(min(GPU_SHARE * free_bytes(device), GPU_MOST), SMALL))
+
+
+def floats_of(rows: Tensor, each: int) -> int:
+    """Numbers that a row takes in a layer: a point, or a function with all its places, which are outside of the layers.
+
+    Args:
+        rows: `(n, d + k)`, or `(functions, places, d + k)`.
+        each: numbers of a point.
+    """
+    return each if rows.ndim == 2 else each * (1 + math.ceil(_BESIDE * rows.shape[1]))
 
 
 def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:

@@ -113,7 +113,8 @@ class GlobalLoss:
         if self.compiler is not None or device.type != "cpu":
             make = functools.partial(evaluator, device=device, compiler=self.compiler, title="loss and gradient")
             evaluate = piecewise = CompiledLoss(system.squared_sums, make)
-        self.evaluate = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget, piecewise)
+        whole = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget, piecewise)
+        self.evaluate = system.products.before(whole)
         self._functions = LinearizedFunctions(system, self.compiler, self.budget)
         system.compile_scores(self.compiler)
 
@@ -188,7 +189,8 @@ class GlobalLoss:
         evaluate, system = self.evaluate, self._system
         if not compiled and self._device.type == "cpu":
             each, layers = system.floats_per_point(), system.layers()
-            evaluate = blocked(system.weighted_loss, each, layers, self._device, self.budget)
+            whole = blocked(system.weighted_loss, each, layers, self._device, self.budget)
+            evaluate = system.products.before(whole)
         return LossGradients(evaluate, self._parameters(), weights, batch)
 
     def overlap(self, shared: tuple[Batch, Batch], weights: Tensor, number: int) -> BatchOverlap:

@@ -16,7 +16,7 @@ from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective import parameter_derivatives, sparse_rows
-from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import blocked, floats_of, gpu_budget, in_blocks
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
 POINT = "point"
@@ -72,7 +72,7 @@ class LinearizedFunctions:
 
             layers = self.system.layers()
             self._made["loss"] = blocked(weighted, self.system.floats_per_point(), layers, device, self._budget)
-        return cast("Tensor", self._made["loss"](tensors, batch, factors)[0])
+        return cast("Tensor", self._made["loss"](tensors, self.system.products.shaped(batch), factors)[0])
 
     def losses(self, tensors: Parameters, points: Tensor, batch: Batch, factors: Tensor) -> Tensor:
         """The losses `(m,)` at several flat vectors of the trained parameters, `(m, n)`.
@@ -112,7 +112,7 @@ class LinearizedFunctions:
 
         return {
             name: torch.cat([evaluated({name: rows}) for rows in self._pieces(name, points)])
-            for name, points in batch.items()
+            for name, points in self.system.products.shaped(batch).items()
         }
 
     def jacobian_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +167,7 @@ class LinearizedFunctions:
             return parameter_derivatives.jacobian_product(self.system, self._parameters(t), b, t["vector"])
 
         product = self._function("jvp", evaluate)
-        ((name, points),) = batch.items()
+        ((name, points),) = self.system.products.shaped(batch).items()
         return torch.cat([product({**tensors, "vector": vector}, {name: p}) for p in self._pieces(name, points)])
 
     def vjp(self, tensors: Parameters, name: str, points: Tensor, dual: Tensor) -> Tensor:
@@ -175,13 +175,14 @@ class LinearizedFunctions:
 
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             key, both = next(iter(b.items()))
-            width = both.shape[1] - self._equations[key]
+            width = both.shape[-1] - self._equations[key]
             return parameter_derivatives.transposed_product(
-                self.system, self._parameters(t), {key: both[:, :width]}, both[:, width:].reshape(-1)
+                self.system, self._parameters(t), {key: both[..., :width]}, both[..., width:].reshape(-1)
             )
 
         # Beside the points, because tensors that must have the same length can only be one input.
-        both = torch.cat([points, dual], 1)
+        points = self.system.products.shaped({name: points})[name]
+        both = torch.cat([points, dual.view(*points.shape[:-1], -1)], -1)
         product = self._function("vjp", evaluate)
         return functools.reduce(torch.add, (product(tensors, {name: p}) for p in self._pieces(name, both)))
 
@@ -216,12 +217,13 @@ class LinearizedFunctions:
         if self._budget is None:
             self._budget = gpu_budget(rows.device)  # once: what is free changes from call to call, and blocks with it
         # Derivatives of gradients keep about twice what a gradient keeps.
-        each = 5 * self.system.layers() * self.system.floats_per_point()[name] * rows.element_size()
+        point = floats_of(rows, self.system.floats_per_point()[name])
+        each = 5 * self.system.layers() * point * rows.element_size()
         return in_blocks(rows, each, self._budget)
 
     def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
         """Batches that fit into the budget, with their factors: all conditions' first parts, then the others singly."""
-        pieces = {name: self._pieces(name, rows) for name, rows in batch.items()}
+        pieces = {name: self._pieces(name, rows) for name, rows in self.system.products.shaped(batch).items()}
         yield {name: parts[0] for name, parts in pieces.items()}, factors
         for i, (name, parts) in enumerate(pieces.items()):
             for part in parts[1:]:

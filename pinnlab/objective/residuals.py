@@ -16,6 +16,7 @@ from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
+from pinnlab.objective.products import Products, flattened
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
@@ -41,6 +42,7 @@ class ResidualSystem:
     Attributes:
         width: the neurons of every hidden layer that evaluations use, see `set_width`.
         readings: what the problem's functions read beside their arguments.
+        products: which batches are functions times places.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ResidualSystem:
         self.engine = engine
         self.width: int | None = None
         self.readings = Readings(problem, trial)
+        self.products = Products(problem, getattr(trial, "network", trial))
         self._draws = draws_of(trial, problem.wanted.values())
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
         self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
@@ -106,7 +109,7 @@ class ResidualSystem:
         Args:
             batch: for each condition its rows `(n, d + k)`: points and extras, see `Condition.rows`. With one column
                 more, the points' weights: residuals are multiplied by their roots, so that a mean square is weighted;
-                densities of energies by themselves.
+                densities of energies by themselves. Or `(functions, places, d + k)`, see `Products`.
             parameters: values to use instead of the trial function's own.
             enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
@@ -208,20 +211,20 @@ class ResidualSystem:
         chosen = [torch.full((shape.numel(),), name in names) for name, shape in self.trained().items()]
         return torch.cat(chosen).nonzero()[:, 0]
 
-    # ----------------------------------------------------------------------------- details
-
     def condition_residuals(
         self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
     ) -> list[Tensor]:
         """The residual of each equation of one condition, `(n,)` each; see `residuals`."""
         condition, own = self.problem.conditions[name], self._columns[name]
-        points, evaluate = rows[:, : len(self.problem.coordinates)], self._engine(parameters)
+        wanted = (self._wanted if enhanced else self.problem.wanted)[name]
+        rows, places = flattened(rows, allowed=self.engine == "taylor" or not wanted)
+        points, evaluate = rows[:, : len(self.problem.coordinates)], self._engine(parameters, places)
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
-            return condition.residual(self._evaluation(name, rows, points, computed, parameters))
+            return condition.residual(self._evaluation(name, rows, points, computed, parameters).on_pairs(places))
 
         with self.readings.substituted(parameters):
-            computed = evaluate(points, (self._wanted if enhanced else self.problem.wanted)[name])
+            computed = evaluate(points, wanted)
             more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
             parts = [*equations(points, computed), *more]
         if rows.shape[1] == own:
@@ -253,10 +256,10 @@ class ResidualSystem:
             given=problem.given,
         )
 
-    def _engine(self, parameters: Parameters | None) -> Callable[[Tensor, Wanted], Partials]:
-        """Computes derivatives of the trial function, `(points, wanted)`."""
+    def _engine(self, parameters: Parameters | None, places: int | None = None) -> Callable[[Tensor, Wanted], Partials]:
+        """Computes derivatives of the trial function, `(points, wanted)`; of functions at so many places."""
         draws = self._draws.columns(parameters)
-        return functools.partial(partials, self._function(parameters), engine=self.engine, draws=draws)
+        return functools.partial(partials, self._function(parameters, places), engine=self.engine, draws=draws)
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""
@@ -266,11 +269,11 @@ class ResidualSystem:
             for name, coefficient in self.problem.coefficients.items()
         }
 
-    def _function(self, parameters: Parameters | None) -> Callable[[Tensor], Tensor]:
+    def _function(self, parameters: Parameters | None, places: int | None) -> Callable[[Tensor], Tensor]:
         if parameters is None and self.width is None:
-            return self.trial
-        values = self._tensors(parameters)
-        return lambda points: functional_call(self.trial, values, (points,))
+            return self.trial if places is None else functools.partial(self.trial, places=places)
+        values, known = self._tensors(parameters), {} if places is None else {"places": places}
+        return lambda points: functional_call(self.trial, values, (points,), known)
 
     def _tensors(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """What the trial function is evaluated with: the given values, else its own; slices of them if narrow."""

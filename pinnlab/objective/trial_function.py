@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.objective.draws import draws_of
@@ -47,20 +48,22 @@ class Trial(nn.Module):
         self.draws.take(seed=seed)
         self._problem = problem
 
-    def forward(self, points: Any, before: Callable[[Any], Any] | None = None) -> Any:
+    def forward(self, points: Any, before: Callable[[Any], Any] | None = None, places: int | None = None) -> Any:
         """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
 
         Args:
             points: where.
             before: in place of the solution that the ansatz goes on from.
+            places: of points that are functions times places, how many places; the network must be `OnProducts`.
         """
-        outputs = self.network(points)
+        outputs = self.network(points) if places is None else self.network(points, places=places)
         ansatz = self._problem.ansatz
         if ansatz is None:
             return outputs
         unknowns = {name: outputs[:, i] for i, name in enumerate(self._problem.unknowns)}
         constants = {name: c.value(self.coefficients[name]) for name, c in self._problem.coefficients.items()}
-        given = {name: data(points) for name, data in self._problem.given.items() if asks_for(ansatz, name)}
+        known = on_pairs(self._problem.given, places)
+        given = {name: data(points) for name, data in known.items() if asks_for(ansatz, name)}
         start = self.before if before is None else before
         more = {} if start is None else {"before": start}
         arguments = Arguments({**constants, **given, **unknowns, **more}, self._problem.coordinates, points)

@@ -14,6 +14,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.darcy import DarcyOperator
 from pinnlab.problems.diffusions import FokkerPlanck, HamiltonJacobiBellman
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
 from pinnlab.problems.elasticity import Elasticity
@@ -67,6 +68,7 @@ __all__ = [
     "Coefficient",
     "Condition",
     "Convection",
+    "DarcyOperator",
     "DiffusionReactionOperator",
     "Dirichlet",
     "Elasticity",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.derivatives.expressions import expressions, plain
 from pinnlab.derivatives.known import Known
+from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -40,6 +41,10 @@ class Evaluation:
     elsewhere: Callable[[Tensor], Evaluation]
     expressions: bool = False
     given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+    def on_pairs(self, places: int | None) -> Evaluation:
+        """The same, known to be at all pairs of some functions and so many places, function by function; or not."""
+        return self if places is None else replace(self, given=on_pairs(self.given, places))
 
     def arguments(self, more: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Everything a user's function may ask for by name; `more` beside it."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.domains import FunctionSpace
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.extras import needed
 from pinnlab.problems.checks import finite
 from pinnlab.problems.observations import Observations
 
@@ -30,7 +31,7 @@ class OperatorData(Observations):
         sigma: the standard deviation of the outputs' noise. By default the root mean square of the outputs (`None`), so
             that the loss is about the squared relative error.
         space: where the functions live, if they are given by values.
-        sensors: `(s,)` where these values were taken.
+        sensors: `(s,)` where these values were taken, `(s, 2)` of functions of two coordinates.
         unknown: the name of the unknown, where there is one.
 
     Raises:
@@ -53,7 +54,7 @@ class OperatorData(Observations):
         if (space is None) != (sensors is None):
             raise ConfigurationError("OperatorData: give space and sensors together, or inputs as coefficients")
         if space is not None:
-            functions = space.coefficients(functions, _array("sensors", sensors, 1))
+            functions = space.coefficients(functions, _array("sensors", sensors, None))
         n, p = len(functions), len(places)
         values = {}
         for name, value in (outputs if isinstance(outputs, dict) else {unknown: outputs}).items():
@@ -72,24 +73,36 @@ class OperatorData(Observations):
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> OperatorData:
-        """From a file `.npz` with arrays `inputs`, `outputs`, `points`, and perhaps `sensors`.
+        """From a file with arrays `inputs`, `outputs`, `points`, and perhaps `sensors`.
 
         Args:
-            path: of the file.
+            path: of the file: `.npz`, or HDF5 (`.h5`, `.hdf5`), with these names at its root.
             **options: the other arguments of the class.
 
         Raises:
-            ConfigurationError: it cannot be read, or lacks one.
+            ConfigurationError: it cannot be read, or lacks one; h5py is missing for HDF5.
         """
+        read = _hdf5 if Path(path).suffix in (".h5", ".hdf5") else _npz
         try:
-            with np.load(path) as file:
-                found = dict(file)
+            found = read(path)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"OperatorData: {path} cannot be read: {' '.join(str(error).split())}") from error
         if missing := [name for name in ("inputs", "outputs", "points") if name not in found]:
             raise ConfigurationError(f"OperatorData: {path} has no {missing[0]}, but {', '.join(found)}")
         known = {name: found[name] for name in ("inputs", "outputs", "points", "sensors") if name in found}
         return cls(**known, **options)
+
+
+def _npz(path: str | Path) -> dict[str, Any]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def _hdf5(path: str | Path) -> dict[str, Any]:
+    """The arrays at the root of the file; groups are left out."""
+    h5py = needed("h5py", "OperatorData.read")
+    with h5py.File(path, "r") as file:
+        return {name: values[()] for name, values in file.items() if isinstance(values, h5py.Dataset)}
 
 
 def _array(key: str, values: Any, dimensions: int | None) -> Tensor:

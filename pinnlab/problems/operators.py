@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
@@ -14,7 +16,7 @@ from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 from pinnlab.problems.operator_data import OperatorData
-from pinnlab.problems.references.families import DiffusionReaction, Family, Functions, PeriodicBurgers
+from pinnlab.problems.references.families import DiffusionReaction, Functions, PeriodicBurgers
 from pinnlab.samplers import Sobol, UniformRandom
 
 _NODES, _WEIGHTS = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(40))
@@ -174,18 +176,25 @@ def values_of(space: FunctionSpace) -> Functions:
     return lambda functions, x: space.values(torch.from_numpy(functions), torch.from_numpy(x)).numpy()
 
 
-def solved(space: FunctionSpace, solution: Family, count: int, places: int) -> OperatorData:
+def solved(
+    space: FunctionSpace,
+    solution: Callable[[Any], NDArray[np.float64]],
+    count: int,
+    places: int,
+    coordinates: Sequence[str] = ("x", "t"),
+) -> OperatorData:
     """The solutions for random functions of a space, never those that errors are measured on.
 
     Args:
         space: of the functions.
         solution: the solver.
         count: how many functions.
-        places: how many in unit space and time, spread evenly.
+        places: how many in the unit square, spread evenly.
+        coordinates: of the places.
     """
     checks.integer("data", count)
     functions = UniformRandom().sample(space, count, seed=1)
     # Scattered: the few lines of a coarse grid would tell waves in x or t apart from none between them.
-    grid = Sobol().sample(Box(["x", "t"], 0, 1), checks.integer("places", places), seed=1)
+    grid = Sobol().sample(Box(coordinates, 0, 1), checks.integer("places", places), seed=1)
     rows = torch.cat([grid.repeat(count, 1), functions.repeat_interleave(len(grid), 0)], 1)
     return OperatorData(functions, solution(rows.numpy()).reshape(count, -1), grid)

@@ -2,11 +2,13 @@
 
 from pinnlab.samplers.base import Sampler
 from pinnlab.samplers.lattice import Lattice
+from pinnlab.samplers.products import FunctionsTimesPlaces
 from pinnlab.samplers.seeding import seed_for
 from pinnlab.samplers.sequences import Halton, Hammersley, Sobol
 from pinnlab.samplers.stratified import Grid, LatinHypercube, UniformRandom
 
 __all__ = [
+    "FunctionsTimesPlaces",
     "Grid",
     "Halton",
     "Hammersley",

@@ -89,6 +89,7 @@ BETWEEN = {
     "hstack": lambda x: torch.hstack([x[:, 0] ** 2, x[:, 1]]).reshape(2, -1).transpose(0, 1),
     "split": lambda x: x.split(1, -1)[1] ** 2,
     "boolean index": lambda x: (x * x)[:, torch.tensor([True, False])],
+    "None among columns": lambda x: torch.cat([x[..., 0:2][..., None, :].sum(-2), x[..., None, 0:1].sum(-2)], -1) ** 2,
     "None and int": lambda x: (x * x)[:, None, 1],
     "slice": lambda x: torch.cat([(x**3)[..., 0:1], (x * x)[:, -1:]], -1),
 }

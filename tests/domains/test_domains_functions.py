@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pinnlab.derivatives import Known
-from pinnlab.domains import Box, Chebyshev, Fourier, FunctionSpace, Interval, KarhunenLoeve, function_spaces
+from pinnlab.domains import Box, Chebyshev, Cosines, Fourier, FunctionSpace, Interval, KarhunenLoeve, function_spaces
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Problem, Residual
 from pinnlab.samplers import Grid, LatinHypercube, Sobol, UniformRandom
@@ -110,6 +110,37 @@ def test_coefficients_are_found_again_from_values_at_sensors(basis):
     torch.testing.assert_close(space.coefficients(space.values(coefficients, x), x), coefficients, atol=1e-8, rtol=0)
 
 
+def test_cosines_are_orthogonal_and_have_the_deviation_that_they_say():
+    plane = Box(["x", "y"], [-1, 0], [2, 1])
+    basis = Cosines(plane, 9, deviation=1.5, tau=2.0, smoothness=3.0)
+    nodes, weights = plane.quadrature(60**2)
+    functions = basis.functions(nodes)
+    gram = functions.T @ (weights[:, None] * functions) / 3
+    torch.testing.assert_close(gram, torch.diag(gram.diagonal()), atol=1e-10, rtol=0)
+    assert gram.trace().item() == pytest.approx(1.5**2)
+    waves = math.pi**2 * torch.tensor([1 / 9, 4 / 9], dtype=torch.float64)
+    ratio = ((waves[0] + 4) / (waves[1] + 4)) ** 3
+    assert (gram[1, 1] / gram[0, 0]).item() == pytest.approx(ratio.item())
+    assert (weights[:, None] * functions).sum(0).abs().max() < 1e-10
+
+
+def test_a_function_of_two_coordinates_has_derivatives_by_both():
+    plane, t = Box(["x", "y"], 0, 1), Interval("t", 0, 1)
+    space = FunctionSpace("g", Cosines(plane, 4))
+    domain = t * plane * space
+    points = Sobol().sample(domain, 20, seed=0)
+    field, h = space.on(domain), 1e-5
+    known = Known("g", domain.coordinates, points, field)
+    for name, column in (("t", 0), ("x", 1), ("y", 2)):
+        step = h * torch.eye(7, dtype=torch.float64)[column]
+        expected = (field(points + step) - field(points - step)) / (2 * h)
+        torch.testing.assert_close(known.d(name), expected, rtol=1e-6, atol=1e-8)
+    sensors = Sobol().sample(plane, 30, seed=0)
+    torch.testing.assert_close(space.coefficients(space.values(points[:, 3:], sensors), sensors), points[:, 3:])
+    with pytest.raises(ConfigurationError, match="must follow each other"):
+        space.on(Interval("x", 0, 1) * t * Interval("y", 0, 1) * space)
+
+
 def test_a_factor_of_a_domain_is_left_out_by_boundaries_and_counts_one():
     space = FunctionSpace("a", Chebyshev(X, 2))
     domain = X * Interval("t", 0, 4) * space
@@ -133,6 +164,8 @@ def test_the_mean_over_the_measure_is_that_of_the_prior():
 BAD = {
     "modes": lambda: Chebyshev(X, 0),
     "interval": lambda: Fourier(Box(["x", "y"], 0, 1)),
+    "Box of 2 coordinates": lambda: Cosines(X),
+    "deviation": lambda: Cosines(Box(["x", "y"], 0, 1), deviation=0),
     "amplitude": lambda: Chebyshev(X, 2, amplitude=0.0),
     "scale": lambda: Fourier(X, 2, scale=-1),
     "length": lambda: KarhunenLoeve(X, 2, length=math.nan),

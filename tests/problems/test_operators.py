@@ -1,7 +1,11 @@
 """Operators: references against independent computations, held-out functions, paired data."""
 
+import sys
+
+import h5py
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 import torch
 from scipy.integrate import solve_ivp
 
@@ -12,6 +16,8 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.problems import OperatorData, Problem, Residual
 from pinnlab.problems.evaluation import Evaluation
 from pinnlab.problems.evaluation_points import evaluation_points
+from pinnlab.problems.operators import values_of
+from pinnlab.problems.references.darcy import DarcyFlow
 from pinnlab.problems.references.families import DiffusionReaction, PeriodicBurgers
 from pinnlab.samplers import UniformRandom
 
@@ -79,6 +85,51 @@ def test_diffusion_without_reaction_is_a_sine_series():
     expected = np.einsum("fk,tk,xk->fxt", series, grown, np.sin(np.outer(x, numbers)))
     found = problem.reference().function(at(chosen, x, t)).reshape(3, 31, 3)
     assert relative(found, expected) < problem.reference().accuracy
+
+
+def five_points(problem, function, n):
+    """The balance of fluxes between the cells of a grid, with the conductivity between them; second order."""
+    between, places = (np.arange(n) + 0.5) / n, np.arange(1, n) / n
+
+    def conductivity(x, y):
+        grid = torch.from_numpy(np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2))
+        return np.exp(problem.space.values(torch.from_numpy(function[None]), grid).numpy()).reshape(len(x), len(y))
+
+    slope = np.eye(n, n - 1) - np.eye(n, n - 1, -1)
+    along_x = np.kron(slope, np.eye(n - 1))
+    along_y = np.kron(np.eye(n - 1), slope)
+    weights = conductivity(between, places).ravel(), conductivity(places, between).ravel()
+    parts = [scipy.sparse.csr_array(part) for part in (along_x, along_y)]
+    matrix = n**2 * sum(d.T @ scipy.sparse.diags_array(w) @ d for d, w in zip(parts, weights, strict=True))
+    return places, scipy.sparse.linalg.spsolve(matrix.tocsc(), np.ones((n - 1) ** 2)).reshape(n - 1, n - 1)
+
+
+def test_darcy_flow_is_that_of_finite_volumes():
+    problem = problems.DarcyOperator(deviation=1.0)
+    (chosen,) = functions(problem, 1)
+    (places, coarse), (_, fine) = (five_points(problem, chosen, n) for n in (32, 64))
+    expected = fine[1::2, 1::2] + (fine[1::2, 1::2] - coarse) / 3  # without the error of second order
+    found = problem.reference().function(at([chosen], places, places)).reshape(31, 31)
+    assert relative(fine[1::2, 1::2], expected) > 1e-4
+    assert relative(found, expected) < 1e-5
+
+
+def test_darcy_flow_is_converged():
+    problem = problems.DarcyOperator()
+    points = problem.evaluation_points(2500)
+    fine = DarcyFlow(values_of(problem.space), degree=32)(points.numpy())
+    assert relative(problem.reference().function(points.numpy()), fine) < 0.1 * problem.reference().accuracy
+    edge = np.array([[0.0, 0.3, *[0.5] * 8], [0.7, 1.0, *[0.5] * 8]])
+    np.testing.assert_allclose(problem.reference().function(edge), 0.0, atol=1e-14)
+
+
+def test_darcy_flow_in_an_even_medium_is_a_series():
+    problem = problems.DarcyOperator(modes=2)
+    odd = np.arange(1, 40, 2)
+    found = problem.reference().function(np.array([[0.5, 0.5, 0.0, 0.0]]))
+    signs = (-1.0) ** ((odd - 1) // 2)
+    centre = 0.125 - 4 / np.pi**3 * (signs / odd**3 / np.cosh(np.pi * odd / 2)).sum()
+    np.testing.assert_allclose(found, centre, rtol=1e-6)
 
 
 @pytest.mark.parametrize("solver", [PeriodicBurgers, DiffusionReaction])
@@ -161,6 +212,30 @@ def test_functions_given_by_values_at_sensors_and_files(tmp_path):
     torch.testing.assert_close(found.points, OperatorData(inputs, outputs, points).points)
     two = OperatorData(inputs, {"u": outputs, "v": -outputs}, points)
     assert set(two.names()) == {"u", "v"}
+
+
+@pytest.mark.parametrize("suffix", ["h5", "hdf5"])
+def test_hdf5_files_are_read_as_npz_files_are(tmp_path, suffix):
+    inputs, outputs, points = pairs()
+    with h5py.File(tmp_path / f"pairs.{suffix}", "w") as file:
+        file["inputs"], file["outputs"], file["points"] = inputs, outputs, points
+        file.create_group("settings")["points"] = 3
+    found = OperatorData.read(tmp_path / f"pairs.{suffix}", weight=2.0)
+    torch.testing.assert_close(found.points, OperatorData(inputs, outputs, points).points)
+    torch.testing.assert_close(found.targets["u"], torch.from_numpy(outputs).reshape(-1))
+    assert found.weight == 2.0
+
+
+def test_without_h5py_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ConfigurationError, match="read: needs the package h5py; install it: pip install"):
+        OperatorData.read("pairs.h5")
+
+
+def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
+    (tmp_path / "pairs.h5").write_text("no")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        OperatorData.read(tmp_path / "pairs.h5")
 
 
 def bad(**changes):

@@ -135,6 +135,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "antiderivative": lambda: problems.Antiderivative(exact_conditions=False),
     "diffusion_reaction": lambda: problems.DiffusionReactionOperator(exact_conditions=False),
     "diffusion_reaction_data": lambda: problems.DiffusionReactionOperator(exact_conditions=False, data=5, places=30),
+    "darcy_operator": lambda: problems.DarcyOperator(exact_conditions=False),
     "burgers_operator": lambda: problems.BurgersOperator(exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
@@ -337,6 +338,7 @@ RECORDED: dict[str, dict[str, tuple[set, set]]] = {
     "antiderivative_soft": {"pde": ({(0,)}, set()), "start": (set(), set())},
     "diffusion_reaction": {"pde": ({(1,), (0, 0)}, set())},
     "diffusion_reaction_data": {"data": (set(), set())},
+    "darcy_operator": {"pde": ({(0,), (1,), (0, 0), (1, 1)}, set())},
     "burgers_operator_soft": {"pde": ({(0,), (1,), (0, 0)}, set()), "start": (set(), set())},
     "cavity_exact": {"pde": FLOW, "anchor": FLOW, "pressure": (set(), set())},
     "backward_step": {
@@ -450,6 +452,7 @@ BAD = {
     "reaction": lambda: problems.DiffusionReactionOperator(reaction=-1.0),
     "data": lambda: problems.BurgersOperator(data=-3),
     "places": lambda: problems.BurgersOperator(data=2, places=0),
+    "deviation": lambda: problems.DarcyOperator(deviation=0.0),
     "support": lambda: problems.Biharmonic1D(support="free"),
     "support: 'hinged'": lambda: problems.Biharmonic2D(support="hinged"),
 }

@@ -15,6 +15,7 @@ from scipy.stats import qmc
 from pinnlab.domains import Ball, Box, Disk, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.samplers import (
+    FunctionsTimesPlaces,
     Grid,
     Halton,
     Hammersley,
@@ -247,3 +248,32 @@ def test_seeds_are_the_same_in_every_process():
     code = "from pinnlab.samplers.seeding import seed_for; print(seed_for(3, 'pde', 2))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(other.stdout) == seed_for(3, "pde", 2) == 2767682254002300071
+
+
+def test_functions_times_places_are_all_pairs():
+    design = FunctionsTimesPlaces(functions=5, modes=2)
+    unit = design.design(35, 4, seed=1)
+    pairs = unit.unflatten(0, (5, 7))
+    assert torch.equal(pairs[:, :, :2], pairs[:1, :, :2].expand(5, -1, -1))
+    assert torch.equal(pairs[:, :, 2:], pairs[:, :1, 2:].expand(-1, 7, -1))
+    assert len(pairs[0, :, :2].unique(dim=0)) == 7
+    assert len(pairs[:, 0, 2:].unique(dim=0)) == 5
+    assert torch.equal(unit, design.design(35, 4, seed=1))
+    assert not torch.equal(unit, design.design(35, 4, seed=2))
+    other = FunctionsTimesPlaces(functions=5, modes=2, sampler=UniformRandom())
+    assert not torch.equal(unit, other.design(35, 4, seed=1))
+
+
+BAD_PRODUCTS = {
+    "no multiple of functions": lambda: FunctionsTimesPlaces(5, 2).design(36, 4, 0),
+    "leave no place": lambda: FunctionsTimesPlaces(5, 4).design(35, 4, 0),
+    "functions: must be at least 1": lambda: FunctionsTimesPlaces(0, 4),
+    "modes: must be a whole number": lambda: FunctionsTimesPlaces(5, 0.5),
+    "sampler: must be a Sampler": lambda: FunctionsTimesPlaces(5, 1, "Sobol"),
+}
+
+
+@pytest.mark.parametrize("message", BAD_PRODUCTS)
+def test_bad_products_are_refused(message):
+    with pytest.raises(ConfigurationError, match=message):
+        BAD_PRODUCTS[message]()

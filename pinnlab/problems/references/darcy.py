@@ -1,0 +1,88 @@
+"""Flow through random media on the unit square, for many of them: what `DarcyOperator` is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.points import Array, chunks
+
+Fields = Callable[[Array, Array], Array]
+"""The values of fields `(f, k)`, their coefficients, at places `(s, 2)`: `(f, s)`."""
+
+
+class DarcyFlow:
+    """`-div(exp(g) grad u) = 1` on the unit square, u = 0 on its edge: Chebyshev collocation, one medium after another.
+
+    For smooth g only the corners limit it, where u is r^2 log r at best: with 20 intervals along each side the error is
+    about 1e-6.
+
+    Args:
+        fields: what the coefficients of g mean.
+        degree: of the polynomials along each side.
+    """
+
+    def __init__(self, fields: Fields, degree: int = 20) -> None:
+        self.fields, self.degree = fields, degree
+        angles = np.pi * np.arange(degree + 1) / degree
+        self._nodes = 0.5 * (1 - np.cos(angles))
+        self._weights = (-1.0) ** np.arange(degree + 1)
+        self._weights[[0, -1]] *= 0.5
+        apart = self._nodes[:, None] - self._nodes
+        np.fill_diagonal(apart, 1.0)
+        slope = self._weights / self._weights[:, None] / apart
+        np.fill_diagonal(slope, 0.0)
+        np.fill_diagonal(slope, -slope.sum(1))
+        self._slope = slope
+        x, y = np.meshgrid(self._nodes, self._nodes, indexing="ij")
+        self._grid = np.column_stack([x.ravel(), y.ravel()])
+
+    def __call__(self, points: ArrayLike) -> Array:
+        """Returns u at points `(n, 2 + k)`, columns x, y and the coefficients of g: `(n,)`.
+
+        Raises:
+            ConfigurationError: the shape is another one.
+        """
+        array = np.asarray(points, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] < 3:
+            raise ConfigurationError(f"points: expected columns x, y and coefficients, got shape {array.shape}")
+        media, which = np.unique(array[:, 2:], axis=0, return_inverse=True)
+        conductivities = np.exp(self.fields(media, self._grid)).reshape(len(media), self.degree + 1, -1)
+        order = np.argsort(which.reshape(-1), kind="stable")
+        ends = np.cumsum(np.bincount(which.reshape(-1), minlength=len(media)))
+        found = np.empty(len(array))
+        for conductivity, rows in zip(conductivities, np.split(order, ends[:-1]), strict=True):
+            values = self.solved(conductivity)
+            for part in chunks(len(rows), 4 * self.degree):
+                own = array[rows[part], :2]
+                found[rows[part]] = np.einsum("ni,ij,nj->n", self._at(own[:, 0]), values, self._at(own[:, 1]))
+        return found
+
+    def solved(self, conductivity: Array) -> Array:
+        """U at the nodes `(degree + 1, degree + 1)` from the conductivity there."""
+        inner, count = slice(1, -1), self.degree - 1
+        slope = self._slope
+        # D diag(a(., y_j)) D for each line, and the same for each column.
+        along_x = np.einsum("ik,kj,kl->jil", slope[inner], conductivity[:, inner], slope[:, inner])
+        along_y = np.einsum("jk,ik,kl->ijl", slope[inner], conductivity[inner], slope[:, inner])
+        matrix = np.zeros((count, count, count, count))
+        each = np.arange(count)
+        matrix[:, each, :, each] -= along_x
+        matrix[each, :, each, :] -= along_y
+        values = np.zeros_like(conductivity)
+        system = matrix.reshape(count**2, count**2)
+        values[inner, inner] = np.linalg.solve(system, np.ones(count**2)).reshape(count, count)
+        return values
+
+    def _at(self, places: Array) -> Array:
+        """The rows `(n, degree + 1)` by which values at the nodes are multiplied for those at `(n,)` places."""
+        apart = places[:, None] - self._nodes
+        on_node = apart == 0
+        rows = self._weights / np.where(on_node, 1.0, apart)
+        rows /= rows.sum(1, keepdims=True)
+        is_node = on_node.any(1)
+        rows[is_node] = on_node[is_node]
+        return rows

@@ -1,0 +1,57 @@
+"""Designs of functions times places, for operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.samplers.base import Sampler
+from pinnlab.samplers.sequences import Sobol
+
+
+class FunctionsTimesPlaces(Sampler):
+    """All pairs of some functions and some places, function by function: what an operator's network is fast on.
+
+    A `DeepONet` evaluates each function and each place once, so that a point costs a fraction of what one of a design
+    costs in which every point has a function of its own. There are fewer functions then, for as many points: it is for
+    networks that are linear in the function, or for enough functions.
+
+    Args:
+        functions: how many; the number of points must be a multiple of it.
+        modes: how many of the coordinates, the last ones, are the function, as `DeepONet` is told.
+        sampler: the design of both; default `Sobol`.
+
+    Raises:
+        ConfigurationError: a number is not positive, or `sampler` is none; when points are drawn, if their number is no
+            multiple, or there are no other coordinates.
+    """
+
+    def __init__(self, functions: int, modes: int, sampler: Sampler | None = None) -> None:
+        check_whole("", functions=functions, modes=modes)
+        for key, value in (("functions", functions), ("modes", modes)):
+            if value < 1:
+                raise ConfigurationError(f"{key}: must be at least 1, got {value}")
+        if sampler is not None and not isinstance(sampler, Sampler):
+            raise ConfigurationError(f"sampler: must be a Sampler such as Sobol(), got {type(sampler).__name__}")
+        self.functions, self.modes, self.sampler = functions, modes, sampler or Sobol()
+
+    def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        if count % self.functions:
+            raise ConfigurationError(
+                f"FunctionsTimesPlaces: {count} points are no multiple of functions, {self.functions}; ask for "
+                f"{-(-count // self.functions) * self.functions}"
+            )
+        if self.modes >= dim:
+            raise ConfigurationError(f"FunctionsTimesPlaces: modes: {self.modes} of {dim} coordinates leave no place")
+        places = count // self.functions
+        function, place = (int(seed) for seed in rng.integers(0, 2**31, 2))
+        functions = self.sampler.design(self.functions, self.modes, function)
+        rows = self.sampler.design(places, dim - self.modes, place)
+        both = [rows.repeat(self.functions, 1), functions.repeat_interleave(places, 0)]
+        found: NDArray[np.float64] = torch.cat(both, 1).numpy()
+        return found
+
+    def __repr__(self) -> str:
+        return f"FunctionsTimesPlaces({self.functions} functions, {self.modes} modes, {self.sampler!r})"

@@ -1,0 +1,200 @@
+"""Functions times places: each function and each place once, and the same answers as point by point."""
+
+from functools import partial
+
+import pytest
+import torch
+from compiling import needs_compiler
+
+from pinnlab import problems
+from pinnlab.domains import Chebyshev, FunctionSpace, Interval
+from pinnlab.networks import MLP, DeepONet, PeriodicEmbedding, columns_of_places
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.objective.blocked_loss import BlockedLoss, floats_of
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.linearization import Linearization
+from pinnlab.objective.linearized_functions import LinearizedFunctions
+from pinnlab.objective.products import Products
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import Problem, Residual
+from pinnlab.samplers import FunctionsTimesPlaces
+from pinnlab.training.network import build_network
+
+FUNCTIONS, PLACES = 40, 6
+PERIODIC = partial(PeriodicEmbedding, columns=[0])
+
+
+class Pair(Problem):
+    """Two unknowns, derivatives by a coefficient of the function, and Laplacians."""
+
+    def __init__(self):
+        x, y = Interval("x", 0, 1), Interval("y", 0, 2)
+        domain = x * y * FunctionSpace("a", Chebyshev(x, 2))
+        super().__init__(domain, ["u", "v"], {"pde": Residual(domain, self.balance)})
+
+    def balance(self, u, v, a):
+        return u.laplacian() - a * v.x + v.d("a1"), v.xy + u * a.x
+
+
+CASES = {
+    "data": (lambda: problems.BurgersOperator(modes=3, data=FUNCTIONS, places=PLACES), {"modes": 3}),
+    "equation": (lambda: problems.BurgersOperator(modes=3, exact_conditions=False), {"modes": 3}),
+    "linear": (lambda: problems.DiffusionReactionOperator(modes=3), {"modes": 3, "branch": []}),
+    "two unknowns": (Pair, {"modes": 2}),
+}
+
+
+class Case:
+    """A system, and a batch of which every condition is a product."""
+
+    def __init__(self, name, engine="taylor", compiler=None):
+        build, options = CASES[name]
+        problem = build()
+        embedding = {"embedding": PERIODIC} if "Burgers" in type(problem).__name__ else {}
+        network = partial(DeepONet, **{"branch": [5], "trunk": [6], "rank": 4, **embedding, **options})
+        self.trial = Trial(problem, build_network(problem, network, True, 0).double())
+        self.system = ResidualSystem(problem, self.trial, engine)
+        self.loss = GlobalLoss(self.system)
+        self.loss.compiler = compiler
+        self.loss.build(torch.device("cpu"))
+        self.batch = {key: self.rows(condition, options["modes"]) for key, condition in problem.conditions.items()}
+        self.weights = torch.linspace(0.5, 2, len(self.batch), dtype=torch.float64)
+        self.options = options
+
+    def rows(self, condition, modes):
+        points = condition.fixed_points()
+        if points is None:
+            design = FunctionsTimesPlaces(FUNCTIONS, modes)
+            points = design.sample(condition.region, FUNCTIONS * PLACES, seed=3)
+        return condition.rows(points)
+
+    def gradient(self, loss):
+        found = torch.autograd.grad(loss, list(self.trial.parameters()), allow_unused=True, materialize_grads=True)
+        return torch.cat([part.reshape(-1) for part in found])
+
+    def shuffled(self):
+        """The same rows in an order in which nothing is a product, and where each of them went."""
+        order = torch.randperm(FUNCTIONS * PLACES, generator=torch.Generator().manual_seed(0))
+        return {name: rows[order] for name, rows in self.batch.items()}, order
+
+
+def counted(trial):
+    """How many rows branch and trunk were given, in a list each."""
+    seen = {"branch": [], "trunk": []}
+    network = trial.network.network
+    network.last.register_forward_hook(lambda module, inputs, output: seen["branch"].append(len(inputs[0])))
+    network.trunk.register_forward_hook(lambda module, inputs, output: seen["trunk"].append(len(inputs[0])))
+    return seen
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+def test_residuals_are_those_of_the_rows_in_any_order(name, engine):
+    case = Case(name, engine)
+    shuffled, order = case.shuffled()
+    shaped = case.system.products.shaped(case.batch)
+    assert {rows.shape[:2] for rows in shaped.values()} == {(FUNCTIONS, PLACES)}
+    assert all(rows is shuffled[key] for key, rows in case.system.products.shaped(shuffled).items())
+    found, expected = case.system.residuals(shaped), case.system.residuals(shuffled)
+    for key in found:
+        torch.testing.assert_close(found[key][order], expected[key], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_loss_and_its_gradient_are_the_same(name):
+    case = Case(name)
+    shuffled, _ = case.shuffled()
+    seen = counted(case.trial)
+    found = case.loss(case.batch, case.weights)
+    assert set(seen["branch"]) == {FUNCTIONS}
+    assert set(seen["trunk"]) == {PLACES}
+    expected = case.loss(shuffled, case.weights)
+    assert set(seen["trunk"]) == {PLACES, FUNCTIONS * PLACES}
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(case.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["data", "two unknowns"])
+def test_compiled_they_are_the_same_too(name):
+    case = Case(name)
+    compiled = Case(name, compiler=Compiler())
+    found, expected = compiled.loss(compiled.batch, case.weights), case.loss(case.batch, case.weights)
+    assert compiled.loss.compiler.used
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(compiled.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
+    other = {key: rows[PLACES:] for key, rows in case.batch.items()}  # by the same code
+    torch.testing.assert_close(compiled.loss(other, case.weights), case.loss(other, case.weights))
+    flat = {key: rows[1:] for key, rows in case.batch.items()}
+    torch.testing.assert_close(compiled.loss(flat, case.weights), case.loss(flat, case.weights))
+
+
+def linearization(case, batch, memory, compiler=None):
+    functions = LinearizedFunctions(case.system, compiler)
+    return Linearization(functions, case.trial.tensors(), batch, case.weights, memory)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0])
+@pytest.mark.parametrize("name", CASES)
+def test_a_linearization_is_that_of_the_rows_in_any_order(name, memory):
+    case = Case(name)
+    one, other = (linearization(case, batch, memory) for batch in (case.batch, case.shuffled()[0]))
+    random = torch.Generator().manual_seed(1)
+    v = torch.randn(one.shape[1], generator=random, dtype=torch.float64)
+
+    def close(found, expected):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max()))
+
+    close(one.loss(), other.loss())
+    close(one.gradient(), other.gradient())
+    close(one.gradient(one.point + 0.1 * v), other.gradient(one.point + 0.1 * v))
+    close(one.gram()[0], other.gram()[0])
+    close(one.transposed_times(one.times(v)), other.transposed_times(other.times(v)))
+    close(one.transposed_times(one.residual()), other.transposed_times(other.residual()))
+    close(one.hessian_times(v), other.hessian_times(v))
+    close(one.residual(one.point + 0.1 * v).square().sum(), other.residual(one.point + 0.1 * v).square().sum())
+
+
+def test_what_is_no_product_stays_as_it_is():
+    case = Case("data")
+    rows = case.batch["data"]
+    products = case.system.products
+    moved, mixed = rows.clone(), rows.clone()
+    moved[-1, 0] += 1e-15  # another place of the last function
+    mixed[-1, 2] += 1e-15  # another function at the last place
+    for other in (moved, mixed, rows[:-1], rows[1:], rows[:PLACES], rows[:1], rows[::PLACES]):
+        assert products.shaped({"data": other})["data"] is other
+    values = rows.clone()
+    values[:, -2:] = torch.arange(len(rows)).double()[:, None]  # what rows carry beside points
+    assert products.shaped({"data": values})["data"].shape == (FUNCTIONS, PLACES, rows.shape[1])
+    plain = Products(case.system.problem, MLP(5, 1))
+    assert plain.shaped(case.batch) is case.batch
+    assert columns_of_places(MLP(5, 1)) is None
+
+
+def test_rows_that_are_known_are_not_looked_at_again(monkeypatch):
+    case = Case("data")
+    looked = []
+    places = Products._places
+    monkeypatch.setattr(Products, "_places", lambda self, rows: looked.append(rows) or places(self, rows))
+    for _ in range(3):
+        case.system.products.shaped(case.batch)
+    assert len(looked) == 1
+
+
+def test_blocks_are_of_whole_functions():
+    case = Case("data")
+    shaped = case.system.products.shaped(case.batch)
+    whole, factors = case.system.weighted_loss(case.trial.tensors(), shaped, case.weights)[0], case.weights
+    each = case.system.floats_per_point()
+    sizes = []
+
+    def evaluate(tensors, batch, factors):
+        sizes.append(batch["data"].shape[:2])
+        return case.system.weighted_loss(tensors, batch, factors)
+
+    budget = 8 * 10 * floats_of(shaped["data"], each["data"])
+    found = BlockedLoss(evaluate, each, budget, tolerance=1)(case.trial.tensors(), shaped, factors)[0]
+    assert sizes == [(10, PLACES)] * 4
+    torch.testing.assert_close(found, whole, rtol=1e-12, atol=0)
