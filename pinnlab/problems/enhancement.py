@@ -78,8 +78,9 @@ class Enhancement:
         if not self.derivatives:
             return plain
         if plain.samples:
-            what = sorted(sample.name for sample in plain.samples)[0]
-            raise ConfigurationError(f"enhance: {what} has no derivatives; leave out sample, or enhance")
+            sample = min(plain.samples, key=lambda sample: sample.name)
+            what = "sample" if sample.is_random else "the trace"
+            raise ConfigurationError(f"enhance: {sample.name} has no derivatives; leave out {what}, or enhance")
         # The residual may use the unknown's value, which nobody records; its first derivatives come along anyway.
         used = {(), *plain.partials, *((i, i) for axes in plain.laplacians for i in axes)}
         shifts = ((), *downward_closure(self.derivatives))

@@ -35,7 +35,9 @@ def order(problem):
 
 
 def has_one_equation(problem):
-    """Not a weak form, nor one that holds in two parts of the domain."""
+    """Not a weak form, nor one that holds in two parts of the domain, nor one with an estimate in it."""
+    if any(wanted.samples for wanted in problem.wanted.values()):
+        return False
     return 0 < order(problem) <= 2 and len(problem.coordinates) <= 5 and len(problem.differential_equations()) == 1
 
 
