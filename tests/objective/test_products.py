@@ -116,7 +116,7 @@ def test_the_loss_and_its_gradient_are_the_same(name):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["data", "two unknowns"])
+@pytest.mark.parametrize("name", ["data", pytest.param("two unknowns", marks=pytest.mark.slow)])
 def test_compiled_they_are_the_same_too(name):
     case = Case(name)
     compiled = Case(name, compiler=Compiler())
