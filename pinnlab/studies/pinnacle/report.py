@@ -130,18 +130,16 @@ def _table(runs: Runs) -> str:
         published, ends = PUBLISHED[name], own.values()
         lines.append(
             [
-                f"{name}: {published.equation}",
+                f"{name}: {published.equation} (`{PROBLEMS[name][0]}`)",
                 f"{published.vanilla:.2e}",
                 f"{published.best:.2e}",
                 f"{own.median():.1e}",
-                str(len(ends)),
-                f"{min(ends):.1e} to {max(ends):.1e}",
+                f"{len(ends)}" + (f": {min(ends):.1e} to {max(ends):.1e}" if len(ends) > 1 else ""),
                 f"{published.best / own.median():.2g}",
                 f"{own.median('seconds'):.0f} s",
-                f"`{PROBLEMS[name][0]}`",
             ]
         )
-    heading = ["problem", "vanilla", "best", "pinnlab", "seeds", "lowest to highest", "times below", "time", "recipe"]
+    heading = ["problem (recipe)", "vanilla", "best", "pinnlab", "seeds", "times below", "time"]
     return markdown_table(heading, lines)
 
 
