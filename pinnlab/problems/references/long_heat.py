@@ -15,12 +15,10 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
+from pinnlab.problems.references.points import STENCIL, Array, between_states, up_to_horizon
 
 FOLDS = 4
 """How often the solution repeats itself, with changing sign, along x."""
-STENCIL = 6
-"""Kept states of an interpolation in time."""
 KEPT = 2
 """Steps from one kept state to the next."""
 
@@ -49,14 +47,10 @@ class LongHeat:
             ConfigurationError: the shape is wrong or a time lies outside [0, horizon].
         """
         at = up_to_horizon(points, "x, y, t", self.horizon)
-        place = at[:, 2] * self.kept / self.horizon
-        first = np.clip(place.astype(int) - STENCIL // 2 + 1, 0, self.kept + 1 - STENCIL)
         found = np.empty(len(at))
-        for start in np.unique(first):  # the points of one stencil share its states
-            rows = np.flatnonzero(first == start)
+        for rows, states, in_time in between_states(at[:, 2], self.horizon, self._states):
             in_x, in_y = (np.sin(np.outer(at[rows, d], self.waves[d])) for d in range(2))
-            in_time = lagrange(place[rows] - start, STENCIL)
-            lines = np.einsum("nt,tkl->nkl", in_time, self._states[start : start + STENCIL])
+            lines = np.einsum("nt,tkl->nkl", in_time, states)
             found[rows] = np.einsum("nk,nkl,nl->n", in_x, lines, in_y)
         return found
 

@@ -15,11 +15,9 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from pinnlab.problems.references.exponential import advance, etdrk4
-from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
+from pinnlab.problems.references.points import STENCIL, Array, between_states, up_to_horizon
 
 Spectrum = NDArray[Any]
-STENCIL = 6
-"""Steps of an interpolation in time."""
 
 
 class PeriodicPlane(ABC):
@@ -65,16 +63,10 @@ class PeriodicPlane(ABC):
         """
         at = up_to_horizon(points, "x, y, t", self.horizon)
         x, y, t = at.T
-        place = t * self.steps / self.horizon
-        first = np.clip(place.astype(int) - STENCIL // 2 + 1, 0, self.steps + 1 - STENCIL)
         found = np.empty((len(at), 2))
-        # Point by point this would read all modes for each; the points of one step share them.
-        for start in np.unique(first):
-            rows = np.flatnonzero(first == start)
-            weights = lagrange(place[rows] - start, STENCIL)
+        for rows, states, weights in between_states(t, self.horizon, self._trajectory):
             in_x = np.exp(1j * np.outer(x[rows] - self.low, self.along_x))
             in_y = np.exp(1j * np.outer(y[rows] - self.low, self.along_y)) * np.where(self.along_y > 0, 2, 1)
-            states = self._trajectory[start : start + STENCIL]
             for i in range(2):
                 lines = np.tensordot(in_x, states[:, i], axes=(1, 1))  # (rows, stencil, modes along y)
                 found[rows, i] = np.einsum("rs,rsl,rl->r", weights, lines, in_y).real

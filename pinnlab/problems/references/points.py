@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,8 @@ from pinnlab.errors import ConfigurationError
 
 Array = NDArray[np.float64]
 
+STENCIL = 6
+"""States of an interpolation in time."""
 CHUNK_ELEMENTS = 1 << 20
 """Size of the largest temporary array, 8 MiB in float64: small enough to stay near the processor's cache."""
 
@@ -58,6 +61,29 @@ def lagrange(place: Array, count: int) -> Array:
             if i != j:
                 weights[:, i] *= (place - j) / (i - j)
     return weights
+
+
+def between_states(
+    times: Array, horizon: float, states: NDArray[Any]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[Any], Array]]:
+    """Interpolates in time between states that were kept at even times from 0 to `horizon`, by polynomials.
+
+    Point by point all numbers of `STENCIL` states would be read for each; so points with the same states come together.
+
+    Args:
+        times: `(n,)` in [0, horizon].
+        horizon: of the last state.
+        states: `(k, ...)`, k > STENCIL.
+
+    Yields:
+        Which points, the states around them, `(STENCIL, ...)`, and these states' weights, `(points, STENCIL)`.
+    """
+    steps = len(states) - 1
+    place = times * steps / horizon
+    first = np.clip(place.astype(int) - STENCIL // 2 + 1, 0, steps + 1 - STENCIL)
+    for start in np.unique(first):
+        rows = np.flatnonzero(first == start)
+        yield rows, states[start : start + STENCIL], lagrange(place[rows] - start, STENCIL)
 
 
 def check_finite(x: Array, t: Array) -> None:

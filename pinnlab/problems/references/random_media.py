@@ -14,12 +14,10 @@ import scipy.fft
 import scipy.linalg
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import Array, chunks, lagrange, up_to_horizon
+from pinnlab.problems.references.points import STENCIL, Array, between_states, chunks, up_to_horizon
 
 Coefficient = Callable[[Array], Array]
 """Takes points `(n, 2)`, returns `(n,)`."""
-STENCIL = 6
-"""Kept states of an interpolation in time."""
 KEPT = 10
 """Steps from one kept state to the next."""
 
@@ -98,15 +96,10 @@ class MediumWave:
             ConfigurationError: the shape is wrong or a time lies outside [0, horizon].
         """
         at = up_to_horizon(points, "x, y, t", self.horizon)
-        place = at[:, 2] * self.kept / self.horizon
-        first = np.clip(place.astype(int) - STENCIL // 2 + 1, 0, self.kept + 1 - STENCIL)
         found = np.empty(len(at))
-        for start in np.unique(first):  # the points of one stencil share its states
-            rows = np.flatnonzero(first == start)
+        for rows, states, in_time in between_states(at[:, 2], self.horizon, self._states):
             in_x, in_y = (np.cos(np.outer(at[rows, d] + 1, self.waves)) for d in range(2))
-            in_time = lagrange(place[rows] - start, STENCIL)
-            states = self._states[start : start + STENCIL].reshape(STENCIL, -1)
-            lines = (in_time @ states).reshape(-1, self.count, self.count)
+            lines = (in_time @ states.reshape(STENCIL, -1)).reshape(-1, self.count, self.count)
             found[rows] = np.einsum("nk,nkl,nl->n", in_x, lines, in_y, optimize=True)
         return found
 
