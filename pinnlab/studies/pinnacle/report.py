@@ -79,16 +79,16 @@ rectangle and its mirror images.
 - Poisson3d-CG: its sines are fast along y, as the source is. The worst places are edges and corners of the cube, where
 a point of the loss has few neighbours.
 
-- Heat2d-LT (`pinnacle_heat_long`; the reference is good to 5e-4) goes through 400 windows: an error of 6.9 % up to
-t = 8 and of 12.8 % to the end, eight times below the best, not ten. It takes longer than the quarter of an hour that
-the others have. The equation is not chaotic: a disturbance of 1e-6 of the initial values stays one of 1e-6 and less up to
-t = 100, one of 1e-2 below 1.2e-2. The solution becomes periodic in time with the source's period of 8. Along x it
-repeats itself at 1/2 and changes its sign in the mirror at 1/4. What makes it hard is the reaction, of a rate of about
-50, and layers of a hundredth of the square. 217 sines in space (7 along x, 31 along y), by Galerkin's method, err by
-3.7 %, 115 by 7.3 %. By least squares at points the fast half of each period is what costs: residuals between the points
-of 0.2 to 1 there, and below 1e-3 in the slow half. Shorter windows do not help: each hands its error on, so that with
-windows of 1/16 it was 18 % at t = 3, with 1/8 and a weight of 1,000 at the edges 12 % at t = 2, with 1/4 8 %. The
-benchmark's file is off by 3.5 %.
+- Heat2d-LT (`pinnacle_heat_long`; the reference is good to 5e-4) goes through 400 windows: an error of 6.9 % up to t
+= 8 and of 12.8 % to the end, eight times below the best, not ten. It takes longer than the quarter of an hour that
+the others have. The equation is not chaotic: a disturbance of 1e-6 of the initial values stays one of 1e-6 and less
+up to t = 100, one of 1e-2 below 1.2e-2. The solution becomes periodic in time with the source's period of 8. Along x
+it repeats itself at 1/2 and changes its sign in the mirror at 1/4. What makes it hard is the reaction, of a rate of
+about 50, and layers of a hundredth of the square. 217 sines in space (7 along x, 31 along y), by Galerkin's method,
+err by 3.7 %, 115 by 7.3 %. By least squares at points the fast half of each period is what costs: residuals between
+the points of 0.2 to 1 there, and below 1e-3 in the slow half. Shorter windows do not help: each hands its error on,
+so that with windows of 1/16 it was 18 % at t = 3, with 1/8 and a weight of 1,000 at the edges 12 % at t = 2, with 1/4
+8 %. The benchmark's file is off by 3.5 %.
 
 - Burgers2d has a problem (`PlaneBurgers`), a reference up to t = 0.1 and a recipe (`plane_burgers`), and no row: the
 recipe ends at t = 0.05, where u is off by 1.5 % and v by 1.3 % (seed 0; 2,920 numbers for two windows, three linear
