@@ -63,6 +63,8 @@ class Wanted:
     @property
     def backwards(self) -> frozenset[MultiIndex]:
         """First derivatives that nothing else needs, where they are so many that one pass back is the shorter way."""
+        if len(self.partials) <= _FEW:
+            return frozenset()
         others = downward_closure(index for index in self.partials if len(index) > 1)
         carried = {*others, *((i,) for axes in self.laplacians for i in axes)}
         alone = frozenset(index for index in self.partials if len(index) == 1 and index not in carried)

@@ -28,6 +28,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.chebyshev import differentiation
 from pinnlab.problems.references.points import Array
 
 Matrix = NDArray[Any]
@@ -184,23 +185,6 @@ class Cavity:
 
     def _speed(self, x: Array) -> Array:
         return np.ones_like(x) if self.lid == "uniform" else 4 * x * (1 - x)
-
-
-def differentiation(degree: int) -> tuple[Array, Array]:
-    """Chebyshev-Lobatto nodes on [0, 1], `(degree + 1,)`, and the matrix of the derivative there.
-
-    Weideman and Reddy, ACM Trans. Math. Softw. 26 (2000): differences by sines, the diagonal by row sums.
-    """
-    angle = np.pi * np.arange(degree + 1) / degree
-    nodes = np.sin(angle / 2) ** 2
-    difference = np.sin((angle[:, None] + angle) / 2) * np.sin((angle[:, None] - angle) / 2)
-    np.fill_diagonal(difference, 1.0)
-    weights = (-1.0) ** np.arange(degree + 1)
-    weights[[0, -1]] *= 2
-    matrix = weights[:, None] / weights / difference
-    np.fill_diagonal(matrix, 0.0)
-    np.fill_diagonal(matrix, -matrix.sum(axis=1))
-    return nodes, matrix
 
 
 def _integrated(by_x: Array, by_y: Array, nodes: Array, first: Array) -> Array:

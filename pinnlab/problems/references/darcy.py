@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.chebyshev import differentiation, interpolation
 from pinnlab.problems.references.points import Array, chunks
 
 Fields = Callable[[Array, Array], Array]
@@ -27,16 +28,7 @@ class DarcyFlow:
 
     def __init__(self, fields: Fields, degree: int = 20) -> None:
         self.fields, self.degree = fields, degree
-        angles = np.pi * np.arange(degree + 1) / degree
-        self._nodes = 0.5 * (1 - np.cos(angles))
-        self._weights = (-1.0) ** np.arange(degree + 1)
-        self._weights[[0, -1]] *= 0.5
-        apart = self._nodes[:, None] - self._nodes
-        np.fill_diagonal(apart, 1.0)
-        slope = self._weights / self._weights[:, None] / apart
-        np.fill_diagonal(slope, 0.0)
-        np.fill_diagonal(slope, -slope.sum(1))
-        self._slope = slope
+        self._nodes, self._slope = differentiation(degree)
         x, y = np.meshgrid(self._nodes, self._nodes, indexing="ij")
         self._grid = np.column_stack([x.ravel(), y.ravel()])
 
@@ -58,7 +50,8 @@ class DarcyFlow:
             values = self.solved(conductivity)
             for part in chunks(len(rows), 4 * self.degree):
                 own = array[rows[part], :2]
-                found[rows[part]] = np.einsum("ni,ij,nj->n", self._at(own[:, 0]), values, self._at(own[:, 1]))
+                in_x, in_y = (interpolation(self._nodes, own[:, k]) for k in range(2))
+                found[rows[part]] = np.einsum("ni,ij,nj->n", in_x, values, in_y)
         return found
 
     def solved(self, conductivity: Array) -> Array:
@@ -76,13 +69,3 @@ class DarcyFlow:
         system = matrix.reshape(count**2, count**2)
         values[inner, inner] = np.linalg.solve(system, np.ones(count**2)).reshape(count, count)
         return values
-
-    def _at(self, places: Array) -> Array:
-        """The rows `(n, degree + 1)` by which values at the nodes are multiplied for those at `(n,)` places."""
-        apart = places[:, None] - self._nodes
-        on_node = apart == 0
-        rows = self._weights / np.where(on_node, 1.0, apart)
-        rows /= rows.sum(1, keepdims=True)
-        is_node = on_node.any(1)
-        rows[is_node] = on_node[is_node]
-        return rows

@@ -15,6 +15,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.chebyshev import differentiation, interpolation
 from pinnlab.problems.references.exponential import advance, etdrk4
 from pinnlab.problems.references.points import Array, chunks
 
@@ -167,13 +168,7 @@ class DiffusionReaction(Family):
     ) -> None:
         super().__init__(functions, horizon, steps)
         self.reaction = reaction
-        self.x = 0.5 * (1 - np.cos(np.pi * np.arange(nodes + 1) / nodes))
-        self._barycentric = (-1.0) ** np.arange(nodes + 1)
-        self._barycentric[[0, -1]] *= 0.5
-        apart = self.x[:, None] - self.x + np.eye(nodes + 1)
-        first = self._barycentric / self._barycentric[:, None] / apart
-        np.fill_diagonal(first, 0.0)
-        np.fill_diagonal(first, -first.sum(1))  # a constant has no derivative
+        self.x, first = differentiation(nodes)
         values, self._vectors = np.linalg.eig((first @ first)[1:-1, 1:-1])
         # They are real and negative (Gottlieb and Lustman, SIAM J. Numer. Anal. 20, 1983).
         self.linear, self._vectors = diffusion * values.real, self._vectors.real
@@ -193,9 +188,5 @@ class DiffusionReaction(Family):
         return evaluate
 
     def at(self, x: Array) -> States:
-        """The barycentric formula (Berrut and Trefethen, SIAM Review 46, 2004) for the inner nodes' values."""
-        apart = x[:, None] - self.x
-        hit = apart == 0
-        shares = self._barycentric / np.where(hit, 1.0, apart)
-        rows = np.where(hit.any(1, keepdims=True), hit, shares / shares.sum(1, keepdims=True))
-        return np.asarray(rows[:, 1:-1] @ self._vectors)
+        """What the inner nodes' values, in the eigenvectors' coordinates, give between the nodes."""
+        return np.asarray(interpolation(self.x, x)[:, 1:-1] @ self._vectors)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import STENCIL, Array, between_states, up_to_horizon
+from pinnlab.problems.references.points import Array, between_states, even_steps, up_to_horizon
 
 FOLDS = 4
 """How often the solution repeats itself, with changing sign, along x."""
@@ -37,7 +37,7 @@ class LongHeat:
         self, diffusion: float, horizon: float, modes: tuple[int, int] = (39, 159), step: float = 0.02
     ) -> None:
         self.diffusion, self.horizon, self.modes = diffusion, horizon, modes
-        self.kept = max(STENCIL, int(np.ceil(horizon / step / KEPT - 1e-9)))
+        self.kept = even_steps(horizon, step * KEPT)
         self.waves = [np.pi * FOLDS * np.arange(1, modes[0] + 1), np.pi * np.arange(1, modes[1] + 1)]
 
     def __call__(self, points: Array) -> Array:

@@ -15,7 +15,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from pinnlab.problems.references.exponential import advance, etdrk4
-from pinnlab.problems.references.points import STENCIL, Array, between_states, up_to_horizon
+from pinnlab.problems.references.points import Array, between_states, even_steps, up_to_horizon
 
 Spectrum = NDArray[Any]
 
@@ -38,7 +38,7 @@ class PeriodicPlane(ABC):
 
     def __init__(self, low: float, side: float, horizon: float, modes: int, step: float) -> None:
         self.low, self.side, self.horizon, self.modes = low, side, horizon, modes
-        self.steps = max(STENCIL, int(np.ceil(horizon / step - 1e-9)))
+        self.steps = even_steps(horizon, step)
         self.grid = int(scipy.fft.next_fast_len((self.degree + 1) * modes + 1, real=True))
         self.along_x = 2 * np.pi / side * scipy.fft.fftfreq(2 * modes + 1, 1 / (2 * modes + 1))
         self.along_y = 2 * np.pi / side * np.arange(modes + 1.0)

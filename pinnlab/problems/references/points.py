@@ -63,6 +63,11 @@ def lagrange(place: Array, count: int) -> Array:
     return weights
 
 
+def even_steps(horizon: float, step: float) -> int:
+    """How many steps of about this length there are up to `horizon`: enough to interpolate between their ends."""
+    return max(STENCIL, int(np.ceil(horizon / step - 1e-9)))
+
+
 def between_states(
     times: Array, horizon: float, states: NDArray[Any]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[Any], Array]]:

@@ -14,7 +14,7 @@ import scipy.fft
 import scipy.linalg
 from numpy.typing import NDArray
 
-from pinnlab.problems.references.points import STENCIL, Array, between_states, chunks, up_to_horizon
+from pinnlab.problems.references.points import STENCIL, Array, between_states, chunks, even_steps, up_to_horizon
 
 Coefficient = Callable[[Array], Array]
 """Takes points `(n, 2)`, returns `(n,)`."""
@@ -86,7 +86,7 @@ class MediumWave:
         self, square: Coefficient, initial: Coefficient, horizon: float, count: int = 144, step: float = 1.6e-3
     ) -> None:
         self.square, self.initial, self.horizon, self.count = square, initial, horizon, count
-        self.kept = max(STENCIL, int(np.ceil(horizon / step / KEPT - 1e-9)))
+        self.kept = even_steps(horizon, step * KEPT)
         self.waves = np.pi / 2 * np.arange(count)
 
     def __call__(self, points: Array) -> Array:
