@@ -503,6 +503,7 @@ NUMBERS = {
         "folds": (*LIST, [0], [1.5], [21], [1, 1]),
         "degree": COUNT,
     },
+    functools.partial(nw.ProductSeries, 2, 1): {"waves": (*LIST, [0], [1.5], [3, 3], []), "degree": COUNT},
     functools.partial(nw.HoleFeatures, 1, 1, centers=[[0.0]], radii=[[0.5]]): {
         "count": COUNT,
         "scale": POSITIVE,

@@ -27,6 +27,7 @@ from pinnlab.networks import (
     PeriodicEmbedding,
     PeriodicFeatures,
     PirateNet,
+    ProductSeries,
     RandomFeatures,
     ScaledInput,
     Separable,
@@ -101,6 +102,13 @@ def _operator(inputs: int, outputs: int, **options) -> nn.Module:
     return DeepONet(inputs, outputs, modes=1, **options)
 
 
+def _series(inputs: int, outputs: int) -> nn.Module:
+    """Waves along all coordinates but the last."""
+    if inputs == 1:
+        return _Repeated(ProductSeries(2, outputs, waves=[2], degree=5))
+    return ProductSeries(inputs, outputs, waves=[2] * (inputs - 1), degree=5)
+
+
 def _graded_ends(inputs: int) -> GradedEnds:
     return GradedEnds(inputs, widths=[0.6, *[0.0] * (inputs - 1)], factors=[2.0, *[0.5] * (inputs - 1)])
 
@@ -141,6 +149,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "sine-series": partial(SineSeries, waves=[3], degree=5),
     "cosine-series": partial(SineSeries, waves=[3], degree=4, flat=True, bends=True),
     "spectral-features": partial(SpectralFeatures, waves=3, degree=4, taper=0.5),
+    "product-series": _series,
     "corner-features": _corner,
     "feature-sum": partial(
         FeatureSum,

@@ -41,6 +41,14 @@ FEW_FUNCTIONS = [
 FEW_HOLES = ["--model.network.count=100", "--model.network.hole_count=6", "--data.points=200"]
 """For recipes with holes: likewise."""
 
+FEW_ON_A_GRID = [
+    "--model.network.waves=[3,3]",
+    "--data.sampler.places=[8,8]",
+    "--data.points.pde=320",
+    "--data.points.start=64",
+]
+"""For recipes with all waves on a grid: likewise."""
+
 FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
@@ -72,6 +80,7 @@ def smaller_network(name):
         "PeriodicFeatures": FEW_WAVES,
         "SpectralFeatures": FEW_FUNCTIONS,
         "SineSeries": FEW_SINES,
+        "ProductSeries": FEW_ON_A_GRID,
         "FeatureSum": FEWER_IN_SUM,
     }
     return smaller.get(recipe(name)["model"]["network"].get("class_path"), [])

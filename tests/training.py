@@ -67,6 +67,7 @@ NATURAL = functools.partial(EnergyNaturalGradient, damping=FixedDamping(1e-2))
 ROW_SCALED = functools.partial(NATURAL, row_scaling=True)
 NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=10)
 LAST_LAYER = functools.partial(LeastSquares, tolerance=1e-2)
+MATRIX_FREE = functools.partial(LeastSquares, matrix_free=True, tolerance=1e-2)
 SCHWARZ = functools.partial(SchwarzLBFGS, local_iterations=4)
 
 
@@ -114,7 +115,7 @@ PHASES = {
     "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
     "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
     "singular_values": lambda: three_steps(ORTHOGONAL, SKETCHED, TARGET_RATIO),
-    "last_layer": lambda: [*three_steps(LAST_LAYER), Phase(QUASI_NEWTON, steps=3)],
+    "last_layer": lambda: [*three_steps(LAST_LAYER, MATRIX_FREE), Phase(QUASI_NEWTON, steps=3)],
     "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
     "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
     "two_levels": two_levels,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import functions, layers, mapping, reverse, rules, writing
+from pinnlab.derivatives import functions, grids, layers, mapping, reverse, rules, writing
 from pinnlab.derivatives.expressions import Expression, d, divergence
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
@@ -41,6 +41,7 @@ __all__ = [
     "divergence",
     "downward_closure",
     "functions",
+    "grids",
     "layers",
     "mapping",
     "partials",

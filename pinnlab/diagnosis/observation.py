@@ -24,6 +24,8 @@ from pinnlab.training.phases import point_store
 
 PROBES = 100
 """Points of each condition at which the Jacobian is taken: they give its norm to some percent."""
+_MOST = 20_000_000
+"""Numbers of that Jacobian up to which it is taken for its norm alone: a tenth of a second."""
 GRID = 4000
 """About how many points the grid has on which an error or a residual is told apart by frequency."""
 
@@ -127,12 +129,17 @@ class Observer:
         return sizes
 
     def jacobian(self) -> dict[str, Any]:
-        """What the Jacobian on a few points says of the coefficients, and of what a gradient step can do."""
+        """What the Jacobian on a few points says of the coefficients, and of what a gradient step can do.
+
+        The second is left out where the Jacobian is large: a run in many windows looks twice in each.
+        """
         module = self._module
         coefficients = module.problem.coefficients
         if not coefficients and not is_multi_eval(module.current_optimizer()):
             return {}
         around = linearization(module, probed(module))
+        if not coefficients and math.prod(around.shape) > _MOST:
+            return {}
         whole = kernel_spectrum(around)
         columns, looks = around.shape[1], {}
         for name, value in by_number(module.system.coefficient_values()).items():

@@ -139,13 +139,15 @@ class Field:
         return (self._basis.functions(points[..., self._place]) * points[..., self._columns]).sum(-1)
 
 
-def on_pairs(given: Mapping[str, Callable[[Any], Any]], places: int | None) -> Mapping[str, Callable[[Any], Any]]:
+def on_pairs(
+    given: Mapping[str, Callable[[Any], Any]], places: tuple[int, ...] | None
+) -> Mapping[str, Callable[[Any], Any]]:
     """Given data on functions times places, of which the functions of a space make use.
 
     Args:
         given: by name, functions of points `(n, d)`.
-        places: how many; None: of any points.
+        places: how many, along each axis if they are a grid; None: of any points.
     """
     if places is None:
         return given
-    return {n: functools.partial(f, places=places) if isinstance(f, Field) else f for n, f in given.items()}
+    return {n: functools.partial(f, places=math.prod(places)) if isinstance(f, Field) else f for n, f in given.items()}

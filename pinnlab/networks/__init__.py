@@ -38,8 +38,9 @@ from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
-from pinnlab.networks.on_products import OnProducts, columns_of_places
+from pinnlab.networks.on_products import OnProducts, Places, on_products
 from pinnlab.networks.piratenet import PirateNet
+from pinnlab.networks.product_series import ProductSeries
 from pinnlab.networks.scaling import ScaledInput
 from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
@@ -73,6 +74,8 @@ __all__ = [
     "PeriodicEmbedding",
     "PeriodicFeatures",
     "PirateNet",
+    "Places",
+    "ProductSeries",
     "RandomFeatures",
     "Rescalable",
     "Root",
@@ -84,8 +87,8 @@ __all__ = [
     "Stretch",
     "Subdomains",
     "activation",
-    "columns_of_places",
     "last_layer",
+    "on_products",
     "seen_inside",
     "unscaled",
 ]

@@ -15,6 +15,7 @@ from pinnlab.networks.checks import positive_int, widths
 from pinnlab.networks.embeddings import Embedding
 from pinnlab.networks.linear import glorot
 from pinnlab.networks.mlp import MLP
+from pinnlab.networks.on_products import Places
 
 
 @final
@@ -47,6 +48,8 @@ class DeepONet(nn.Module):
         ConfigurationError: a size is not positive, `modes` leaves no place, or there is no such activation.
     """
 
+    on_grids = False
+
     def __init__(
         self,
         inputs: int,
@@ -72,7 +75,7 @@ class DeepONet(nn.Module):
         self.last = glorot(sizes[-1], outputs * rank)
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor, places: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, places: Places = None) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`.
 
         Args:
@@ -82,8 +85,9 @@ class DeepONet(nn.Module):
         place, function = x[..., : self.place_columns], x[..., self.place_columns :]
         if places is None:
             return (self._weights(function) * self.trunk(place).unsqueeze(-2)).sum(-1) + self.bias
-        weights = self._weights(function.unflatten(0, (-1, places))[:, 0])
-        products = weights.transpose(0, 1) @ self.trunk(place[:places]).mT  # (outputs, functions, places)
+        (count,) = places
+        weights = self._weights(function.unflatten(0, (-1, count))[:, 0])
+        products = weights.transpose(0, 1) @ self.trunk(place[:count]).mT  # (outputs, functions, places)
         return products.flatten(1).mT + self.bias
 
     def _weights(self, function: Tensor) -> Tensor:

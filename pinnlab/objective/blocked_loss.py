@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from pinnlab.numerics.compiled_loss import add_losses
 from pinnlab.numerics.memory import SMALL, free_bytes
+from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, Parameters
 
 CACHE = 1_500_000
@@ -18,8 +18,6 @@ CACHE = 1_500_000
 GPU_SHARE, GPU_MOST = 1 / 3, 1 << 30
 """Share of a GPU's free memory that a block may take, and bytes at most: more makes no evaluation faster."""
 
-_BESIDE = 1 / 8
-"""What a point takes beside the layers, relative to what it takes in one: a network's outputs, ansatz and residual."""
 
 _ALLOWANCE = 2.5
 """Copies of a layer's derivative channels until the gradient is known: before and behind the activation, and half."""
@@ -102,16 +100,6 @@ def blocked(
 def gpu_budget(device: torch.device) -> int:
     """Bytes for a block of points on a GPU: a third of what is free, 1 GiB at most, and 64 MiB in any case."""
     return int(max(min(GPU_SHARE * free_bytes(device), GPU_MOST), SMALL))
-
-
-def floats_of(rows: Tensor, each: int) -> int:
-    """Numbers that a row takes in a layer: a point, or a function with all its places, which are outside of the layers.
-
-    Args:
-        rows: `(n, d + k)`, or `(functions, places, d + k)`.
-        each: numbers of a point.
-    """
-    return each if rows.ndim == 2 else each * (1 + math.ceil(_BESIDE * rows.shape[1]))
 
 
 def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:

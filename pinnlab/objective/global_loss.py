@@ -19,6 +19,7 @@ from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, ResidualSystem
 
 MOST_BUILDS = 4
@@ -233,7 +234,8 @@ class GlobalLoss:
         """The sum of a condition's squared residuals; on a GPU in blocks of rows."""
         system, budget = self._system, gpu_budget(rows.device) if self.budget is None else self.budget
         each = 4 * system.floats_per_point()[name] * rows.element_size()  # what a layer is made of, and what it makes
-        parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, each, budget)
+        rows = system.products.shaped({name: rows})[name]
+        parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, floats_of(rows, each), budget)
         return torch.stack([system.summed(name, system.residuals({name: part})[name]) for part in parts]).sum()
 
     def _parameters(self) -> dict[str, Tensor]:

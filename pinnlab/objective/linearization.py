@@ -8,16 +8,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
 from pinnlab.numerics.least_squares import CountSketch, triangle
-from pinnlab.numerics.linalg import gram, mirror_lower
+from pinnlab.numerics.linalg import Product, gram, mirror_lower
 from pinnlab.numerics.schwarz import SchwarzSweeps
 from pinnlab.numerics.staircase import Staircase
 from pinnlab.objective import sparse_systems
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
 from pinnlab.objective.residuals import Batch, Parameters
-from pinnlab.objective.row_blocks import RowBlocks
+from pinnlab.objective.row_blocks import RowBlocks, shared_products
 from pinnlab.samplers.seeding import seed_for
 
 __all__ = ["Linearization", "LinearizedFunctions"]
@@ -31,10 +30,8 @@ class Linearization:
 
     The loss is r'r. r stacks the residuals of all ranks, rank 0's first; on a rank they are ordered by condition, then
     point, then equation, and those of a condition are multiplied by the root of its factor. theta is the flat vector
-    `(n,)` of the trained parameters in the order of `trial.parameters()`.
-
-    Everything returned is global and the same on all ranks: every method is a collective, and so is the constructor.
-    J is that of the parameters at the first call: make all products before the parameters move.
+    `(n,)` of the trained parameters in the order of `trial.parameters()`. Everything returned is global and the same on
+    all ranks: every method is a collective, as is the constructor. J is that of the parameters at the first call.
 
     Args:
         functions: how to evaluate; kept from step to step, because that is where compiled functions live.
@@ -244,8 +241,6 @@ class Linearization:
         Raises:
             ConfigurationError: there is no such condition.
         """
-        if name not in self._rows.batch:
-            raise unknown("condition", name, self._rows.batch)
         view = copy.copy(self)
         view._rows = self._rows.of_condition(name)
         if self._row_scale is not None:
@@ -264,6 +259,15 @@ class Linearization:
         view = copy.copy(self)
         view._row_scale = torch.where(norms > 0, 1 / norms, 0)
         return view
+
+    @torch.no_grad()
+    def products(self) -> tuple[Product, Product]:
+        """`v -> J v` and `u -> J'u` that share one evaluation of r, for many vectors; each call is a collective."""
+        times, transposed_times = shared_products(self._rows)
+        return (
+            lambda v: self._scaled(distributed.gather(times(v))),
+            lambda u: distributed.all_sum(transposed_times(self._rows.local(self._scaled(u)))),
+        )
 
     def _local_scale(self) -> Tensor | None:
         """This rank's part of the scale of rows."""

@@ -14,9 +14,11 @@ from pinnlab.numerics.compilation import outer_products
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
+from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective import parameter_derivatives, sparse_rows
-from pinnlab.objective.blocked_loss import blocked, floats_of, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
+from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
 POINT = "point"
@@ -185,6 +187,12 @@ class LinearizedFunctions:
         both = torch.cat([points, dual.view(*points.shape[:-1], -1)], -1)
         product = self._function("vjp", evaluate)
         return functools.reduce(torch.add, (product(tensors, {name: p}) for p in self._pieces(name, both)))
+
+    def linear_maps(self, tensors: Parameters, batch: Batch) -> tuple[Product, Product]:
+        """See `parameter_derivatives.linear_maps`; for one condition, never compiled."""
+        return parameter_derivatives.linear_maps(
+            self.system, self._parameters(tensors), self.system.products.shaped(batch)
+        )
 
     def hessian_product(self, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor) -> Tensor:
         """See `parameter_derivatives.hessian_product`."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, vjp, vmap
 
+from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
@@ -74,6 +75,19 @@ def transposed_product(system: ResidualSystem, parameters: Parameters, batch: Ba
     trained, others = split_parameters(system, parameters)
     pull_back = vjp(lambda own: stacked(system, {**others, **own}, batch), trained)[1]
     return _flatten(pull_back(dual)[0])
+
+
+@differentiable_in_inference_mode
+def linear_maps(system: ResidualSystem, parameters: Parameters, batch: Batch) -> tuple[Product, Product]:
+    """The two products above for many vectors: what they need of the points is computed once, and kept.
+
+    A product then costs one pass back through the residuals, J v one pass back through that: a third of the time and
+    less, because most of it goes into derivatives by the coordinates.
+    """
+    trained, others = split_parameters(system, parameters)
+    values, pull_back = vjp(lambda own: stacked(system, {**others, **own}, batch), trained)[:2]
+    push_forward = vjp(lambda dual: pull_back(dual)[0], torch.zeros_like(values))[1]
+    return lambda v: push_forward(system.unflatten(v))[0], lambda u: _flatten(pull_back(u)[0])
 
 
 @differentiable_in_inference_mode

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
-from pinnlab.networks import last_layer
+from pinnlab.networks import Places, last_layer
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
-from pinnlab.objective.products import Products, flattened
+from pinnlab.objective.products import Products, flattened, floats_of
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial
 from pinnlab.problems.base import Problem
@@ -163,18 +163,17 @@ class ResidualSystem:
         self._score_bytes = 8_000_000 if compiler is None else 1_500_000
 
     def score(self, name: str, rows: Tensor, compiled: bool = True) -> Tensor:
-        """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations.
-
-        Computed in blocks of rows, which bounds the memory that a large pool takes.
+        """The size of one condition's residual at each row, `(n,)`: the root of the sum over its equations; in blocks.
 
         Args:
             name: the condition.
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
             compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
-        own = self.unweighted({name: rows})[name]
-        size = self.floats_per_point()[name] * rows.element_size()
-        length = max((self._score_bytes if rows.device.type == "cpu" else _GPU_SCORE_BYTES) // size, 256)
+        own = self.products.shaped(self.unweighted({name: rows}))[name]
+        size = floats_of(own, self.floats_per_point()[name]) * rows.element_size()
+        most = self._score_bytes if rows.device.type == "cpu" else _GPU_SCORE_BYTES
+        length = max(most // size, 256 if own.ndim == 2 else 1)
         tensors = self.trial.tensors()
         parts = own.tensor_split(max(math.ceil(len(own) / length), 1))  # of almost equal lengths: none is short
         size_of = self._sizes[name] if compiled else self._norms
@@ -256,7 +255,7 @@ class ResidualSystem:
             given=problem.given,
         )
 
-    def _engine(self, parameters: Parameters | None, places: int | None = None) -> Callable[[Tensor, Wanted], Partials]:
+    def _engine(self, parameters: Parameters | None, places: Places = None) -> Callable[[Tensor, Wanted], Partials]:
         """Computes derivatives of the trial function, `(points, wanted)`; of functions at so many places."""
         draws = self._draws.columns(parameters)
         return functools.partial(partials, self._function(parameters, places), engine=self.engine, draws=draws)
@@ -269,7 +268,7 @@ class ResidualSystem:
             for name, coefficient in self.problem.coefficients.items()
         }
 
-    def _function(self, parameters: Parameters | None, places: int | None) -> Callable[[Tensor], Tensor]:
+    def _function(self, parameters: Parameters | None, places: Places) -> Callable[[Tensor], Tensor]:
         if parameters is None and self.width is None:
             return self.trial if places is None else functools.partial(self.trial, places=places)
         values, known = self._tensors(parameters), {} if places is None else {"places": places}

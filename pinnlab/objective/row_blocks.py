@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
+from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.memory import SMALL, fits
 from pinnlab.numerics.staircase import Share, SparseRows
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
@@ -197,7 +199,13 @@ class RowBlocks:
         return torch.cat(numbers)
 
     def of_condition(self, name: str) -> RowBlocks:
-        """A view with one condition only; what is kept serves it, too. A collective."""
+        """A view with one condition only; what is kept serves it, too. A collective.
+
+        Raises:
+            ConfigurationError: there is no such condition.
+        """
+        if name not in self.batch:
+            raise unknown("condition", name, self.batch)
         if self.keeps:
             self.keep()
         self.at(None)  # the view must not look at parameters that have moved since
@@ -250,3 +258,26 @@ class RowBlocks:
         values, rows = self.functions.jacobian_rows(self.at(None), {name: points}, self._roots[i : i + 1])
         count = part.stop - part.start  # the rest belongs to points that only fill up the block
         return values[:count], rows[:count]
+
+
+def shared_products(rows: RowBlocks) -> tuple[Product, Product]:
+    """This rank's parts of `v -> J v` and of `u -> J'u`, without rows, however few they are.
+
+    What they need of the points is computed now and kept, several times what a gradient keeps.
+    """
+    rows.count()
+    own = list(rows._conditions())
+    maps = [rows.functions.linear_maps(rows.at(None), {name: points}) for _, name, points in own]
+    roots, lengths = [rows._roots[i] for i, *_ in own], [rows.lengths[name] for _, name, _ in own]
+
+    def times(v: Tensor) -> Tensor:
+        rows.count()
+        parts = [root * push(v) for root, (push, _) in zip(roots, maps, strict=True)]
+        return torch.cat(parts or [v.new_zeros(0)])
+
+    def transposed_times(u: Tensor) -> Tensor:
+        rows.count()
+        parts = zip(roots, maps, u.split(lengths), strict=True)
+        return sum((pull(root * part) for root, (_, pull), part in parts), u.new_zeros(rows.columns))
+
+    return times, transposed_times

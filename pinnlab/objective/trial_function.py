@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks import Places
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.objective.draws import draws_of
 from pinnlab.problems.base import Problem
@@ -48,13 +49,13 @@ class Trial(nn.Module):
         self.draws.take(seed=seed)
         self._problem = problem
 
-    def forward(self, points: Any, before: Callable[[Any], Any] | None = None, places: int | None = None) -> Any:
+    def forward(self, points: Any, before: Callable[[Any], Any] | None = None, places: Places = None) -> Any:
         """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
 
         Args:
             points: where.
             before: in place of the solution that the ansatz goes on from.
-            places: of points that are functions times places, how many places; the network must be `OnProducts`.
+            places: of points that are functions times places, how many, see `OnProducts`, which the network must be.
         """
         outputs = self.network(points) if places is None else self.network(points, places=places)
         ansatz = self._problem.ansatz

@@ -11,11 +11,16 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_real
 from pinnlab.numerics.least_squares import Solution, rank_revealing
+from pinnlab.numerics.linalg import conjugate_gradient
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.linearized import LinearizedOptimizer
 
 _HALVINGS = 12
+_RELATIVE = 1e-10
+"""Of the gradient, at which conjugate gradients end: the next step takes the rest away."""
+_MOST = 200
+"""Their iterations in a step."""
 _DAMPING = 1e-14
 """Of a column over its norm, where columns are damped: the round-off of float64, times the root of some thousands."""
 _MORE = 100.0
@@ -89,6 +94,34 @@ def solve_normal_equations(linearization: Linearization, tolerance: float = 0.0)
     return columns, Solution(minimiser, float(left_over), len(columns))
 
 
+def solve_by_products(linearization: Linearization, tolerance: float = 0.0) -> tuple[Tensor, Solution]:
+    """The same by conjugate gradients on J'J d = -J'r, of which products with J and J' are all that is computed.
+
+    For more numbers than a matrix can have. Iterations are few where columns of J are nearly orthogonal and of one
+    size, as on a grid those of `ProductSeries` are; they end at `_MOST` in any case, and the next step goes on.
+
+    Raises:
+        ConfigurationError: the network has no last layer.
+    """
+    columns, (push, pull) = linearization.last_layer(), linearization.products()
+
+    def times(d: Tensor) -> Tensor:
+        return push(torch.zeros_like(linearization.point).index_copy_(0, columns, d))
+
+    def transposed_times(u: Tensor) -> Tensor:
+        return pull(u)[columns]
+
+    residual = linearization.residual(linearization.point)
+    found = conjugate_gradient(
+        lambda d: transposed_times(times(d)),
+        -transposed_times(residual),
+        tolerance=tolerance or _RELATIVE,
+        most=_MOST,
+    )
+    left_over = (residual + times(found.solution)).square().sum()
+    return columns, Solution(found.solution, float(left_over), len(columns))
+
+
 class LeastSquares(LinearizedOptimizer):
     """Solves for the last layer: all conditions together, with the loss's weights, by QR with column pivoting.
 
@@ -114,9 +147,14 @@ class LeastSquares(LinearizedOptimizer):
         normal: whether to solve the normal equations, by Cholesky's factorisation, in place of QR: for columns that are
             far from dependent, such as those of `SpectralFeatures`, several times as fast. Not for random sines, whose
             digits QR is needed for.
+        matrix_free: whether to solve by conjugate gradients that need products with the Jacobian only, see
+            `solve_by_products`: for very many numbers whose columns are far from dependent, those of `ProductSeries`.
+            `tolerance` is then that of these iterations, relative to the gradient, 1e-10 by default; 1e-4 does
+            where an equation is not linear, because the next step starts from a smaller gradient.
 
     Raises:
-        ConfigurationError: a value is out of its range, or there is more than one parameter group.
+        ConfigurationError: a value is out of its range, there is more than one parameter group, or more than one of
+            `sparse`, `normal` and `matrix_free`.
     """
 
     needs_jacobian = True
@@ -131,16 +169,19 @@ class LeastSquares(LinearizedOptimizer):
         lr: float = 1.0,
         sparse: bool = False,
         normal: bool = False,
+        matrix_free: bool = False,
     ) -> None:
         check_real("", tolerance=tolerance, lr=lr)
         if not 0 <= tolerance < 1:
             raise ConfigurationError(f"tolerance: must be in [0, 1), not {tolerance}")
         if not lr > 0:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
-        if sparse and normal:
-            raise ConfigurationError("normal: has no sparse form; leave out one of sparse and normal")
-        super().__init__(params, {"tolerance": tolerance, "lr": lr, "sparse": sparse, "normal": normal})
-        if sparse:
+        forms = {"sparse": sparse, "normal": normal, "matrix_free": matrix_free}
+        if sum(forms.values()) > 1:
+            *others, last = [key for key, value in forms.items() if value]
+            raise ConfigurationError(f"{last}: is a way to solve in place of {others[0]}; leave out one of them")
+        super().__init__(params, {"tolerance": tolerance, "lr": lr, **forms})
+        if sparse or matrix_free:
             self.needs_jacobian = False  # only entries that are not zero are computed: the gradient costs less
 
     @property
@@ -162,6 +203,8 @@ class LeastSquares(LinearizedOptimizer):
 
     @staticmethod
     def _solver(group: dict[str, Any]) -> Callable[[Linearization, float], tuple[Tensor, Solution]]:
+        if group["matrix_free"]:
+            return solve_by_products
         if group["normal"]:
             return solve_normal_equations
         return solve_sparse_last_layer if group["sparse"] else solve_last_layer

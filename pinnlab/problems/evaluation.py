@@ -42,7 +42,7 @@ class Evaluation:
     expressions: bool = False
     given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
-    def on_pairs(self, places: int | None) -> Evaluation:
+    def on_pairs(self, places: tuple[int, ...] | None) -> Evaluation:
         """The same, known to be at all pairs of some functions and so many places, function by function; or not."""
         return self if places is None else replace(self, given=on_pairs(self.given, places))
 

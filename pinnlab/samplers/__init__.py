@@ -2,7 +2,7 @@
 
 from pinnlab.samplers.base import Sampler
 from pinnlab.samplers.lattice import Lattice
-from pinnlab.samplers.products import FunctionsTimesPlaces
+from pinnlab.samplers.products import FunctionsTimesPlaces, SpaceTimeGrid
 from pinnlab.samplers.seeding import seed_for
 from pinnlab.samplers.sequences import Halton, Hammersley, Sobol
 from pinnlab.samplers.stratified import Grid, LatinHypercube, UniformRandom
@@ -16,6 +16,7 @@ __all__ = [
     "Lattice",
     "Sampler",
     "Sobol",
+    "SpaceTimeGrid",
     "UniformRandom",
     "seed_for",
 ]

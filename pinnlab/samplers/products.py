@@ -1,12 +1,15 @@
-"""Designs of functions times places, for operators."""
+"""Designs of functions, or times, times places."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.samplers.base import Sampler
 from pinnlab.samplers.sequences import Sobol
 
@@ -55,3 +58,46 @@ class FunctionsTimesPlaces(Sampler):
 
     def __repr__(self) -> str:
         return f"FunctionsTimesPlaces({self.functions} functions, {self.modes} modes, {self.sampler!r})"
+
+
+class SpaceTimeGrid(Sampler):
+    """A grid of places at each of some times: what a network on grids, such as `ProductSeries`, is fast on.
+
+    Places are the centres of cells, on which waves are orthogonal; times are Gauss and Legendre's nodes, at which
+    polynomials are integrated exactly. The points run time by time, the last coordinate of a place fastest. Over
+    several processes each has a grid, too, if the last number of places is a multiple of how many they are.
+
+    Args:
+        places: how many along each coordinate of the place, the first ones of the domain.
+        times: how many times. The number of points is the product of all numbers. Regions of as many dimensions as
+            there are numbers of places, such as the face at the initial time, get the grid of places.
+
+    Raises:
+        ConfigurationError: a number is not positive and whole; when points are drawn, if their number is not the
+            product, or the region has other dimensions.
+    """
+
+    def __init__(self, places: Sequence[int], times: int) -> None:
+        check_list("", places=places)
+        check_whole("", times=times, **{f"places[{axis}]": number for axis, number in enumerate(places)})
+        if not places or min(*places, times) < 1:
+            raise ConfigurationError(f"places: must be positive whole numbers, as times, got {places} and {times}")
+        self.places, self.times = tuple(places), times
+
+    def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        del rng
+        shape = {len(self.places): self.places, len(self.places) + 1: (*self.places, self.times)}.get(dim)
+        if shape is None:
+            raise ConfigurationError(f"SpaceTimeGrid: {dim} dimensions, but {len(self.places)} numbers of places")
+        if math.prod(shape) != count:
+            product = " x ".join(map(str, shape))
+            raise ConfigurationError(f"SpaceTimeGrid: {product} points are {math.prod(shape)}, not {count}")
+        axes = [(np.arange(number) + 0.5) / number for number in self.places]
+        if dim == len(self.places):
+            return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], -1)
+        nodes = (np.polynomial.legendre.leggauss(self.times)[0] + 1) / 2
+        time, *place = np.meshgrid(nodes, *axes, indexing="ij")
+        return np.stack([axis.ravel() for axis in (*place, time)], -1)
+
+    def __repr__(self) -> str:
+        return f"SpaceTimeGrid({' x '.join(map(str, self.places))} places, {self.times} times)"

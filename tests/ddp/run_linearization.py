@@ -55,10 +55,12 @@ def measure(found):
     matrix, right = found.gram()
     triangle = found.triangle()
     scaled = found.row_scaled()
+    push, pull = found.products()
     return {
         "loss": found.loss(), "moved": found.loss(v), "residual": found.residual(), "kernel": found.kernel(),
         "gram": matrix, "right": right, "triangle": triangle.T @ triangle,
         "times": found.times(v), "transposed_times": found.transposed_times(u),
+        "shared_times": push(v), "shared_transposed": pull(u),
         "gradient": found.gradient(), "gradient_moved": found.gradient(v), "hessian": found.hessian_times(v),
         "scaled_gram": scaled.gram()[0], "scaled_kernel": scaled.kernel(), "scaled_times": scaled.times(v),
         "scaled_transposed": scaled.transposed_times(u), "scaled_residual": scaled.residual(),

@@ -53,6 +53,10 @@ class Reordered:
     def transposed_times(self, u):
         return self._inner.transposed_times(torch.empty_like(u).index_copy(0, self._order, u))
 
+    def products(self):
+        push, pull = self._inner.products()
+        return lambda v: push(v)[self._order], lambda u: pull(torch.empty_like(u).index_copy(0, self._order, u))
+
     def row_scaled(self):
         return Reordered(self._inner.row_scaled(), self._order)
 

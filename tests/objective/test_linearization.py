@@ -43,6 +43,10 @@ def test_everything_against_dense_derivatives(name, engine, memory, monkeypatch)
     assert close(at_once, torch.tensor(found.losses(several), dtype=torch.float64))
     assert close(found.times(v), rows @ v)
     assert close(found.transposed_times(u), rows.T @ u)
+    times, transposed_times = found.products()
+    for _ in range(2):
+        assert close(times(v), rows @ v)
+        assert close(transposed_times(u), rows.T @ u)
     assert close(found.gram_times(v), rows.T @ (rows @ v))
     assert close(found.gram_times(draw(shape[1], 3)), rows.T @ (rows @ draw(shape[1], 3)))
     assert close(found.hessian_times(v), case.hessian() @ v)
@@ -105,6 +109,9 @@ def test_rows_scaled_to_norm_one(memory):
     assert close(scaled.kernel(), expected @ expected.T)
     assert close(scaled.times(v), expected @ v)
     assert close(scaled.transposed_times(u), expected.T @ u)
+    times, transposed_times = scaled.products()
+    assert close(times(v), expected @ v)
+    assert close(transposed_times(u), expected.T @ u)
     assert close(scaled.gram_times(v), expected.T @ (expected @ v))
     assert close(scaled.residual(point), scale * r)
     assert close(scaled.gradient(), 2 * rows.T @ r)
@@ -193,6 +200,9 @@ def test_evaluations_count_passes_over_the_points():
     matrix_free.transposed_times(draw(matrix_free.shape[0]))
     matrix_free.gram()
     assert matrix_free.evaluations == 3
+    times, _ = found.products()
+    times(draw(n))
+    assert found.evaluations == 10  # what products share, and one of them
 
 
 def fourier(inputs, outputs, hidden):

@@ -1,5 +1,6 @@
 """Functions times places: each function and each place once, and the same answers as point by point."""
 
+import math
 from functools import partial
 
 import pytest
@@ -8,17 +9,17 @@ from compiling import needs_compiler
 
 from pinnlab import problems
 from pinnlab.domains import Chebyshev, FunctionSpace, Interval
-from pinnlab.networks import MLP, DeepONet, PeriodicEmbedding, columns_of_places
+from pinnlab.networks import MLP, DeepONet, PeriodicEmbedding, ProductSeries, on_products
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.objective.blocked_loss import BlockedLoss, floats_of
+from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.linearization import Linearization
 from pinnlab.objective.linearized_functions import LinearizedFunctions
-from pinnlab.objective.products import Products
+from pinnlab.objective.products import Products, floats_of
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.problems import Problem, Residual
-from pinnlab.samplers import FunctionsTimesPlaces
+from pinnlab.problems import Dirichlet, Problem, Residual
+from pinnlab.samplers import FunctionsTimesPlaces, SpaceTimeGrid
 from pinnlab.training.network import build_network
 
 FUNCTIONS, PLACES = 40, 6
@@ -170,7 +171,70 @@ def test_what_is_no_product_stays_as_it_is():
     assert products.shaped({"data": values})["data"].shape == (FUNCTIONS, PLACES, rows.shape[1])
     plain = Products(case.system.problem, MLP(5, 1))
     assert plain.shaped(case.batch) is case.batch
-    assert columns_of_places(MLP(5, 1)) is None
+    assert on_products(MLP(5, 1)) is None
+
+
+class Plane(Problem):
+    """Two unknowns that react in two periodic coordinates and time."""
+
+    def __init__(self):
+        domain = Interval("x", -1, 1) * Interval("y", 0, 2) * Interval("t", 0, 0.5)
+        start = Dirichlet(
+            domain.face(t=0.0), u=lambda x, y: torch.sin(math.pi * (x + y)), v=lambda x: torch.cos(math.pi * x)
+        )
+        super().__init__(domain, ["u", "v"], {"pde": Residual(domain, self.balance), "start": start})
+
+    def balance(self, u, v, t):
+        return u.t - u.laplacian() + t * u * v**2, v.t - v.xx - v * u.y
+
+
+class OnGrid:
+    """A `ProductSeries`, all of whose rows are on grids."""
+
+    sampler = SpaceTimeGrid([8, 6], 4)
+
+    def __init__(self):
+        problem = Plane()
+        self.trial = Trial(
+            problem, build_network(problem, partial(ProductSeries, waves=[2, 1], degree=2), True, 0).double()
+        )
+        torch.nn.init.normal_(self.trial.network.network.last.weight, generator=torch.Generator().manual_seed(0))
+        self.system = ResidualSystem(problem, self.trial, "taylor")
+        counts = {"pde": 192, "start": 48}
+        self.batch = {k: c.rows(self.sampler.sample(c.region, counts[k], 0)) for k, c in problem.conditions.items()}
+
+
+def test_rows_on_grids_are_seen():
+    case = OnGrid()
+    shapes = {name: tuple(rows.shape) for name, rows in case.system.products.shaped(case.batch).items()}
+    assert shapes == {"pde": (4, 8, 6, 3), "start": (1, 8, 6, case.batch["start"].shape[1])}
+    rows = case.batch["pde"]
+    for k, share in enumerate((rows[::2], rows[1::2])):  # of two processes
+        assert case.system.products.shaped({"pde": share})["pde"].shape == (4, 8, 3, 3), k
+    moved = rows.clone()
+    moved[:, 0] += 1e-9 * moved[:, 1]  # places that are no grid
+    for other in (moved, rows[:-1], rows[::5], rows[torch.randperm(192, generator=torch.Generator().manual_seed(1))]):
+        assert case.system.products.shaped({"pde": other})["pde"] is other
+
+
+def test_residuals_and_products_on_grids_are_those_at_points():
+    case = OnGrid()
+    order = torch.randperm(192, generator=torch.Generator().manual_seed(0))
+    there = {"pde": case.batch["pde"][order], "start": case.batch["start"]}
+    factors = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    rows = torch.cat([(2 * order[:, None] + torch.arange(2)).flatten(), 384 + torch.arange(96)])
+    grid, points = (
+        Linearization(LinearizedFunctions(case.system), case.trial.tensors(), batch, factors)
+        for batch in (case.batch, there)
+    )
+    torch.testing.assert_close(grid.residual()[rows], points.residual(), rtol=1e-10, atol=1e-10)
+    generator = torch.Generator().manual_seed(2)
+    v, u = (torch.randn(n, dtype=torch.float64, generator=generator) for n in reversed(grid.shape))
+    times, transposed_times = grid.products()
+    torch.testing.assert_close(times(v)[rows], points.times(v), rtol=1e-10, atol=1e-9)
+    torch.testing.assert_close(transposed_times(u), points.transposed_times(u[rows]), rtol=1e-10, atol=1e-9)
+    size = case.system.score("pde", case.batch["pde"])
+    torch.testing.assert_close(size[order], case.system.score("pde", there["pde"]), rtol=1e-10, atol=1e-10)
 
 
 def test_rows_that_are_known_are_not_looked_at_again(monkeypatch):

@@ -1,6 +1,8 @@
 """The last layer by one solve: against a dense solve by numpy, and where a problem is not linear."""
 
 import functools
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,11 +12,14 @@ from least_squares import quadratic, vector
 from training import ADAM, quiet_trainer
 
 from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError, StopReason
-from pinnlab.networks import MLP, PirateNet, RandomFeatures, SpectralFeatures
+from pinnlab.networks import MLP, PirateNet, ProductSeries, RandomFeatures, SpectralFeatures
 from pinnlab.numerics import memory
+from pinnlab.objective import parameter_derivatives
 from pinnlab.optimizers import LeastSquares, SSBroyden, needs_last_layer
 from pinnlab.problems import Burgers, Coefficient, Dirichlet, Heat1D, Poisson1D, Problem, Residual
+from pinnlab.samplers import Sobol, SpaceTimeGrid
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -88,8 +93,58 @@ def test_normal_equations_that_are_not_definite_are_damped():
     network = functools.partial(RandomFeatures, count=100, scale=0.5)
     module, data = fit(Poisson1D(frequency=1), network, [Phase(solve, steps=3)], points=41)
     assert module.measure_errors(data)["u"] < 1e-3
-    with pytest.raises(ConfigurationError, match="normal: has no sparse form"):
-        LeastSquares([torch.zeros(2, requires_grad=True)], normal=True, sparse=True)
+
+
+@pytest.mark.parametrize("pair", [*itertools.combinations(("sparse", "normal", "matrix_free"), 2)])
+def test_there_is_one_way_to_solve(pair):
+    with pytest.raises(ConfigurationError, match=f"{pair[1]}: is a way to solve in place of {pair[0]}"):
+        LeastSquares([torch.zeros(2, requires_grad=True)], **dict.fromkeys(pair, True))
+
+
+SERIES = functools.partial(ProductSeries, waves=[4], degree=5)
+
+
+def burgers_on_a_grid(solve, steps, sampler=SpaceTimeGrid([18], 6)):  # noqa: B008 - never changed
+    """Burgers' equation in a short time, from a sine."""
+    x, t = Interval("x", -1, 1), Interval("t", 0, 0.1)
+    domain = x * t
+    problem = Problem(
+        domain, ("u",),
+        {"pde": Residual(domain, lambda u: u.t + u * u.x - 0.1 * u.xx),
+         "start": Dirichlet(domain.face(t=0.0), weight=400.0, u=lambda x: -torch.sin(math.pi * x))},
+    )  # fmt: skip
+    problem.periodic_coordinates = ("x",)
+    module = PINN(problem, SERIES, [Phase(solve, steps=steps)], compile=False)
+    data = CollocationDataModule(problem, points={"pde": 108, "start": 18}, sampler=sampler)
+    quiet_trainer().fit(module, data)
+    return module
+
+
+def test_conjugate_gradients_find_what_qr_finds():
+    qr, free = (burgers_on_a_grid(functools.partial(LeastSquares, matrix_free=m), 6) for m in (False, True))
+    weights = [module.trial.network.network.last.weight.detach() for module in (qr, free)]
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
+    assert free.current_loss() == pytest.approx(qr.current_loss(), rel=1e-6)
+    assert free.current_optimizer().linear is False
+    assert weights[1].shape == (1, 6 * 9)
+
+
+def test_they_compute_no_rows_of_the_jacobian(monkeypatch):
+    def rows(*given):
+        raise AssertionError("rows were computed")
+
+    monkeypatch.setattr(parameter_derivatives, "jacobian_rows", rows)
+    module = burgers_on_a_grid(functools.partial(LeastSquares, matrix_free=True, tolerance=1e-4), 4)
+    assert module.current_loss() < 1e-3  # from 200
+    with pytest.raises(AssertionError, match="rows were computed"):
+        burgers_on_a_grid(LeastSquares, 1)
+
+
+def test_they_need_few_iterations_on_a_grid():
+    """Because derivatives of the polynomials are orthogonal there, as waves are: against points of a Sobol sequence."""
+    solve = functools.partial(LeastSquares, matrix_free=True, tolerance=1e-8)
+    grid, other = (burgers_on_a_grid(solve, 4, sampler).evaluations for sampler in (SpaceTimeGrid([18], 6), Sobol()))
+    assert grid < 0.6 * other
 
 
 def test_only_the_last_layer_moves():

@@ -68,6 +68,7 @@ def test_it_satisfies_the_equations(pulses):
         assert np.abs(terms).max() < 3e-2  # of forces of 30
 
 
+@pytest.mark.slow
 def test_it_converges_in_space_and_time(pulses):
     at = anywhere(2000)
     found = pulses(at)

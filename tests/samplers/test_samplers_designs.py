@@ -22,6 +22,7 @@ from pinnlab.samplers import (
     LatinHypercube,
     Lattice,
     Sobol,
+    SpaceTimeGrid,
     UniformRandom,
     seed_for,
 )
@@ -264,7 +265,26 @@ def test_functions_times_places_are_all_pairs():
     assert not torch.equal(unit, other.design(35, 4, seed=1))
 
 
+def test_a_space_time_grid_is_a_grid_at_gauss_nodes():
+    design = SpaceTimeGrid([4, 3], times=5)
+    grid = design.design(60, 3, seed=1).unflatten(0, (5, 4, 3))
+    assert torch.equal(grid[..., :2], grid[:1, ..., :2].expand(5, -1, -1, -1))
+    torch.testing.assert_close(grid[0, :, 0, 0], (torch.arange(4, dtype=torch.float64) + 0.5) / 4)
+    torch.testing.assert_close(grid[0, 0, :, 1], (torch.arange(3, dtype=torch.float64) + 0.5) / 3)
+    assert torch.equal(grid[:, 0, 0, 2], grid[:, 3, 2, 2])
+    nodes, _ = np.polynomial.legendre.leggauss(5)
+    np.testing.assert_allclose(2 * grid[:, 0, 0, 2].numpy() - 1, nodes, atol=1e-15)
+    assert torch.equal(design.design(12, 2, seed=0), grid[0, ..., :2].reshape(12, 2))  # the face at one time
+    assert repr(design) == "SpaceTimeGrid(4 x 3 places, 5 times)"
+
+
 BAD_PRODUCTS = {
+    "4 x 3 x 5 points are 60, not 61": lambda: SpaceTimeGrid([4, 3], 5).design(61, 3, 0),
+    "4 x 3 points are 12, not 60": lambda: SpaceTimeGrid([4, 3], 5).design(60, 2, 0),
+    "4 dimensions, but 2 numbers of places": lambda: SpaceTimeGrid([4, 3], 5).design(60, 4, 0),
+    "places: must be positive whole numbers": lambda: SpaceTimeGrid([4, 0], 5),
+    "places: must be a list": lambda: SpaceTimeGrid(4, 5),
+    "times: must be a whole number": lambda: SpaceTimeGrid([4], 5.5),
     "no multiple of functions": lambda: FunctionsTimesPlaces(5, 2).design(36, 4, 0),
     "leave no place": lambda: FunctionsTimesPlaces(5, 4).design(35, 4, 0),
     "functions: must be at least 1": lambda: FunctionsTimesPlaces(0, 4),
