@@ -38,7 +38,7 @@ from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
-from pinnlab.networks.on_products import OnProducts, Places, on_products
+from pinnlab.networks.on_products import OnProducts, on_products
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.product_series import ProductSeries
 from pinnlab.networks.scaling import ScaledInput
@@ -74,7 +74,6 @@ __all__ = [
     "PeriodicEmbedding",
     "PeriodicFeatures",
     "PirateNet",
-    "Places",
     "ProductSeries",
     "RandomFeatures",
     "Rescalable",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pinnlab.networks import Places, on_products
+from pinnlab.networks import on_products
+from pinnlab.networks.on_products import Places
 from pinnlab.problems.base import Problem
 
 Batch = Mapping[str, Tensor]

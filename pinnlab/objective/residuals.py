@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
-from pinnlab.networks import Places, last_layer
+from pinnlab.networks import last_layer
+from pinnlab.networks.on_products import Places
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import Places
 from pinnlab.networks.narrowing import narrowed_inside
+from pinnlab.networks.on_products import Places
 from pinnlab.objective.draws import draws_of
 from pinnlab.problems.base import Problem
 from pinnlab.problems.evaluation import Arguments, asks_for, call_by_name, stacked
