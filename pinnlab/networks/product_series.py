@@ -107,11 +107,9 @@ class _Amplitudes(nn.Module):
 
     def __init__(self, outputs: int, shape: Sequence[int]) -> None:
         super().__init__()
-        self._shape = tuple(shape)
-        self.weight = nn.Parameter(torch.zeros(outputs, math.prod(shape)))
-        nn.init.uniform_(
-            self.weight[:, :1], -(math.prod(shape) ** -0.5), math.prod(shape) ** -0.5
-        )  # as a linear layer's
+        self._shape, count = tuple(shape), math.prod(shape)
+        self.weight = nn.Parameter(torch.zeros(outputs, count))
+        nn.init.uniform_(self.weight[:, :1], -(count**-0.5), count**-0.5)  # the constant, as a linear layer's bias
 
     def forward(self) -> Tensor:
         """`(outputs, functions of the last coordinate, of the first, of the second, ...)`."""
