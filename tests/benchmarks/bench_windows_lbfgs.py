@@ -22,12 +22,18 @@ from pinnlab.networks import MLP, SIREN, Subdomains
 from pinnlab.optimizers import LBFGS, MultiPreconditionedLBFGS, SchwarzLBFGS, SSBroyden
 from pinnlab.problems import Burgers, MultiscalePoisson
 
+DEEP = partial(SIREN, hidden=[16, 16], first_frequency=6.0)
 SINES = partial(SIREN, hidden=[8], first_frequency=8.0)
 POISSON = partial(MultiscalePoisson, octaves=4, exact_conditions=True)
 BURGERS = partial(Burgers, exact_conditions=True)
 PROBLEMS = {
     "poisson": (POISSON, partial(Subdomains, grid=[16], network=SINES), 600),
     "poisson, two levels": (POISSON, partial(Subdomains, grid=[16], levels=2, network=SINES), 600),
+    "poisson, square": (
+        partial(MultiscalePoisson, dim=2, octaves=3, exact_conditions=True),
+        partial(Subdomains, grid=[8, 8], network=DEEP),
+        3000,
+    ),
     "burgers": (BURGERS, partial(Subdomains, grid=[4, 2], network=partial(MLP, hidden=[16])), 1500),
 }
 OPTIMIZERS = {
