@@ -532,6 +532,13 @@ NUMBERS = {
         "curvature": POSITIVE,
         "max_norm": SHARE,
     },
+    functools.partial(op.MultiPreconditionedLBFGS, PARAMETERS): {
+        "local_evaluations": COUNT,
+        "local_history": COUNT,
+        "merging_iterations": COUNT,
+        "global_iterations": COUNT,
+        "history": COUNT,
+    },
     functools.partial(op.SchwarzLBFGS, PARAMETERS): {"blocks": COUNT, "local_iterations": COUNT, "momentum": SHARE},
     functools.partial(op.SchwarzGaussNewton, PARAMETERS): {"sweeps": COUNT},
     functools.partial(op.NystromNewtonCG, PARAMETERS): {"rank": COUNT, "refresh": COUNT, "damping": POSITIVE},

@@ -28,7 +28,7 @@ from pinnlab.callbacks import (
     SolutionFigures,
 )
 from pinnlab.criteria import TrialStep
-from pinnlab.networks import MLP, RandomFeatures
+from pinnlab.networks import MLP, RandomFeatures, Subdomains
 from pinnlab.objective.balancing import LRA, GradientNorm, NTKTrace, ReLoBRaLo, SoftAdapt
 from pinnlab.optimizers import (
     BFGS,
@@ -41,6 +41,7 @@ from pinnlab.optimizers import (
     LeastSquares,
     LevenbergMarquardt,
     MultiBatchLBFGS,
+    MultiPreconditionedLBFGS,
     NystromNewtonCG,
     SchwarzLBFGS,
     SSBroyden,
@@ -69,6 +70,8 @@ NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=
 LAST_LAYER = functools.partial(LeastSquares, tolerance=1e-2)
 MATRIX_FREE = functools.partial(LeastSquares, matrix_free=True, tolerance=1e-2)
 SCHWARZ = functools.partial(SchwarzLBFGS, local_iterations=4)
+
+MULTI_PRECONDITIONED = functools.partial(MultiPreconditionedLBFGS, local_evaluations=3, global_iterations=3, history=8)
 
 
 def two_levels(width=3):
@@ -124,6 +127,7 @@ PHASES = {
         Phase(SCHWARZ, steps=3),
         Phase(functools.partial(SCHWARZ, mode="additive", blocks=2), steps=3),
     ],
+    "multi_preconditioned": lambda: three_steps(MULTI_PRECONDITIONED),
     "multi_batch": lambda: [
         Phase(ADAM, steps=3),
         Phase(functools.partial(MultiBatchLBFGS, history=4), steps=11, scheduler=DECAY),
@@ -242,6 +246,15 @@ FEATURES = {
     }
 }
 """Options by name, for `full_run`, of runs on random features whose scale is searched for."""
+
+PARTS = {
+    "parts": lambda: {
+        "network": functools.partial(Subdomains, grid=[3, 2], levels=2, network=functools.partial(MLP, hidden=[4])),
+        "phases": three_steps(MULTI_PRECONDITIONED),
+        "callbacks": [FreshPoints(every=4)],
+    }
+}
+"""Options by name, for `full_run`, of runs that train the windows of a network as blocks."""
 
 BATCH_SIZES = {"multi_batch": 5}  # one row is shared: the second of two processes has none of it
 """The size of mini-batches for those of `PHASES` that are not trained on all points."""

@@ -87,16 +87,22 @@ def slabs_of_columns(system: ResidualSystem, like: Tensor) -> Tensor:
     return torch.cat(parts).to(like.device)
 
 
-def blocks_by_colour(system: ResidualSystem, like: Tensor) -> list[Tensor]:
+def blocks_by_colour(system: ResidualSystem, like: Tensor) -> list[Tensor] | None:
     """By colour `(blocks, m)`, the places in the flat vector of all numbers of each part, see `SeenParts.colours`.
 
     What all points see comes last, as one block.
 
     Args:
-        system: of a network that is `Local`.
+        system: the residuals.
         like: any tensor of the data type and on the device of the points.
+
+    Returns:
+        The blocks; None where the network is not `Local`: every point sees all of it.
     """
-    colours, rest, start = _seen(system, _stand_in(system, like)).colours, [], 0
+    seen = None if system.width is not None else _seen_if_local(system, _stand_in(system, like))
+    if seen is None:
+        return None
+    colours, rest, start = seen.colours, [], 0
     by_colour: dict[int, list[Tensor]] = {}
     for name, shape in system.trained().items():
         places = torch.arange(start, start + shape.numel())
@@ -183,7 +189,10 @@ def _stand_in(system: ResidualSystem, like: Tensor) -> Tensor:
 
 
 def _seen(system: ResidualSystem, rows: Tensor) -> SeenParts:
-    points = rows[:, : len(system.problem.coordinates)]
-    seen = seen_inside(system.trial.network, points, "network.")
+    seen = _seen_if_local(system, rows)
     assert seen is not None  # `check_sparse` saw to it
     return seen
+
+
+def _seen_if_local(system: ResidualSystem, rows: Tensor) -> SeenParts | None:
+    return seen_inside(system.trial.network, rows[:, : len(system.problem.coordinates)], "network.")

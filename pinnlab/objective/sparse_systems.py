@@ -39,4 +39,5 @@ def schwarz(blocks: RowBlocks, owner: str, sweeps: int, mode: str) -> SchwarzSwe
     """
     rows = SparseRows(*(distributed.gather(part) for part in blocks.sparse(owner)[0]))
     colours = blocks_by_colour(blocks.functions.system, blocks.factors)
+    assert colours is not None  # there are sparse rows
     return SchwarzSweeps(rows, colours, blocks.columns, sweeps, mode)

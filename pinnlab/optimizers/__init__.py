@@ -12,6 +12,7 @@ from pinnlab.optimizers.last_layer import LeastSquares, solve_last_layer
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
+from pinnlab.optimizers.multi_preconditioned import MultiPreconditionedLBFGS
 from pinnlab.optimizers.newton_cg import NystromNewtonCG
 from pinnlab.optimizers.requirements import (
     check_memory,
@@ -23,6 +24,7 @@ from pinnlab.optimizers.requirements import (
     needs_linearization,
     objective_changed,
     prefer_fused,
+    wants_blocks,
     wants_overlap,
 )
 from pinnlab.optimizers.schwarz import SchwarzLBFGS
@@ -44,6 +46,7 @@ __all__ = [
     "LeastSquares",
     "LevenbergMarquardt",
     "MultiBatchLBFGS",
+    "MultiPreconditionedLBFGS",
     "NystromNewtonCG",
     "SSBroyden",
     "SchwarzGaussNewton",
@@ -66,5 +69,6 @@ __all__ = [
     "objective_changed",
     "prefer_fused",
     "solve_last_layer",
+    "wants_blocks",
     "wants_overlap",
 ]

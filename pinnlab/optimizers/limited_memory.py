@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -70,10 +71,14 @@ class CurvaturePairs:
         yy[k, :count] = from_y
         return True
 
-    def times(self, vector: Tensor) -> Tensor:
+    def times(self, vector: Tensor, start: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
         """The product `(n,)` of the inverse Hessian with a vector `(n,)`; at least one pair is needed.
 
-        The starting matrix is the identity times s'y / y'y of the newest pair (Nocedal & Wright, eq. 7.20).
+        The starting matrix is the identity times gamma = s'y / y'y of the newest pair (Nocedal & Wright, eq. 7.20).
+
+        Args:
+            vector: `(n,)`.
+            start: the product of another starting matrix with `(n,)`, given that and gamma.
         """
         count = len(self)
         # A full ring starts with its oldest pair at the place that is written next; the triangular structure
@@ -84,6 +89,13 @@ class CurvaturePairs:
         gamma = sy[-1, -1] / yy[-1, -1]
         upper = sy.triu()
         a = torch.linalg.solve_triangular(upper, from_s[:, None], upper=True)[:, 0]
+        if start is not None:
+            # The two loops, one after the other: q = v - Y a, then H0 q + S b with y_i'(H v) = ... in each row.
+            rows = self._rows().view(count, 2, -1)
+            product = start(vector - a.roll(shift) @ rows[:, 1], gamma)
+            left = sy.diagonal() * a - (rows[:, 1] @ product).roll(-shift)
+            b = torch.linalg.solve_triangular(upper.T, left[:, None], upper=False)[:, 0]
+            return product + b.roll(shift) @ rows[:, 0]
         right = sy.diagonal() * a + gamma * (yy @ a - from_y)
         b = torch.linalg.solve_triangular(upper.T, right[:, None], upper=False)[:, 0]
         weights = torch.stack((b, -gamma * a), 1).roll(shift, 0)

@@ -52,6 +52,11 @@ def wants_overlap(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "wants_overlap", False))
 
 
+def wants_blocks(optimizer: Optimizer) -> bool:
+    """True when it works on parts of a network, such as its windows, and `step` takes the keyword `blocks`."""
+    return bool(getattr(optimizer, "wants_blocks", False))
+
+
 def evaluations_per_step(optimizer: Optimizer) -> int:
     """About how often one `step` calls its closure: what a run's cost is planned with."""
     own = getattr(optimizer, "evaluations_per_step", None)

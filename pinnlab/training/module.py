@@ -20,8 +20,16 @@ from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization
 from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.sparse_rows import blocks_by_colour
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import is_multi_eval, needs_jacobian, needs_linearization, objective_changed, wants_overlap
+from pinnlab.optimizers import (
+    is_multi_eval,
+    needs_jacobian,
+    needs_linearization,
+    objective_changed,
+    wants_blocks,
+    wants_overlap,
+)
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.training.checkpoints import check_made_with, checked, described
@@ -200,7 +208,7 @@ class PINN(PhasedModule):
         self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
-        optimizer.step(closure=optimizer_closure, **extra)
+        optimizer.step(closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))
         self._around = None
         self.evaluations += sum(given.evaluations for given in extra.values())
         self.fault = self.fault or step_fault(self, _unwrapped(optimizer))
@@ -301,6 +309,11 @@ class PINN(PhasedModule):
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         self._compiled_before = saved.get("compiled")
         use_saved_dtype(self, checkpoint["state_dict"])
+
+
+def _blocks(module: PINN, optimizer: Optimizer) -> dict[str, Any]:
+    """What an optimizer is handed that works on the parts of a network."""
+    return {"blocks": blocks_by_colour(module.system, module.loss_weights)} if wants_blocks(optimizer) else {}
 
 
 def _unwrapped(optimizer: Any) -> Optimizer:

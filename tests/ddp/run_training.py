@@ -23,6 +23,7 @@ from training import (  # noqa: E402
     CONDITION_PROBLEMS,
     FEATURES,
     GROWTH_CALLBACKS,
+    PARTS,
     PHASES,
     POINT_CALLBACKS,
     PROBLEM_CALLBACKS,
@@ -48,8 +49,8 @@ def train(name, processes, folder):
     callbacks |= {**WATCHING_CALLBACKS, **BOARD_CALLBACKS}
     if name in callbacks:
         options["callbacks"] = callbacks[name]()
-    if name in FEATURES:
-        options = FEATURES[name]()
+    if name in {**FEATURES, **PARTS}:
+        options = {**FEATURES, **PARTS}[name]()
     if few:
         options["data"] = {"points": {"pde": 1, "wall": 1, "start": 1}}
     folder.mkdir(parents=True, exist_ok=True)

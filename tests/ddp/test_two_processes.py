@@ -13,6 +13,7 @@ from training import (
     CONDITION_PROBLEMS,
     FEATURES,
     GROWTH_CALLBACKS,
+    PARTS,
     PHASES,
     PROBLEM_CALLBACKS,
     TOLERANCES,
@@ -38,6 +39,7 @@ NAMES = [
     *BOARD_CALLBACKS,
     *CONDITION_PROBLEMS,
     *FEATURES,
+    *PARTS,
     *FEW,
 ]
 THERE_AND_BACK = ["plain", "several", "gradient_norm", "lra"]
@@ -212,6 +214,13 @@ def test_who_only_looks_on_sees_the_same(name, results):
     assert_same_path(one, two)
     # Of spectra 1e-10 of the largest eigenvalue, which is about 10.
     assert_alike(two["seen"], one["seen"], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_windows_as_blocks_agree(results, name):
+    one, two = results(name)
+    assert_same_path(one, two)
+    assert one["evaluations"] == two["evaluations"]
 
 
 @pytest.mark.parametrize("name", FEATURES)

@@ -21,6 +21,7 @@ from pinnlab.optimizers import (
     EnergyNaturalGradient,
     FixedDamping,
     LevenbergMarquardt,
+    MultiPreconditionedLBFGS,
     NystromNewtonCG,
     SchwarzLBFGS,
     SeveralValues,
@@ -72,6 +73,10 @@ OPTIMIZERS = [
     OptimizerCase("Schwarz", lambda p: SchwarzLBFGS(p, local_iterations=10), 20, 4e-3, owned=True),
     OptimizerCase(
         "Schwarz-additive", lambda p: SchwarzLBFGS(p, mode="additive", local_iterations=10), 20, 1e-3, owned=True
+    ),
+    OptimizerCase("MP", lambda p: MultiPreconditionedLBFGS(p, global_iterations=8), 20, 2e-4, owned=True),
+    OptimizerCase(
+        "MP-paper", lambda p: MultiPreconditionedLBFGS(p, global_iterations=1, block_start=False), 40, 2e-3, owned=True
     ),
     OptimizerCase("Newton-CG", lambda p: NystromNewtonCG(p, rank=8, refresh=3), 20, 1e-2, owned=True),
     OptimizerCase(

@@ -15,11 +15,11 @@ def pairs_of(count, n, seed=0):
     return steps, steps @ hessian, torch.randn(n, generator=generator, dtype=torch.float64)
 
 
-def dense_inverse(steps, changes):
-    """Nocedal & Wright, eq. 6.17 and 7.20, with dense matrices."""
+def dense_inverse(steps, changes, start=None):
+    """Nocedal & Wright, eq. 6.17 and 7.20, with dense matrices; or from another matrix."""
     s, y = steps[-1], changes[-1]
     eye = torch.eye(len(s), dtype=s.dtype)
-    inverse = (s @ y) / (y @ y) * eye
+    inverse = (s @ y) / (y @ y) * eye if start is None else start
     for s, y in zip(steps, changes, strict=True):
         rho = 1 / (s @ y)
         left = eye - rho * torch.outer(s, y)
@@ -38,6 +38,21 @@ def test_product_is_that_of_the_dense_matrix(written, n):
     expected = dense_inverse(steps[-kept:], changes[-kept:]) @ vector
     assert len(pairs) == kept
     torch.testing.assert_close(pairs.times(vector), expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("written", [1, 4, 5, 7, 13])
+def test_the_starting_matrix_can_be_any(written):
+    n = 12
+    steps, changes, vector = pairs_of(written, n)
+    root = torch.randn(n, n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    start, pairs, gammas = root @ root.T, CurvaturePairs({}, history=5), []
+    for s, y in zip(steps, changes, strict=True):
+        pairs.append(s, y)
+    found = pairs.times(vector, lambda v, gamma: gammas.append(gamma) or start @ v)
+    expected = dense_inverse(steps[-5:], changes[-5:], start) @ vector
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
+    s, y = steps[-1], changes[-1]
+    torch.testing.assert_close(gammas, [(s @ y) / (y @ y)])
 
 
 @pytest.mark.parametrize("curvature", [-1.0, 0.0, 1e-17])

@@ -15,7 +15,7 @@ from pinnlab.callbacks import Rollback, RunSummary
 from pinnlab.cli.commands import run
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.objective.faults import find_fault
-from pinnlab.optimizers import MultiBatchLBFGS, SchwarzLBFGS, SSBroyden
+from pinnlab.optimizers import MultiBatchLBFGS, MultiPreconditionedLBFGS, SchwarzLBFGS, SSBroyden
 from pinnlab.training.phases import Phase
 from pinnlab.training.switching import phases_of
 
@@ -30,6 +30,7 @@ OPTIMIZERS = {
 OTHERS = {
     "torch's LBFGS": functools.partial(torch.optim.LBFGS, max_iter=3),
     "Schwarz": functools.partial(SchwarzLBFGS, local_iterations=2),
+    "multi-preconditioned": functools.partial(MultiPreconditionedLBFGS, global_iterations=3),
     "Newton-CG": NEWTON_CG,
     "multi-batch": MultiBatchLBFGS,
 }

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import BATCH_SIZES, PHASES, WATCHING_CALLBACKS, assert_alike, full_run
+from training import BATCH_SIZES, PARTS, PHASES, WATCHING_CALLBACKS, assert_alike, full_run
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
@@ -40,6 +40,16 @@ def test_resume_of_other_optimizers_is_bitwise(tmp_path, phases):
         )
         assert resumed.evaluations == module.evaluations, path.name
         assert phases_of(trainer_again).decisions == phases_of(trainer).decisions
+        for step, parameters in again.parameters.items():
+            assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_resume_of_windows_as_blocks_is_bitwise(tmp_path, name):
+    whole, _, module, _ = full_run(tmp_path / "whole", every=1, **PARTS[name]())
+    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+        again, _, resumed, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, **PARTS[name]())
+        assert resumed.evaluations == module.evaluations, path.name
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
 
