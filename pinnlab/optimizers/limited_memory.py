@@ -90,7 +90,7 @@ class CurvaturePairs:
         upper = sy.triu()
         a = torch.linalg.solve_triangular(upper, from_s[:, None], upper=True)[:, 0]
         if start is not None:
-            # The two loops, one after the other: q = v - Y a, then H0 q + S b, where b makes up for what Y sees of H0 q.
+            # The two loops, one after the other: q = v - Y a, then H0 q + S b, b being what Y sees of H0 q.
             rows = self._rows().view(count, 2, -1)
             product = start(vector - a.roll(shift) @ rows[:, 1], gamma)
             left = sy.diagonal() * a - (rows[:, 1] @ product).roll(-shift)
