@@ -58,11 +58,12 @@ FEW_SINES = ["--model.network.waves=[12,3]", "--data.points.pde=1500"]
 
 
 def first_of_each_kind():
-    """The first recipe of each problem with each network: the others differ in optimizers and points."""
+    """The first recipe of each problem, and of each network: the others differ in optimizers and points."""
     kinds = {}
     for name in recipe_names():
         given = recipe(name)
-        kinds.setdefault((given["problem"]["class_path"], given["model"]["network"].get("class_path")), name)
+        for key in (given["problem"]["class_path"], given["model"]["network"].get("class_path")):
+            kinds.setdefault(key, name)
     return frozenset(kinds.values())
 
 
