@@ -481,6 +481,7 @@ NUMBERS = {
     functools.partial(nw.Correction, 1, 1, before=nw.MLP(1, 1), network=nw.MLP): {"scale": POSITIVE},
     functools.partial(nw.Subdomains, 1, 1): {"grid": COUNT},
     functools.partial(nw.Subdomains, 1, 1, grid=[3]): {"levels": COUNT, "smoothness": COUNT},
+    functools.partial(nw.Tiles, 1, 1): {"grid": COUNT},
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.DeepONet, 2, 1): {"modes": COUNT},
     functools.partial(nw.DeepONet, 2, 1, modes=1): {"rank": COUNT},

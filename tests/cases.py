@@ -35,6 +35,7 @@ from pinnlab.networks import (
     SpectralFeatures,
     Stretch,
     Subdomains,
+    Tiles,
 )
 from pinnlab.problems import Problem
 
@@ -173,6 +174,8 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     ),
     "subdomains-periodic": partial(Subdomains, grid=2, periodic=[0], smoothness=5, network=partial(SIREN, hidden=[5])),
     "subdomains-features": partial(Subdomains, grid=2, network=partial(RandomFeatures, count=6)),
+    "tiles": partial(Tiles, grid=2, network=partial(MLP, hidden=[5, 4])),
+    "tiles-features": partial(Tiles, grid=3, network=partial(RandomFeatures, count=6)),
     "scaled": _scaled,
     "composed": _composed,
     "attention": AttentionNetwork,
@@ -192,6 +195,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "poisson100d": lambda: problems.Poisson(dim=100),
     "poisson10d_harmonic": lambda: problems.Poisson(dim=10, exact="harmonic"),
     "multiscale": problems.MultiscalePoisson,
+    "multiscale_tiled": lambda: problems.Tiled(problems.MultiscalePoisson(octaves=2), grid=[4]),
+    "poisson2d_tiled": lambda: problems.Tiled(problems.Poisson2D(exact_conditions=True), [2, 3], flux="residual"),
     "multiscale2d_exact": lambda: problems.MultiscalePoisson(dim=2, octaves=2, exact_conditions=True),
     "front": problems.Front2D,
     "front_exact": lambda: problems.Front2D(exact_conditions=True),

@@ -1,12 +1,16 @@
 """Small problems, one for each kind of term: every conformance check of terms applies to each of them."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from pinnlab.derivatives import d
 from pinnlab.domains import Chebyshev, Disk, FunctionSpace, Interval, Parameter
+from pinnlab.networks import MLP, Tiles
 from pinnlab.problems import (
     Coefficient,
+    Continuity,
     Dirichlet,
     Energy,
     Exact,
@@ -111,6 +115,20 @@ def periodic():
     return Problem(X * T, ["u", "v"], conditions)
 
 
+def tiled():
+    """Two unknowns, one of which is continuous with its flux across the faces of 2 x 2 boxes."""
+
+    def flux(u, x, normal, side):
+        return (1 + x) * u.along(normal) + side
+
+    conditions = {
+        "pde": Residual(X * T, lambda u, v, x: (u.t - ((1 + x) * u.x).d("x"), v.t - u.x)),
+        "u": Continuity(X * T, [2, 2], unknowns=["u"], flux=flux),
+        "v": Continuity(X * T, [2, 2], unknowns=["v"], order=2),
+    }
+    return Problem(X * T, ["u", "v"], conditions)
+
+
 def weak():
     """A heat equation in weak form, with a conductivity of its own."""
     conditions = {
@@ -158,12 +176,17 @@ def operator():
     return Problem(domain, ["u"], conditions)
 
 
+NETWORKS = {"tiled": partial(Tiles, grid=[2, 2], network=partial(MLP, hidden=[6, 5]))}
+"""What builds the network of a term, where it has to be a certain one."""
+
+
 TERMS = {
     build.__name__: build
     for build in (
         Cooling,
         family,
         periodic,
+        tiled,
         weak,
         divergence_form,
         normals,

@@ -5,7 +5,7 @@ import functools
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from terms import TERMS, one_test_function
+from terms import NETWORKS, TERMS, one_test_function
 
 from pinnlab.callbacks import (
     BatchGrowth,
@@ -234,7 +234,9 @@ def condition_options(name):
     estimated = any(wanted.samples for wanted in problem.wanted.values())
     second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=4)
     phases = [Phase(ADAM, steps=4), second, *squares]
-    return {"problem": problem, "phases": phases, "callbacks": [FreshPoints(every=3)]}
+    term = name.removeprefix("term_")
+    network = {"network": NETWORKS[term]} if term in NETWORKS else {}
+    return {"problem": problem, "phases": phases, "callbacks": [FreshPoints(every=3)], **network}
 
 
 FEATURES = {

@@ -46,6 +46,7 @@ from pinnlab.networks.separable import Separable
 from pinnlab.networks.siren import SIREN
 from pinnlab.networks.spectral import SineSeries, SpectralFeatures
 from pinnlab.networks.subdomains import Subdomains
+from pinnlab.networks.tiles import Tiles
 
 __all__ = [
     "ACTIVATIONS",
@@ -85,6 +86,7 @@ __all__ = [
     "SpectralFeatures",
     "Stretch",
     "Subdomains",
+    "Tiles",
     "activation",
     "last_layer",
     "on_products",

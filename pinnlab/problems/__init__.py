@@ -14,6 +14,7 @@ from pinnlab.problems.conditions import (
     Residual,
     Robin,
 )
+from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.darcy import DarcyOperator
 from pinnlab.problems.diffusions import FokkerPlanck, HamiltonJacobiBellman
 from pinnlab.problems.dispersive import KortewegDeVries, KuramotoSivashinsky
@@ -49,6 +50,7 @@ from pinnlab.problems.rough_medium import RoughMedium1D
 from pinnlab.problems.schroedinger import Schroedinger
 from pinnlab.problems.screened import ScreenedPoisson
 from pinnlab.problems.step import BackwardStep
+from pinnlab.problems.tiled import Tiled
 from pinnlab.problems.transport import Convection, Reaction
 from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.wave import Wave1D, Wave2D
@@ -67,6 +69,7 @@ __all__ = [
     "Cavity",
     "Coefficient",
     "Condition",
+    "Continuity",
     "Convection",
     "DarcyOperator",
     "DiffusionReactionOperator",
@@ -121,6 +124,7 @@ __all__ = [
     "Schroedinger",
     "ScreenedPoisson",
     "SineGordonTwoBody",
+    "Tiled",
     "Unknown",
     "Wave1D",
     "Wave2D",

@@ -151,6 +151,18 @@ class _OfColumns:
         return self._interpolant([points[:, i] for i in self._columns])
 
 
+def once_more(given: Mapping[str, Function]) -> list[Given]:
+    """The data of a problem, functions of points by name, for another one with the same coordinates."""
+
+    def named(data: Function) -> Callable[..., Any]:
+        def function(points: Any) -> Any:
+            return data(points)
+
+        return function
+
+    return [Given(name, named(data)) for name, data in given.items()]
+
+
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in (".npz", ".csv"):
         raise ConfigurationError(f"Given {name!r}: {path} must be a file .npz, or .csv with a header")

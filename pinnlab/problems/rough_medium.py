@@ -75,6 +75,10 @@ class RoughMedium1D(Problem):
             return torch.where(x < 0.5, 1.0, CONTRAST).to(x)
         return 1 / (2 + torch.cos(self.wave_number * x))
 
+    def flux(self, u: AbstractField, x: Tensor) -> Tensor:
+        """The flux a u', which does not jump; for `Tiled`."""
+        return self.conductivity(x) * u.x
+
     def tested(self, u: AbstractField, v: AbstractField, x: Tensor) -> Tensor:
         """The integrand a u' v' - v of the weak form."""
         return self.conductivity(x) * u.x * v.x - v

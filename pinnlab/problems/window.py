@@ -16,7 +16,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem, Reference
 from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic
 from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
-from pinnlab.problems.given import Given
+from pinnlab.problems.given import once_more
 from pinnlab.problems.observations import Observations
 
 LOOKED_AT = 64
@@ -108,7 +108,7 @@ class Window(Problem):
             domain=domain,
             unknowns=whole.unknowns,
             conditions=self._cut_conditions(before),
-            given=[Given(name, _as_named(data)) for name, data in whole.given.items()],
+            given=once_more(whole.given),
         )
 
     @property
@@ -297,12 +297,3 @@ def _with_constant(problem: Problem, points: Tensor, constant: float) -> Tensor:
         call_by_name(problem.ansatz, {**columns, **network, **given, "points": points}, "ansatz"), ""
     )
     return found
-
-
-def _as_named(data: Any) -> Any:
-    """Given data, a function of points, as `Given` takes one."""
-
-    def function(points: Any) -> Any:
-        return data(points)
-
-    return function

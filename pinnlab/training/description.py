@@ -84,6 +84,8 @@ def _value(value: Any) -> Any:
         return [_value(item) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, Problem):
+        return _object(type(value), value.constructed_with)
     if isinstance(value, functools.partial) and inspect.isclass(value.func) and not value.args:
         return _spec(_path(value.func), value.keywords)
     if inspect.isclass(value):

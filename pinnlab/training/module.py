@@ -41,7 +41,7 @@ from pinnlab.training.faults import check_parameters, gradient_fault, raise_unle
 from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
-from pinnlab.training.network import build_network, check_coordinates, check_periodicity
+from pinnlab.training.network import build_network, check_coordinates, check_periodicity, check_tiles
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
 from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
@@ -120,6 +120,7 @@ class PINN(PhasedModule):
         check_setup(problem, self.trial)
         check_periodicity(problem, self.trial)
         check_coordinates(problem, self.trial)
+        check_tiles(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns, problem.held_out_functions)
         self.objective, self._compile = GlobalLoss(self.system), check_option(compile)

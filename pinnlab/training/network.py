@@ -10,9 +10,10 @@ from torch import nn
 
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, check_seed, unknown
-from pinnlab.networks import MLP, ByUnknown, Composed, Part, ScaledInput
+from pinnlab.networks import MLP, ByUnknown, Composed, Part, ScaledInput, Tiles
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
+from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.unknowns import alike
 from pinnlab.samplers import Sobol
 
@@ -120,3 +121,28 @@ def check_periodicity(problem: Problem, trial: Trial) -> None:
                 f"model.network: problem {problem.name} needs a network that is periodic in {name}; give it "
                 f"the embedding PeriodicEmbedding(columns=[{column}]), or put it into the loss (problem.periodic: loss)"
             )
+
+
+def check_tiles(problem: Problem, trial: Trial) -> None:
+    """Refuses tiles that nothing couples, and a condition that couples tiles which the network has not."""
+    tiles = [module for module in trial.network.modules() if isinstance(module, Tiles)]
+    coupled = {name: c for name, c in problem.conditions.items() if isinstance(c, Continuity)}
+    have = " and ".join(str(list(own.grid)) for own in tiles) or "no tiles"
+    for name, condition in coupled.items():
+        if condition.grid not in [own.grid for own in tiles]:
+            raise ConfigurationError(
+                f"model.network: condition {name!r} couples tiles of grid {list(condition.grid)}, and the network has "
+                f"{have}; give it Tiles(grid={list(condition.grid)})"
+            )
+        if (condition.box.low, condition.box.high) != (tuple(problem.domain.low), tuple(problem.domain.high)):
+            raise ConfigurationError(f"condition {name!r}: its domain must be that of the problem, {problem.domain!r}")
+    for own in tiles:
+        if own.count > 1 and own.grid not in [condition.grid for condition in coupled.values()]:
+            raise ConfigurationError(
+                f"model.network: nothing couples its tiles of grid {list(own.grid)}; take the problem "
+                f"Tiled(..., grid={list(own.grid)}), or give it a condition Continuity"
+            )
+    scaled = any(isinstance(module, ScaledInput) for module in trial.network.modules())
+    ends = {*(-end for end in problem.domain.low), *problem.domain.high}
+    if tiles and not scaled and ends != {1.0}:
+        raise ConfigurationError("model.scale_inputs: Tiles cut [-1, 1] along each coordinate; leave it true")

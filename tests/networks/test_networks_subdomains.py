@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, RandomFeatures, ScaledInput, Subdomains, last_layer, seen_inside
-from pinnlab.networks.subdomains import blocks_of_windows
+from pinnlab.networks.stacked import blocks_of_parts
 
 
 def points(n, d=2):
@@ -63,18 +63,18 @@ def test_it_is_periodic_where_it_should_be():
 def test_blocks_hold_every_row_once_and_one_window_each():
     numbers = torch.randint(6, (500,), generator=torch.Generator().manual_seed(0))
     numbers[numbers == 2] = 3  # a window without rows
-    blocks = blocks_of_windows(numbers, 6)
+    blocks = blocks_of_parts(numbers, 6)
     size = blocks.size
     assert size > 1
-    assert len(blocks.rows) == size * len(blocks.windows)
+    assert len(blocks.rows) == size * len(blocks.parts)
     assert torch.equal(blocks.rows[blocks.places], torch.arange(500))
-    assert torch.equal(blocks.windows[blocks.places // size], numbers)
+    assert torch.equal(blocks.parts[blocks.places // size], numbers)
     assert len(blocks.places.unique()) == 500
 
 
 @pytest.mark.parametrize("worst", [torch.zeros(640, dtype=torch.long), torch.arange(640) % 7])
 def test_blocks_are_enough_for_any_rows(worst):
-    blocks = blocks_of_windows(worst, 7)
+    blocks = blocks_of_parts(worst, 7)
     assert int(blocks.places.max()) < len(blocks.rows)
 
 

@@ -7,20 +7,23 @@ import torch
 
 from pinnlab import PINN
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, RandomFeatures, Subdomains
+from pinnlab.networks import MLP, RandomFeatures, Subdomains, Tiles
 from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.objective.sparse_rows import blocks_by_colour, check_sparse, slabs_of_columns, sparse_rows
-from pinnlab.problems import Convection, Kovasznay, MultiscalePoisson
+from pinnlab.problems import Convection, Kovasznay, MultiscalePoisson, Tiled
 from pinnlab.samplers import Sobol
 
 NETWORKS = {
     "two": partial(Subdomains, grid=[3, 5], network=partial(MLP, hidden=[4])),
     "levels": partial(Subdomains, grid=[4, 3], levels=2, network=partial(MLP, hidden=[3])),
     "features": partial(Subdomains, grid=[1, 6], network=partial(RandomFeatures, count=5)),
+    "tiles": partial(Tiles, grid=[4, 3], network=partial(MLP, hidden=[4])),
+    "tiles in a row": partial(Tiles, grid=[1, 6], network=partial(RandomFeatures, count=5)),
 }
 
 
 def setting(problem, network, count=60):
+    problem = Tiled(problem, network.keywords["grid"]) if network.func is Tiles else problem
     model = PINN(problem, network, compile=False)
     batch = {name: Sobol().sample(c.region, count, seed=1) for name, c in problem.conditions.items()}
     batch = {name: problem.conditions[name].rows(points) for name, points in batch.items()}

@@ -105,6 +105,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4),
     "poisson2d_exact": problems.Poisson2D,
     "multiscale2d_exact": lambda: problems.MultiscalePoisson(dim=2, octaves=2),
+    "poisson2d_tiled": lambda: problems.Tiled(problems.Poisson2D(), [2, 3], flux="residual"),
     "front_exact": problems.Front2D,
     "perforated_exact": problems.PerforatedLaplace,
     "heat_exact": problems.Heat1D,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from compiling import needs_compiler
 from linearized import close, draw
-from terms import TERMS
+from terms import NETWORKS, TERMS
 from torch.autograd.functional import jacobian
 from training import ADAM, QUASI_NEWTON, full_run
 
@@ -24,7 +24,8 @@ from pinnlab.training.phases import Phase
 
 def system_of(name, engine="taylor"):
     problem = TERMS[name]()
-    network = build_network(problem, functools.partial(MLP, hidden=[6, 5]), scale_inputs=False, seed=0).double()
+    build = NETWORKS.get(name, functools.partial(MLP, hidden=[6, 5]))
+    network = build_network(problem, build, scale_inputs=name in NETWORKS, seed=0).double()
     return ResidualSystem(problem, Trial(problem, network), engine)
 
 
@@ -94,7 +95,9 @@ def test_compiled_equals_eager(name):
 def test_resume_is_bitwise(name, tmp_path):
     def run(folder, **options):
         phases = [Phase(ADAM, steps=3), Phase(QUASI_NEWTON, steps=2)]
-        return full_run(folder, problem=TERMS[name](), phases=phases, callbacks=[FreshPoints(every=3)], **options)
+        own = {"network": NETWORKS[name]} if name in NETWORKS else {}
+        options = {**own, "callbacks": [FreshPoints(every=3)], **options}
+        return full_run(folder, problem=TERMS[name](), phases=phases, **options)
 
     whole, *_ = run(tmp_path / "whole", every=2)
     paths = sorted((tmp_path / "whole").glob("*.ckpt"))

@@ -10,8 +10,8 @@ from torch import nn
 
 from pinnlab import PINN
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, SIREN, FourierFeatures, PirateNet, Subdomains
-from pinnlab.problems import Burgers, Heat1D, Poisson1D
+from pinnlab.networks import MLP, SIREN, FourierFeatures, PirateNet, Subdomains, Tiles
+from pinnlab.problems import Burgers, Heat1D, Poisson1D, Tiled
 
 MODELS = {
     "mlp": lambda: PINN(Burgers(), partial(MLP, hidden=[6, 5])),
@@ -19,6 +19,7 @@ MODELS = {
     "siren": lambda: PINN(Poisson1D(), partial(SIREN, hidden=[6, 5])),
     "piratenet": lambda: PINN(Burgers(), partial(PirateNet, width=6, blocks=1)),
     "subdomains": lambda: PINN(Burgers(), partial(Subdomains, grid=[3, 2], network=partial(MLP, hidden=[4]))),
+    "tiles": lambda: PINN(Tiled(Burgers(), [3, 2]), partial(Tiles, grid=[3, 2], network=partial(MLP, hidden=[4]))),
 }
 
 
