@@ -63,7 +63,7 @@ def by_parts(network: nn.Module, x: Any, numbers: Tensor, count: int) -> Any:
         numbers: `(...)` from 0.
         count: how many parts there are.
     """
-    if not len(numbers) or torch.compiler.is_exporting():  # `vmap` does not take none, and would fix their number
+    if torch.compiler.is_exporting() or not len(numbers):  # `vmap` does not take none, and would fix their number
         return _one_by_one(network, x, numbers, count)
     blocks = blocks_of_parts(numbers.flatten(), count)
     rows = x.reshape(-1, x.shape[-1])[blocks.rows].reshape(len(blocks.parts), blocks.size, x.shape[-1])

@@ -115,7 +115,7 @@ def _in_windows(windows: Windows, network: nn.Module, x: Any) -> Any:
     """The sum over the windows that each point `(n, d)` lies in, `(n, m)`."""
     numbers, local, weights = windows(x)
     (n, k), count = numbers.shape, windows.count
-    if n and not torch.compiler.is_exporting() and parts_of(network) < count:  # those that the one point sees
+    if parts_of(network) < count:  # those that the one point sees, see `Local`
         count, numbers = k, torch.arange(k, device=numbers.device).expand(n, k)
     values = by_parts(network, local, numbers, count)
     return (weights.unsqueeze(-1) * values).sum(-2)

@@ -13,17 +13,21 @@ import torch
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 
-from pinnlab.networks import MLP, Subdomains  # noqa: E402
+from pinnlab.networks import MLP, ScaledInput, Subdomains, Tiles  # noqa: E402
 from pinnlab.numerics.schwarz import MODES  # noqa: E402
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions  # noqa: E402
 from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
 from pinnlab.objective.trial_function import Trial  # noqa: E402
 from pinnlab.optimizers import GainRatio, LevenbergMarquardt  # noqa: E402
 from pinnlab.optimizers.last_layer import solve_sparse_last_layer  # noqa: E402
-from pinnlab.problems import MultiscalePoisson  # noqa: E402
+from pinnlab.problems import MultiscalePoisson, Tiled  # noqa: E402
 from pinnlab.samplers import Sobol  # noqa: E402
 
-SHARES = {"uneven": {"pde": [40, 33], "boundary": [0, 2]}, "idle": {"pde": [0, 60], "boundary": [0, 2]}}
+SHARES = {
+    "uneven": {"pde": [40, 33], "boundary": [0, 2]},
+    "idle": {"pde": [0, 60], "boundary": [0, 2]},
+    "tiles": {"pde": [40, 33], "boundary": [0, 2], "interfaces": [3, 1]},
+}
 """Points of each condition on each rank."""
 
 
@@ -32,16 +36,19 @@ def setting(kind, rank):
     problem = MultiscalePoisson(octaves=2)
     torch.manual_seed(0)
     network = partial(Subdomains, grid=5, levels=2, network=partial(MLP, hidden=[3]))(1, 1).double()
+    if kind == "tiles":
+        problem = Tiled(problem, grid=[5])
+        network = ScaledInput(partial(Tiles, grid=5, network=partial(MLP, hidden=[3]))(1, 1), [0.0], [1.0]).double()
     system, batch = ResidualSystem(problem, Trial(problem, network)), {}
     for name, condition in problem.conditions.items():
-        rows = Sobol().sample(condition.region, sum(SHARES[kind][name]), 1)
+        rows = condition.rows(Sobol().sample(condition.region, sum(SHARES[kind][name]), 1))
         batch[name] = rows if rank is None else rows.split(SHARES[kind][name])[rank]
     return system, batch
 
 
 def around(system, batch):
     """The linearization at the present parameters."""
-    factors = torch.tensor([1.0, 100.0], dtype=torch.float64)
+    factors = torch.tensor([1.0, 100.0, 100.0], dtype=torch.float64)[: len(batch)]
     return Linearization(LinearizedFunctions(system), system.trial.tensors(), batch, factors)
 
 
