@@ -53,6 +53,10 @@ FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
 """For recipes with subdomains: as large in all."""
 
 
+FEW_TILES = ["--model.network.network.count=12", "--data.points.pde=900"]
+"""For recipes with tiles, whose number is that of the problem too."""
+
+
 FEW_SINES = ["--model.network.waves=[12,3]", "--data.points.pde=1500"]
 """And for recipes with many sines."""
 
@@ -76,6 +80,7 @@ def smaller_network(name):
         "RandomFeatures": FEWER,
         "HoleFeatures": FEW_HOLES,
         "Subdomains": FEW_WINDOWS,
+        "Tiles": FEW_TILES,
     }
     smaller |= {
         "PeriodicFeatures": FEW_WAVES,

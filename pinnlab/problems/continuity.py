@@ -32,8 +32,9 @@ class Continuity(Condition):
 
     By default the unknowns and their derivatives across the face vanish in the jump, up to `order`. With a `flux` the
     unknowns and this do: `lambda u, x, normal: k(x) * u.along(normal)` where k jumps (cPINN), or the function of the
-    equation's own `Residual` (XPINN). The papers' squares of `u - (upper + lower) / 2` on both sides are those of the
-    jump up to a factor of two.
+    equation's own `Residual` (XPINN), which is enough for an equation of order one only: in one of order two it leaves
+    slopes free, and what bends at every face has no residual. The papers' squares of `u - (upper + lower) / 2` on both
+    sides are those of the jump up to a factor of two.
 
     Args:
         domain: the whole domain: a box, or a product of intervals and boxes.

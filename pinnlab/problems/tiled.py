@@ -21,9 +21,9 @@ class Tiled(Problem):
     Args:
         problem: what is to be solved.
         grid: the number of tiles along each coordinate, as the network has it.
-        flux: what must not jump beside the unknowns: nothing more than their slopes by default (see `order`);
-            `"residual"`, the equations' own residuals (XPINN); the name of one of the problem's methods, such as
-            `"balance"`; or a function (cPINN). See `Continuity`.
+        flux: what must not jump beside the unknowns: nothing more than their slopes by default (see `order`); the name
+            of one of the problem's methods, such as `"flux"`, or a function (cPINN); or `"residual"`, the equations'
+            own residuals (XPINN), which is enough for those of order one. See `Continuity`.
         order: the highest derivative across the faces that must agree, where there is no `flux`; p - 1 for an equation
             of order p.
         weight: the factor in the loss.

@@ -24,6 +24,7 @@ Config = Mapping[str, Any]
 Row = dict[str, Any]
 Measure = Callable[[Mapping[str, Any]], Row]
 Probe = Callable[[Any], Row]
+Make = Callable[[Config], tuple[dict[str, Any], Any]]
 
 KEY = ("problem", "setting", "seed")
 DONE = "done"
@@ -50,6 +51,7 @@ class Study:
         probe: takes the trained command (its `model`, `datamodule` and `trainer`) to more columns: what no summary
             has, such as the spectrum of the kernel.
         own: by problem and setting, what differs further: a size that means something else in two dimensions.
+        make: makes a run of a recipe, as `train` does, which is the default.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Study:
     seeds: Sequence[int] = field(default=(0, 1, 2))
     probe: Probe | None = None
     own: Mapping[tuple[str, str], Config] = field(default_factory=dict)
+    make: Make | None = None
 
     def cases(self) -> Iterator[tuple[str, str, int]]:
         """All runs, seed by seed, so that a study that is cut off has whole comparisons."""
@@ -191,7 +194,7 @@ def append_row(path: Path, columns: Sequence[str], row: Row) -> None:
 
 
 def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> Iterator[Row]:
-    tasks = [(case, study.config(*case), study.measure, study.probe) for case in cases]
+    tasks = [(case, study.config(*case), study.measure, study.probe, study.make or train) for case in cases]
     threads = max((os.cpu_count() or 1) // workers, 1)
     # Spawned, so that every process starts its threads afresh.
     context = multiprocessing.get_context("spawn")
@@ -206,11 +209,11 @@ def _use_threads(threads: int) -> None:
     torch.set_num_threads(min(threads, torch.get_num_threads()))  # the environment may allow fewer
 
 
-def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Probe | None) -> Row:
+def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Probe | None, make: Make) -> Row:
     """One run; a failure is a result, too."""
     row: Row = dict(zip(KEY, case, strict=True))
     try:
-        summary, trained = train(config)
+        summary, trained = make(config)
         return {**row, "status": DONE, **measure(summary), **({} if probe is None else probe(trained))}
     except Exception as error:
         return {**row, "status": f"{type(error).__name__}: {' '.join(str(error).split())}"}
