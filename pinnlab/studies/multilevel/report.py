@@ -12,7 +12,7 @@ from pinnlab.studies.engine.recording import numbers
 from pinnlab.studies.engine.report import Page, if_made, markdown_table, wrapped
 from pinnlab.studies.engine.runner import Row
 from pinnlab.studies.engine.runs_table import Runs
-from pinnlab.studies.multilevel.runs import AT, FIRST, NARROW, STUDY
+from pinnlab.studies.multilevel.runs import AT, FIRST, NARROW, RUNG, STUDY
 
 TITLES: Mapping[str, str] = {
     "smooth": "Smooth: Poisson's equation on a square",
@@ -21,7 +21,7 @@ TITLES: Mapping[str, str] = {
 }
 PAIRS = (("widths", "one"), ("levels", "windows"), ("ladder", "windows"), ("ladder", "levels"))
 """Each ladder, and what it is compared with seed by seed."""
-SIZES = {"end": AT[-1], "first": FIRST, "narrow": NARROW}
+SIZES = {"end": AT[-1], "first": FIRST, "narrow": NARROW, "rung": RUNG}
 FACTOR = 1.5
 """A ladder that is ahead by less pays nowhere: seeds differ by more."""
 
@@ -59,7 +59,7 @@ the same method, Levenberg-Marquardt; of windows through the sparse Jacobian, bu
 
 - `levels`: two grids whose sum is the solution (`levels: 2`), trained together from the start.
 
-- `ladder`: the coarse grid of `levels` for {first} steps, then frozen, and the fine one as a `Correction` of it.
+- `ladder`: the coarse grid of `levels` for {rung} second, then frozen, and the fine one as a `Correction` of it.
 
 `pinnlab study multilevel` makes the runs and writes this page.
 """
@@ -69,7 +69,7 @@ and in brackets the lowest and the highest. Above 1 the ladder is ahead.
 """
 
 
-def error_after(row: Row, seconds: int) -> float:
+def error_after(row: Row, seconds: float) -> float:
     """The error of a run after so many seconds of the processor, at the end of the step that was under way then."""
     return numbers(row["errors"])[AT.index(seconds)]
 
@@ -88,7 +88,7 @@ def _errors(runs: Runs) -> str:
     return markdown_table(["setting", "seeds", *(f"{s} s" for s in AT), "lowest", "highest"], lines)
 
 
-def gains(runs: Runs, problem: str, ladder: str, flat: str, seconds: int) -> list[float]:
+def gains(runs: Runs, problem: str, ladder: str, flat: str, seconds: float) -> list[float]:
     """The errors of one setting over those of another, seed by seed, of those seeds that have both."""
     own, found = runs.of(problem=problem), []
     for seed in own.seeds:
@@ -129,10 +129,20 @@ def _advice(runs: Runs) -> str:
             cells.append(found[0] if found[0] == found[1] else f"{found[0]}, then {found[1]}")
         lines.append([TITLES[problem].partition(":")[0], *cells])
     heading = ["", "`widths` against `one`", "`levels` against `windows`", "`ladder` against `windows`"]
-    told = ADVICE.format(end=AT[-1], begin=AT[0], factor=FACTOR, problems=len(STUDY.problems), **counts)
+    advice = SOMEWHERE if any(counts.values()) else NOWHERE
+    told = advice + ADVICE.format(end=AT[-1], begin=AT[0], factor=FACTOR, problems=len(STUDY.problems), **counts)
     return wrapped(told) + "\n" + markdown_table(heading, lines)
 
 
+NOWHERE = """\
+**Train all neurons and windows from the start.** No ladder is ahead in the end on any of the problems; a coarse start
+can pay where a run ends before it has converged.
+
+"""
+SOMEWHERE = """\
+**A ladder pays on some problems only**: try it against all neurons and windows from the start.
+
+"""
 ADVICE = """\
 At the end, a coarse start in width is ahead of as many neurons from the start on {widths} of {problems} problems, two
 levels of windows trained together on {levels}, and a ladder of frozen windows on {ladder}. Ahead means with every seed,

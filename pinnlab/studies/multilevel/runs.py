@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,9 @@ AT = (0.5, 1, 2, 4)
 """Seconds of the processor after which the error is measured; the last one ends a run."""
 MANY = 100_000
 FIRST = 40
-"""Steps of a ladder's first rung: a small part of the time, because they are cheap."""
+"""Steps on the first neurons: a small part of the time, because they are cheap."""
+RUNG = 1
+"""Seconds after which a rung of a ladder is frozen; one of `AT`."""
 NARROW = 8
 """Neurons of each hidden layer that are trained first."""
 HARDLY: Config = {"class_path": "GainRatio", "init_args": {"initial": 1e-12, "lowest": 1e-24}}
@@ -76,18 +79,18 @@ def climb(config: Config) -> tuple[dict[str, Any], Any]:
     own = {key: value for key, value in config.items() if key != "rungs"}
     spent, errors, before = 0.0, list[float](), ""
     with tempfile.TemporaryDirectory() as folder:
-        for number, model in enumerate([*config.get("rungs", []), own["model"]]):
+        rungs = config.get("rungs", [])
+        for number, model in enumerate([*rungs, own["model"]]):
             network = model["network"]
             if before:
                 above = {"before": before, "network": network}
                 network = {"class_path": f"{__name__}.Rung", "init_args": above}
-            left = [at - spent for at in AT if at > spent]
+            end = AT[-1] if number == len(rungs) else RUNG * (number + 1)
+            left = [at - spent for at in AT if spent < at <= end]
             summary, trained = train({**own, "model": {**own["model"], **model, "network": network}, **_timed(left)})
             clock = _clock(trained)
             spent += clock.spent
             errors += clock.curves.get("relative_l2", [])
-            if spent >= AT[-1]:
-                break
             before = f"{folder}/{number}.pt"
             torch.save(trained.model.trial.network, before)
     clock.spent, clock.curves = spent, {"relative_l2": errors}
@@ -129,7 +132,9 @@ def _family(
 ) -> dict[str, Config]:
     """The settings of a problem, of about as many numbers each."""
     dense, sparse = _gauss_newton(damping), _gauss_newton(damping, form="sparse")
-    narrow, first = {**dense, "steps": FIRST, "width": NARROW}, {**dense, "steps": FIRST}
+    narrow = {**dense, "steps": FIRST, "width": NARROW}
+    several = math.prod(coarse["init_args"]["grid"]) > 2 ** len(coarse["init_args"]["grid"])
+    first = sparse if several else dense  # every point sees all of the fewest windows
     return {
         "one": {"model": {"network": one, "phases": [dense]}},
         "widths": {"model": {"network": one, "phases": [narrow, dense]}},
