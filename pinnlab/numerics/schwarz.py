@@ -190,9 +190,10 @@ class SchwarzSweeps:
             first += len(corrections)
         lengths = changes.norm(dim=0)
         scaled = changes / torch.where(lengths > 0, lengths, 1)
-        # Corrections of neighbours may be all but equal; those that cannot be told apart share.
+        # Corrections of neighbours may be all but equal; those that cannot be told apart share. Not by `gelsy`, whose
+        # pivots torch leaves undefined: what was in memory would decide which columns count.
         left = torch.cat([residual, damped])
-        factors = -torch.linalg.lstsq(scaled, left[:, None], driver="gelsy").solution[:, 0]
+        factors = -torch.linalg.lstsq(scaled, left[:, None], driver="gelsd").solution[:, 0]
         factors = factors / torch.where(lengths > 0, lengths, 1)
         residual += changes[: len(residual)] @ factors
         parts = factors.split([len(corrections) for corrections in found])

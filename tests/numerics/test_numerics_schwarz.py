@@ -51,6 +51,20 @@ def test_the_model_falls_in_every_sweep(mode):
     assert all(b < a for a, b in pairwise(values))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_block_without_rows_changes_nothing(mode):
+    """Whatever was in memory before: LAPACK's `gelsy` takes it for pivots, and finds no step at all."""
+    rows, colours, dense = system(coarse=0)
+    colours[0] = torch.cat([torch.tensor([[dense.shape[1] + k for k in range(3)]]), colours[0]])  # the first of all
+    expected = SchwarzSweeps(rows, [colours[0][1:], colours[1]], dense.shape[1], 3, mode).solve(1e-2)
+    for _ in range(20):
+        dirt = [torch.full((k,), 7, dtype=torch.int32) for k in range(2, 40)]
+        del dirt
+        found = SchwarzSweeps(rows, colours, dense.shape[1] + 3, 3, mode).solve(1e-2)
+        torch.testing.assert_close(found[:-3], expected, rtol=1e-9, atol=1e-11)
+        assert not found[-3:].any()
+
+
 def test_a_multiplicative_sweep_solves_for_one_colour_after_the_other():
     rows, colours, dense = system()
     d, damping = torch.zeros(dense.shape[1], dtype=torch.float64), 1e-2
