@@ -38,7 +38,7 @@ from pinnlab.networks.linear import FactorisedLinear
 from pinnlab.networks.locality import Local, SeenParts, seen_inside
 from pinnlab.networks.mlp import MLP, ModifiedMLP
 from pinnlab.networks.narrowing import Narrowable
-from pinnlab.networks.on_products import OnProducts, on_products
+from pinnlab.networks.on_products import InFactors, OnProducts, on_products
 from pinnlab.networks.piratenet import PirateNet
 from pinnlab.networks.product_series import ProductSeries
 from pinnlab.networks.scaling import ScaledInput
@@ -66,6 +66,7 @@ __all__ = [
     "GradedEnds",
     "HoleFeatures",
     "Identity",
+    "InFactors",
     "Kink",
     "Local",
     "ModifiedMLP",

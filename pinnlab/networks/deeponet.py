@@ -63,6 +63,7 @@ class DeepONet(nn.Module):
         embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()
+        self.last_layers = "last", "trunk.last"
         if positive_int("modes", modes) >= positive_int("inputs", inputs):
             raise ConfigurationError(f"modes: {modes} of {inputs} coordinates leave no place for the trunk; give fewer")
         self.place_columns, self.outputs = inputs - modes, positive_int("outputs", outputs)
@@ -90,8 +91,16 @@ class DeepONet(nn.Module):
         products = weights.transpose(0, 1) @ self.trunk(place[:count]).mT  # (outputs, functions, places)
         return products.flatten(1).mT + self.bias
 
+    def features(self, x: Tensor, places: int) -> tuple[Tensor, Tensor]:
+        """What the last layers of branch and trunk are given, of functions times places; see `InFactors`."""
+        place, function = x[..., : self.place_columns], x[..., self.place_columns :]
+        return self._hidden(function.unflatten(0, (-1, places))[:, 0]), self.trunk.features(place[:places])
+
     def _weights(self, function: Tensor) -> Tensor:
         """What the branch makes of functions, `(n, outputs, rank)`."""
+        return self.last(self._hidden(function)).unflatten(-1, (self.outputs, -1))
+
+    def _hidden(self, function: Tensor) -> Tensor:
         for layer in self.branch:
             function = self.activation(layer(function))
-        return self.last(function).unflatten(-1, (self.outputs, -1))
+        return function

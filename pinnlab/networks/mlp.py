@@ -59,10 +59,14 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
+        return self.last(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer is given, `(n, width)`."""
         x = self.embedding(x)
         for layer in self.hidden:
             x = self.activation(layer(x))
-        return self.last(x)
+        return x
 
 
 @final

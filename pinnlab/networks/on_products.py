@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from pinnlab.networks.last_layer import unscaled
+from pinnlab.networks.scaling import ScaledInput
 
 Places = tuple[int, ...] | None
 """What is known of points that are functions times places: how many places, or how many along each axis of a grid of
@@ -36,6 +37,50 @@ class OnProducts(Protocol):
             places: how many, along each axis if they are a grid; None: any points.
         """
         ...
+
+
+@runtime_checkable
+class InFactors(OnProducts, Protocol):
+    """One that multiplies what two nets, of parameters of their own, make of the function and of the place.
+
+    With the features h of a function and g of a place, W and V the two last layers, linear ones with a bias:
+    `u[o] = sum_r (W h)[o, r] (V g)[r] + bias[o]`.
+
+    Attributes:
+        last_layers: the names of W and V among its modules.
+        bias: `(outputs,)`.
+    """
+
+    last_layers: tuple[str, str]
+    bias: Tensor
+
+    def features(self, x: Any, places: int) -> tuple[Any, Any]:
+        """What W and V are given: h of every function and g of every place.
+
+        Args:
+            x: `(functions * places, inputs)` as in `forward`; a jet may be by both.
+            places: how many.
+        """
+        ...
+
+
+class Features(nn.Module):
+    """The features of a network that is `InFactors`, as a module with the network's parameters.
+
+    Args:
+        network: as it is or in a `ScaledInput`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Any, places: int) -> tuple[Any, Any]:
+        """See `InFactors.features`."""
+        network = self.network
+        while isinstance(network, ScaledInput):
+            x, network = network.scaled(x), network.network
+        return cast("InFactors", network).features(x, places)
 
 
 def on_products(network: nn.Module) -> OnProducts | None:

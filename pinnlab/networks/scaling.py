@@ -57,7 +57,11 @@ class ScaledInput(nn.Module):
             x: the coordinates.
             **known: handed on, see `OnProducts`.
         """
-        return self.network((x - self.center) * self.scale, **known)
+        return self.network(self.scaled(x), **known)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """The coordinates that the network is given."""
+        return (x - self.center) * self.scale
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScaledInput:
         super()._apply(fn, recurse)

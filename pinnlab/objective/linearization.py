@@ -15,6 +15,7 @@ from pinnlab.numerics.schwarz import SchwarzSweeps
 from pinnlab.numerics.staircase import Staircase
 from pinnlab.objective import sparse_systems
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
+from pinnlab.objective.pair_blocks import row_blocks
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks, shared_products
 from pinnlab.samplers.seeding import seed_for
@@ -53,7 +54,7 @@ class Linearization:
         factors: Tensor,
         memory: int = 1 << 30,
     ) -> None:
-        self._rows = RowBlocks(functions, parameters, batch, factors, memory)
+        self._rows: RowBlocks = row_blocks(functions, parameters, batch, factors, memory)
         self._row_scale: Tensor | None = None
 
     @property
@@ -112,16 +113,8 @@ class Linearization:
     @torch.no_grad()
     def gram(self) -> tuple[Tensor, Tensor]:
         """J'J `(n, n)` and J'r `(n,)`."""
-        n = self._rows.columns
-        both = self._rows.factors.new_zeros(n + 1, n)
-        scale = self._local_scale()
-        for part, values, rows in self._rows.blocks():
-            if scale is not None:
-                values, rows = scale[part] * values, scale[part, None] * rows
-            gram(rows, both[:n])
-            both[n].addmv_(rows.T, values)
-        both = distributed.all_sum(both)
-        return both[:n], both[n]
+        both = distributed.all_sum(self._rows.gram(self._local_scale()))
+        return both[:-1], both[-1]
 
     @torch.no_grad()
     def triangle(self, sketch: int = 0, draw: int = 0, columns: Tensor | None = None) -> Tensor:

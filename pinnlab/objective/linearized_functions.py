@@ -16,8 +16,9 @@ from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.staircase import SparseRows
-from pinnlab.objective import parameter_derivatives, sparse_rows
+from pinnlab.objective import pair_jacobian, parameter_derivatives, sparse_rows
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
+from pinnlab.objective.pair_jacobian import PairJacobian
 from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 
@@ -50,6 +51,7 @@ class LinearizedFunctions:
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
+        self._pairs: dict[tuple[str, int | None], tuple[int, int] | None] = {}
 
     def equations(self, batch: Batch) -> dict[str, int]:
         """The number of residuals that each condition has at a point."""
@@ -134,6 +136,26 @@ class LinearizedFunctions:
         if "sparse rows" not in self._made:
             sparse_rows.check_sparse(owner, self.system, self._parameters(tensors), batch)
             self._made["sparse rows"] = self.sparse_rows
+
+    def numbers_at_pairs(self, parameters: Parameters, batch: Batch) -> dict[str, tuple[int, int]] | None:
+        """See `pair_jacobian.numbers_at_pairs`, of each condition; None if one of them has none. Looked at once."""
+        found = {}
+        for name, rows in self.system.products.shaped(batch).items():
+            if rows.ndim != 3:
+                return None
+            key = name, self.system.width
+            if key not in self._pairs:
+                numbers = pair_jacobian.numbers_at_pairs(self.system, parameters, name, rows[:2, :2])
+                self._pairs[key] = numbers
+            if (numbers := self._pairs[key]) is None:
+                return None
+            found[name] = numbers
+        return found
+
+    def pair_jacobian(self, tensors: Parameters, name: str, points: Tensor, scale: Tensor) -> PairJacobian:
+        """See `pair_jacobian.pair_jacobian`; never compiled."""
+        rows = self.system.products.shaped({name: points})[name]
+        return pair_jacobian.pair_jacobian(self.system, self._parameters(tensors), name, rows, scale)
 
     def blocks(self, name: str, points: Tensor, width: int) -> list[tuple[Tensor, int]]:
         """A condition's rows in the blocks whose Jacobians are computed at a time.

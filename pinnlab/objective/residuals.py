@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,6 @@ from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
 from pinnlab.networks import last_layer
-from pinnlab.networks.on_products import Places
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
@@ -26,6 +26,7 @@ from pinnlab.problems.enhancement import Enhancement
 from pinnlab.problems.evaluation import Evaluation
 
 Batch = Mapping[str, Tensor]
+Network = Callable[[Any], Any] | None
 
 _GPU_SCORE_BYTES = 256 << 20
 """Of a layer, of which a few are there at a time: enough rows to fill a GPU, and little of its memory."""
@@ -73,8 +74,7 @@ class ResidualSystem:
         low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
         high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
         points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
-        asked = (wanted for wanted in self._wanted.values() if wanted)
-        draws = self._draws.columns()
+        asked, draws = (wanted for wanted in self._wanted.values() if wanted), self._draws.columns()
         falls_back = any(resolve_engine(self.trial, points, wanted, draws) == "reverse" for wanted in asked)
         self.engine = "reverse" if falls_back else "taylor"
 
@@ -212,19 +212,19 @@ class ResidualSystem:
         return torch.cat(chosen).nonzero()[:, 0]
 
     def condition_residuals(
-        self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True
+        self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True, network: Network = None
     ) -> list[Tensor]:
-        """The residual of each equation of one condition, `(n,)` each; see `residuals`."""
+        """The residual of each equation of one condition, `(n,)` each; a `network` is in place of its own here only."""
         condition, own = self.problem.conditions[name], self._columns[name]
         wanted = (self._wanted if enhanced else self.problem.wanted)[name]
         rows, places = flattened(rows, allowed=self.engine == "taylor" or not wanted)
-        points, evaluate = rows[:, : len(self.problem.coordinates)], self._engine(parameters, places)
+        points = rows[:, : len(self.problem.coordinates)]
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
             return condition.residual(self._evaluation(name, rows, points, computed, parameters).on_pairs(places))
 
         with self.readings.substituted(parameters):
-            computed = evaluate(points, wanted)
+            computed = self._engine(parameters, places=places, network=network)(points, wanted)
             more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
             parts = [*equations(points, computed), *more]
         if rows.shape[1] == own:
@@ -256,10 +256,10 @@ class ResidualSystem:
             given=problem.given,
         )
 
-    def _engine(self, parameters: Parameters | None, places: Places = None) -> Callable[[Tensor, Wanted], Partials]:
-        """Computes derivatives of the trial function, `(points, wanted)`; of functions at so many places."""
-        draws = self._draws.columns(parameters)
-        return functools.partial(partials, self._function(parameters, places), engine=self.engine, draws=draws)
+    def _engine(self, parameters: Parameters | None, **options: Any) -> Callable[[Tensor, Wanted], Partials]:
+        """Computes derivatives of the trial function, `(points, wanted)`; `options` of `Trial.forward` or None."""
+        function, draws = self._function(parameters, options), self._draws.columns(parameters)
+        return functools.partial(partials, function, engine=self.engine, draws=draws)
 
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""
@@ -269,10 +269,11 @@ class ResidualSystem:
             for name, coefficient in self.problem.coefficients.items()
         }
 
-    def _function(self, parameters: Parameters | None, places: Places) -> Callable[[Tensor], Tensor]:
+    def _function(self, parameters: Parameters | None, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+        known = {key: value for key, value in options.items() if value is not None}
         if parameters is None and self.width is None:
-            return self.trial if places is None else functools.partial(self.trial, places=places)
-        values, known = self._tensors(parameters), {} if places is None else {"places": places}
+            return functools.partial(self.trial, **known) if known else self.trial
+        values = self._tensors(parameters)
         return lambda points: functional_call(self.trial, values, (points,), known)
 
     def _tensors(self, parameters: Parameters | None = None) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import unknown
 from pinnlab.numerics import distributed
-from pinnlab.numerics.linalg import Product
+from pinnlab.numerics.linalg import Product, gram
 from pinnlab.numerics.memory import SMALL, fits
 from pinnlab.numerics.staircase import Share, SparseRows
 from pinnlab.objective.linearized_functions import POINT, LinearizedFunctions
@@ -174,6 +174,16 @@ class RowBlocks:
             start += self.lengths[name]
         return total
 
+    def gram(self, scale: Tensor | None) -> Tensor:
+        """This rank's parts of J'J and, below it, of J'r, `(n + 1, n)`; of rows times a scale, if there is one."""
+        both = self.factors.new_zeros(self.columns + 1, self.columns)
+        for part, values, rows in self.blocks():
+            if scale is not None:
+                values, rows = scale[part] * values, scale[part, None] * rows
+            gram(rows, both[:-1])
+            both[-1].addmv_(rows.T, values)
+        return both
+
     def local(self, whole: Tensor) -> Tensor:
         """This rank's part of a vector of all residuals."""
         return whole[self._first : self._first + self.shares[distributed.rank()]]
@@ -214,10 +224,10 @@ class RowBlocks:
         view.batch, view.lengths = {name: self.batch[name]}, {name: self.lengths[name]}
         view.factors, view._roots = self.factors[i : i + 1], self._roots[i : i + 1]
         view.shares = self._gather_numbers([self.lengths[name]])
+        view._values = None if self._values is None else self._values[before : before + self.lengths[name]]
         if self._kept is not None and self._values is not None:
             pairs = zip(self._kept, self._pieces(), strict=True)
             view._kept = [rows for rows, (_, _, owner, _) in pairs if owner == name]
-            view._values = self._values[before : before + self.lengths[name]]
         return view
 
     @property

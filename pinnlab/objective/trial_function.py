@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,15 +50,24 @@ class Trial(nn.Module):
         self.draws.take(seed=seed)
         self._problem = problem
 
-    def forward(self, points: Any, before: Callable[[Any], Any] | None = None, places: Places = None) -> Any:
+    def forward(
+        self,
+        points: Any,
+        before: Callable[[Any], Any] | None = None,
+        places: Places = None,
+        network: Callable[[Any], Any] | None = None,
+    ) -> Any:
         """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
 
         Args:
             points: where.
             before: in place of the solution that the ansatz goes on from.
             places: of points that are functions times places, how many, see `OnProducts`, which the network must be.
+            network: in place of its own, inside the ansatz.
         """
-        outputs = self.network(points) if places is None else self.network(points, places=places)
+        if network is None:
+            network = self.network if places is None else functools.partial(self.network, places=places)
+        outputs = network(points)
         ansatz = self._problem.ansatz
         if ansatz is None:
             return outputs

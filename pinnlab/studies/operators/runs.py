@@ -11,7 +11,7 @@ import torch
 
 from pinnlab.analysis.ntk import KernelSpectrum
 from pinnlab.studies.engine.recording import cell, error
-from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.studies.engine.runner import Config, Row, Study, merged, outcome
 
 AT = (1, 2, 4, 8, 16)
 """Seconds of the processor after which the error is measured; the last one ends a run."""
@@ -75,10 +75,25 @@ BASE: Config = {
     "trainer": {"callbacks": [{"class_path": f"{__name__}.ProcessorTime", "init_args": {"at": list(AT)}}]},
     "model": {"compile": False},
 }
+# Of more rank and waves than the recipe's, so that what solutions are made of fits in; and at more places, as such a
+# network learns by heart what is at 128 of them. Functions can be fewer.
+WIDER: Config = {
+    "problem": {"init_args": {"data": 100, "places": 200}},
+    "model": {
+        "network": {
+            "init_args": {
+                "branch": [24],
+                "trunk": [20, 20],
+                "rank": 24,
+                "embedding": {"class_path": "PeriodicEmbedding", "init_args": {"columns": [0], "harmonics": 6}},
+            }
+        }
+    },
+}
 PROBLEMS: Mapping[str, tuple[str, Config]] = {
     "antiderivative": ("antiderivative", BASE),
     "diffusion_reaction": ("diffusion_reaction_operator", BASE),
-    "burgers": ("burgers_operator", BASE),
+    "burgers": ("burgers_operator", merged(BASE, WIDER)),
 }
 ADAM: Config = {"optimizer": {"class_path": "Adam", "init_args": {"lr": 5e-3}}}
 MANY = 100_000
