@@ -146,11 +146,6 @@ class Trainer(L.Trainer):
         )
 
 
-def all_subcommands() -> dict[str, set[str]]:
-    """Lightning's commands and `diagnose`, with the arguments of the trainer's methods that no one gives."""
-    return {**LightningCLI.subcommands(), "diagnose": {"model", "datamodule"}}
-
-
 class PinnlabCLI(LightningCLI):
     """Builds problem, module, data and trainer from a recipe and the command line."""
 
@@ -165,13 +160,15 @@ class PinnlabCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Nothing in a checkpoint changes the configuration, which is compared to it later; Lightning's would."""
 
+    _asked: str | None = None
+
     def __init__(self, *args: Any, asked: str | None = None, **kwargs: Any) -> None:
         self._asked = asked
         super().__init__(*args, **kwargs)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The subcommand that is asked for: to build the parsers of the others, too, would take longer than its own."""
-        known = all_subcommands()
+        """Lightning's and `diagnose`; of these the one that is asked for: to build a parser of each takes its time."""
+        known = {**LightningCLI.subcommands(), "diagnose": {"model", "datamodule"}}
         return {self._asked: known[self._asked]} if self._asked in known else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

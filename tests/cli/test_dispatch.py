@@ -8,7 +8,7 @@ import pytest
 
 import pinnlab
 from pinnlab.cli.catalog import KINDS, recipe_names
-from pinnlab.cli.commands import all_subcommands
+from pinnlab.cli.commands import PinnlabCLI
 from pinnlab.cli.dispatch import COMMANDS, LISTED, answer
 from pinnlab.studies.command import STUDIES
 
@@ -68,7 +68,7 @@ def test_help_shows_every_command_with_a_line_and_an_example(capsys):
 
 
 def test_commands_are_those_that_something_carries_out():
-    assert set(COMMANDS) == {*all_subcommands(), "board", "compare", "list", "new", "study"}
+    assert set(COMMANDS) == {*PinnlabCLI.subcommands(PinnlabCLI), "board", "compare", "list", "new", "study"}
 
 
 def test_version(capsys):
