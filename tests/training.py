@@ -68,7 +68,7 @@ NATURAL = functools.partial(EnergyNaturalGradient, damping=FixedDamping(1e-2))
 ROW_SCALED = functools.partial(NATURAL, row_scaling=True)
 NEWTON_CG = functools.partial(NystromNewtonCG, rank=8, refresh=2, cg_iterations=10)
 LAST_LAYER = functools.partial(LeastSquares, tolerance=1e-2)
-MATRIX_FREE = functools.partial(LeastSquares, matrix_free=True, tolerance=1e-2)
+MATRIX_FREE = functools.partial(LeastSquares, matrix_free=True, tolerance=0.3)
 SCHWARZ = functools.partial(SchwarzLBFGS, local_iterations=4)
 
 MULTI_PRECONDITIONED = functools.partial(MultiPreconditionedLBFGS, local_evaluations=3, global_iterations=3, history=8)
@@ -77,8 +77,9 @@ MULTI_PRECONDITIONED = functools.partial(MultiPreconditionedLBFGS, local_evaluat
 def two_levels(width=3):
     """Adam and L-BFGS on a part of each layer, then L-BFGS on all of it."""
     return [
-        Phase(ADAM, steps=5, scheduler=DECAY, width=width),
-        Phase(QUASI_NEWTON, steps=4, width=width),
+        Phase(ADAM, steps=3, scheduler=DECAY, width=width),
+        Phase(ADAM, steps=2, width=width + 1, prolong=True),
+        Phase(QUASI_NEWTON, steps=4, width=width + 1),
         Phase(QUASI_NEWTON, steps=5),
     ]
 

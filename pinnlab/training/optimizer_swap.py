@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from pinnlab.optimizers import is_multi_eval, wants_overlap
 from pinnlab.training.phases import draw_points, enter, point_store
+from pinnlab.training.prolonged import prolong
 
 
 def install(trainer: L.Trainer, module: Any, phase: int) -> None:
@@ -25,6 +26,8 @@ def install(trainer: L.Trainer, module: Any, phase: int) -> None:
         phase: the number of the phase, from 0.
     """
     begins, dtype, strategy = phase != module.phase, module.dtype, trainer.strategy
+    goes_on = phase == module.phase + 1 and module.phases[phase].prolong
+    before = strategy.optimizers[0] if goes_on else None
     enter(module, phase)
     if begins:
         draw_points(module)
@@ -33,6 +36,8 @@ def install(trainer: L.Trainer, module: Any, phase: int) -> None:
         strategy.model = module  # the wrapper's buckets of gradients have the old dtype: it is made anew
         strategy.configure_ddp()
     strategy.optimizers, strategy.lr_scheduler_configs = _init_optimizers_and_lr_schedulers(module)
+    if before is not None:
+        prolong(before, strategy.optimizers[0])
     _optimizers_to_device(strategy.optimizers, strategy.root_device)
     fit_points(trainer, module)
 

@@ -28,6 +28,7 @@ from pinnlab.optimizers import (
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.prolonged import check_prolonged
 from pinnlab.training.wording import phase_in_words
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -55,6 +56,8 @@ class Phase:
         dtype: the precision of weights and points in this phase, `float64` or `float32`: a first-order method
             loses nothing in float32, and GPUs are much faster in it. Weights go on as they are, to the last bit
             when the precision rises. Default: the module's own.
+        prolong: whether the optimizer goes on with the state of the one before, such as Adam's moments, in a phase that
+            differs in width, points or rate. Neurons that were not trained before have moments of zero.
 
     Raises:
         ConfigurationError: `steps`, `width` or a number of points is not positive, or there is no such `dtype`.
@@ -67,6 +70,7 @@ class Phase:
     width: int | None = None
     points: int | dict[str, int] | None = None
     dtype: str | None = None
+    prolong: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.optimizer):
@@ -292,6 +296,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     check_random_network(module)
     _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
+    check_prolonged(module.phases, optimizers)
     check_optimizers(module, optimizers, point_store(module))
     if any(map(needs_last_layer, optimizers)):
         module.system.last_layer()

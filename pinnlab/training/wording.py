@@ -31,8 +31,8 @@ def phase_in_words(phase: Any) -> str:
     """A `Phase` as a call, without the options that it leaves as they are."""
     options = {
         name: getattr(phase, name)
-        for name in ("steps", "until", "scheduler", "width", "points", "dtype")
-        if getattr(phase, name) is not None
+        for name in ("steps", "until", "scheduler", "width", "points", "dtype", "prolong")
+        if getattr(phase, name) not in (None, False)
     }
     if "scheduler" in options:
         options["scheduler"] = optimizer_in_words(options["scheduler"])

@@ -173,6 +173,56 @@ def test_three_levels():
         assert torch.allclose(narrow, values[step], rtol=0, atol=1e-14)
 
 
+class States(L.Callback):
+    """Adam's state after each step, of all parameters in one vector."""
+
+    def __init__(self):
+        self.steps, self.means = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, *unused):
+        states = list(trainer.optimizers[0].state.values())
+        self.steps.append({int(state["step"]) for state in states})
+        self.means.append(torch.cat([state["exp_avg"].reshape(-1) for state in states]))
+
+
+@pytest.mark.parametrize("prolonged", [True, False])
+def test_adam_goes_on_with_its_moments_in_a_wider_phase(prolonged):
+    states, recorder = States(), Recorder()
+    faster = functools.partial(torch.optim.Adam, lr=2e-2)
+    phases = [Phase(ADAM, steps=4, width=WIDTH), Phase(faster, steps=2, prolong=prolonged)]
+    module = small_module(phases=phases)
+    trainer = fit(module, states, recorder)
+    assert states.steps == [{k} for k in ([1, 2, 3, 4, 5, 6] if prolonged else [1, 2, 3, 4, 1, 2])]
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 2e-2  # its own
+    before = small_module()
+    torch.nn.utils.vector_to_parameters(recorder.parameters[4], before.trial.parameters())
+    batch, weights = module.batch, module.loss_weights
+    loss = before.system.weighted_loss(
+        before.trial.tensors(), batch, weights / torch.tensor([*map(len, batch.values())])
+    )
+    gradient = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss[0], list(before.trial.parameters()))])
+    carried = states.means[3] if prolonged else torch.zeros_like(gradient)
+    torch.testing.assert_close(states.means[4], 0.9 * carried + 0.1 * gradient, rtol=1e-9, atol=1e-12)
+    assert not states.means[3][~inside(module)].any()
+
+
+NOT_PROLONGED = {
+    r"model\.phases\.0\.prolong: there is no phase before": [Phase(ADAM, steps=1, prolong=True)],
+    r"model\.phases\.1\.prolong: is for first-order optimizers such as Adam, not LBFGS": [
+        Phase(QUASI_NEWTON, steps=1), Phase(QUASI_NEWTON, steps=1, prolong=True),
+    ],
+    r"model\.phases\.1\.prolong: Adam cannot go on from the state of SGD": [
+        Phase(functools.partial(torch.optim.SGD, lr=1e-3), steps=1), Phase(ADAM, steps=1, prolong=True),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", NOT_PROLONGED)
+def test_what_cannot_go_on_is_refused_in_one_line(message):
+    with pytest.raises(ConfigurationError, match=rf"^{message}.*$"):
+        fit(small_module(phases=NOT_PROLONGED[message]))
+
+
 def test_resume_is_bitwise_in_the_narrow_phase_and_at_the_switch(tmp_path):
     whole, _, module, _ = full_run(tmp_path / "whole", every=1, phases=two_levels())
     checkpoints = sorted((tmp_path / "whole").glob("*.ckpt"))
@@ -268,5 +318,5 @@ def test_a_phase_refuses_zero(key):
 
 def test_a_checkpoint_of_another_width_is_refused(tmp_path):
     full_run(tmp_path, every=3, phases=two_levels())
-    with pytest.raises(ConfigurationError, match=r"ckpt_path.*phase 1 has width 3.*run's 2.*model\.phases\.width"):
+    with pytest.raises(ConfigurationError, match=r"ckpt_path.*phase 2 has width 4.*run's 3.*model\.phases\.width"):
         full_run(tmp_path / "other", ckpt_path=tmp_path / "step=3.ckpt", phases=two_levels(width=2))
