@@ -113,7 +113,8 @@ def spelled(value: Any) -> str:
         arguments = _without_defaults(path, {**value.get("init_args", {}), **value.get("dict_kwargs", {})})
         return path.rpartition(".")[2] + (f"({_arguments(arguments)})" if arguments else "")
     if "optimizer" in value:
-        rest = {key: item for key, item in value.items() if key != "optimizer" and item is not None}
+        given = {key: item for key, item in value.items() if item is not None and item is not False}
+        rest = {key: item for key, item in given.items() if key != "optimizer"}
         return ", ".join([spelled(value["optimizer"]), *([_arguments(rest)] if rest else [])])
     return f"{{{_arguments(value)}}}"
 
