@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, rule
-from pinnlab.numerics.tensor_sums import LineFunctions, grid_lines, summed
+from pinnlab.numerics.tensor_sums import LineFunctions, grid_lines, summed, summed_up
 
 
 @rule("grid_sum")
@@ -21,11 +21,7 @@ def _grid_sum(core: Tensor, points: Jet, shape: Sequence[int], functions: Sequen
     times as long for a Laplacian and a first derivative.
     """
     if points.scales is None or points.axes[-1] >= len(functions):  # not the coordinates, or drawn directions
-        found: Any = core
-        lines = grid_lines(points, shape)
-        for i in reversed(range(len(lines))):
-            found = summed(found, i, functions[i](lines[i]))
-        return found.flatten(1).mT
+        return summed_up(core, points, shape, functions)
     sums = _Sums(core, points, shape, functions)
     first = torch.stack([sums.channel((axis,)) for axis in points.axes])
     return Jet(sums.channel(()), points.axes, first, {key: sums.channel(key) for key in points.higher})

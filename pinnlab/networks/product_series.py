@@ -71,13 +71,13 @@ class ProductSeries(nn.Module):
             x: time by time, if `places` is given.
             places: how many places along each of the other coordinates; default: nothing is known of it.
         """
-        functions = [functools.partial(self._waves, i=i) for i in range(self.place_columns)]
         core = self.last()
         if places is None:
             rows = max(_BLOCK // math.prod(core.shape[:-1]), 1)
             if x.ndim < 2 or len(x) <= rows:
                 return self._at_points(core, x)
             return torch.cat([self._at_points(core, x[k : k + rows]) for k in range(0, len(x), rows)])
+        functions = [functools.partial(self._waves, i=i) for i in range(self.place_columns)]
         return grid_sum(core, x, (x.shape[0] // math.prod(places), *places), [self._polynomials, *functions])
 
     def _at_points(self, core: Tensor, x: Tensor) -> Tensor:

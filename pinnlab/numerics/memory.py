@@ -18,6 +18,9 @@ from pinnlab.numerics import distributed
 
 SMALL = 64 << 20
 """Bytes that are not worth asking for: nothing runs where they are not there."""
+BLOCK_BYTES = 24 << 20
+"""Of rows that are computed at a time, on a CPU: below 32 MB, over which glibc's allocator maps fresh pages at every
+request."""
 
 _MEMINFO, _STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
 _GROUP = Path("/sys/fs/cgroup")

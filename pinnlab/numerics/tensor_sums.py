@@ -30,6 +30,11 @@ def grid_sum(core: Tensor, points: Tensor, shape: Sequence[int], functions: Sequ
     """
     if has_torch_function((points,)):
         return handle_torch_function(grid_sum, (points,), core, points, shape, functions)
+    return summed_up(core, points, shape, functions)
+
+
+def summed_up(core: Any, points: Any, shape: Sequence[int], functions: Sequence[LineFunctions]) -> Any:
+    """`grid_sum` in the operations of tensors, which jets follow, too."""
     lines = grid_lines(points, shape)
     for i in reversed(range(len(lines))):
         core = summed(core, i, functions[i](lines[i]))

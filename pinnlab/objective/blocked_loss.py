@@ -18,7 +18,6 @@ CACHE = 1_500_000
 GPU_SHARE, GPU_MOST = 1 / 3, 1 << 30
 """Share of a GPU's free memory that a block may take, and bytes at most: more makes no evaluation faster."""
 
-
 _ALLOWANCE = 2.5
 """Copies of a layer's derivative channels until the gradient is known: before and behind the activation, and half."""
 

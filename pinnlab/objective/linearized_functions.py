@@ -15,6 +15,7 @@ from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.linalg import Product
+from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective import pair_jacobian, parameter_derivatives, sparse_rows
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
@@ -25,8 +26,6 @@ from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
 POINT = "point"
 """The flat vector of the trained parameters among the tensors that the functions depend on."""
 
-_BLOCK_BYTES = 24 << 20
-"""Rows computed at a time. On a CPU below 32 MB, over which glibc's allocator maps fresh pages at every request."""
 _GPU_BLOCK_BYTES = 256 << 20
 _FEWEST = 64
 """Points in a block at least, whatever they take: starting a block costs the same for one point as for many."""

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics import distributed
+from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 from pinnlab.numerics.memory import SMALL, fits
 from pinnlab.objective.linearized_functions import LinearizedFunctions
 from pinnlab.objective.pair_jacobian import PairJacobian
 from pinnlab.objective.residuals import Batch, Parameters
 from pinnlab.objective.row_blocks import RowBlocks
-
-_BLOCK_BYTES = 24 << 20
-"""Rows made at a time, see `linearized_functions`."""
 
 
 def row_blocks(
@@ -26,9 +24,9 @@ def row_blocks(
     numbers = functions.numbers_at_pairs(parameters, batch) if distributed.world_size() == 1 else None
     if numbers is None:
         return blocks
-    size = 0
+    size, shaped = 0, functions.system.products.shaped(batch)
     for name, (of_function, of_place) in numbers.items():
-        count, places = functions.system.products.shaped(batch)[name].shape[:2]
+        count, places = shaped[name].shape[:2]
         rows = blocks.lengths[name]
         if count * of_function > rows or places * of_place > rows:
             return blocks

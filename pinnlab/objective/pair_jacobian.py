@@ -23,13 +23,11 @@ from pinnlab.derivatives.lifting import lift
 from pinnlab.networks import InFactors, unscaled
 from pinnlab.networks.on_products import Features
 from pinnlab.numerics.linalg import mirror_lower
+from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.pair_sides import Side
 from pinnlab.objective.parameter_derivatives import split_parameters
 from pinnlab.objective.residuals import Parameters, ResidualSystem
-
-_BLOCK_BYTES = 24 << 20
-"""Derivatives that are computed at a time, see `linearized_functions`."""
 
 
 class PairJacobian(NamedTuple):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_BLOCK_BYTES = 24 << 20
-"""Rows that are made at a time, see `linearized_functions`."""
+from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 
 
 @dataclass(frozen=True)

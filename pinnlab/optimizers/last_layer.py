@@ -182,7 +182,7 @@ class LeastSquares(LinearizedOptimizer):
             raise ConfigurationError(f"{last}: is a way to solve in place of {others[0]}; leave out one of them")
         super().__init__(params, {"tolerance": tolerance, "lr": lr, **forms})
         if sparse or matrix_free:
-            self.needs_jacobian = False  # only entries that are not zero are computed: the gradient costs less
+            self.needs_jacobian = False  # the whole of it is never computed: the gradient costs less
 
     @property
     def linear(self) -> bool | None:

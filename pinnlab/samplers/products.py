@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pinnlab.errors import ConfigurationError, check_list, check_whole
 from pinnlab.samplers.base import Sampler
 from pinnlab.samplers.sequences import Sobol
+from pinnlab.samplers.stratified import Grid
 
 
 class FunctionsTimesPlaces(Sampler):
@@ -85,19 +86,17 @@ class SpaceTimeGrid(Sampler):
         self.places, self.times = tuple(places), times
 
     def _design(self, count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        del rng
         shape = {len(self.places): self.places, len(self.places) + 1: (*self.places, self.times)}.get(dim)
         if shape is None:
             raise ConfigurationError(f"SpaceTimeGrid: {dim} dimensions, but {len(self.places)} numbers of places")
         if math.prod(shape) != count:
             product = " x ".join(map(str, shape))
             raise ConfigurationError(f"SpaceTimeGrid: {product} points are {math.prod(shape)}, not {count}")
-        axes = [(np.arange(number) + 0.5) / number for number in self.places]
+        place = Grid(self.places)._design(math.prod(self.places), len(self.places), rng)
         if dim == len(self.places):
-            return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], -1)
+            return place
         nodes = (np.polynomial.legendre.leggauss(self.times)[0] + 1) / 2
-        time, *place = np.meshgrid(nodes, *axes, indexing="ij")
-        return np.stack([axis.ravel() for axis in (*place, time)], -1)
+        return np.column_stack([np.tile(place, (self.times, 1)), np.repeat(nodes, len(place))])
 
     def __repr__(self) -> str:
         return f"SpaceTimeGrid({' x '.join(map(str, self.places))} places, {self.times} times)"
