@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -46,7 +47,9 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
     """One line for each key on which a checkpoint's run and this one differ.
 
     A number of the problem of which the checkpoint says nothing changed by itself there, as by a `Continuation`; a look
-    at the checkpoint needs none.
+    at the checkpoint needs none. Objects of one class are compared in what both sides know of them: an option that came
+    with a later version, or went, makes no difference. Of a scheduler only what was written is known, so it is compared
+    as a whole.
 
     Args:
         saved: `made_with` of the checkpoint's run.
@@ -58,8 +61,28 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
     return [
         f"{key}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
         for key in keys
-        if saved.get(key) != own.get(key) and (key in saved or not _is_number_of_problem(key))
+        if not _alike(key, saved.get(key, none), own.get(key, none))
+        and (key in saved or not _is_number_of_problem(key))
     ]
+
+
+def _alike(key: str, saved: str, own: str) -> bool:
+    """Whether the words of a key in two runs say the same."""
+    if saved == own or key.endswith(".scheduler"):
+        return saved == own
+    (name, before), (own_name, now) = _taken_apart(saved), _taken_apart(own)
+    return bool(name) and name == own_name and all(_alike(key, before[k], now[k]) for k in before.keys() & now.keys())
+
+
+def _taken_apart(words: str) -> tuple[str, dict[str, str]]:
+    """The name of an object in words and its attributes, as `_named` joined them; no name for anything else."""
+    try:
+        call = ast.parse(words, mode="eval").body
+    except SyntaxError:  # the words of some values are no expression
+        return "", {}
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+        return "", {}
+    return call.func.id, {word.arg: ast.unparse(word.value) for word in call.keywords if word.arg}
 
 
 def _is_number_of_problem(key: str) -> bool:

@@ -168,6 +168,38 @@ def test_words_tell_apart_and_do_not_depend_on_the_order():
     assert differences(one, two, ("b",)) == ["b: 2 in the checkpoint, 3 in this run"]
 
 
+@pytest.mark.parametrize(
+    ("saved", "own", "alike"),
+    [
+        ("Adam(lr=0.1)", "Adam(lr=0.1, new=True)", True),
+        ("Adam(lr=0.1, old=(1, 2))", "Adam(lr=0.1)", True),
+        ("Adam(lr=0.1)", "Adam(lr=0.2, new=True)", False),
+        ("Adam(lr=0.1)", "SGD(lr=0.1)", False),
+        ("LM(rule=Gain(start='a, b'), c=1)", "LM(rule=Gain(new=3, start='a, b'), c=1)", True),
+        ("LM(rule=Gain(start='a, b'), c=1)", "LM(rule=Gain(start='a, c'), c=1)", False),
+        ("LM(rule=Gain())", "LM(rule=Fixed())", False),
+        ("Interval('x', -1, 1)", "Interval('x', -1, 2)", False),
+        ("Interval('x', -1, 1) * Interval('t', 0, 1)", "Interval('x', -1, 1) * Interval('t', 0, 2)", False),
+        ("{b: [1, Gain(a=1)]}", "{b: [1, Gain(a=2)]}", False),
+        ("None", "3", False),
+    ],
+)
+def test_an_option_that_came_with_a_later_version_is_no_difference(saved, own, alike):
+    key = "model.phases.0.optimizer"
+    assert (differences({key: saved}, {key: own}, ("model",)) == []) == alike
+    assert (differences({key: own}, {key: saved}, ("model",)) == []) == alike
+    scheduler = "model.phases.0.scheduler"
+    assert (differences({scheduler: saved}, {scheduler: own}, ("model",)) == []) == (saved == own)
+
+
+def test_a_checkpoint_from_before_an_option_loads(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    words = content["pinnlab"]["made_with"]
+    words["model.phases.1.optimizer"] = words["model.phases.1.optimizer"].replace("max_memory=4.0", "gone=1")
+    torch.save(content, checkpoint)
+    assert go_on(checkpoint).global_step == 14
+
+
 def test_equal_modules_are_made_with_the_same_and_training_changes_nothing():
     def built():
         problem = Poisson1D(frequency=3)
