@@ -35,6 +35,7 @@ PUBLISHED: Mapping[str, Published] = {
     "Heat2d-LT": Published("heat with a reaction to and fro, to t = 100", 0.999, 0.999),
     "NS2d-C": Published("the lid-driven cavity, parabolic lid, viscosity 0.01", 4.70e-2, 3.60e-2),
     "NS2d-CG": Published("flow over a backward step, viscosity 0.01", 0.119, 8.24e-2),
+    "NS2d-LT": Published("flow through a channel whose inlet sucks and blows, to t = 5", 0.996, 0.970),
     "Wave1d-C": Published("u_tt = 4 u_xx, two standing waves", 0.588, 9.79e-2),
     "Wave2d-CG": Published("waves in two random materials, on a field of our own (see below)", 1.09, 0.794),
     "Wave2d-MS": Published("u_tt = u_xx + 2 u_yy to t = 100, posed right (see below)", 1.34, 0.982),
@@ -59,6 +60,7 @@ PROBLEMS: Mapping[str, tuple[str, Config]] = {
     "Heat2d-LT": ("pinnacle_heat_long", {}),
     "NS2d-C": ("cavity", {}),
     "NS2d-CG": ("pinnacle_step", {}),
+    "NS2d-LT": ("pulsed_channel", {}),
     "Wave1d-C": ("pinnacle_wave1d", {}),
     "Wave2d-CG": ("pinnacle_wave_medium", {}),
     "Wave2d-MS": ("pinnacle_wave2d", {}),
@@ -73,6 +75,7 @@ PROBLEMS: Mapping[str, tuple[str, Config]] = {
 SIZES: Mapping[str, Mapping[str, float]] = {
     "Cavity": {"u": 0.17699, "v": 0.1285, "p": 0.048129},
     "BackwardStep": {"u": 0.58213, "v": 0.036443, "p": 0.046045},
+    "PulsedChannel": {"u": 0.81241, "v": 0.091121, "p": 10.0476},
     "GrayScott": {"u": 0.99064, "v": 0.044265},
     "PoissonInverse": {"u": 0.5, "a": 0.4336688508},
     "HeatInverse": {"u": math.sqrt((1 - math.exp(-2)) / 8), "a": math.sqrt(4.25)},
