@@ -15,6 +15,7 @@ from pinnlab.derivatives import AbstractField, Wanted
 from pinnlab.derivatives.fields import Coordinates
 from pinnlab.domains import Domain, FunctionSpace, Region, function_spaces
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
@@ -243,7 +244,9 @@ class Problem:
         where = getattr(self.reference(), "where", None)
         known = torch.ones(len(points), dtype=torch.bool, device=points.device)
         if where is not None:
-            found = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
+            what = f"where of the reference of {self.name}"
+            with explaining(what):
+                found = call_by_name(where, self._columns(points), what)
             known = torch.as_tensor(found, device=points.device).bool().expand(len(points))
         none = torch.zeros_like(known)
         return ~torch.stack([known & u.lives_at(points) if n in names else none for n, u in self.living.items()], -1)
