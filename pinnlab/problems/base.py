@@ -23,6 +23,7 @@ from pinnlab.problems.evaluation_points import HELD_OUT_FUNCTIONS, evaluation_po
 from pinnlab.problems.given import Given
 from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
+from pinnlab.problems.places import check_places
 from pinnlab.problems.trial_run import trial_run
 from pinnlab.problems.unknowns import Unknown, checked, with_regions
 
@@ -153,6 +154,7 @@ class Problem:
             if differentiated:
                 self.expressive.add(name)
             check_living(self, condition)
+            check_places(self, condition)
 
     def __repr__(self) -> str:
         """The unknowns, where they live, what must hold, and what is to be found, in one line."""
