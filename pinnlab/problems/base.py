@@ -217,7 +217,7 @@ class Problem:
         Raises:
             ConfigurationError: it is not finite somewhere, and the reference does not say that it is not known there.
         """
-        reference = self.reference()
+        reference = _reference_of(self)
         if reference is None:
             return None
         names = tuple(reference.unknowns or self.unknowns)
@@ -227,7 +227,8 @@ class Problem:
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
             result = result.reshape(len(points), len(names))
         else:
-            result = self.exact_values(points)
+            with explaining(f"reference of {self.name}"):
+                result = self.exact_values(points)
             self._check_reference_shape(tuple(result.shape), len(points), len(names), result.is_floating_point())
         if names != self.unknowns:
             result = self._in_order(names, result)
@@ -237,7 +238,7 @@ class Problem:
 
     def reference_known(self, points: Tensor) -> Tensor:
         """At which of `(n, d)` points the reference of some unknown is known, `(n,)` booleans."""
-        reference = self.reference()
+        reference = _reference_of(self)
         names = tuple(reference.unknowns or self.unknowns) if reference is not None else self.unknowns
         return ~self._without_reference(points, names).all(-1)
 
@@ -347,6 +348,16 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
             f"reference of {problem.name}: where leaves out every point; it must be true somewhere"
         )
     return (points, values) if bool(known.all()) else (points[known], values[known])
+
+
+def _reference_of(problem: Problem) -> Reference | None:
+    """Its reference, checked."""
+    found = problem.reference()
+    if found is not None and not isinstance(found, Exact | Numerical):
+        raise ConfigurationError(
+            f"reference of {problem.name}: must be Exact(function) or Numerical(function), got {type(found).__name__}"
+        )
+    return found
 
 
 def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, given: Any) -> None:

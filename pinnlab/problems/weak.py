@@ -17,11 +17,12 @@ from numpy.polynomial import Legendre
 from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, MultiIndex
-from pinnlab.domains import Domain, Region
+from pinnlab.domains import Domain, Region, rules
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation, asks_for
 from pinnlab.problems.hats import hats
+from pinnlab.samplers import Sobol
 
 Side = tuple[np.ndarray, np.ndarray, np.ndarray]
 """A test function of one coordinate: nodes, what they weigh in an integral of it, and of its derivative."""
@@ -94,9 +95,10 @@ class Weak(Condition):
             found = hats(domain, numbers, usual, list(self.terms))
             self._places, self._rules, self._along = found.places, found.inside, found.along
         else:
-            ends = zip(domain.low, domain.high, numbers, strict=True)
+            ends = list(zip(domain.low, domain.high, numbers, strict=True))
             sides = [_sides(a, b, n, degree, usual) for a, b, n in ends]
-            self._rules = _inside(domain, [_product(parts) for parts in itertools.product(*sides)])
+            gap = torch.tensor([(b - a) / n for a, b, n in ends], dtype=torch.float64) * rules.gauss_line(usual)[0][0]
+            self._rules = _inside(domain, [_product(parts) for parts in itertools.product(*sides)], gap)
             self._places = self._rules[:, :, : domain.dim].mean(1)
 
     @property
@@ -176,6 +178,8 @@ class Weak(Condition):
         return result
 
 
+_LOOKED_AT = 2**12
+"""Points of the boundary by which it is found which supports it cuts."""
 _TRIALS = ((0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 """Value and slopes of `v` with which a form is tried."""
 
@@ -264,8 +268,21 @@ def _product(sides: Sequence[Side]) -> Tensor:
     return torch.as_tensor(np.stack(columns, -1), dtype=torch.float64)
 
 
-def _inside(domain: Domain, found: list[Tensor]) -> Tensor:
-    kept = [rule for rule in found if bool(domain.contains(rule[:, : domain.dim]).all())]
+def _inside(domain: Domain, found: list[Tensor], gap: Tensor) -> Tensor:
+    """Those whose support is in the domain, and has none of its boundary within: a hole may lie between the nodes.
+
+    Args:
+        domain: where.
+        found: all test functions.
+        gap: from the outermost nodes to the ends of a support, `(d,)`.
+    """
+    edge, gap = Sobol().sample(domain.boundary(), _LOOKED_AT, seed=0), gap * (1 - 1e-9)
+    kept = []
+    for rule in found:
+        nodes = rule[:, : domain.dim]
+        within = ((edge > nodes.amin(0) - gap) & (edge < nodes.amax(0) + gap)).all(1)
+        if not bool(within.any()) and bool(domain.contains(nodes).all()):
+            kept.append(rule)
     if not kept:
         raise ConfigurationError(f"Weak: no test function fits into {domain!r}; raise cells")
     return torch.stack(kept)

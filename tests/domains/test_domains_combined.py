@@ -307,6 +307,8 @@ BAD = [
     (lambda: Polygon(XY, [[0, 0], [1, 0]]), "vertices: expected (n, 2)"),
     (lambda: Polygon(XY, [[0, 0], [1, 1], [1, 0], [0, 2]]), "sides 0 and 2 meet"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [2, 0]]), "on one line"),
+    (lambda: Polygon(XY, [[0, 0], [1, 1], [1, 0], [0, 1]]), "sides 0 and 2 meet"),  # its signed area is 0
+    (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[[[2, 2], [3, 2], [2, 3]]]), "holes[0]: lies outside"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [1, 0], [0, 1]]), "twice"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[Disk(radius=9)]), "holes[0]: nothing is left"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[CUBE]), "holes[0]"),

@@ -86,3 +86,20 @@ def test_where_of_a_reference_fails_in_one_line():
     known = Known(X, ["u"], {"pde": Residual(X, lambda u: u.xx)})
     with pytest.raises(ConfigurationError, match=r"^where of the reference of Known: .*& and \| between conditions"):
         known.reference_known(torch.rand(3, 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (lambda x: x, r"must be Exact\(function\) or Numerical\(function\), got function"),
+        (Exact(lambda x: math.sin(x)), "it makes a number of a tensor .*; write the function of torch"),
+        (Exact(lambda x: torch.where(x > 0 and x < 1, x, 0)), "it decides by the values of a tensor"),
+        (Exact(lambda x: x @ torch.ones(7)), "it fails with RuntimeError"),
+    ],
+)
+def test_a_reference_fails_in_one_line(reference, words):
+    known = Problem(X, ["u"], {"pde": Residual(X, lambda u: u.xx)})
+    known.reference = lambda: reference
+    with pytest.raises(ConfigurationError, match=f"^reference of Problem: {words}") as caught:
+        known.reference_values(torch.rand(3, 1, dtype=torch.float64))
+    assert "\n" not in str(caught.value)
