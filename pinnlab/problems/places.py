@@ -13,7 +13,9 @@ from pinnlab.problems.conditions import Condition
 from pinnlab.samplers import Sobol
 
 _COUNT = 64
-"""Points of a condition that are looked at."""
+"""Points of a condition that are looked at, of very many coordinates fewer."""
+_NUMBERS = 2**20
+"""In these points."""
 _MARGIN = 0.1
 """Of the bounding box's sides: so far out a point may lie, as measurements and scanned surfaces are rough."""
 _STEP = 1e-4
@@ -34,7 +36,8 @@ def check_places(problem: Any, condition: Condition) -> None:
         ConfigurationError: it is such a condition.
     """
     given, domain = condition.fixed_points(), problem.domain
-    points = Sobol().sample(condition.region, _COUNT, seed=3) if given is None and condition.region else given
+    count = min(_COUNT, max(_NUMBERS // domain.dim, 4))
+    points = Sobol().sample(condition.region, count, seed=3) if given is None and condition.region else given
     if points is None:
         return
     outside = _outside(domain, points)
