@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pinnlab.derivatives import d
-from pinnlab.domains import Chebyshev, Disk, FunctionSpace, Interval, Parameter
+from pinnlab.domains import Box, Chebyshev, Disk, FunctionSpace, Interval, Parameter
 from pinnlab.networks import MLP, Tiles
 from pinnlab.problems import (
     Coefficient,
@@ -138,6 +138,21 @@ def weak():
     return Problem(X * T, ["u"], conditions, {"k": Coefficient(0.5)})
 
 
+def fluxes():
+    """A heat equation in weak form in a square without a disk, with radiation from the hole, and a flux on one side."""
+    hole = Disk(center=(0.5, 0.5), radius=0.3)
+    plate = Box(["x", "y"], 0, 1) - hole
+    boundary = {
+        plate.boundary(on=hole): lambda u, v, k, normal: (k * u**2 - normal[:, 0]) * v,
+        plate.face(x=1.0): None,
+    }
+    conditions = {
+        "pde": Weak(plate, lambda u, v, x: (1 + x) * (u.x * v.x + u.y * v.y) - v, cells=4, boundary=boundary),
+        "wall": Dirichlet(plate.boundary(where=lambda x: x < 1 - 1e-9), u=0.0),
+    }
+    return Problem(plate, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
 def own_unknowns():
     """A conductivity of space alone, a flux that lives on a face, and a reference for two of the three."""
     domain = X * T
@@ -188,6 +203,7 @@ TERMS = {
         periodic,
         tiled,
         weak,
+        fluxes,
         divergence_form,
         normals,
         observations,

@@ -14,6 +14,7 @@ from pinnlab.domains.base import Region
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.trimmed import trimmed
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.user_functions import explaining
 
 ON = 1e-8
 """Distance that counts as on another boundary, relative to its size or absolute, whichever is more."""
@@ -64,7 +65,8 @@ class Selection:
         for name in _parameters(self.where):
             if name not in there:
                 raise unknown("argument of where", name, there)
-        mask = self.where(**{name: there[name] for name in _parameters(self.where)})
+        with explaining("where"):
+            mask = self.where(**{name: there[name] for name in _parameters(self.where)})
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != points.shape[:1]:
             raise ConfigurationError("where: must return true or false for each point, such as y > 0.5")
         return mask

@@ -25,7 +25,8 @@ class Polygon(Planar):
         holes: what is cut out: corners of polygons, or domains in the plane, such as disks.
 
     Raises:
-        ConfigurationError: a polygon has fewer than three corners or crosses itself, or nothing is left.
+        ConfigurationError: a polygon has fewer than three corners or crosses itself, a hole lies outside, or nothing is
+            left.
 
     >>> Polygon(["x", "y"], [[0, 0], [2, 0], [2, 2], [0, 2]], holes=[[[1, 1], [1.5, 1], [1, 1.5]]]).measure
     3.875
@@ -42,6 +43,8 @@ class Polygon(Planar):
             left = outline.combined("-", cut)
             if left is None:
                 raise ConfigurationError(f"holes[{k}]: nothing is left of the polygon")
+            if math.isclose(left.area, outline.area, rel_tol=1e-12):
+                raise ConfigurationError(f"holes[{k}]: lies outside of the polygon")
             outline = left
         super().__init__(coordinates, outline)
 
@@ -122,7 +125,7 @@ def _polygon(key: str, vertices: Any) -> Outline:
 
 def _check_simple(key: str, curves: Curves, size: float) -> None:
     n = len(curves)
-    if abs(curves.area()) <= CLOSE * size**2:
+    if np.linalg.matrix_rank(curves.along, tol=CLOSE * size) < 2:
         raise ConfigurationError(f"{key}: the corners lie on one line")
     for i, p, j, q in crossings(curves, curves, CLOSE * size):
         if i == j or (j == (i + 1) % n and (p, q) == (1.0, 0.0)) or (i == (j + 1) % n and (q, p) == (1.0, 0.0)):

@@ -15,6 +15,7 @@ from pinnlab.derivatives import AbstractField, Wanted
 from pinnlab.derivatives.fields import Coordinates
 from pinnlab.domains import Domain, FunctionSpace, Region, function_spaces
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
@@ -22,6 +23,7 @@ from pinnlab.problems.evaluation_points import HELD_OUT_FUNCTIONS, evaluation_po
 from pinnlab.problems.given import Given
 from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
+from pinnlab.problems.places import check_places
 from pinnlab.problems.trial_run import trial_run
 from pinnlab.problems.unknowns import Unknown, checked, with_regions
 
@@ -152,6 +154,7 @@ class Problem:
             if differentiated:
                 self.expressive.add(name)
             check_living(self, condition)
+            check_places(self, condition)
 
     def __repr__(self) -> str:
         """The unknowns, where they live, what must hold, and what is to be found, in one line."""
@@ -214,7 +217,7 @@ class Problem:
         Raises:
             ConfigurationError: it is not finite somewhere, and the reference does not say that it is not known there.
         """
-        reference = self.reference()
+        reference = _reference_of(self)
         if reference is None:
             return None
         names = tuple(reference.unknowns or self.unknowns)
@@ -224,7 +227,8 @@ class Problem:
             result = torch.as_tensor(values, dtype=points.dtype, device=points.device)
             result = result.reshape(len(points), len(names))
         else:
-            result = self.exact_values(points)
+            with explaining(f"reference of {self.name}"):
+                result = self.exact_values(points)
             self._check_reference_shape(tuple(result.shape), len(points), len(names), result.is_floating_point())
         if names != self.unknowns:
             result = self._in_order(names, result)
@@ -234,7 +238,7 @@ class Problem:
 
     def reference_known(self, points: Tensor) -> Tensor:
         """At which of `(n, d)` points the reference of some unknown is known, `(n,)` booleans."""
-        reference = self.reference()
+        reference = _reference_of(self)
         names = tuple(reference.unknowns or self.unknowns) if reference is not None else self.unknowns
         return ~self._without_reference(points, names).all(-1)
 
@@ -243,7 +247,9 @@ class Problem:
         where = getattr(self.reference(), "where", None)
         known = torch.ones(len(points), dtype=torch.bool, device=points.device)
         if where is not None:
-            found = call_by_name(where, self._columns(points), f"where of the reference of {self.name}")
+            what = f"where of the reference of {self.name}"
+            with explaining(what):
+                found = call_by_name(where, self._columns(points), what)
             known = torch.as_tensor(found, device=points.device).bool().expand(len(points))
         none = torch.zeros_like(known)
         return ~torch.stack([known & u.lives_at(points) if n in names else none for n, u in self.living.items()], -1)
@@ -342,6 +348,16 @@ def known_solution(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor | N
             f"reference of {problem.name}: where leaves out every point; it must be true somewhere"
         )
     return (points, values) if bool(known.all()) else (points[known], values[known])
+
+
+def _reference_of(problem: Problem) -> Reference | None:
+    """Its reference, checked."""
+    found = problem.reference()
+    if found is not None and not isinstance(found, Exact | Numerical):
+        raise ConfigurationError(
+            f"reference of {problem.name}: must be Exact(function) or Numerical(function), got {type(found).__name__}"
+        )
+    return found
 
 
 def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, given: Any) -> None:

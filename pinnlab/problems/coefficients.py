@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ class Coefficient:
     Functions of the problem, the ansatz too, get it by name: a tensor without dimensions, or `(k,)` for several.
 
     Args:
-        initial: the first guess; a list of k of them for a vector.
+        initial: the first guess; a list or an array of k of them for a vector.
         bounds: an open interval that it, or all of them, stay in (by a logistic map), or None for any real number.
     """
 
@@ -27,9 +29,17 @@ class Coefficient:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.initial, (np.ndarray, Tensor)):  # a list prints, and goes into checkpoints
+            object.__setattr__(self, "initial", self.initial.tolist())
+        ends = () if self.bounds is None else self.bounds
+        if not isinstance(ends, (tuple, list)) or len(ends) not in (0, 2) or not all(isinstance(e, Real) for e in ends):
+            raise ConfigurationError(
+                f"coefficient: bounds must be two numbers, got {self.bounds}; numbers with bounds of their own are "
+                "coefficients of their own"
+            )
         for guess in self._guesses():
             check_real("coefficient", initial=guess)
-            if not all(map(math.isfinite, (guess, *(self.bounds or ())))):
+            if not all(map(math.isfinite, (guess, *ends))):
                 raise ConfigurationError(
                     f"coefficient: initial {guess} and bounds {self.bounds} must be finite; use bounds None for none"
                 )

@@ -39,6 +39,8 @@ class Condition(ABC):
     """Derivatives of the residuals that its loss has too; none but for a `Residual` that is given some."""
     is_energy: bool = False
     """Whether the loss has the mean of what `residual` returns, and not of its square."""
+    looks_along_normals: bool = False
+    """Whether it depends on which way the normals lead that it keeps beside its points."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if region is not None and not isinstance(region, Region):
@@ -121,18 +123,18 @@ class Residual(Condition):
         if not callable(function):
             raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
-        self._with_normals = not region.is_full_dimensional and asks_for(function, "normal")
+        self.looks_along_normals = not region.is_full_dimensional and asks_for(function, "normal")
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
             raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
 
     def rows(self, points: Tensor) -> Tensor:
         """The points, and where the function asks for them their outward unit normals."""
-        return with_normals(self.region, points) if self._with_normals else points
+        return with_normals(self.region, points) if self.looks_along_normals else points
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
-        normal = {"normal": at.extras} if self._with_normals else {}
+        normal = {"normal": at.extras} if self.looks_along_normals else {}
         result = at.call(self.function, f"residual {self.name!r}", **normal)
         return result if isinstance(result, (tuple, list)) else (result,)
 
@@ -203,6 +205,8 @@ class Dirichlet(_Targets):
 class _OnBoundary(_Targets):
     """A condition that needs the outward normal; it is stored beside the points."""
 
+    looks_along_normals = True
+
     def rows(self, points: Tensor) -> Tensor:
         """The points and their outward unit normals, `(n, 2 d)`."""
         return with_normals(self.region, points)
@@ -225,6 +229,7 @@ class Neumann(_OnBoundary):
 
     def __init__(self, region: Region, weight: float = 1.0, **targets: Target) -> None:
         super().__init__(region, weight, targets)
+        self.looks_along_normals = any(callable(target) or bool(target) for target in targets.values())
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """du/dn - g for each unknown with a target."""

@@ -42,15 +42,15 @@ class Energy(Condition):
             raise ConfigurationError(f"Energy: density must be a function, got {type(density).__name__}")
         self.function = density
         self._measure = region.measure
-        self._with_normals = not region.is_full_dimensional and asks_for(density, "normal")
+        self.looks_along_normals = not region.is_full_dimensional and asks_for(density, "normal")
 
     def rows(self, points: Tensor) -> Tensor:
         """The points, and where the density asks for them their outward unit normals."""
-        return with_normals(self.region, points) if self._with_normals else points
+        return with_normals(self.region, points) if self.looks_along_normals else points
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The density times the region's measure, so that its mean over points is the integral."""
-        normal = {"normal": at.extras} if self._with_normals else {}
+        normal = {"normal": at.extras} if self.looks_along_normals else {}
         density = at.call(self.function, f"density {self.name!r}", **normal)
         if not isinstance(density, Tensor):
             raise ConfigurationError(f"condition {self.name!r}: its density must return one tensor of shape (n,)")

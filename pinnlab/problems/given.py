@@ -53,8 +53,8 @@ class Given:
         self.source = _read(name, Path(source)) if isinstance(source, (str, Path)) else source
         if not callable(self.source) and not isinstance(self.source, Mapping):
             raise ConfigurationError(
-                f"Given {name!r}: source must be a function, a mapping of arrays, or the path of a file, got "
-                f"{type(source).__name__}"
+                f"Given {name!r}: source must be a function, arrays by name such as {{'x': x, {name!r}: values}}, or "
+                f"the path of a file, got {type(source).__name__}"
             )
 
     def __repr__(self) -> str:

@@ -6,17 +6,15 @@ for two and for three points, so that what works in one run only is refused with
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pinnlab.derivatives import RecordingField, Wanted
 from pinnlab.derivatives.expressions import Recorded, needs_expressions
-from pinnlab.errors import ConfigurationError, PinnlabError, UnsupportedOperationError
-from pinnlab.numerics.compilation import first_line
+from pinnlab.errors import ConfigurationError, UnsupportedOperationError
+from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.checks import finite
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition
@@ -76,16 +74,13 @@ def trial_run(
             finite(f"condition {condition.name!r}: target of {name}", values)
 
     try:
-        differentiated = needs_expressions(run)
+        with explaining(f"condition {condition.name!r}"):
+            differentiated = needs_expressions(run)
     except UnsupportedOperationError as error:
         what = str(error).partition(":")[0]
         raise ConfigurationError(
             f"condition {condition.name!r}: derivative of an expression: {what}; write it with other operations"
         ) from error
-    except PinnlabError:
-        raise
-    except Exception as error:  # whatever the user's function raises
-        raise ConfigurationError(f"condition {condition.name!r}: {_explained(error)}{_line(error)}") from error
     wanted = Wanted()
     for field in recorded:
         wanted |= field.wanted
@@ -118,33 +113,6 @@ def _check(condition: Condition, residuals: Sequence[Tensor], count: int) -> Non
             raise ConfigurationError(
                 f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"
             )
-
-
-_CAUSES = {
-    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin",
-    "Boolean value of Tensor": "it decides by the values of a tensor (if, and, or, min, max); write torch.where, or "
-    "torch.maximum",
-    "element tensors can be converted": "it makes a number of a tensor (math.sin, float, int); write the function of "
-    "torch, as torch.sin",
-    "a Tensor with": "it makes a number of a tensor (math.sin, float, int); write the function of torch, as torch.sin",
-    "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",
-}
-"""What to write where a user's function fails, by words of the error that torch or numpy raises."""
-
-
-def _explained(error: Exception) -> str:
-    said = first_line(error)
-    known = next((advice for words, advice in _CAUSES.items() if words in said), None)
-    return f"{known} ({said})" if known else f"it fails with {type(error).__name__}: {said}"
-
-
-def _line(error: Exception) -> str:
-    """The last line outside of pinnlab and of installed packages that the error comes from."""
-    own = Path(__file__).parents[1]
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if own not in Path(f.filename).parents and "site-packages" not in f.filename]
-    users = [frame for frame in outside if Path(frame.filename).suffix == ".py"]
-    return f"; see line {users[-1].lineno} of {users[-1].filename}" if users else ""
 
 
 def _without_needless_laplacians(wanted: Wanted) -> Wanted:

@@ -20,6 +20,7 @@ from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_
 from pinnlab.problems.base import Problem
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
+from pinnlab.training.ansatz_check import check_ansatz
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
@@ -38,6 +39,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
     points = _points(problem, trial)
     with torch.no_grad(), _untouched_generators(points):
         _check_output(problem, trial.network, points)
+        check_ansatz(problem, trial, points)
         _check_gradient(trial, points)
         if _is_random(trial, points):
             pass  # nothing can be said about its rows; `check_random_network` knows the optimizers

@@ -293,6 +293,7 @@ BAD = [
     (lambda: PLATE.boundary(where=lambda x: x > 1), "leave nothing"),
     (lambda: PLATE.boundary(on=Disk(center=(0, 0), radius=0.01)), "leave nothing"),
     (lambda: PLATE.boundary(where=lambda z: z > 1), "argument of where"),
+    (lambda: PLATE.boundary(where=lambda x, y: x > 0 and y > 0), "where: it decides by the values of a tensor"),
     (lambda: PLATE.boundary(where=lambda x: 1.0), "where: must return true or false"),
     (lambda: PLATE.boundary(on="hole"), "on: must be a domain"),
     (lambda: PLATE.boundary(on=CUBE), "on: must be a domain or a part of a boundary in x, y"),
@@ -306,6 +307,8 @@ BAD = [
     (lambda: Polygon(XY, [[0, 0], [1, 0]]), "vertices: expected (n, 2)"),
     (lambda: Polygon(XY, [[0, 0], [1, 1], [1, 0], [0, 2]]), "sides 0 and 2 meet"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [2, 0]]), "on one line"),
+    (lambda: Polygon(XY, [[0, 0], [1, 1], [1, 0], [0, 1]]), "sides 0 and 2 meet"),  # its signed area is 0
+    (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[[[2, 2], [3, 2], [2, 3]]]), "holes[0]: lies outside"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [1, 0], [0, 1]]), "twice"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[Disk(radius=9)]), "holes[0]: nothing is left"),
     (lambda: Polygon(XY, [[0, 0], [1, 0], [0, 1]], holes=[CUBE]), "holes[0]"),

@@ -1,5 +1,6 @@
 """Trainable constants: several, vectors, in an ansatz; found by a run, and shown by number."""
 
+import numpy as np
 import pytest
 import torch
 from terms import Cooling
@@ -22,6 +23,13 @@ def test_a_vector_stays_within_its_bounds_and_begins_at_its_guesses():
     assert torch.allclose(coefficient.value(raw), torch.tensor([0.2, 1.9], dtype=torch.float64))
     assert coefficient.value(raw + 100).tolist() == [2.0, 2.0]
     assert Coefficient((3.0, -1.0)).raw_initial() == [3.0, -1.0]
+
+
+def test_an_array_is_as_good_as_a_list():
+    for array in (np.array([0.2, 1.9]), torch.tensor([0.2, 1.9], dtype=torch.float64)):
+        assert Coefficient(array, bounds=(0.0, 2.0)) == Coefficient([0.2, 1.9], bounds=(0.0, 2.0))
+    assert Coefficient(np.array(2.0)) == Coefficient(2.0)
+    assert not Coefficient(torch.tensor(2.0)).is_vector
 
 
 def test_an_ansatz_has_coefficients_and_given_data():
@@ -58,6 +66,10 @@ def test_bad_input_is_one_line():
         (lambda: Coefficient([]), "initial is empty"),
         (lambda: Coefficient([0.5, 3.0], bounds=(0.0, 1.0)), "initial 3.0 is not inside"),
         (lambda: Coefficient(["a"]), "initial"),
+        (lambda: Coefficient([0.5, 3.0], bounds=[(0, 1), (2, 4)]), "bounds must be two numbers"),
+        (lambda: Coefficient(0.5, bounds=1.0), "bounds must be two numbers"),
+        (lambda: Coefficient(0.5, bounds=("a", "b")), "bounds must be two numbers"),
+        (lambda: Coefficient(np.ones((2, 2))), "initial"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             build()

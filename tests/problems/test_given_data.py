@@ -234,7 +234,7 @@ def posed(source, domain=SQUARE, **options):
 BAD = {
     "name": (lambda: Given("a b", {}), "name must be a name"),
     "degree": (lambda: Given("a", {}, degree=2), "degree must be 1, 3 or 5"),
-    "source": (lambda: Given("a", 3.0), "source must be a function, a mapping"),
+    "source": (lambda: Given("a", 3.0), "source must be a function, arrays by name"),
     "file": (lambda: Given("a", "a.txt"), "must be a file .npz"),
     "no file": (lambda: Given("a", "nowhere.npz"), "nowhere.npz cannot be read"),
     "no list": (lambda: Problem(SQUARE, ["u"], {"pde": Residual(SQUARE, lambda u: u)}, given={"a": 1}), "given must"),

@@ -8,7 +8,7 @@ import torch
 
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Dirichlet, Integral, Observations, Problem, Residual
+from pinnlab.problems import Dirichlet, Exact, Integral, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 TABLE = torch.ones(2, dtype=torch.float64)
@@ -25,10 +25,13 @@ REFUSED = {
     "numpy of an expression": (lambda u: (u * u.x).d("x") + np.exp(u * u), "write torch.sin in place of np.sin"),
     "numbers of a tensor": (lambda u, x: u * x.numpy(), "write torch.sin in place of np.sin"),
     "an array of a tensor": (lambda u, x: u * torch.as_tensor(np.asarray(x)), "write torch.sin in place of np.sin"),
+    "an array before an unknown": (lambda u: np.ones(1) * u, "write torch.as_tensor(...) around the array"),
+    "torch.autograd": (lambda u, x: torch.autograd.grad(u.value.sum(), x)[0], "derivatives are u.x, or d(expression"),
     "math": (lambda u, x: u * math.sin(x), "write the function of torch"),
     "a number": (lambda u, x: u * float(x), "write the function of torch"),
     "if": (lambda u, x: u if x > 0.5 else -u, "write torch.where"),
     "maximum": (lambda u, x: max(u, x), "write torch.where"),
+    "and": (lambda u, x, t: torch.where(x > 0.5 and t > 0.5, u, u.x), "and & and | between conditions"),
     "shapes": (lambda u, points: u * points, "tensors of shape (n,)"),
     "a number of points": (lambda u: u.x * TABLE, "shapes do not fit"),
     "another number of points": (lambda u: TABLE + 0 * u.value[:2], "tensors of shape (n,)"),
@@ -73,3 +76,30 @@ def test_numbers_of_numpy_and_tables_are_fine():
     problem = posed(lambda u, x: factor * u.x + u * factor - factor * x * torch.as_tensor(table).mean() + np.pi * u)
     assert problem.wanted["pde"].partials == {(0,)}
     assert posed(lambda u, x: (factor * u * u.x).d("x") - factor * x).wanted["pde"].partials == {(0,), (0, 0)}
+
+
+def test_where_of_a_reference_fails_in_one_line():
+    class Known(Problem):
+        def reference(self):
+            return Exact(lambda x: x, where=lambda x: x > 0 and x < 1)
+
+    known = Known(X, ["u"], {"pde": Residual(X, lambda u: u.xx)})
+    with pytest.raises(ConfigurationError, match=r"^where of the reference of Known: .*& and \| between conditions"):
+        known.reference_known(torch.rand(3, 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (lambda x: x, r"must be Exact\(function\) or Numerical\(function\), got function"),
+        (Exact(lambda x: math.sin(x)), "it makes a number of a tensor .*; write the function of torch"),
+        (Exact(lambda x: torch.where(x > 0 and x < 1, x, 0)), "it decides by the values of a tensor"),
+        (Exact(lambda x: x @ torch.ones(7)), "it fails with RuntimeError"),
+    ],
+)
+def test_a_reference_fails_in_one_line(reference, words):
+    known = Problem(X, ["u"], {"pde": Residual(X, lambda u: u.xx)})
+    known.reference = lambda: reference
+    with pytest.raises(ConfigurationError, match=f"^reference of Problem: {words}") as caught:
+        known.reference_values(torch.rand(3, 1, dtype=torch.float64))
+    assert "\n" not in str(caught.value)

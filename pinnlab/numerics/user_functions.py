@@ -1,0 +1,54 @@
+"""What to write where a user's function fails: one line in place of what torch or numpy raise."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pinnlab.errors import ConfigurationError, PinnlabError
+from pinnlab.numerics.compilation import first_line
+
+_OF_A_TENSOR = "it makes a number of a tensor (math.sin, float, int); write the function of torch, as torch.sin"
+_CAUSES = {
+    "'numpy.ndarray'": "numpy cannot take part in it; write torch.as_tensor(...) around the array",
+    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin",
+    "does not require grad": 'torch.autograd cannot take part in it; derivatives are u.x, or d(expression, "x")',
+    "Boolean value of Tensor": "it decides by the values of a tensor (if, and, or, min, max); write torch.where, or "
+    "torch.maximum, and & and | between conditions",
+    "element tensors can be converted": _OF_A_TENSOR,
+    "a Tensor with": _OF_A_TENSOR,
+    "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",
+}
+"""Advice by words of the error that torch or numpy raise."""
+
+
+@contextmanager
+def explaining(what: str) -> Iterator[None]:
+    """Whatever a user's function raises within, in one line: whose it is, why, what to write, and where.
+
+    Args:
+        what: the key to name.
+
+    Raises:
+        ConfigurationError: it failed.
+    """
+    try:
+        yield
+    except PinnlabError:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        said = first_line(error)
+        known = next((advice for words, advice in _CAUSES.items() if words in said), None)
+        why = f"{known} ({said})" if known else f"it fails with {type(error).__name__}: {said}"
+        raise ConfigurationError(f"{what}: {why}{_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """The last line outside of pinnlab and of installed packages that the error comes from."""
+    own = Path(__file__).parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [f for f in frames if own not in Path(f.filename).parents and "site-packages" not in f.filename]
+    users = [frame for frame in outside if Path(frame.filename).suffix == ".py"]
+    return f"; see line {users[-1].lineno} of {users[-1].filename}" if users else ""

@@ -1,0 +1,76 @@
+"""Finds conditions beside the domain, and normals that lead into it, when their problem is built."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from torch import Tensor
+
+from pinnlab.domains import Domain
+from pinnlab.errors import ConfigurationError
+from pinnlab.problems.conditions import Condition
+from pinnlab.samplers import Sobol
+
+_COUNT = 64
+"""Points of a condition that are looked at, of very many coordinates fewer."""
+_NUMBERS = 2**20
+"""In these points."""
+_MARGIN = 0.1
+"""Of the bounding box's sides: so far out a point may lie, as measurements and scanned surfaces are rough."""
+_STEP = 1e-4
+"""Of the shortest side: how far from a boundary it is looked for the domain."""
+
+
+def check_places(problem: Any, condition: Condition) -> None:
+    """Refuses a condition no point of which lies in the domain, or whose normals lead into the domain.
+
+    A point of a boundary whose normal leads from outside the domain into it has the other side's normal: that of a
+    hole, whose own boundary leads out of the hole. Within the domain, as on an interface, normals may lead anywhere.
+
+    Args:
+        problem: the `Problem`.
+        condition: one of its own.
+
+    Raises:
+        ConfigurationError: it is such a condition.
+    """
+    given, domain = condition.fixed_points(), problem.domain
+    count = min(_COUNT, max(_NUMBERS // domain.dim, 4))
+    points = Sobol().sample(condition.region, count, seed=3) if given is None and condition.region else given
+    if points is None:
+        return
+    outside = _outside(domain, points)
+    if outside.any():
+        first = ", ".join(
+            f"{c} = {x:.6g}" for c, x in zip(domain.coordinates, points[outside][0].tolist(), strict=True)
+        )
+        if outside.all():
+            raise ConfigurationError(
+                f"condition {condition.name!r}: none of its points lies in the domain, see {first}"
+            )
+        if given is not None:
+            warnings.warn(
+                f"condition {condition.name!r}: {int(outside.sum())} of its {len(points)} points lie outside of the "
+                f"domain, the first at {first}",
+                stacklevel=4,
+            )
+    if condition.looks_along_normals and _lead_inwards(domain, points, condition.rows(points)[:, domain.dim :]):
+        raise ConfigurationError(
+            f"condition {condition.name!r}: its normals lead into the domain, and must lead out of it; the boundary of "
+            "a hole is domain.boundary(on=hole), with the domain's normals"
+        )
+
+
+def _outside(domain: Domain, points: Tensor) -> Tensor:
+    """Which points lie far outside of the bounding box."""
+    low, high = points.new_tensor(domain.low), points.new_tensor(domain.high)
+    margin = _MARGIN * (high - low)
+    return ((points < low - margin) | (points > high + margin)).any(1)
+
+
+def _lead_inwards(domain: Domain, points: Tensor, normals: Tensor) -> bool:
+    """Whether some normals lead from outside of the domain into it, and none the other way."""
+    step = _STEP * float((points.new_tensor(domain.high) - points.new_tensor(domain.low)).min())
+    before, behind = domain.inside(points + step * normals), domain.inside(points - step * normals)
+    return bool((before & ~behind).any()) and not bool((behind & ~before).any())
