@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, MultiIndex
 from pinnlab.domains import Domain
+from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation, asks_for
@@ -78,6 +79,7 @@ class Weak(Condition):
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise ConfigurationError(f"Weak: {key} must be a whole number >= 1, got {number!r}")
         self.over, self.function = domain, form
+        self._tests = numbers, degree, points
         usual = 4 if degree is None else degree + 3
         sides = [
             _sides(a, b, n, degree, points or usual) for a, b, n in zip(domain.low, domain.high, numbers, strict=True)
@@ -88,6 +90,13 @@ class Weak(Condition):
     def where(self) -> str:
         """The domain."""
         return f"`{self.over!r}`"
+
+    def cut(self, coordinate: str, low: float, high: float) -> Weak:
+        """The same between two values of a coordinate: with as many cells, which are that much shorter."""
+        part = cut(self.over, coordinate, low, high)
+        assert isinstance(part, Domain)  # as the whole is
+        cells, degree, points = self._tests
+        return Weak(part, self.function, cells, degree, self.weight, points)
 
     def fixed_points(self) -> Tensor:
         """The middle of each test function's nodes, `(k, d)`: it stands for all of them."""

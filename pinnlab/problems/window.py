@@ -15,9 +15,11 @@ from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem, Reference
 from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic
+from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
 from pinnlab.problems.given import once_more
 from pinnlab.problems.observations import Observations
+from pinnlab.problems.weak import Weak
 
 LOOKED_AT = 64
 """Points of a region by which it is found whether it lies at one time."""
@@ -134,6 +136,8 @@ class Window(Problem):
         if isinstance(condition, Observations):
             return self._observed(condition)
         coordinate = self.whole.coordinates[self._column]
+        if isinstance(condition, (Continuity, Weak)):
+            return condition.cut(coordinate, *self.edges)
         if condition.region is None or condition.is_energy:
             raise ConfigurationError(
                 f"march: condition {name!r} is a {type(condition).__name__}, over all times at once"

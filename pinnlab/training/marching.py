@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -131,12 +130,13 @@ class Marching(L.Callback):
     def add_to_summary(self, summary: dict[str, Any]) -> None:
         """What all windows were and came to, in place of the last one alone."""
         kept = [record for record in self.records if record["kept"]]
-        own = ("phases", "decisions", "begun", "squares")
+        own = ("phases", "decisions", "warnings", "begun", "squares")
         summary |= {
             "relative_l2": self._errors if kept else {},
             "seconds": sum(record["seconds"] for record in self.records),
             "phases": [phase for record in self.records for phase in record["phases"]],
             "decisions": [decision for record in self.records for decision in record["decisions"]],
+            "warnings": [line for record in self.records for line in record["warnings"]],
             "windows": [{key: value for key, value in r.items() if key not in own} for r in self.records],
         }
 
@@ -199,6 +199,11 @@ class Marching(L.Callback):
                 "begun": self._begun.steps,
                 "phases": phases.summary(),
                 "decisions": [asdict(decision) for decision in phases.decisions],
+                "warnings": [
+                    f"window {low:g} to {high:g}: {line}"
+                    for callback in trainer.callbacks  # type: ignore[attr-defined]
+                    for line in getattr(callback, "warnings", [])
+                ],
             }
         )
         before = [record for record in self.records[:-1] if record["kept"]]
@@ -228,15 +233,19 @@ def _marching(trainer: L.Trainer) -> Marching | None:
 
 
 def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The relative L2 error of each unknown over some windows, from their mean squares.
+    """The relative L2 error of each unknown over some windows, from their mean squares; of an operator the mean error.
 
     Each window is measured once, at as many points as the others, and counts by its length.
     """
     found = {}
     for name in {name: None for record in records for name in record["squares"]}:
-        own = [(r["high"] - r["low"], *r["squares"][name]) for r in records if name in r["squares"]]
-        error, size = (sum(length * squares[i] for length, *squares in own) for i in (0, 1))
-        found[name] = math.sqrt(error / (size or 1.0))
+        own = [
+            (r["high"] - r["low"]) * torch.tensor(r["squares"][name], dtype=torch.float64).reshape(2, -1)
+            for r in records
+            if name in r["squares"]
+        ]
+        error, size = torch.stack(own).sum(0)
+        found[name] = float((error / size.where(size > 0, 1.0)).sqrt().mean())
     return found
 
 
