@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from training import quiet_trainer
 
 import pinnlab
 from pinnlab import Phase
@@ -22,7 +23,6 @@ from pinnlab.callbacks import (
 from pinnlab.networks import MLP, Tiles
 from pinnlab.objective.balancing import GradientNorm
 from pinnlab.problems import Burgers, Heat1D, Tiled
-from training import quiet_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

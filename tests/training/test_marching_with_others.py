@@ -5,6 +5,7 @@ import functools
 import lightning as L
 import pytest
 import torch
+from training import quiet_trainer
 
 import pinnlab
 from pinnlab import Phase
@@ -14,8 +15,8 @@ from pinnlab.networks import MLP, DeepONet, Tiles
 from pinnlab.optimizers import LevenbergMarquardt
 from pinnlab.problems import (
     BurgersOperator,
-    Dirichlet,
     DiffusionReactionOperator,
+    Dirichlet,
     Exact,
     Heat1D,
     Problem,
@@ -24,7 +25,6 @@ from pinnlab.problems import (
 )
 from pinnlab.problems.window import Window
 from pinnlab.training.marching import error_over
-from training import quiet_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
