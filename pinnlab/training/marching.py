@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
@@ -335,9 +336,13 @@ def _check(plan: March, module: PINN, data: CollocationDataModule) -> None:
         raise ConfigurationError("march.start: a network given as an object cannot begin anew; give what builds one")
 
 
+def _is_list(windows: Any) -> bool:
+    return isinstance(windows, (Sequence, np.ndarray, torch.Tensor)) and not isinstance(windows, str)
+
+
 def march(
     problem: Problem,
-    windows: int | None = None,
+    windows: int | Sequence[float] | None = None,
     edges: Sequence[float] | None = None,
     coordinate: str = "t",
     *,
@@ -354,8 +359,8 @@ def march(
 
     Args:
         problem: what to solve.
-        windows: how many of equal length. Default: 6, unless there are edges.
-        edges: in their place, where windows begin and end.
+        windows: how many of equal length, or their edges. Default: 6, unless there are edges.
+        edges: in their place, where windows begin and end: a list, or an array of NumPy or torch.
         coordinate: that is cut.
         model: arguments of `PINN` beside the problem: network, phases and so on.
         data: arguments of `CollocationDataModule` beside the problem.
@@ -372,7 +377,9 @@ def march(
     for name in options:
         if name not in March.__dataclass_fields__:
             raise unknown("option of march", name, March.__dataclass_fields__)
-    plan = March(windows, None if edges is None else list(edges), coordinate, **options)
+    count, given = (None, windows) if _is_list(windows) and edges is None else (windows, edges)
+    listed: Any = given.tolist() if isinstance(given, (torch.Tensor, np.ndarray)) else given
+    plan = March(cast("int | None", count), list(listed) if _is_list(listed) else listed, coordinate, **options)
     if trainer is None:
         trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     whole = train_windows(
