@@ -283,5 +283,5 @@ def test_coefficients_are_read_beside_a_space(tmp_path):
     data = OperatorData.read(tmp_path / "pairs.npz", space=space)
     assert data.points[::4, 1:].tolist() == np.eye(3).tolist()
     np.savez(tmp_path / "values.npz", **{**arrays, "inputs": np.ones((3, 7))})
-    with pytest.raises(ConfigurationError, match="must be the 3 coefficients of each function, got 7.*give sensors"):
+    with pytest.raises(ConfigurationError, match=r"must be the 3 coefficients of each function, got 7.*give sensors"):
         OperatorData.read(tmp_path / "values.npz", space=space)
