@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pinnlab.reporting.histories import Run, differences
+from pinnlab.reporting.histories import Run, differences, how_far
 
 MOST = 40
 """Options that are shown: runs that differ in more have little in common."""
@@ -30,7 +30,7 @@ def results_table(runs: Sequence[Run]) -> Table:
         errors = [_emphasised(_error(run, name), best[name]) for name in unknowns]
         table.add_row(
             str(number),
-            run.name,
+            run.name + how_far(summary),
             summary["problem"],
             str(summary["parameters"]),
             str(sum(summary["points"].values())),

@@ -61,6 +61,11 @@ def newest_summary(folder: Path) -> dict[str, Any] | None:
     return json.loads(files[-1].read_text("utf-8")) if files else None
 
 
+def how_far(summary: Mapping[str, Any]) -> str:
+    """Up to where the solution of a run in windows of time reaches that did not come to the end; empty of others."""
+    return "".join(f" up to {name} = {value:g}" for name, value in summary.get("up_to", {}).items())
+
+
 def read_run(folder: Path, name: str) -> Run:
     """A run from its folder.
 

@@ -140,6 +140,8 @@ class Marching(L.Callback):
             "warnings": [line for record in self.records for line in record["warnings"]],
             "windows": [{key: value for key, value in r.items() if key not in own} for r in self.records],
         }
+        if self.window + 2 < len(self.edges) or self.halves:
+            summary["up_to"] = {self.plan.coordinate: self.edges[self.window + 1]}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the windows, with the states of those before the present one. Tensors and primitives only."""

@@ -233,6 +233,28 @@ def test_a_limit_at_the_end_of_a_window_is_no_window_more():
     assert whole.problem.domain.high == (1.0,)
 
 
+def test_a_run_that_was_cut_short_says_how_far_its_errors_reach(capsys):
+    def summary(**options):
+        found, data = RunSummary(), CollocationDataModule(Decay(), 20, held_out=20)
+        train_windows(module(data.problem), data, trainer(found, **options), March(windows=2))
+        return found.result, capsys.readouterr().out
+
+    cut, said = summary(max_steps=8)
+    assert cut["up_to"] == {"t": 1.0}
+    assert " up to t = 1" in said
+    assert "problem  Decay: u(t) on Interval('t', 0, 2)" in said  # the whole, not its first window
+    assert "up_to" not in summary()[0]
+
+
+def test_the_table_says_which_windows_were_halved(capsys):
+    phases = [Phase(LevenbergMarquardt, steps=3)]
+    run(Decay(), March(windows=1, tolerance=1e-12, halvings=1), phases=phases)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("│")]
+    assert sum("halved" in line for line in rows) == 1
+    assert "0 to 2" in next(line for line in rows if "halved" in line)
+
+
 @pytest.mark.parametrize(
     "edges",
     [{"windows": [0.0, 0.3, 2.0]}, {"edges": torch.tensor([0.0, 0.3, 2.0])}, {"edges": np.array([0.0, 0.3, 2.0])}],
