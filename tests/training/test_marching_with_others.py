@@ -11,6 +11,7 @@ import pinnlab
 from pinnlab import Phase
 from pinnlab.callbacks import RunSummary
 from pinnlab.domains import Interval
+from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, DeepONet, Tiles
 from pinnlab.optimizers import LevenbergMarquardt
 from pinnlab.problems import (
@@ -20,7 +21,9 @@ from pinnlab.problems import (
     Exact,
     Heat1D,
     Problem,
+    Residual,
     Tiled,
+    Unknown,
     Weak,
 )
 from pinnlab.problems.window import Window
@@ -128,3 +131,34 @@ def test_data_of_an_operator_are_those_of_the_window():
     assert 0 < len(t) < len(problem.conditions["data"].points)
     assert float(t.max()) < 0.5
     assert list(window.given) == ["a"]
+
+
+class Driven(Problem):
+    """u_t = u_xx / 10 + q with an unknown of the time alone, and one at the left wall."""
+
+    def __init__(self, of=("t",)):
+        xt = Interval("x", 0, 1) * Interval("t", 0, 1)
+        left = xt.face(x=0.0)
+        conditions = {
+            "pde": Residual(xt, lambda u, q: u.t - 0.1 * u.xx - q),
+            "drive": Residual(xt, lambda q, x, t: q - (t if "t" in of else x)),
+            "flux": Residual(left, lambda u, p: p - u.x),
+            "start": Dirichlet(xt.face(t=0.0), u=lambda x: torch.sin(torch.pi * x)),
+            "walls": Dirichlet(xt.boundary("x"), u=0.0),
+        }
+        unknowns = {"u": Unknown(), "q": Unknown(coordinates=list(of)), "p": Unknown(coordinates=["t"], on=left)}
+        super().__init__(xt, unknowns, conditions)
+
+
+def test_unknowns_keep_their_coordinates_and_where_they_live():
+    problem = Driven()
+    window = Window(problem, "t", 0.5, 1.0, None)
+    assert window.living["q"].columns(window.coordinates) == (1,)
+    places = torch.tensor([[0.0, 0.7], [0.0, 0.2], [0.4, 0.7]], dtype=torch.float64)
+    assert window.living["p"].lives_at(places).tolist() == [True, False, False]
+    network = {"u": functools.partial(MLP, hidden=[8]), "q": functools.partial(MLP, hidden=[4]), "p": MLP}
+    solution = march(problem, network, steps=15, points=60)
+    assert solution.q(t=0.7) == pytest.approx(0.7, abs=0.1)  # no x
+    assert solution.derivative("q", "x", x=0.3, t=0.7) == 0.0
+    with pytest.raises(ConfigurationError, match="march: Driven is to find q, the same at all times; train it whole"):
+        march(Driven(of=("x",)), network)
