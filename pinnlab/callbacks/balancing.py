@@ -77,7 +77,7 @@ class LossBalancing(L.Callback):
         if len(names := self._names(pl_module)) < 2:
             alone = ", ".join(names) or "no condition"
             warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
-        self.occasions.last = self.occasions.start
+        self.occasions.begin(pl_module.counted_before.evaluations)
         self.rule.reset()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

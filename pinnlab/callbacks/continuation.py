@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal
 
@@ -86,7 +87,7 @@ class Continuation(L.Callback):
         data = getattr(trainer, "datamodule", None)
         if data is not None:
             data.evaluation_set()  # the reference of the problem that was posed, before it is changed
-        pl_module.system.readings.vary(self.attribute)
+        pl_module.system.readings.vary(self._path(pl_module.problem))
         self._stage = self._made = 0
         self._apply(pl_module)
 
@@ -97,7 +98,8 @@ class Continuation(L.Callback):
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Goes to the present stage; the module looks at the problem after this."""
         if self.steps is not None:
-            self._stage = min(trainer.global_step * (self.stages - 1) // self.steps, self.stages - 1)
+            made = trainer.global_step - pl_module.counted_before.steps
+            self._stage = min(made * (self.stages - 1) // self.steps, self.stages - 1)
         self._made = self._stage
         self._apply(pl_module)
 
@@ -142,10 +144,23 @@ class Continuation(L.Callback):
 
     def _place(self, problem: Any) -> tuple[Any, str]:
         """The object that has the attribute, and its name there."""
-        *path, name = self.attribute.split(".")
-        owner = problem
-        for part in path:
-            owner = getattr(owner, part, None)
-        if not hasattr(owner, name):
-            raise unknown(f"attribute of {problem.name} in Continuation.attribute", self.attribute, vars(problem))
-        return owner, name
+        *path, name = self._path(problem).split(".")
+        return functools.reduce(getattr, path, problem), name
+
+    def _path(self, problem: Any) -> str:
+        """The attribute as a path from a problem: that of a window of time, or of tiles, is one of the whole."""
+        posed, path = problem, self.attribute
+        while not _has(posed, self.attribute):
+            if not hasattr(posed, "whole"):
+                raise unknown(f"attribute of {problem.name} in Continuation.attribute", self.attribute, vars(posed))
+            posed, path = posed.whole, f"whole.{path}"
+        return path
+
+
+def _has(owner: Any, path: str) -> bool:
+    """Whether a path leads to an attribute."""
+    for part in path.split("."):
+        if not hasattr(owner, part):
+            return False
+        owner = getattr(owner, part)
+    return True

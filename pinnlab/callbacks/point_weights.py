@@ -68,7 +68,7 @@ class AbstractPointWeights(ConditionsCallback):
                     raise ConfigurationError(
                         f"{name}.conditions: {type(other).__name__} weighs the points of {condition!r}, too; keep one"
                     )
-        self.occasions.last = self.occasions.start
+        self.occasions.begin(pl_module.counted_before.evaluations)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Gives the points weights, unless a checkpoint brought them."""

@@ -76,6 +76,10 @@ class Occasions:
         self.closure_every = every if closure_every is None else closure_every
         self.last = start
 
+    def begin(self, evaluations: int) -> None:
+        """Counts anew, from so many evaluations on: what a run made before this training, as in windows of time."""
+        self.last = evaluations + self.start
+
     def due(self, evaluations: int, closure: bool = False, times: int = 1) -> bool:
         """Whether enough evaluations have passed.
 
@@ -135,7 +139,7 @@ class AbstractRedraw(ConditionsCallback):
             return
         name = type(self).__name__
         self._store(pl_module)
-        self.occasions.last = self.occasions.start
+        self.occasions.begin(pl_module.counted_before.evaluations)
         known = drawable(pl_module.problem)
         for condition in self.conditions or ():
             if condition not in known:

@@ -94,7 +94,7 @@ class NTKSpectrum(L.Callback):
         """Starts with nothing measured."""
         if stage == "fit":
             refuse_energies(type(self).__name__, pl_module.problem, pl_module.problem.conditions)
-            self.occasions.last = self.occasions.start
+            self.occasions.begin(pl_module.counted_before.evaluations)
             self._start_over()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -106,7 +106,8 @@ class NTKSpectrum(L.Callback):
         folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
         if folder is not None:
             self._file = Path(folder) / "spectrum.csv"
-            _drop_lines_after(self._file, trainer.global_step if self._count else -1)
+            goes_on = self._count or pl_module.counted_before.steps  # resumed, or another window of time
+            _drop_lines_after(self._file, trainer.global_step if goes_on else -1)
         if not self._count:
             self._measure(trainer, pl_module)
 

@@ -12,7 +12,7 @@ from pinnlab.errors import ConfigurationError
 
 
 def preview(recipe: str) -> list[str]:
-    """Problem, network, points and phases of a recipe, a line each; none of what its file does not say.
+    """Problem, network, points, phases and windows of a recipe, a line each; none of what its file does not say.
 
     What is wrong in it is not looked at: that is told when the run is built.
 
@@ -32,6 +32,7 @@ def preview(recipe: str) -> list[str]:
         "network": _called(_inside(model, "network")),
         "points": _points(_inside(_inside(content, "data"), "points")),
         "phases": ", then ".join(filter(None, map(_phase, _listed(_inside(model, "phases"))))),
+        "windows": _windows(_inside(content, "march")),
     }
     return [f"{name:9}{text}" for name, text in lines.items() if text]
 
@@ -62,6 +63,15 @@ def _points(node: Any) -> str:
     if isinstance(node, Mapping):
         return ", ".join(f"{name} {_count(value)}" for name, value in node.items())
     return _count(node)
+
+
+def _windows(node: Any) -> str:
+    """How many of a run in windows of time, and of what."""
+    if not isinstance(node, Mapping):
+        return ""
+    edges, count = _listed(node.get("edges")), node.get("windows")
+    number = _count(len(edges) - 1 if edges else 6 if count is None else count)
+    return f"{number} of {node.get('coordinate', 't')}" if number else ""
 
 
 def _count(value: Any) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
 
 from pinnlab.training.marching import last_window, restored, train_windows
 from pinnlab.training.windows import March
+
+if TYPE_CHECKING:
+    from pinnlab.problems.window import Window
 
 
 def train(trainer: L.Trainer, plan: March | None, given: dict[str, Any]) -> None:
@@ -36,6 +40,13 @@ def looked_at(command: str, given: dict[str, Any]) -> dict[str, Any]:
         return given
     if command == "diagnose":
         model, data = last_window(model, data, path)
+        low, high = cast("Window", model.problem).edges
+        _say(f"of the last window that was trained, {low:g} to {high:g}; a whole run in windows has no one loss")
         return {**given, "model": model, "datamodule": data}
     model, data = restored(model, data, path)
     return {**given, "model": model, "datamodule": data, "ckpt_path": None}
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line)

@@ -11,7 +11,7 @@ from pinnlab.domains.domain import Domain, Product
 from pinnlab.errors import ConfigurationError
 
 
-def cut(region: Region, coordinate: str, low: float, high: float) -> Region:
+def cut(region: Region, coordinate: str, low: float, high: float, ends: bool = False) -> Region:
     """The part of a region with `low <= coordinate <= high`.
 
     Args:
@@ -19,6 +19,7 @@ def cut(region: Region, coordinate: str, low: float, high: float) -> Region:
         coordinate: its name.
         low: where the part begins; the region reaches from here, or from further below, to `high` or further.
         high: where it ends.
+        ends: whether a face at the first or last value becomes that of the part, in place of being refused.
 
     Raises:
         ConfigurationError: the region is of another kind, or is no longer there between `low` and `high`.
@@ -28,20 +29,20 @@ def cut(region: Region, coordinate: str, low: float, high: float) -> Region:
     """
 
     def again(part: Region) -> Region:
-        return cut(part, coordinate, low, high) if coordinate in part.coordinates else part
+        return cut(part, coordinate, low, high, ends) if coordinate in part.coordinates else part
 
     if isinstance(region, Box):
         return _cut_box(region, coordinate, low, high)
     if isinstance(region, BoxFaces):
         axis = region.coordinates.index(coordinate)
-        if all(k != axis for k, _ in region.faces):
+        if ends or all(k != axis for k, _ in region.faces):
             return BoxFaces(_cut_box(region.box, coordinate, low, high), region.faces)
     elif isinstance(region, Product):
         return _product([again(part) for part in region.factors])
     elif isinstance(region, ProductFace):
-        place = region.place
-        if coordinate not in region.parts[place].coordinates:
-            return ProductFace([again(part) for part in region.parts], place, region.parts[place])
+        parts, place = region.parts, region.place
+        if ends or coordinate not in parts[place].coordinates:
+            return ProductFace([again(part) for part in parts], place, again(parts[place]))
     elif isinstance(region, RegionUnion):
         return RegionUnion([again(part) for part in region.parts])
     raise ConfigurationError(

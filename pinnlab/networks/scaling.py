@@ -80,7 +80,10 @@ def _check(low: Sequence[float], high: Sequence[float]) -> None:
 
 
 def network_in_words(network: nn.Module) -> str:
-    """The class of a network, without what scales its inputs, and how many numbers it has."""
+    """The class of a network, without what scales its inputs, and how many numbers it has; or what it says itself."""
+    own: Callable[[], str] | None = getattr(network, "in_words", None)
+    if own is not None:
+        return own()
     return f"{_class_of(network)}, {sum(p.numel() for p in network.parameters()):,} parameters"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from pinnlab.networks.scaling import network_in_words
 from pinnlab.numerics.torch_version import has_values
 from pinnlab.objective.trial_function import Trial
 
@@ -48,6 +49,11 @@ class Pieces(nn.Module):
         parts = order.split(counts.tolist())
         values = [self._values(k, points[part]) for k, part in zip(numbers.tolist(), parts, strict=True)]
         return torch.cat(values)[order.argsort()]
+
+    def in_words(self) -> str:
+        """How many windows, and the network of each."""
+        count = f"{len(self.trials)} window{'s' if len(self.trials) > 1 else ''}"
+        return f"{count} of {network_in_words(cast('Trial', self.trials[-1]).network)} each"
 
     def _values(self, k: int, points: Any) -> Any:
         """Those of one window."""

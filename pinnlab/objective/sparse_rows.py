@@ -158,18 +158,24 @@ def _first_slabs(system: ResidualSystem, rows: Tensor) -> Tensor:
 def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, batch: Batch) -> None:
     """Refuses what has no sparse rows: a network all of which each point sees, conditions that look at other points.
 
+    Rows of the Jacobian are tried at some points, residuals at all: a test function of a `Weak` may lie in what its
+    middle sees where others do not.
+
     Args:
         owner: what asks for them, for the message.
         system: the residuals.
         parameters: every parameter and buffer by name.
-        batch: rows of each condition, some of which are tried.
+        batch: rows of each condition.
 
     Raises:
         ConfigurationError: there is none; says what to do.
     """
     like = next(iter(batch.values()))
     if system.width is not None or seen_inside(system.trial.network, _stand_in(system, like)) is None:
-        raise ConfigurationError(f"{owner}: needs a network of which a point sees a part, such as Subdomains")
+        raise ConfigurationError(
+            f"{owner}: needs a network of which a point sees a part, such as Subdomains or Tiles of three along a "
+            "coordinate"
+        )
     ones = like.new_ones(1)
     for name, points in batch.items():
         few = points[:: max(len(points) // _TRIED, 1)][:_TRIED]
@@ -179,8 +185,23 @@ def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, bat
         sparse = sparse_rows(system, parameters, {name: few}, ones)
         found = torch.zeros_like(dense).scatter_add(1, sparse.columns, sparse.entries)
         near = functools.partial(torch.allclose, rtol=1e-6, atol=1e-6 * float(dense.abs().amax()))
-        if not (near(found, dense) and torch.allclose(sparse.right, values, rtol=1e-6, atol=1e-9)):
+        alike = near(found, dense) and torch.allclose(sparse.right, values, rtol=1e-6, atol=1e-9)
+        if not (alike and all(_sees_all(system, parameters, name, block) for block in points.split(_BLOCK))):
             raise ConfigurationError(f"{owner}: condition {name!r} looks at other points too; leave the option out")
+
+
+def _sees_all(system: ResidualSystem, parameters: Parameters, name: str, points: Tensor) -> bool:
+    """Whether the residuals at points are those of the parts that the points see."""
+    numbers = _seen(system, points).numbers
+    tensors = {key: value[numbers[key]] if key in numbers else value for key, value in parameters.items()}
+
+    def of_point(tensors: Parameters, row: Tensor) -> Tensor:
+        return torch.stack([part.sum() for part in system.condition_residuals(name, row[None], tensors)])
+
+    own = vmap(of_point, ({key: 0 if key in numbers else None for key in tensors}, 0))(tensors, points)
+    values = system.residuals({name: points}, parameters)[name]
+    tolerance = torch.finfo(values.dtype).eps ** 0.4  # of the largest; 5e-7 of doubles, 2e-3 of single precision
+    return bool((own - values).abs().amax() <= tolerance * values.abs().amax().clamp_min(1e-9))
 
 
 def _stand_in(system: ResidualSystem, like: Tensor) -> Tensor:

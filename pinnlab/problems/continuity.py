@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Box, Domain, Product, Union
+from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.stacked import checked_grid
 from pinnlab.problems.conditions import Condition, with_normals
@@ -88,6 +89,12 @@ class Continuity(Condition):
         """The chosen unknowns."""
         return self.unknowns or ()
 
+    def cut(self, coordinate: str, low: float, high: float) -> Continuity:
+        """The same between two values of a coordinate: with as many boxes, which are that much shorter."""
+        part = cut(self.box, coordinate, low, high)
+        assert isinstance(part, Box)  # as the whole is
+        return Continuity(part, self.grid, self.order, self.fluxes or None, self.unknowns, self.weight)
+
     def rows(self, points: Tensor) -> Tensor:
         """The points, and the normals of their faces towards the upper side, `(n, 2 d)`."""
         rows = with_normals(self.region, points)
@@ -117,10 +124,10 @@ class Continuity(Condition):
             values += list(found) if isinstance(found, (tuple, list)) else [found]
         if self.fluxes:
             return values
-        cut = [(k, name) for k, (name, count) in enumerate(zip(at.coordinates, self.grid, strict=True)) if count > 1]
+        inner = [(k, name) for k, (name, count) in enumerate(zip(at.coordinates, self.grid, strict=True)) if count > 1]
         for field in chosen:
             for order in range(1, self.order + 1):
-                across = [at.extras[:, k] * field.d(*[name] * order) for k, name in cut]
+                across = [at.extras[:, k] * field.d(*[name] * order) for k, name in inner]
                 values.append(torch.stack(across).sum(0))
         return values
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pinnlab.domains import Domain
+from pinnlab.domains.functions import Field
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.evaluation import call_by_name
 from pinnlab.problems.scattered import RadialInterpolant
@@ -152,7 +153,10 @@ class _OfColumns:
 
 
 def once_more(given: Mapping[str, Function]) -> list[Given]:
-    """The data of a problem, functions of points by name, for another one with the same coordinates."""
+    """The data of a problem, functions of points by name, for another one with the same coordinates.
+
+    The functions of its spaces are left out: they come with the domain.
+    """
 
     def named(data: Function) -> Callable[..., Any]:
         def function(points: Any) -> Any:
@@ -160,7 +164,7 @@ def once_more(given: Mapping[str, Function]) -> list[Given]:
 
         return function
 
-    return [Given(name, named(data)) for name, data in given.items()]
+    return [Given(name, named(data)) for name, data in given.items() if not isinstance(data, Field)]
 
 
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:

@@ -30,7 +30,7 @@ class OperatorData(Observations):
         weight: the factor in the loss.
         sigma: the standard deviation of the outputs' noise. By default the root mean square of the outputs (`None`), so
             that the loss is about the squared relative error.
-        space: where the functions live, if they are given by values.
+        space: where the functions live; needed where they are given by values.
         sensors: `(s,)` where these values were taken, `(s, 2)` of functions of two coordinates.
         unknown: the name of the unknown, where there is one.
 
@@ -51,9 +51,14 @@ class OperatorData(Observations):
     ) -> None:
         functions, places = _array("inputs", inputs, 2), _array("points", points, None)
         places = places[:, None] if places.ndim == 1 else places
-        if (space is None) != (sensors is None):
-            raise ConfigurationError("OperatorData: give space and sensors together, or inputs as coefficients")
-        if space is not None:
+        if space is None and sensors is not None:
+            raise ConfigurationError("OperatorData: inputs are values at sensors; give the space, too")
+        if space is not None and sensors is None and functions.shape[1] != space.basis.modes:
+            raise ConfigurationError(
+                f"OperatorData: inputs must be the {space.basis.modes} coefficients of each function, got "
+                f"{functions.shape[1]}; if they are values, give sensors"
+            )
+        if space is not None and sensors is not None:
             functions = space.coefficients(functions, _array("sensors", sensors, None))
         n, p = len(functions), len(places)
         values = {}

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField, MultiIndex
 from pinnlab.domains import Domain, Region, rules
+from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation, asks_for
@@ -88,6 +89,7 @@ class Weak(Condition):
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise ConfigurationError(f"Weak: {key} must be a whole number >= 1, got {number!r}")
         self.over, self.function = domain, form
+        self._tests = numbers, degree, points
         self.terms = _checked_terms(domain, boundary, degree)
         usual = points or (4 if degree is None else degree + 3)
         self._along: list[Tensor] = []
@@ -105,6 +107,17 @@ class Weak(Condition):
     def where(self) -> str:
         """The domain."""
         return f"`{self.over!r}`"
+
+    def cut(self, coordinate: str, low: float, high: float) -> Weak:
+        """The same between two values of a coordinate: with as many cells, which are that much shorter.
+
+        A part of the boundary at the first or last value is then at `low` or `high`.
+        """
+        part = cut(self.over, coordinate, low, high)
+        assert isinstance(part, Domain)  # as the whole is
+        terms = {cut(side, coordinate, low, high, ends=True): term for side, term in self.terms.items()}
+        cells, degree, points = self._tests
+        return Weak(part, self.function, cells, degree, self.weight, points, terms)
 
     def fixed_points(self) -> Tensor:
         """The middle of each test function's nodes, `(k, d)`: it stands for all of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,9 +16,12 @@ from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem, Reference
 from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic
+from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
 from pinnlab.problems.given import once_more
 from pinnlab.problems.observations import Observations
+from pinnlab.problems.unknowns import Unknown
+from pinnlab.problems.weak import Weak
 
 LOOKED_AT = 64
 """Points of a region by which it is found whether it lies at one time."""
@@ -106,7 +110,7 @@ class Window(Problem):
         self.ansatz = whole.ansatz if before is None else self._continued_ansatz(before)
         super().__init__(
             domain=domain,
-            unknowns=whole.unknowns,
+            unknowns={name: self._cut_unknown(own) for name, own in whole.living.items()},
             conditions=self._cut_conditions(before),
             given=once_more(whole.given),
         )
@@ -119,6 +123,11 @@ class Window(Problem):
     def reference(self) -> Reference | None:
         """That of the problem, at all times."""
         return self.whole.reference()
+
+    def _cut_unknown(self, own: Unknown) -> Unknown:
+        """An unknown of the problem, where it lives in the window."""
+        coordinate = self.whole.coordinates[self._column]
+        return own if own.on is None else replace(own, on=cut(own.on, coordinate, *self.edges))
 
     # ------------------------------------------------------------------------- conditions
 
@@ -134,6 +143,8 @@ class Window(Problem):
         if isinstance(condition, Observations):
             return self._observed(condition)
         coordinate = self.whole.coordinates[self._column]
+        if isinstance(condition, (Continuity, Weak)):
+            return condition.cut(coordinate, *self.edges)
         if condition.region is None or condition.is_energy:
             raise ConfigurationError(
                 f"march: condition {name!r} is a {type(condition).__name__}, over all times at once"
@@ -234,14 +245,17 @@ def column_of(problem: Problem, coordinate: str) -> int:
     """The column of the coordinate that is cut.
 
     Raises:
-        ConfigurationError: the problem has no such coordinate, or numbers to find, which are the same at all times.
+        ConfigurationError: the problem has no such coordinate, or numbers or functions to find that are the same at all
+            times.
     """
     if coordinate not in problem.coordinates:
         raise unknown("march.coordinate", coordinate, problem.coordinates)
-    if problem.coefficients:
-        found = ", ".join(problem.coefficients)
+    column = problem.coordinates.index(coordinate)
+    still = [name for name, own in problem.living.items() if column not in own.columns(problem.coordinates)]
+    if problem.coefficients or still:
+        found = ", ".join([*problem.coefficients, *still])
         raise ConfigurationError(f"march: {problem.name} is to find {found}, the same at all times; train it whole")
-    return problem.coordinates.index(coordinate)
+    return column
 
 
 def check_start(problem: Problem, coordinate: str) -> None:

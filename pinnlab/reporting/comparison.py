@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pinnlab.reporting.histories import Run, differences
+from pinnlab.reporting.histories import Run, differences, how_far
 
 MOST = 40
 """Options that are shown: runs that differ in more have little in common."""
@@ -30,7 +30,7 @@ def results_table(runs: Sequence[Run]) -> Table:
         errors = [_emphasised(_error(run, name), best[name]) for name in unknowns]
         table.add_row(
             str(number),
-            run.name,
+            run.name + how_far(summary),
             summary["problem"],
             str(summary["parameters"]),
             str(sum(summary["points"].values())),
@@ -61,8 +61,22 @@ def options_table(runs: Sequence[Run]) -> Table:
 
 
 def _phases(summary: Mapping[str, Any]) -> str:
-    """The optimizers with the steps that they made, in their order."""
-    return " > ".join(f"{record['optimizer']} {record['steps']}" for record in summary["phases"])
+    """The optimizers with the steps that they made, in their order.
+
+    Of windows of time those of one stand for all, or sums for each optimizer where windows had different phases.
+    """
+    made = [(record["optimizer"], record["steps"]) for record in summary["phases"]]
+    windows = len(summary.get("windows", []))
+    if windows < 2:
+        return " > ".join(f"{name} {steps}" for name, steps in made)
+    each, rest = divmod(len(made), windows)
+    first = [name for name, _ in made[:each]]
+    if rest or [name for name, _ in made] != first * windows:
+        totals = {name: sum(steps for own, steps in made if own == name) for name, _ in made}
+        return f"{windows} windows, in all " + ", ".join(f"{name} {steps}" for name, steps in totals.items())
+    steps = [[count for _, count in made[k::each]] for k in range(each)]
+    spans = [f"{min(own)}" if min(own) == max(own) else f"{min(own)} to {max(own)}" for own in steps]
+    return f"{windows} windows of " + " > ".join(f"{name} {span}" for name, span in zip(first, spans, strict=True))
 
 
 def _error(run: Run, unknown: str) -> float | None:

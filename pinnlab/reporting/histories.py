@@ -17,6 +17,8 @@ from pinnlab.errors import ConfigurationError
 Array = NDArray[np.float64]
 
 _COUNTER = "training/evaluations"
+_CLOCK = "training/seconds"
+"""Seconds of training, without what comes between: figures, the start of the next window of time, nights."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ def newest_summary(folder: Path) -> dict[str, Any] | None:
     """What a run reached at last, by the newest `summary.json` in its folder; None if it never came to an end."""
     files = sorted(folder.glob("summary*.json"), key=lambda path: path.stat().st_mtime)
     return json.loads(files[-1].read_text("utf-8")) if files else None
+
+
+def how_far(summary: Mapping[str, Any]) -> str:
+    """Up to where the solution of a run in windows of time reaches that did not come to the end; empty of others."""
+    return "".join(f" up to {name} = {value:g}" for name, value in summary.get("up_to", {}).items())
 
 
 def read_run(folder: Path, name: str) -> Run:
@@ -104,28 +111,38 @@ def _scalars(folder: Path) -> Scalars:
         if _COUNTER not in tags:
             continue  # of a look at the run after it
         for tag in tags:
-            if tag in (_COUNTER, "loss/total") or tag.startswith("relative_l2/"):
+            if tag in (_COUNTER, _CLOCK, "loss/total") or tag.startswith("relative_l2/"):
                 found.setdefault(tag, {}).update({e.step: (e.value, e.wall_time) for e in events.Scalars(tag)})
     return found
 
 
 def _curve(scalars: Scalars, tags: Sequence[str], summary: Mapping[str, Any], last: float | None) -> Curve:
-    """The largest of some scalars at each step; the clock ends where the summary's does, whenever it was started."""
+    """The largest of some scalars at each step.
+
+    Where seconds of training were not logged the wall clock's stand for them, so that they end as the summary's do.
+    """
     counted = sorted(scalars.get(_COUNTER, {}).items())
+    timed = sorted(scalars.get(_CLOCK, {}).items())
     logged = [scalars.get(tag, {}) for tag in tags]
     steps = sorted(set.intersection(*(set(one) for one in logged))) if counted else []
     end = max((wall for one in scalars.values() for _, wall in one.values()), default=0.0)
     total = float(summary["seconds"])
-    evaluations = np.interp(steps, [step for step, _ in counted] or [0], [value for _, (value, _) in counted] or [0])
+    evaluations = _at(steps, counted)
+    walls = [max(total - (end - logged[0][step][1]), 0.0) for step in steps]
     rows = [
-        (made, max(total - (end - logged[0][step][1]), 0.0), max(one[step][0] for one in logged))
-        for step, made in zip(steps, evaluations, strict=True)
+        (made, second, max(one[step][0] for one in logged))
+        for step, made, second in zip(steps, evaluations, _at(steps, timed) if timed else walls, strict=True)
         if step + 1 < summary["steps"]
     ]
     if last is not None:
         rows.append((summary["evaluations"], total, last))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return Curve(columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def _at(steps: Sequence[int], logged: Sequence[tuple[int, tuple[float, float]]]) -> Array:
+    """What was logged at some steps, in their order, at others."""
+    return np.interp(steps, [step for step, _ in logged] or [0], [value for _, (value, _) in logged] or [0])
 
 
 def _largest(values: Any) -> float | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
 from pinnlab.problems.unknowns import with_reference
+from pinnlab.solution.functions import with_functions
 
 Array = NDArray[np.floating]
 
@@ -111,6 +112,7 @@ def _values(solution: Function, points: Tensor, inside: Tensor) -> dict[str, Arr
 
 def axes_of(problem: Problem, sides: Mapping[str, Any]) -> dict[str, Array]:
     """The values of each coordinate of a grid, see `on_grid`."""
+    sides = with_functions(problem.domain, sides, needed=False)
     for name in sides:
         if name not in problem.coordinates:
             raise unknown("coordinate of the grid", name, problem.coordinates)

@@ -23,6 +23,7 @@ from pinnlab.problems.coefficients import by_number
 from pinnlab.problems.unknowns import known_pair, with_reference
 from pinnlab.solution import drawing, exporting, files, sampling, vtk
 from pinnlab.solution.expressions import evaluate
+from pinnlab.solution.functions import with_functions
 from pinnlab.solution.places import Places, places
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Quantity:
     """Something that has a value at every point: an unknown, a derivative, an expression.
 
     Called with points `(n, d)`, or with coordinates by name, which are broadcast against each other. Values come in the
-    kind of what was given: torch for torch, NumPy for NumPy, a number for numbers.
+    kind of what was given: torch for torch, NumPy for NumPy, a number for numbers. A function that an operator is asked
+    for is given by the name of its space: coefficients `(..., modes)`, or a function, of which the nearest is taken.
 
     Args:
         name: for `repr`.
@@ -237,7 +239,7 @@ class Solution:
 
         Args:
             sides: for each coordinate how many values, or the values: `grid(x=200, t=[0.0, 0.5])`. Default: as many as
-                make about 40,000 points.
+                make about 40,000 points. Of an operator one function by its name, as in a call.
 
         Raises:
             ConfigurationError: a coordinate is unknown, the grid too large, or xarray not installed.
@@ -322,7 +324,7 @@ class Solution:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
     def _places(self, points: Any, coordinates: dict[str, Any]) -> Places:
-        return places(self.problem.coordinates, self._like, points, coordinates)
+        return places(self.problem.coordinates, self._like, points, with_functions(self.problem.domain, coordinates))
 
     def _unknowns(self, rows: Tensor) -> Tensor:
         return _in_blocks(self.trial, rows)

@@ -119,24 +119,30 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
     return errors
 
 
-def measure_squares(module: Any, data: Any) -> dict[str, tuple[float, float]]:
+def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
     """The mean squares of the error and of the reference of each unknown; empty without a reference.
 
     They are means over all evaluation points, those counted as zero at which nothing is known, so that times a volume
     they are integrals, which add up. A collective.
+
+    Returns:
+        For each unknown two lists: of the error and of the reference, a number for each held-out function of an
+        operator, and one number else.
     """
     points, reference = data.evaluation_set()
     if reference is None:
         return {}
     with torch.no_grad():
         prediction = module(distributed.shard(points).to(module.loss_weights))
-    found = {}
+    found, functions = {}, module.problem.held_out_functions or 1
+    rows = distributed.shard(torch.arange(len(points))).to(module.device)
+    owner = function_of(rows, len(points), functions)
     for name, column in with_reference(module.problem.unknowns, reference):
         own = distributed.shard(reference)[:, column].to(module.device)
         values, known = known_pair(prediction[:, column].double(), own.double())
-        sums = distributed.all_sum(torch.stack([(values - known).square().sum(), known.square().sum()]))
-        error, size = (sums / len(points)).tolist()
-        found[name] = (error, size)
+        squares = torch.stack([(values - known).square(), known.square()])
+        sums = squares.new_zeros(2, functions).index_add_(1, owner[~own.isnan()], squares)
+        found[name] = (distributed.all_sum(sums) * functions / len(points)).tolist()
     return found
 
 

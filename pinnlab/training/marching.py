@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
@@ -131,14 +131,17 @@ class Marching(L.Callback):
     def add_to_summary(self, summary: dict[str, Any]) -> None:
         """What all windows were and came to, in place of the last one alone."""
         kept = [record for record in self.records if record["kept"]]
-        own = ("phases", "decisions", "begun", "squares")
+        own = ("phases", "decisions", "warnings", "begun", "squares")
         summary |= {
             "relative_l2": self._errors if kept else {},
             "seconds": sum(record["seconds"] for record in self.records),
             "phases": [phase for record in self.records for phase in record["phases"]],
             "decisions": [decision for record in self.records for decision in record["decisions"]],
+            "warnings": [line for record in self.records for line in record["warnings"]],
             "windows": [{key: value for key, value in r.items() if key not in own} for r in self.records],
         }
+        if self.window + 2 < len(self.edges) or self.halves:
+            summary["up_to"] = {self.plan.coordinate: self.edges[self.window + 1]}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the windows, with the states of those before the present one. Tensors and primitives only."""
@@ -199,6 +202,11 @@ class Marching(L.Callback):
                 "begun": self._begun.steps,
                 "phases": phases.summary(),
                 "decisions": [asdict(decision) for decision in phases.decisions],
+                "warnings": [
+                    f"window {low:g} to {high:g}: {line}"
+                    for callback in trainer.callbacks  # type: ignore[attr-defined]
+                    for line in getattr(callback, "warnings", [])
+                ],
             }
         )
         before = [record for record in self.records[:-1] if record["kept"]]
@@ -228,15 +236,19 @@ def _marching(trainer: L.Trainer) -> Marching | None:
 
 
 def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The relative L2 error of each unknown over some windows, from their mean squares.
+    """The relative L2 error of each unknown over some windows, from their mean squares; of an operator the mean error.
 
     Each window is measured once, at as many points as the others, and counts by its length.
     """
     found = {}
     for name in {name: None for record in records for name in record["squares"]}:
-        own = [(r["high"] - r["low"], *r["squares"][name]) for r in records if name in r["squares"]]
-        error, size = (sum(length * squares[i] for length, *squares in own) for i in (0, 1))
-        found[name] = math.sqrt(error / (size or 1.0))
+        own = [
+            (r["high"] - r["low"]) * torch.tensor(r["squares"][name], dtype=torch.float64).reshape(2, -1)
+            for r in records
+            if name in r["squares"]
+        ]
+        error, size = torch.stack(own).sum(0)
+        found[name] = float((error / size.where(size > 0, 1.0)).sqrt().mean())
     return found
 
 
@@ -326,9 +338,13 @@ def _check(plan: March, module: PINN, data: CollocationDataModule) -> None:
         raise ConfigurationError("march.start: a network given as an object cannot begin anew; give what builds one")
 
 
+def _is_list(windows: Any) -> bool:
+    return isinstance(windows, (Sequence, np.ndarray, torch.Tensor)) and not isinstance(windows, str)
+
+
 def march(
     problem: Problem,
-    windows: int | None = None,
+    windows: int | Sequence[float] | None = None,
     edges: Sequence[float] | None = None,
     coordinate: str = "t",
     *,
@@ -345,8 +361,8 @@ def march(
 
     Args:
         problem: what to solve.
-        windows: how many of equal length. Default: 6, unless there are edges.
-        edges: in their place, where windows begin and end.
+        windows: how many of equal length, or their edges. Default: 6, unless there are edges.
+        edges: in their place, where windows begin and end: a list, or an array of NumPy or torch.
         coordinate: that is cut.
         model: arguments of `PINN` beside the problem: network, phases and so on.
         data: arguments of `CollocationDataModule` beside the problem.
@@ -363,7 +379,9 @@ def march(
     for name in options:
         if name not in March.__dataclass_fields__:
             raise unknown("option of march", name, March.__dataclass_fields__)
-    plan = March(windows, None if edges is None else list(edges), coordinate, **options)
+    count, given = (None, windows) if _is_list(windows) and edges is None else (windows, edges)
+    listed: Any = given.tolist() if isinstance(given, (torch.Tensor, np.ndarray)) else given
+    plan = March(cast("int | None", count), list(listed) if _is_list(listed) else listed, coordinate, **options)
     if trainer is None:
         trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     whole = train_windows(

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
+from pinnlab.reporting.histories import how_far
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
@@ -125,7 +126,7 @@ def _table(summary: dict[str, Any]) -> Table:
     accuracy = summary["reference_accuracy"]
     if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):
         errors += f" (the reference itself is good to {accuracy:.0e})"
-    table = Table(title=f"{summary['recipe']}: relative L2 error {errors}", title_justify="left")
+    table = Table(title=f"{summary['recipe']}: relative L2 error {errors}{how_far(summary)}", title_justify="left")
     first = "window" if "windows" in summary else "phase"
     for heading in (first, "steps", "evaluations", "seconds", "loss"):
         table.add_column(heading, justify="left" if heading == first else "right")
@@ -153,6 +154,8 @@ def _row(records: list[dict[str, Any]]) -> tuple[str, ...]:
     """The cells of one phase or window, or of several together."""
     last = records[-1]
     name, stopped = last.get("optimizer") or f"{last['low']:g} to {last['high']:g}", last["stopped"]
+    if not last.get("kept", True):
+        stopped = "halved: its held-out residual was above the tolerance"
     if len(records) > 1:
         name, stopped = f"{len(records)} more", "see summary.json"
     steps, evaluations = (sum(record[key] for record in records) for key in ("steps", "evaluations"))

@@ -89,7 +89,7 @@ class March:
             count = self.windows or 6
             return [low + (high - low) * k / count for k in range(count)] + [high]
         ends = self.edges[0], self.edges[-1]
-        if not all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(ends, (low, high), strict=True)):
+        if not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) for a, b in zip(ends, (low, high), strict=True)):
             raise ConfigurationError(
                 f"march.edges: must go from {low:g} to {high:g}, the ends of {self.coordinate}, got {ends[0]:g} to "
                 f"{ends[1]:g}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinnlab.networks.scaling import network_in_words
+from pinnlab.problems.window import Window
 
 
 def optimizer_in_words(build: Any) -> str:
@@ -50,7 +51,7 @@ def start_lines(module: Any, points: Mapping[str, int]) -> list[str]:
     dtype = str(module.dtype).removeprefix("torch.")
     phases = ", then ".join(map(_length_of, module.phases))
     return [
-        f"problem  {module.problem!r}",
+        f"problem  {module.problem.whole if isinstance(module.problem, Window) else module.problem!r}",
         f"network  {network_in_words(module.trial.network)}, {dtype} on {module.device}",
         f"points   {counts_in_words(points)}",
         f"phases   {phases}",

@@ -13,9 +13,10 @@ from pinnlab.cli.preview import preview
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_every_recipe_has_its_four_lines(recipe):
     lines = [line.split()[0] for line in preview(recipe)]
-    problem = yaml.safe_load(find_recipe(recipe).read_text())["problem"]
-    brings_its_points = "data" in problem.get("init_args", {})
-    assert lines == ["problem", "network", *([] if brings_its_points else ["points"]), "phases"]
+    content = yaml.safe_load(find_recipe(recipe).read_text())
+    brings_its_points = "data" in content["problem"].get("init_args", {})
+    points, windows = ([] if brings_its_points else ["points"]), (["windows"] if "march" in content else [])
+    assert lines == ["problem", "network", *points, "phases", *windows]
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,10 @@ def test_every_recipe_has_its_four_lines(recipe):
             ["points   300", "phases   Adam 5 steps"],
         ),
         ("model: {phases: {optimizer: Adam}, network: 7}\ndata: []", []),
+        ("march: {windows: 40}", ["windows  40 of t"]),
+        ("march: {edges: [0, 1, 3], coordinate: s}", ["windows  2 of s"]),
+        ("march: {tolerance: 1.0e-3}", ["windows  6 of t"]),
+        ("march: {windows: many}\nmodel: []", []),
         ("[]", []),
         ("a: [", []),
         ("", []),

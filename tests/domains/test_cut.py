@@ -50,6 +50,17 @@ def test_a_cut_at_the_ends_is_the_region_to_the_last_bit():
     assert isinstance(cut(Parameter("nu", 1, 2), "nu", 1.0, 1.5), Parameter)
 
 
+@pytest.mark.parametrize("domain", [X * T, Box(["x", "t"], 0, [3, 2]), Disk(("x", "y")) * T])
+def test_faces_at_the_ends_become_those_of_the_part(domain):
+    column = domain.coordinates.index("t")
+    for face, at in ((domain.face(t=0.0), [0.5]), (domain.face(t=2.0), [1.0]), (domain.boundary("t"), [0.5, 1.0])):
+        points = Sobol().sample(cut(face, "t", 0.5, 1.0, ends=True), 20, seed=0)
+        assert points[:, column].unique().tolist() == at
+        assert domain.contains(points).all()
+    whole = cut(domain.boundary(), "t", 0.5, 1.0, ends=True)
+    assert whole.measure == pytest.approx(cut(domain, "t", 0.5, 1.0).boundary().measure)
+
+
 @pytest.mark.parametrize(
     ("region", "low", "high", "match"),
     [

@@ -249,7 +249,7 @@ BAD = {
     "outputs must be": bad(outputs=np.ones((4, 3))),
     "points has shape": bad(points=np.ones((2, 2, 2))),
     "finite": bad(outputs=np.full((3, 4), np.nan)),
-    "together": bad(sensors=[0.0, 1.0]),
+    "give the space, too": bad(sensors=[0.0, 1.0]),
     "sigma": bad(sigma=-1.0),
     "cannot be read": lambda: OperatorData.read("nowhere.npz"),
 }
@@ -273,3 +273,15 @@ def test_an_unknown_with_the_name_of_the_function_is_refused():
     domain = x * FunctionSpace("a", Chebyshev(x, 2))
     with pytest.raises(ConfigurationError, match="used twice"):
         Problem(domain, ["a"], {"pde": Residual(domain, lambda a: a)})
+
+
+def test_coefficients_are_read_beside_a_space(tmp_path):
+    """A file without sensors: what docs/operators.md reads."""
+    space = FunctionSpace("a", Chebyshev(Interval("x", 0, 1), modes=3))
+    arrays = {"inputs": np.eye(3), "outputs": np.ones((3, 4)), "points": np.linspace(0, 1, 4)}
+    np.savez(tmp_path / "pairs.npz", **arrays)
+    data = OperatorData.read(tmp_path / "pairs.npz", space=space)
+    assert data.points[::4, 1:].tolist() == np.eye(3).tolist()
+    np.savez(tmp_path / "values.npz", **{**arrays, "inputs": np.ones((3, 7))})
+    with pytest.raises(ConfigurationError, match=r"must be the 3 coefficients of each function, got 7.*give sensors"):
+        OperatorData.read(tmp_path / "values.npz", space=space)

@@ -158,6 +158,21 @@ def test_in_space_and_at_both_ends_of_the_time():
     assert found.abs().max() < 1e-8
 
 
+def test_between_two_times_fluxes_stay_and_ends_are_those_times():
+    strip = LINE * Interval("t", 0, 1)
+    terms = {
+        strip.face(x=1.0): lambda v, t: -0.5403023058681398 * torch.exp(-t) * v,
+        strip.boundary("t"): None,
+    }
+    whole = Weak(strip, lambda u, v: u.t * v + u.x * v.x, cells=6, boundary=terms, weight=3.0)
+    part = whole.cut("t", 0.2, 0.4)
+    places, found = of_formula(part, lambda x, t: torch.sin(x) * torch.exp(-t))
+    assert len(places) == 6 * 7
+    assert (places[:, 1].min(), places[:, 1].max()) == (pytest.approx(0.2, abs=0.02), pytest.approx(0.4, abs=0.02))
+    assert found.abs().max() < 1e-8
+    assert part.weight == 3.0
+
+
 def test_hats_are_cut_off_at_no_end_of_a_parameter():
     family = LINE * Parameter("a", 1, 2)
     term = {family.face(x=1.0): lambda v: 0.5 * v}

@@ -49,3 +49,20 @@ def test_runs_that_have_little_in_common():
     shown = rows(options_table([run("a", {}, recipes[0]), run("b", {}, recipes[1])]))
     assert len(shown) == 2 + MOST + 1
     assert shown[-1].split() == ["and", "5", "more"]
+
+
+def windows(*phases):
+    """A run in as many windows of time as phases are given, each a list of steps."""
+    names = ("Adam", "LBFGS")
+    made = [{"optimizer": n, "steps": s} for own in phases for n, s in zip(names, own, strict=False)]
+    found = run("a", {})
+    return found.__class__("a", {**found.summary, "phases": made, "windows": [{} for _ in phases]}, {}, NONE, None)
+
+
+def test_phases_of_many_windows_are_told_once():
+    runs = [windows(*[[30, 5]] * 40), windows([30, 5], [20, 5]), windows([30], [20, 5])]
+    made = " ".join(rows(options_table(runs))[1].split())
+    assert made == (
+        "phases made 40 windows of Adam 30 > LBFGS 5 2 windows of Adam 20 to 30 > LBFGS 5 "
+        "2 windows, in all Adam 50, LBFGS 5"
+    )

@@ -104,3 +104,13 @@ def test_options_that_differ_have_their_names_of_the_command_line():
 def test_values_in_short():
     values = [None, 5e-3, [20, 20], {"class_path": "a.b.C"}, {"pde": 3, "wall": 4}, "pinnlab.networks.MLP", "1.5"]
     assert list(map(in_short, values)) == ["-", "0.005", "20, 20", "C", "pde 3, wall 4", "MLP", "1.5"]
+
+
+def test_seconds_are_those_of_training_where_they_were_logged(folder):
+    """Between steps 19 and 29 nothing was trained for a night."""
+    rows = [("training/seconds", step, (step + 1) / 5, 0.0) for step in (9, 19)]
+    rows += [("training/seconds", step, (step + 1) / 5, 30000.0) for step in (29, 39)]
+    rows += [("training/evaluations", step, 2.0 * (step + 1), 0.0) for step in (9, 19, 29, 39)]
+    log(folder, rows)
+    np.testing.assert_allclose(read_run(folder, "a").loss.seconds, [2.0, 4.0, 6.0, 8.0], rtol=1e-6)
+    np.testing.assert_allclose(read_run(folder, "a").error.seconds, [3.0, 8.0], rtol=1e-6)

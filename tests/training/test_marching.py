@@ -3,6 +3,7 @@
 import functools
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Checkpoint
@@ -232,6 +233,40 @@ def test_a_limit_at_the_end_of_a_window_is_no_window_more():
     assert whole.problem.domain.high == (1.0,)
 
 
+def test_a_run_that_was_cut_short_says_how_far_its_errors_reach(capsys):
+    def summary(**options):
+        found, data = RunSummary(), CollocationDataModule(Decay(), 20, held_out=20)
+        train_windows(module(data.problem), data, trainer(found, **options), March(windows=2))
+        return found.result, capsys.readouterr().out
+
+    cut, said = summary(max_steps=8)
+    assert cut["up_to"] == {"t": 1.0}
+    assert " up to t = 1" in said
+    assert "problem  Decay: u(t) on Interval('t', 0, 2)" in said  # the whole, not its first window
+    assert "up_to" not in summary()[0]
+
+
+def test_the_table_says_which_windows_were_halved(capsys):
+    phases = [Phase(LevenbergMarquardt, steps=3)]
+    run(Decay(), March(windows=1, tolerance=1e-12, halvings=1), phases=phases)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("│")]
+    assert sum("halved" in line for line in rows) == 1
+    assert "0 to 2" in next(line for line in rows if "halved" in line)
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [{"windows": [0.0, 0.3, 2.0]}, {"edges": torch.tensor([0.0, 0.3, 2.0])}, {"edges": np.array([0.0, 0.3, 2.0])}],
+    ids=["in place of a number", "torch", "numpy"],
+)
+def test_edges_are_a_list_or_an_array(edges):
+    options = {"model": {"network": functools.partial(MLP, hidden=(4,)), "phases": [Phase(ADAM, steps=1)]}}
+    solution = march(Decay(), **edges, **options, data={"points": 5}, trainer=trainer())
+    assert solution.trial.network.edges == pytest.approx((0.0, 0.3, 2.0))
+    assert "network  2 windows of MLP, 13 parameters each, float64" in str(solution)
+
+
 def test_the_public_name_is_this_one():
     assert pinnlab.march is march
 
@@ -240,7 +275,9 @@ def test_the_public_name_is_this_one():
     ("options", "match"),
     [
         ({"windows": 0}, "march.windows: must be at least 1"),
-        ({"windows": 2, "edges": [0.0, 2.0]}, "either windows or edges"),
+        ({"edges": 2.0}, "march.edges: must be a list"),
+        ({"windows": "six"}, "march.windows: must be a whole number"),
+        ({"windows": [0.0, 2.0], "edges": [0.0, 2.0]}, "either windows or edges"),
         ({"edges": [0.0, 1.5, 1.0, 2.0]}, "march.edges: must be increasing"),
         ({"edges": [0.0, 1.0, 3.0]}, "march.edges: must go from 0 to 2"),
         ({"coordinate": "s"}, "unknown march.coordinate 's'"),

@@ -1,0 +1,92 @@
+"""An operator's solution, asked for one function or for several."""
+
+import numpy as np
+import pytest
+import torch
+
+from pinnlab import PINN, Phase
+from pinnlab.domains import Chebyshev, FunctionSpace, Interval
+from pinnlab.errors import ConfigurationError
+from pinnlab.networks import DeepONet
+from pinnlab.optimizers import LBFGS
+from pinnlab.problems import Problem, Residual
+
+X = Interval("x", 0, 1)
+SPACE = FunctionSpace("a", Chebyshev(X, modes=3))
+
+
+class Slope(Problem):
+    """u' = a."""
+
+    def __init__(self):
+        domain = X * SPACE
+        super().__init__(domain, ["u"], {"ode": Residual(domain, lambda u, a: u.x - a)})
+
+
+@pytest.fixture(scope="module")
+def solution():
+    def network(inputs, outputs):
+        return DeepONet(inputs, outputs, modes=3, branch=[4], trunk=[5], rank=4)
+
+    return PINN(Slope(), network, phases=[Phase(LBFGS, steps=1)], compile=False).solution()
+
+
+C = [0.3, -0.7, 0.2]
+
+
+def rows(x, coefficients):
+    return torch.tensor([[place, *coefficients] for place in x], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda c: torch.tensor(c, dtype=torch.float64)])
+def test_coefficients_of_one_function(solution, kind):
+    expected = solution(rows([0.25], C))[0, 0]
+    value = solution.u(x=0.25, a=kind(C))
+    assert isinstance(value, float)  # as x is
+    assert value == pytest.approx(float(expected), rel=1e-14)
+    x = np.array([0.25, 0.5])
+    assert solution.u(x=x, a=kind(C)) == pytest.approx(solution(rows(x, C))[:, 0].numpy(), rel=1e-14)
+
+
+def test_coefficients_of_several_functions(solution):
+    coefficients, x = np.array([C, [1.0, 0.0, 0.5]]), np.array([0.1, 0.6, 0.9])
+    found = solution.u(x=x, a=coefficients[:, None])
+    assert found.shape == (2, 3)
+    for own, values in zip(coefficients, found, strict=True):
+        assert values == pytest.approx(solution(rows(x, own))[:, 0].numpy(), rel=1e-14)
+
+
+def test_a_function_is_the_nearest_one_of_the_space(solution):
+    def in_space(x):
+        return SPACE.values(torch.tensor([C], dtype=torch.float64), x)[0]
+
+    assert solution.u(x=0.4, a=in_space) == pytest.approx(solution.u(x=0.4, a=C), rel=1e-10)
+    sensors = torch.linspace(0, 1, 2001, dtype=torch.float64)
+    nearest = SPACE.coefficients(torch.sin(2 * sensors)[None], sensors)[0]
+    assert solution.u(x=0.4, a=lambda x: torch.sin(2 * x)) == pytest.approx(solution.u(x=0.4, a=nearest), rel=1e-3)
+
+
+def test_everything_that_takes_coordinates_takes_functions(solution):
+    at = {"x": 0.3, "a": C}
+    field = SPACE.values(torch.tensor([C], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64)).item()
+    slope = solution.derivative("u", "x", **at)
+    assert solution.residual("ode", **at) == pytest.approx(slope - field, rel=1e-12)
+    assert solution.evaluate(lambda u, a: u * a, **at) == pytest.approx(solution.u(**at) * field, rel=1e-12)
+    grid = solution.grid(x=5, a=C).squeeze()
+    assert grid.u.to_numpy() == pytest.approx(solution.u(x=np.linspace(0, 1, 5), a=C), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, r"a: is missing; give its 3 coefficients \(\.\.\., 3\), or a function of x"),
+        ({"a": [1.0, 2.0]}, r"a: must be its 3 coefficients .*, got the shape \(2,\)"),
+        ({"a": 1.0}, r"a: must be its 3 coefficients .*, got the shape \(\)"),
+        ({"a": "sine"}, "a: must be its 3 coefficients"),
+        ({"a": lambda x, y: x}, "a: as a function of x it fails"),
+        ({"b": C}, "a: is missing"),
+    ],
+)
+def test_what_is_no_function_is_refused(solution, given, message):
+    with pytest.raises(ConfigurationError, match=message):
+        solution.u(x=0.5, **given)
