@@ -37,7 +37,7 @@ def test_the_page_compares_at_equal_times(tmp_path):
     rows = [row(problem, setting, error) for problem in STUDY.problems for setting, error in errors.items()]
     write_report(rows, tmp_path)
     text = " ".join((tmp_path / "operators.md").read_text().split())
-    assert "| adam_ssbroyden | 1.0e+00 | 1.0e+00 | 1.0e+00 | 1.0e+00 | 1.0e-04 | 900 |" in text
+    assert "| adam_ssbroyden | 1.0e+00 | 1.0e+00 | 1.0e+00 | 1.0e+00 | 1.0e+00 | 1.0e-04 | 900 |" in text
     assert "`adam_ssbroyden`, has an error 100 times below that of Adam alone on the antiderivative" in text
     assert "and `adam_ssbroyden` one 100.0 times below on Burgers' equation" in text
     assert "| diffusion_reaction, end of adam_ssbroyden | 3 | 20.0 | 5.0e+00 | 1.0e+05 |" in text

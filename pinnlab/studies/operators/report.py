@@ -37,8 +37,8 @@ function?
 
 The problems are the recipes `antiderivative` (ten coefficients, 1,000 points), `diffusion_reaction_operator` (eight
 coefficients, 20 functions at 400 places), each with a DeepONet that is linear in the function, both physics-informed,
-with no solutions in training; and `burgers_operator`, with a wider network (rank 24, six harmonics), trained on 100
-solutions at 200 places. The error is the mean relative L2 error of 100 functions that were never seen. {runs} runs,
+with no solutions in training; and `burgers_operator`, with a wider network (rank 24, six harmonics), trained on 200
+solutions at 400 places. The error is the mean relative L2 error of 100 functions that were never seen. {runs} runs,
 {seeds}, {budget} seconds of one processor core each, uncompiled, without the time for measuring; what other programs do
 on the machine is not counted, but slows the core's memory. Runs that failed: {failed}.
 

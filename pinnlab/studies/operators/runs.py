@@ -13,7 +13,7 @@ from pinnlab.analysis.ntk import KernelSpectrum
 from pinnlab.studies.engine.recording import cell, error
 from pinnlab.studies.engine.runner import Config, Row, Study, merged, outcome
 
-AT = (1, 2, 4, 8, 16)
+AT = (1, 2, 4, 8, 16, 32)
 """Seconds of the processor after which the error is measured; the last one ends a run."""
 ADAM_STEPS = 100
 """Of Adam before another optimizer."""
@@ -76,9 +76,9 @@ BASE: Config = {
     "model": {"compile": False},
 }
 # Of more rank and waves than the recipe's, so that what solutions are made of fits in; and at more places, as such a
-# network learns by heart what is at 128 of them. Functions can be fewer.
+# network learns by heart what is at 128 of them. Functions can be fewer, but not 100 for half a minute.
 WIDER: Config = {
-    "problem": {"init_args": {"data": 100, "places": 200}},
+    "problem": {"init_args": {"data": 200, "places": 400}},
     "model": {
         "network": {
             "init_args": {
