@@ -1,5 +1,6 @@
 """Every shipped recipe parses with the real command and trains two steps; problems and networks can be diagnosed."""
 
+import functools
 import json
 
 import pytest
@@ -8,6 +9,8 @@ import yaml
 from pinnlab.callbacks import figures
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
+from pinnlab.problems import perforated_cube, perforated_heat
+from pinnlab.problems.references import cube_spheres, hole_elements
 
 FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
@@ -61,6 +64,38 @@ FEW_SINES = ["--model.network.waves=[12,3]", "--data.points.pde=1500"]
 """And for recipes with many sines."""
 
 
+SHORTER = {
+    "darcy_operator": ["--problem.data=60", "--problem.places=20"],
+    "gray_scott": ["--problem.horizon=5"],
+    "pinnacle_gray_scott": ["--problem.horizon=4", "--march.edges=[0,2,4]"],
+    "pulsed_channel": ["--problem.horizon=0.4"],
+}
+"""For recipes whose problem is solved at length before it is learned: the first part of it."""
+
+COARSER = [
+    (hole_elements, "WINDOWS", 4),
+    (hole_elements, "STEPS", 2),
+    (cube_spheres, "BESIDE", 16),
+    (perforated_cube, "SOURCES", (60, 60, 24, 24)),
+]
+"""What makes references coarser that are the same for all instances of their problem; none is measured here."""
+
+
+@pytest.fixture
+def coarser_references(monkeypatch):
+    """Without a trace in the solutions that other tests measure."""
+    for module, name, value in COARSER:
+        monkeypatch.setattr(module, name, value)
+    for module in (perforated_heat, perforated_cube):
+        monkeypatch.setattr(module, "_solution", COARSE_SOLUTIONS[module])
+
+
+COARSE_SOLUTIONS = {
+    module: functools.lru_cache(maxsize=1)(module._solution.__wrapped__)
+    for module in (perforated_heat, perforated_cube)
+}
+
+
 def first_of_each_kind():
     """The first recipe of each problem, and of each network: the others differ in optimizers and points."""
     kinds = {}
@@ -99,10 +134,10 @@ def fewer_dimensions(name):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", recipe_names())
-def test_recipe_trains_two_steps_and_is_diagnosed(name, tmp_path, monkeypatch, capsys):
+def test_recipe_trains_two_steps_and_is_diagnosed(name, tmp_path, monkeypatch, capsys, coarser_references):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
-    smaller = ["--data.evaluation_points=300", *smaller_network(name), *fewer_dimensions(name)]
+    smaller = ["--data.evaluation_points=300", *smaller_network(name), *fewer_dimensions(name), *SHORTER.get(name, [])]
     if name not in DIAGNOSED:  # its figures are those of another
         monkeypatch.setattr(figures, "board_of", lambda trainer: None)
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *smaller])
