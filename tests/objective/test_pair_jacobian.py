@@ -44,7 +44,7 @@ class Pair(Problem):
 
 
 CASES = {
-    "data": (lambda: problems.BurgersOperator(modes=3, data=40, places=30), {"modes": 3, **PERIODIC}),
+    "data": (lambda: problems.BurgersOperator(modes=3, data=20, places=15), {"modes": 3, **PERIODIC}),
     "equation": (lambda: problems.BurgersOperator(modes=3), {"modes": 3, **PERIODIC}),
     "linear": (lambda: problems.DiffusionReactionOperator(modes=3), {"modes": 3, "branch": []}),
     "two unknowns": (Pair, {"modes": 2}),
@@ -94,7 +94,7 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(("functions", "places", "weighted"), [(40, 30, False), (50, 20, True)])
+@pytest.mark.parametrize(("functions", "places", "weighted"), [(20, 15, False), (25, 10, True)])
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_that_of_torch(name, functions, places, weighted):
     case = Case(*CASES[name], functions, places, weighted)
