@@ -1,4 +1,4 @@
-"""Code of the documentation with fewer steps of training than are printed: whether it runs does not take all of them."""
+"""Code of the documentation with fewer steps than are printed: whether it runs does not take all of them."""
 
 import re
 

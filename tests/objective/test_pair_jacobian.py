@@ -143,7 +143,7 @@ def test_what_needs_rows_has_them(name, monkeypatch):
     ids=["derivative by the function", "coefficient"],
 )
 def test_what_is_more_than_factors_is_computed_point_by_point(build):
-    case = Case(build, {"modes": 2}, 40, 30)
+    case = Case(build, {"modes": 2}, 20, 15)
     found = case.linearization()
     assert not isinstance(found._rows, PairBlocks)
     _, rows = case.truth()
