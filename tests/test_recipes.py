@@ -96,10 +96,14 @@ COARSE_SOLUTIONS = {
 }
 
 
+LONG = ("pinnacle_heat_ball", "pinnacle_heat_holes", "pinnacle_heat_long", "pinnacle_step")
+"""Those that stand for a kind only if there is no other one: it takes less."""
+
+
 def first_of_each(kind):
     """The first recipe of each kind, which is a function of what a recipe gives."""
     kinds = {}
-    for name in recipe_names():
+    for name in sorted(recipe_names(), key=lambda name: name in LONG):
         kinds.setdefault(kind(recipe(name)), name)
     return frozenset(kinds.values())
 
