@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -290,3 +290,9 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "lorenz_soft": lambda: problems.Lorenz(exact_conditions=False, discount=1.0),
 }
 """Every shipped problem, in each of its variants: what `tests/problems/test_problem_conformance.py` checks."""
+
+
+@cache
+def built(name: str) -> Problem:
+    """A problem to be asked what it is like, one for all who ask; to be trained or changed, build another one."""
+    return PROBLEMS[name]()

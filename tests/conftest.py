@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 LAID_OUT = Path(__file__).parent / "reporting"
 """Tests of figures; all others draw them on the way."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers and threads multiply; set before torch is imported, and passed on to processes that tests start.
+    # Workers and threads multiply; set before NumPy or torch is imported (so nothing above may import them, matplotlib
+    # neither), and passed on to processes that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -48,5 +48,7 @@ def _own_seed():
 @pytest.fixture(autouse=True)
 def _margins_as_they_come(request, monkeypatch):
     """Spares runs the search for the margins of their figures, which takes half the time of drawing them."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     if LAID_OUT not in request.path.parents:
         monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)

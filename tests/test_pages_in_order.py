@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shortening import shortened
 
 from pinnlab.__main__ import main
 
@@ -41,14 +42,15 @@ def carry_out_until_interrupted(line):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("most", [20, pytest.param(None, marks=pytest.mark.slow)], ids=["shortened", "as printed"])
 @pytest.mark.parametrize("page", ["start.md", "ten-tasks.md"])
-def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+def test_a_page_runs_from_top_to_bottom(page, most, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     namespace = {"__name__": "documentation"}
     for language, text in blocks(page):
         if language == "python":
-            exec(compile(text, page, "exec"), namespace)
+            exec(compile(shortened(text, most), page, "exec"), namespace)
             continue
         for line in text.splitlines():
             assert line.startswith(("pinnlab", *NOT_OURS)), line

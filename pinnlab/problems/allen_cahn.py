@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -15,6 +16,9 @@ from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references.allen_cahn import AllenCahn as SpectralSolution
+
+_solution = functools.lru_cache(maxsize=2)(SpectralSolution)
+"""Solved once for all problems with the same numbers."""
 
 DIFFUSIVE = 1e-2
 """The largest diffusion with which the kink, diffused, stays away from the middle of the interval."""
@@ -53,7 +57,7 @@ class AllenCahn(Problem):
         self.discount = checks.non_negative("discount", discount)
         checks.choice("periodic", periodic, ("embedding", "loss"))
         checks.choice("kink", kink, ("diffused", "kept"))
-        self._solution = SpectralSolution(diffusion)
+        self._solution = _solution(diffusion)
         x, t = Interval("x", -1, 1), Interval("t", 0, 1)
         conditions: dict[str, Condition] = {"pde": Residual(x * t, self.balance)}
         if exact_conditions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -17,6 +18,9 @@ from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 from pinnlab.problems.navier_stokes import steady_navier_stokes
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.references.cavity import Cavity as ChebyshevSolution
+
+_solution = functools.lru_cache(maxsize=2)(ChebyshevSolution)
+"""Solved once for all problems with the same numbers."""
 
 CORNER = 0.1
 """The distance from the corners below a uniform lid from which on errors are measured."""
@@ -64,7 +68,7 @@ class Cavity(Problem):
             raise ConfigurationError(
                 "problem.exact_conditions: the uniform lid's velocity jumps; take the parabolic lid"
             )
-        self._solution = ChebyshevSolution(viscosity, lid)
+        self._solution = _solution(viscosity, lid)
         square = Interval("x", 0, 1) * Interval("y", 0, 1)
         conditions: dict[str, Condition] = {
             "pde": Residual(square, self.balance),

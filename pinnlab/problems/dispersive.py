@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -15,6 +16,10 @@ from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references import spectral
+
+_waves = functools.lru_cache(maxsize=2)(spectral.KortewegDeVries)
+_chaos = functools.lru_cache(maxsize=2)(spectral.KuramotoSivashinsky)
+"""Solved once for all problems with the same numbers."""
 
 Periodicity = Literal["embedding", "loss"]
 
@@ -73,7 +78,7 @@ class KortewegDeVries(_PeriodicWave):
         self, dispersion: float = 0.0025, periodic: Periodicity = "embedding", exact_conditions: bool = True
     ) -> None:
         self.dispersion = checks.positive("dispersion", dispersion)
-        self._solution = spectral.KortewegDeVries(dispersion)
+        self._solution = _waves(dispersion)
         super().__init__(Interval("x", -1, 1), 1.0, self.balance, 3, self.start, periodic, exact_conditions)
 
     def start(self, x: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class KuramotoSivashinsky(_PeriodicWave):
         self.convection, self.growth = checks.number("convection", convection), checks.number("growth", growth)
         self.damping, self.horizon = checks.positive("damping", damping), checks.positive("horizon", horizon)
         steps = math.ceil(24_000 * horizon)
-        self._solution = spectral.KuramotoSivashinsky(convection, growth, damping, horizon, steps=steps)
+        self._solution = _chaos(convection, growth, damping, horizon, steps=steps)
         super().__init__(
             Interval("x", 0, 2 * math.pi), horizon, self.balance, 4, self.start, periodic, exact_conditions
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import torch
@@ -13,6 +14,9 @@ from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references.gray_scott import GrayScott as SpectralSolution
+
+_solution = functools.lru_cache(maxsize=1)(SpectralSolution)
+"""Solved once for all problems with the same numbers."""
 
 SHARPNESS = 80.0
 """Of the two Gaussian spots at the start."""
@@ -50,7 +54,7 @@ class GrayScott(Problem):
         self.feed, self.decay = checks.positive("feed", feed), checks.positive("decay", decay)
         self.diffusion = (1e-5, 5e-6)
         domain = Interval("x", -1, 1) * Interval("y", -1, 1) * Interval("t", 0, checks.positive("horizon", horizon))
-        self._solution = SpectralSolution(self.diffusion, feed, decay, horizon)
+        self._solution = _solution(self.diffusion, feed, decay, horizon)
         conditions: dict[str, Condition] = {"pde": Residual(domain, self.balance)}
         if exact_conditions:
             self.ansatz = self.from_start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -15,6 +16,9 @@ from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 from pinnlab.problems.navier_stokes import steady_navier_stokes
 from pinnlab.problems.references.pulses import Pulses
+
+_solution = functools.lru_cache(maxsize=2)(Pulses)
+"""Solved once for all problems with the same numbers."""
 
 LENGTH, NEAR = 2.0, 0.1
 """Of the channel, and the width of the parts along its edges where the equations have points of their own."""
@@ -49,7 +53,7 @@ class PulsedChannel(Problem):
             raise ConfigurationError(f"problem.viscosity: must be at least {LEAST_VISCOSITY}, got {viscosity}")
         if not checks.positive("horizon", horizon) <= 5:
             raise ConfigurationError(f"problem.horizon: must be at most 5, got {horizon}")
-        self._solution = Pulses(viscosity, horizon)
+        self._solution = _solution(viscosity, horizon)
         time, across = Interval("t", 0, horizon), Interval("y", 0, 1)
         channel = Box(["x", "y"], [0, 0], [LENGTH, 1]) * time
         weight = condition_weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -14,6 +15,9 @@ from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Periodic, Residual
 from pinnlab.problems.references.spectral import Schroedinger as SpectralSolution
+
+_solution = functools.lru_cache(maxsize=1)(SpectralSolution)
+"""Solved once for all problems with the same numbers."""
 
 SLOPE = 2 * math.tanh(5) / math.cosh(5)
 """Of the start at the left end; at the right end it is the opposite."""
@@ -43,7 +47,7 @@ class Schroedinger(Problem):
     ) -> None:
         checks.choice("periodic", periodic, ("embedding", "loss"))
         x, t = Interval("x", -5, 5), Interval("t", 0, math.pi / 2)
-        self._solution = SpectralSolution()
+        self._solution = _solution()
         conditions: dict[str, Condition] = {"pde": Residual(x * t, self.balance)}
         if exact_conditions:
             self.ansatz = self.from_start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,9 @@ from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Residual
 from pinnlab.problems.navier_stokes import steady_navier_stokes
 from pinnlab.problems.references.step import Step
+
+_solution = functools.lru_cache(maxsize=2)(Step)
+"""Solved once for all problems with the same numbers."""
 
 CORNERS = ((0, 0), (4, 0), (4, 2), (2, 2), (2, 1), (0, 1))
 EDGE = 0.1
@@ -49,7 +54,7 @@ class BackwardStep(Problem):
         checks.positive("condition_weight", condition_weight)
         if viscosity < LEAST_VISCOSITY:
             raise ConfigurationError(f"problem.viscosity: must be at least {LEAST_VISCOSITY}, got {viscosity}")
-        self._solution = Step(viscosity)
+        self._solution = _solution(viscosity)
         channel = Polygon(["x", "y"], vertices=CORNERS)
         edge, tip = (_around(half) for half in (NEAR, NEARER))
         conditions: dict[str, Condition] = {

@@ -90,7 +90,10 @@ def test_a_healthy_run_says_nothing(name):
     assert watch.warnings == []
 
 
-@pytest.mark.parametrize("recipe", ["poisson1d", "poisson2d_lbfgs", "heat1d", "burgers_ng"])
+ON_DEMAND = [pytest.param(name, marks=pytest.mark.slow) for name in ("poisson1d", "heat1d")]
+
+
+@pytest.mark.parametrize("recipe", ["poisson2d_lbfgs", "burgers_ng", *ON_DEMAND])
 def test_a_shortened_recipe_says_nothing(recipe, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])

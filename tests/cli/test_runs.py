@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -28,10 +29,21 @@ def command(tmp_path, monkeypatch, capsys):
     return execute
 
 
+@pytest.fixture(scope="module")
+def runs_folder(tmp_path_factory):
+    """One run of the heat equation, with another diffusivity than the recipe's, for all tests."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["pinnlab"])
+        assert run(["fit", "-c", "heat1d", "--problem.diffusivity=0.1", "--name=mine", *SHORT]) == 0
+    return folder / "runs"
+
+
 @pytest.fixture
-def made(command, tmp_path):
-    """A run of the heat equation with another diffusivity than the recipe's."""
-    assert command("fit", "-c", "heat1d", "--problem.diffusivity=0.1", "--name=mine", *SHORT)[0] == 0
+def made(command, runs_folder, tmp_path):
+    """A copy of it, for a test to write into."""
+    shutil.copytree(runs_folder, tmp_path / "runs")
     return tmp_path / "runs" / "mine" / "version_0"
 
 

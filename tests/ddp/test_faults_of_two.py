@@ -10,7 +10,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("run_faults.py")
 
 
-@pytest.mark.parametrize("guarded", [False, True], ids=["bare", "rollback"])
+@pytest.mark.parametrize("guarded", [pytest.param(False, marks=pytest.mark.slow), True], ids=["bare", "rollback"])
 def test_all_processes_say_the_same(guarded, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

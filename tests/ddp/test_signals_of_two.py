@@ -20,7 +20,11 @@ def run(tmp_path):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("number", "to", "code"),
-    [(signal.SIGTERM, "parent", 143), (signal.SIGTERM, "rank", 143), (signal.SIGINT, "group", 130)],
+    [
+        pytest.param(signal.SIGTERM, "parent", 143, marks=pytest.mark.slow),
+        (signal.SIGTERM, "rank", 143),
+        pytest.param(signal.SIGINT, "group", 130, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_any_of_them_ends_both_with_a_checkpoint(run, tmp_path, number, to, code):
     run.wait_for("*step=20.ckpt")
@@ -40,7 +44,10 @@ def test_what_a_signal_leaves_goes_on(run, tmp_path):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("to", "code", "gone"), [("rank", 1, "rank 1"), ("parent", -signal.SIGKILL, "rank 0")])
+@pytest.mark.parametrize(
+    ("to", "code", "gone"),
+    [("rank", 1, "rank 1"), pytest.param("parent", -signal.SIGKILL, "rank 0", marks=pytest.mark.slow)],
+)
 def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
     run.wait_for("last.ckpt")
     time.sleep(0.3)
@@ -53,7 +60,7 @@ def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_an_error_on_one_rank_ends_the_other_with_one_line(tmp_path, monkeypatch, rank):
     """It may save nothing: that takes both."""
     monkeypatch.setitem(ENVIRONMENT, "FAILING", str(rank))

@@ -26,8 +26,12 @@ from training import (
 SCRIPT = Path(__file__).with_name("run_training.py")
 
 
-FEW = [f"few_{name}" for name in (*PHASES, "plain", "several", "rar_g", "gradient_norm", "lra", "ntk", "spectrum")]
+AT_ONCE = ["dense", "gauss_newton", "last_layer", "newton_cg", "multi_batch"]
+"""Of the phases one of each kind: by values and gradients, Jacobians, their rows alone, products, mini-batches."""
+FEW = [f"few_{name}" for name in (*AT_ONCE, "plain", "several", "rar_g", "gradient_norm", "lra", "ntk", "spectrum")]
 """Runs on one point of each condition."""
+FEW_ON_DEMAND = [f"few_{name}" for name in PHASES if name not in AT_ONCE]
+"""More of them."""
 NAMES = [
     "plain",
     *PHASES,
@@ -140,6 +144,16 @@ def test_fewer_points_than_ranks(name, results):
     assert_same_path(one, two, TOLERANCES.get(name.removeprefix("few_"), 1e-10))
     if name == "few_plain":
         assert [len(rows) for rows in two["points"].values()] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_fewer_points_than_ranks_for_other_optimizers(tmp_path):
+    one, two = (train(tmp_path / str(processes), processes, FEW_ON_DEMAND) for processes in (1, 2))
+    for name in FEW_ON_DEMAND:
+        results = [torch.load(folder / name / "result.pt", weights_only=True) for folder in (one, two)]
+        assert_same_path(*results, TOLERANCES.get(name.removeprefix("few_"), 1e-10))
+        other = torch.load(two / name / "1.pt", weights_only=True)
+        assert all(torch.equal(other[step], flat) for step, flat in results[1]["parameters"].items()), name
 
 
 @pytest.mark.parametrize("phases", PHASES)

@@ -44,7 +44,7 @@ class Pair(Problem):
 
 
 CASES = {
-    "data": (lambda: problems.BurgersOperator(modes=3, data=40, places=30), {"modes": 3, **PERIODIC}),
+    "data": (lambda: problems.BurgersOperator(modes=3, data=20, places=15), {"modes": 3, **PERIODIC}),
     "equation": (lambda: problems.BurgersOperator(modes=3), {"modes": 3, **PERIODIC}),
     "linear": (lambda: problems.DiffusionReactionOperator(modes=3), {"modes": 3, "branch": []}),
     "two unknowns": (Pair, {"modes": 2}),
@@ -94,7 +94,7 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(("functions", "places", "weighted"), [(40, 30, False), (50, 20, True)])
+@pytest.mark.parametrize(("functions", "places", "weighted"), [(20, 15, False), (25, 10, True)])
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_that_of_torch(name, functions, places, weighted):
     case = Case(*CASES[name], functions, places, weighted)
@@ -143,7 +143,7 @@ def test_what_needs_rows_has_them(name, monkeypatch):
     ids=["derivative by the function", "coefficient"],
 )
 def test_what_is_more_than_factors_is_computed_point_by_point(build):
-    case = Case(build, {"modes": 2}, 40, 30)
+    case = Case(build, {"modes": 2}, 20, 15)
     found = case.linearization()
     assert not isinstance(found._rows, PairBlocks)
     _, rows = case.truth()

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from cases import PROBLEMS
+from cases import PROBLEMS, built
 from compiling import needs_compiler
 from linearized import close, inverse_problem, oscillator
 from torch.autograd.functional import jacobian
@@ -42,11 +42,15 @@ def has_one_equation(problem):
 
 
 BUILDERS = {
-    **{name: make for name, make in PROBLEMS.items() if has_one_equation(make())},
+    **{name: make for name, make in PROBLEMS.items() if has_one_equation(built(name))},
     "inverse": inverse_problem,
     "oscillator": oscillator,
 }
-EXACT = {name: make for name, make in BUILDERS.items() if isinstance(make().reference(), Exact)}
+EXACT = {
+    name: make
+    for name, make in BUILDERS.items()
+    if isinstance((built(name) if name in PROBLEMS else make()).reference(), Exact)
+}
 
 
 def enhanced(name, engine="taylor", orders=1, weight=0.3, trial=None):

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from cases import PROBLEMS
+from cases import PROBLEMS, built
 
 from pinnlab import problems
 from pinnlab.derivatives import partials
@@ -47,7 +47,7 @@ def rows(problem, count=200):
     return found
 
 
-EXACT = {name: make for name, make in PROBLEMS.items() if isinstance(make().reference(), Exact)}
+EXACT = {name: make for name, make in PROBLEMS.items() if isinstance(built(name).reference(), Exact)}
 
 
 @pytest.mark.parametrize("engine", ["taylor", "reverse"])
@@ -140,7 +140,7 @@ SOFT: dict[str, Callable[[], Problem]] = {
     "burgers_operator": lambda: problems.BurgersOperator(exact_conditions=False),
 }
 """For every problem with an ansatz the same one with its conditions in the loss."""
-WITH_ANSATZ = [name for name, make in PROBLEMS.items() if make().ansatz is not None]
+WITH_ANSATZ = [name for name in PROBLEMS if built(name).ansatz is not None]
 
 
 @pytest.mark.parametrize("name", WITH_ANSATZ)

@@ -196,9 +196,9 @@ def test_another_seed_draws_others():
 @pytest.mark.parametrize(
     "build",
     [
-        functools.partial(Poisson, dim=6, sample=2, exact="sines"),
+        pytest.param(functools.partial(Poisson, dim=6, sample=2, exact="sines"), marks=pytest.mark.slow),
         functools.partial(FokkerPlanck, dim=18, sample=2),
-        functools.partial(FokkerPlanck, dim=4, sample=None),
+        pytest.param(functools.partial(FokkerPlanck, dim=4, sample=None), marks=pytest.mark.slow),
     ],
     ids=["laplacian", "trace and long gradient", "exact trace"],
 )

@@ -168,7 +168,10 @@ def test_points_have_weights():
     assert data.store.point_weights("pde").unique().numel() == 4
 
 
-@pytest.mark.parametrize("make", PROBLEMS)
+ON_DEMAND = [pytest.param(make, marks=pytest.mark.slow) for make in PROBLEMS if make not in (Flow, Cheese)]
+
+
+@pytest.mark.parametrize("make", [Flow, Cheese, *ON_DEMAND])
 def test_everything_that_looks_on_works(make, tmp_path):
     watching = [FailureSignatures(every=10), NTKSpectrum(every=10, max_points=20)]
     logger = LogScaleTensorBoardLogger(tmp_path, name="", version="")

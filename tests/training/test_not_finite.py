@@ -125,7 +125,7 @@ def test_a_problem_that_never_was_finite_is_told_at_once(optimizer, kind, rollba
     assert is_finite(module)
 
 
-@pytest.mark.parametrize("kind", ["residual", "gradient"])
+@pytest.mark.parametrize("kind", ["residual", pytest.param("gradient", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "optimizer", ["Adam", *(pytest.param(name, marks=pytest.mark.slow) for name in list(OPTIMIZERS)[1:])]
 )
