@@ -125,9 +125,10 @@ class FNO(nn.Module):
         grid = 2 * torch.arange(self.places, dtype=known.dtype, device=known.device) / self.places - 1
         angle = grid[:, None] * (math.pi * known)
         cosines, sines = torch.cos(angle), torch.sin(angle)
-        basis = torch.stack([cosines[:, 1:], sines[:, 1:]], -1).flatten(1)[:, : self.sizes.shape[0]]
+        both = torch.cat([cosines[:, 1:, None], sines[:, 1:, None]], -1)
+        basis = both.flatten(1)[:, : self.sizes.shape[0]]
         values = F.linear(function * self.sizes, basis).unsqueeze(-1)
-        where = torch.stack([cosines[:, 1], sines[:, 1]], -1)
+        where = both[:, 0]
         v = values * self.lift.weight[:, 0] + F.linear(where, self.lift.weight[:, 1:], self.lift.bias)
         cosines, sines = cosines[:, : self.waves + 1], sines[:, : self.waves + 1]
         for layer in self.mixing:
@@ -159,7 +160,8 @@ class _Mixing(nn.Module):
             sines: the same.
         """
         even, odd = _analysed(v, cosines).transpose(0, 2), _analysed(v, sines).transpose(0, 2)  # wave by wave
-        real, imaginary = self.real, F.pad(self.imaginary, (0, 0, 0, 0, 1, 0))  # the constant has no sine
+        real = self.real
+        imaginary = torch.cat([0.0 * real[:1], self.imaginary])  # the constant has no sine
         turned_even = (real @ even + imaginary @ odd).transpose(0, 2)
         turned_odd = (real @ odd - imaginary @ even).transpose(0, 2)
         return self.local(v) + (F.linear(turned_even, cosines) + F.linear(turned_odd, sines)).mT
@@ -167,5 +169,5 @@ class _Mixing(nn.Module):
 
 def _analysed(v: Tensor, waves: Tensor) -> Tensor:
     """The factors of waves in functions on a grid, `(functions, channels, waves)`."""
-    weights = waves / waves.square().sum(0).clamp_min(1.0)
+    weights = waves / (waves * waves).sum(0).clamp_min(1.0)
     return F.linear(v.mT, weights.mT)
