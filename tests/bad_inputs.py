@@ -485,6 +485,8 @@ NUMBERS = {
     functools.partial(nw.RandomFeatures, 1, 1): {"count": COUNT, "scale": POSITIVE},
     functools.partial(nw.DeepONet, 2, 1): {"modes": COUNT},
     functools.partial(nw.DeepONet, 2, 1, modes=1): {"rank": COUNT},
+    functools.partial(nw.FNO, 2, 1): {"modes": COUNT},
+    functools.partial(nw.FNO, 2, 1, modes=1): {"channels": COUNT, "layers": COUNT, "waves": COUNT},
     functools.partial(nw.PeriodicFeatures, 1, 1): {
         "column": (1, *INDEX),
         "waves": COUNT,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pinnlab import problems
 from pinnlab.networks import (
+    FNO,
     MLP,
     SIREN,
     Composed,
@@ -103,6 +104,12 @@ def _operator(inputs: int, outputs: int, **options) -> nn.Module:
     return DeepONet(inputs, outputs, modes=1, **options)
 
 
+def _fourier_operator(inputs: int, outputs: int) -> nn.Module:
+    """The same by layers that mix waves."""
+    build = partial(FNO, modes=1, channels=4, layers=2, waves=2, decoder=[5], activation="tanh")
+    return _Repeated(build(2, outputs)) if inputs == 1 else build(inputs, outputs)
+
+
 def _series(inputs: int, outputs: int) -> nn.Module:
     """Waves along all coordinates but the last."""
     if inputs == 1:
@@ -165,6 +172,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
         HoleFeatures, centers=[[0.7], [0.9]], radii=[[0.3], [0.2]], count=5, scale=2.0, hole_count=3, hole_scale=1.5
     ),
     "deeponet": partial(_operator, branch=[5, 4], trunk=[6], rank=3),
+    "fno": _fourier_operator,
     "deeponet-linear": partial(_operator, branch=[], trunk=[6, 5], rank=4, activation="sin", embedding=_periodic),
     "siren-stretched": _stretched,
     "holes-even": _even,

@@ -31,6 +31,7 @@ from pinnlab.networks.embeddings import (
 )
 from pinnlab.networks.feature_sum import FeatureSum
 from pinnlab.networks.features import PeriodicFeatures, RandomFeatures, Rescalable
+from pinnlab.networks.fno import FNO
 from pinnlab.networks.gabor import Gabor
 from pinnlab.networks.holes import HoleFeatures
 from pinnlab.networks.last_layer import last_layer, unscaled
@@ -50,6 +51,7 @@ from pinnlab.networks.tiles import Tiles
 
 __all__ = [
     "ACTIVATIONS",
+    "FNO",
     "MLP",
     "SIREN",
     "ByUnknown",

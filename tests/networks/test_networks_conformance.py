@@ -16,7 +16,7 @@ from pinnlab.derivatives.reverse import ByFormula
 
 Factory = Callable[[int, int], nn.Module]
 
-ARITHMETIC = {"add", "sub", "mul", "div", "cat", "linear", "__getitem__", "unsqueeze", "sum"}
+ARITHMETIC = {"matmul", "add", "sub", "mul", "div", "cat", "linear", "__getitem__", "unsqueeze", "sum"}
 ELEMENTWISE = {"abs", "sin", "cos", "exp", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "silu", "gelu"}
 OF_TORCH = {"elu", "celu", "mish", "tanhshrink", "layer_norm", "rms_norm", "multi_head_attention_forward", "dropout",
             "transpose", "unflatten", "flatten"}  # fmt: skip

@@ -9,7 +9,7 @@ from compiling import needs_compiler
 
 from pinnlab import problems
 from pinnlab.domains import Chebyshev, FunctionSpace, Interval
-from pinnlab.networks import MLP, DeepONet, PeriodicEmbedding, ProductSeries, on_products
+from pinnlab.networks import FNO, MLP, DeepONet, PeriodicEmbedding, ProductSeries, on_products
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.blocked_loss import BlockedLoss
 from pinnlab.objective.global_loss import GlobalLoss
@@ -49,11 +49,13 @@ CASES = {
 class Case:
     """A system, and a batch of which every condition is a product."""
 
-    def __init__(self, name, engine="taylor", compiler=None):
+    def __init__(self, name, engine="taylor", compiler=None, own=None):
         build, options = CASES[name]
         problem = build()
         embedding = {"embedding": PERIODIC} if "Burgers" in type(problem).__name__ else {}
         network = partial(DeepONet, **{"branch": [5], "trunk": [6], "rank": 4, **embedding, **options})
+        if own is not None:
+            network = partial(own, modes=options["modes"])
         self.trial = Trial(problem, build_network(problem, network, True, 0).double())
         self.system = ResidualSystem(problem, self.trial, engine)
         self.loss = GlobalLoss(self.system)
@@ -114,6 +116,33 @@ def test_the_loss_and_its_gradient_are_the_same(name):
     assert set(seen["trunk"]) == {PLACES, FUNCTIONS * PLACES}
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(case.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
+
+
+FOURIER = partial(FNO, channels=4, layers=2, waves=2, decoder=[5], activation="tanh")
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+def test_fourier_layers_see_each_function_once(name, engine):
+    case = Case(name, engine, own=FOURIER)
+    shuffled, _ = case.shuffled()
+    seen, layer = [], case.trial.network.network.mixing[0]
+    layer.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    found = case.loss(case.batch, case.weights)
+    if engine == "taylor":
+        assert set(seen) == {FUNCTIONS}
+    expected = case.loss(shuffled, case.weights)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(case.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
+
+
+@needs_compiler
+def test_compiled_fourier_layers_are_the_same():
+    case, compiled = Case("equation", own=FOURIER), Case("equation", compiler=Compiler(), own=FOURIER)
+    found, expected = (one.loss(one.batch, case.weights) for one in (compiled, case))
+    assert compiled.loss.compiler.used
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(compiled.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
 
 
 @needs_compiler
