@@ -13,6 +13,7 @@ from pinnlab.callbacks import RunSummary
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, DeepONet, Tiles
+from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LevenbergMarquardt
 from pinnlab.problems import (
     BurgersOperator,
@@ -55,8 +56,13 @@ def test_tiles_in_space_and_in_time_meet_in_every_window(grid):
     assert abs(right - left).max() < 0.1
 
 
+def before(problem):
+    """A solution up to the window."""
+    return Trial(problem, torch.nn.Linear(2, len(problem.unknowns), dtype=torch.float64)).frozen()
+
+
 def test_tiles_of_a_window_are_cut_in_it():
-    window = Window(Tiled(Heat1D(), grid=[1, 4]), "t", 0.5, 1.0, None)
+    window = Window(Tiled(Heat1D(), grid=[1, 4]), "t", 0.5, 1.0, before(Heat1D()))
     points, _ = window.conditions["interfaces"].region.quadrature(30)
     assert points[:, 1].unique().tolist() == pytest.approx([0.625, 0.75, 0.875])
     assert window.conditions["interfaces"].weight == Tiled(Heat1D(), grid=[1, 4]).conditions["interfaces"].weight
@@ -79,7 +85,7 @@ class WeakHeat(Problem):
 
 
 def test_a_weak_form_is_tested_in_every_window():
-    window = Window(WeakHeat(), "t", 0.5, 1.0, None)
+    window = Window(WeakHeat(), "t", 0.5, 1.0, before(WeakHeat()))
     assert window.conditions["pde"].weight == 3.0
     tests = window.conditions["pde"].fixed_points()
     assert len(tests) == 7 * 5
@@ -152,7 +158,7 @@ class Driven(Problem):
 
 def test_unknowns_keep_their_coordinates_and_where_they_live():
     problem = Driven()
-    window = Window(problem, "t", 0.5, 1.0, None)
+    window = Window(problem, "t", 0.5, 1.0, before(problem))
     assert window.living["q"].columns(window.coordinates) == (1,)
     places = torch.tensor([[0.0, 0.7], [0.0, 0.2], [0.4, 0.7]], dtype=torch.float64)
     assert window.living["p"].lives_at(places).tolist() == [True, False, False]
