@@ -102,7 +102,8 @@ def _hat(corner: Tensor, width: Tensor, around: Sequence[_Cell | None]) -> tuple
     integral = float((weights * values).sum())
     if integral <= 0:
         return None
-    weights = weights / max(integral, _LEAST * float(width.prod()))
+    scale = max(integral, _LEAST * float(width.prod()))
+    weights = weights / scale
     sides = 1 - (nodes - corner).abs() / width
     slopes = [
         -torch.sign(nodes[:, k] - corner[k]) / width[k] * torch.cat([sides[:, :k], sides[:, k + 1 :]], 1).prod(1)
@@ -112,7 +113,7 @@ def _hat(corner: Tensor, width: Tensor, around: Sequence[_Cell | None]) -> tuple
     along = []
     for blocks in zip(*(cell.along for cell in known), strict=True):
         block = torch.cat(blocks)
-        factor = _values(block[:, :d], corner, width) / max(integral, _LEAST * float(width.prod()))
+        factor = _values(block[:, :d], corner, width) / scale
         along.append(torch.cat([block[:, :d], (block[:, d] * factor)[:, None], block[:, d + 1 :]], 1))
     return inside, along
 
