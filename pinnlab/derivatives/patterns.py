@@ -41,6 +41,27 @@ def scale_map(operation: Operation, jet: Jet, other: Any = None, value: Tensor |
     return Jet(operation(jet.value) if value is None else value, jet.axes, first, higher)
 
 
+def starts_kernels(device: torch.device) -> bool:
+    """Whether each call on a device takes the start of a kernel, so that few large calls beat many small ones."""
+    return device.type != "cpu"
+
+
+def at_once(operation: Operation, jet: Jet) -> Jet | None:
+    """Applies a linear operation on the last dimension to value and channels in one call; None if some do not vary.
+
+    A GPU starts one kernel then in place of one for each kind of channel, forward and backward: 14 products of matrices
+    in place of 38 for a loss of Burgers' equation and its gradient. A CPU would only copy more.
+    """
+    higher = {key: channel for key, channel in jet.higher.items() if channel is not None}
+    if jet.first.shape[1:] != jet.shape or any(channel.shape != jet.shape for channel in higher.values()):
+        return None
+    stacked = torch.cat([jet.value.unsqueeze(0), jet.first, *(c.unsqueeze(0) for c in higher.values())])
+    # Not slices: the gradient of a split is one `cat`.
+    value, first, *others = operation(stacked).split([1, len(jet.axes), *[1] * len(higher)])
+    found = {key: other.squeeze(0) for key, other in zip(higher, others, strict=True)}
+    return Jet(value.squeeze(0), jet.axes, first, {key: found.get(key) for key in jet.higher})
+
+
 def apply_elementwise(derivatives: elementwise.Derivatives, jet: Jet) -> Jet:
     """Faa di Bruno: d^a f(g) = sum over set partitions of a of f^(number of blocks)(g) times the blocks of g."""
     f = derivatives(jet.value, jet.order)

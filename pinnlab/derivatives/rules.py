@@ -16,11 +16,13 @@ from pinnlab.derivatives.jet import RULES, Channel, Jet, Rule, rule
 from pinnlab.derivatives.patterns import (
     Operation,
     apply_elementwise,
+    at_once,
     bilinear,
     lead,
     linear_map,
     plus,
     scale_map,
+    starts_kernels,
     whole,
 )
 from pinnlab.errors import UnsupportedOperationError
@@ -155,8 +157,16 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Jet:
     if isinstance(x, Jet) and not isinstance(weight, Jet) and not isinstance(bias, Jet):
         if x.scales is not None:
             return _first_layer(x, x.scales, weight, bias)
-        return scale_map(lambda t: F.linear(t, weight), whole(x), value=F.linear(x.value, weight, bias))
+        return _later_layer(whole(x), weight, bias)
     product = _matmul(x, torch.transpose(weight, -1, -2))
+    return product if bias is None else _add(product, bias)
+
+
+def _later_layer(x: Jet, weight: Tensor, bias: Tensor | None) -> Jet:
+    """A linear layer on a jet with all of its entries."""
+    product = at_once(lambda t: F.linear(t, weight), x) if starts_kernels(x.device) else None
+    if product is None:
+        return scale_map(lambda t: F.linear(t, weight), x, value=F.linear(x.value, weight, bias))
     return product if bias is None else _add(product, bias)
 
 

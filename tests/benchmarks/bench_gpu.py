@@ -72,9 +72,7 @@ def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
     network = MLP(2, 1, hidden=[6, 5])
     kinds: dict[str, dict[str, Callable[[], Any]]] = {
         "problems": {
-            name: lambda build=build: objectives.agree(
-                p := build(), MLP(len(p.coordinates), len(p.unknowns), hidden=[6, 5]), place
-            )
+            name: lambda build=build: objectives.agree(p := build(), objectives.small_network(p), place)
             for name, build in PROBLEMS.items()
         },
         "networks": {

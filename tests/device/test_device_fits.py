@@ -15,6 +15,7 @@ from training import (
     PRIMAL,
     PROBLEM_CALLBACKS,
     QUASI_NEWTON,
+    TOLERANCES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     Recorder,
@@ -76,9 +77,10 @@ def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
     with at(place) as there:
         found, seen = fit(name, compiled, **there.trainer)
     assert found.keys() == expected.keys()
+    bound = TOLERANCES.get(name, 1e-9)  # float32 shows the order of sums
     for step, flat in expected.items():
-        assert float((found[step] - flat).abs().max()) <= 1e-9 * max(1.0, float(flat.abs().max())), step
-    assert seen == pytest.approx(metrics, rel=1e-6)
+        assert float((found[step] - flat).abs().max()) <= bound * max(1.0, float(flat.abs().max())), step
+    assert seen == pytest.approx(metrics, rel=max(bound, 1e-6))
 
 
 @pytest.mark.cuda
