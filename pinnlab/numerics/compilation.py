@@ -33,6 +33,13 @@ without helpers for many files, which a copy of the process would not have.
 """
 
 
+GPU_OPTIONS: Mapping[str, Any] = MappingProxyType({"deterministic": True})
+"""How the code generator is called for a GPU: it does not choose by the clock among kernels that round differently.
+
+Else two processes with the same code may not give the same bits: ranks, or a run and the one that resumes it.
+"""
+
+
 def check_option(option: str | bool) -> str | bool:
     """The option `compile`, looked at.
 
@@ -66,7 +73,7 @@ def generate(graph: GraphModule, examples: Sequence[Any]) -> TensorFunction:
     from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
 
     if any(isinstance(t, Tensor) and t.device.type != "cpu" for t in examples):
-        return _inductor.compile(graph, [*examples])
+        return _inductor.compile(graph, [*examples], options=dict(GPU_OPTIONS))
     try:
         with _without_trials():
             return _inductor.compile(graph, [*examples], options=dict(FAST))

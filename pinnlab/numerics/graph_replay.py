@@ -40,7 +40,12 @@ Recorder = Callable[[Callable[[], Any]], Recording]
 
 
 def evaluator(
-    function: TensorFunction, device: torch.device, compiler: Compiler | None, title: str = ""
+    function: TensorFunction,
+    device: torch.device,
+    compiler: Compiler | None,
+    title: str = "",
+    replay: bool = True,
+    **how: Any,
 ) -> TensorFunction:
     """How a pure function is evaluated, without a tape, on a device: the one place that chooses.
 
@@ -49,9 +54,11 @@ def evaluator(
         device: where its arguments are; on a CUDA device the computation is replayed.
         compiler: of the run; None: it is not compiled.
         title: what it computes, for people.
+        replay: whether it is replayed where it can be.
+        **how: it is compiled, see `CompiledValue`.
     """
-    pure: TensorFunction = function if compiler is None else CompiledValue(function, compiler, title)
-    if device.type != "cuda":
+    pure: TensorFunction = function if compiler is None else CompiledValue(function, compiler, title, **how)
+    if device.type != "cuda" or not replay:
         return pure
     return Replayed(pure, CudaRecorder(device), name_of(function))
 

@@ -68,12 +68,15 @@ class GlobalLoss:
         compiler: of the run, from the next `build` on; None: nothing is compiled.
         budget: bytes of a GPU's memory for the blocks of an evaluation, from the next `build` on; None is a third of
             what is free, and 1 GiB at most.
+        replay: whether a GPU replays evaluations from recordings, from the next `build` on; without, a `print` in a
+            residual prints at every evaluation.
     """
 
     def __init__(self, system: ResidualSystem) -> None:
         self._system = system
         self.compiler: Compiler | None = None
         self.budget: int | None = None
+        self.replay = True
         self._device = torch.device("cpu")
         self._rebuilt = 0
         self.last: Evaluated | None = None
@@ -112,12 +115,14 @@ class GlobalLoss:
         # only batches that are cut know theirs, as a graph is quicker for one piece.
         piecewise = CompiledLoss(system.squared_sums, lambda function: function)
         if self.compiler is not None or device.type != "cpu":
-            make = functools.partial(evaluator, device=device, compiler=self.compiler, title="loss and gradient")
+            make = functools.partial(
+                evaluator, device=device, compiler=self.compiler, title="loss and gradient", replay=self.replay
+            )
             evaluate = piecewise = CompiledLoss(system.squared_sums, make)
         whole = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget, piecewise)
         self.evaluate = system.products.before(whole)
-        self._functions = LinearizedFunctions(system, self.compiler, self.budget)
-        system.compile_scores(self.compiler)
+        self._functions = LinearizedFunctions(system, self.compiler, self.budget, self.replay)
+        system.compile_scores(self.compiler, self.replay)
 
     def follow(self, device: torch.device) -> list[str]:
         """Looks whether what the problem's functions read has changed since the last look, and goes with it.

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.func import vmap
 
 from pinnlab.numerics.compilation import outer_products
-from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import evaluator
 from pinnlab.numerics.linalg import Product
@@ -42,11 +41,18 @@ class LinearizedFunctions:
         system: the residuals.
         compiler: of the run; None: nothing is compiled.
         budget: bytes for the points that are taken at a time on a GPU; default: see `gpu_budget`.
+        replay: whether a GPU replays them, see `evaluator`.
     """
 
-    def __init__(self, system: ResidualSystem, compiler: Compiler | None = None, budget: int | None = None) -> None:
+    def __init__(
+        self,
+        system: ResidualSystem,
+        compiler: Compiler | None = None,
+        budget: int | None = None,
+        replay: bool = True,
+    ) -> None:
         self.system = system
-        self._compiler, self._budget = compiler, budget
+        self._compiler, self._budget, self._replay = compiler, budget, replay
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
@@ -68,7 +74,7 @@ class LinearizedFunctions:
 
         if "loss" not in self._made:
             device = tensors[POINT].device
-            pure: Evaluate = evaluator(evaluate, device, self._compiler, "loss")
+            pure: Evaluate = evaluator(evaluate, device, self._compiler, "loss", self._replay)
 
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
@@ -102,7 +108,7 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.loss_gradient(self.system, self._parameters(t), b, t["factors"])
 
-        gradient = self._function("gradient", evaluate)
+        gradient = self._function("gradient", evaluate, tensors[POINT].device)
         parts = (gradient({**tensors, "factors": f}, part) for part, f in self._parts(batch, factors))
         return functools.reduce(torch.add, parts)
 
@@ -124,7 +130,8 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
             return parameter_derivatives.jacobian_rows(self.system, self._parameters(t), b, t["scales"])
 
-        return self._function("jacobian_rows", evaluate)({**tensors, "scales": scales}, batch)
+        rows = self._function("jacobian_rows", evaluate, scales.device)
+        return cast("tuple[Tensor, Tensor]", rows({**tensors, "scales": scales}, batch))
 
     def sparse_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> SparseRows:
         """See `sparse_rows.sparse_rows`; never compiled."""
@@ -189,7 +196,7 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.jacobian_product(self.system, self._parameters(t), b, t["vector"])
 
-        product = self._function("jvp", evaluate)
+        product = self._function("jvp", evaluate, tensors[POINT].device)
         ((name, points),) = self.system.products.shaped(batch).items()
         return torch.cat([product({**tensors, "vector": vector}, {name: p}) for p in self._pieces(name, points)])
 
@@ -206,7 +213,7 @@ class LinearizedFunctions:
         # Beside the points, because tensors that must have the same length can only be one input.
         points = self.system.products.shaped({name: points})[name]
         both = torch.cat([points, dual.view(*points.shape[:-1], -1)], -1)
-        product = self._function("vjp", evaluate)
+        product = self._function("vjp", evaluate, tensors[POINT].device)
         return functools.reduce(torch.add, (product(tensors, {name: p}) for p in self._pieces(name, both)))
 
     def linear_maps(self, tensors: Parameters, batch: Batch) -> tuple[Product, Product]:
@@ -227,7 +234,7 @@ class LinearizedFunctions:
     def _hessian_product(
         self, evaluate: Evaluate, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor
     ) -> Tensor:
-        product = self._function("hessian_product", evaluate)
+        product = self._function("hessian_product", evaluate, tensors[POINT].device)
         given = {**tensors, "factors": factors}
         if vector.ndim == 1 or self._compiler is None:
             return product({**given, "vector": vector}, batch)
@@ -261,13 +268,11 @@ class LinearizedFunctions:
     def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
         return {**tensors, **self.system.unflatten(tensors[POINT])}
 
-    def _function(self, name: str, function: Evaluate) -> Evaluate:
+    def _function(self, name: str, function: Evaluate, device: torch.device) -> Evaluate:
         if name not in self._made:
-            self._made[name] = function if self._compiler is None else self._compiled(name, function)
+            how: dict[str, Any] = {}
+            if name == "jacobian_rows":
+                how = {"decompositions": {torch.ops.aten.bmm.default: outer_products}, "any_length": False}
+            title = "Jacobian" if how else name.replace("_", " ")
+            self._made[name] = evaluator(function, device, self._compiler, title, self._replay, **how)
         return self._made[name]
-
-    def _compiled(self, name: str, function: Evaluate) -> Evaluate:
-        if name != "jacobian_rows":
-            return CompiledValue(function, self._compiler, name.replace("_", " "))
-        decompositions = {torch.ops.aten.bmm.default: outer_products}
-        return CompiledValue(function, self._compiler, "Jacobian", decompositions, any_length=False)

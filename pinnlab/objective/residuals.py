@@ -151,14 +151,15 @@ class ResidualSystem:
         with torch.no_grad():
             return {name: len(self.condition_residuals(name, rows[:1], None)) for name, rows in batch.items()}
 
-    def compile_scores(self, compiler: Compiler | None) -> None:
-        """Whether `score` is compiled from now on, for the present width, and by whom.
+    def compile_scores(self, compiler: Compiler | None, replay: bool = True) -> None:
+        """Whether `score` is compiled from now on, for the present width, and by whom, and replayed by a GPU.
 
         50,000 points of a 3x20 network then take 60 ms in place of 140.
         """
         device = next(self.trial.parameters(), torch.empty(0)).device
         self._sizes: dict[str, Callable[[Parameters, Batch], Tensor]] = {
-            name: evaluator(self._norms, device, compiler, "sizes of residuals") for name in self.problem.conditions
+            name: evaluator(self._norms, device, compiler, "sizes of residuals", replay)
+            for name in self.problem.conditions
         }
         # A layer of so many rows stays in a core's own cache; uncompiled, more rows at a time have less overhead.
         self._score_bytes = 8_000_000 if compiler is None else 1_500_000
