@@ -24,6 +24,8 @@ import torch
 from scipy import special
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pinnlab.numerics import compilation
+
 CARD = torch.device("cuda", 0)
 BLOCKS = {"XBLOCK": 1024, "YBLOCK": 16, "R0_BLOCK": 64}
 """Entries that one program of a kernel works on; few programs, which are slow to interpret."""
@@ -64,18 +66,17 @@ LAUNCHES = Launches()
 
 def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[..., Any]:
     """Stands in for `numerics.compilation.generate`: code for a card, which takes and returns tensors on the CPU."""
-    from torch import _inductor
+    from torch._inductor import config
     from torch._inductor.async_compile import AsyncCompile
     from torch._inductor.graph import GraphLowering
-
-    from pinnlab.numerics.compilation import GPU_OPTIONS
 
     codes: list[str] = []
     with _described_card() as patch:
         placed, constants = _on_card(graph, examples)
         patch(GraphLowering, "save_output_code", staticmethod(codes.append))
         patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
-        _inductor.compile(graph, placed, options={**GPU_OPTIONS, "fx_graph_cache": False})
+        with config.patch(fx_graph_cache=False):
+            compilation.generate(graph, placed)
         call = _loaded(codes[-1])
 
     def run(*tensors: torch.Tensor) -> Any:

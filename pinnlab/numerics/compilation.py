@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -73,7 +74,10 @@ def generate(graph: GraphModule, examples: Sequence[Any]) -> TensorFunction:
     from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
 
     if any(isinstance(t, Tensor) and t.device.type != "cpu" for t in examples):
-        return _inductor.compile(graph, [*examples], options=dict(GPU_OPTIONS))
+        with warnings.catch_warnings():
+            # That float32 is not rounded to TensorFloat-32 is meant, see `numerics.precision.exact_products`.
+            warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+            return _inductor.compile(graph, [*examples], options=dict(GPU_OPTIONS))
     try:
         with _without_trials():
             return _inductor.compile(graph, [*examples], options=dict(FAST))

@@ -9,14 +9,18 @@ import gpu_code
 import pytest
 import torch
 from cases import NETWORKS, PROBLEMS
+from gpu_code import LAUNCHES
 
 from pinnlab.derivatives import patterns, rules
 from pinnlab.networks import MLP
 from pinnlab.numerics import compiled_value
 from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import Burgers
 from pinnlab.training.point_store import probe_rows
 
 pytestmark = [pytest.mark.interpreted, pytest.mark.filterwarnings("error:not compiled")]
@@ -72,3 +76,41 @@ def test_the_loss_of_every_problem_and_its_gradient(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network(name):
     assert_loss_agrees(system_of(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1)))
+
+
+@pytest.mark.parametrize("name", ["burgers_soft", "poisson2d_neumann", "biharmonic1d", "heat"])
+def test_scores_and_what_second_order_methods_need(name):
+    problem = PROBLEMS[name]()
+    system = system_of(problem)
+    rows = probe_rows(problem, POINTS, 0)
+    weights = torch.ones(len(rows), dtype=torch.float64)
+    results = []
+    for compiler in (Compiler(), None):
+        objective = GlobalLoss(system)
+        objective.compiler = compiler
+        objective.build(torch.device("cpu"))
+        around = objective.linearization(rows, weights)
+        v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64)
+        matrix, right = around.gram()
+        scores = [system.score(condition, part) for condition, part in rows.items()]
+        results.append(
+            [matrix, right, around.loss(), around.times(v), around.gram_times(v), around.hessian_times(v), *scores]
+        )
+    for found, expected in zip(*results, strict=True):
+        assert_close(found, expected, 1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_few_kernels_for_a_loss_and_its_gradient(dtype):
+    """Starting them is what a small problem takes: 4 hidden layers, 4 channels; 38 products without `at_once`."""
+    system = system_of(Burgers(exact_conditions=True), MLP(2, 1, hidden=[8] * 4), dtype)
+    assert_loss_agrees(system, 1e-12 if dtype == torch.float64 else 1e-4)
+    assert LAUNCHES.products <= 14
+    assert LAUNCHES.total <= 45
+
+
+def test_kernels_that_are_wrong_are_seen(monkeypatch):
+    """The comparisons above can fail: with another sine in CUDA's library."""
+    monkeypatch.setattr(gpu_code._Library, "__getattr__", lambda own, name: lambda x, *more: x)
+    with pytest.raises(AssertionError):
+        assert_loss_agrees(system_of(PROBLEMS["burgers_soft"]()))
