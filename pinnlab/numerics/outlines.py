@@ -1,7 +1,7 @@
 """What compiled code returns, held against what its function returned when it was traced: shapes, data types, devices.
 
 A code generator that drops or keeps an axis by mistake gives right numbers in a wrong shape, which broadcasting may
-hide for long. So every graph is tried once, on the tensors that it was made for.
+hide for long. So every graph is tried once, on the tensors that it was made for, and on few rows against the function.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def outline(
     return [None if leaf is None else like(leaf) for leaf in leaves]
 
 
-def check_outline(function: Callable[..., Any], found: Any, expected: list[Tensor | None]) -> None:
+def check_outline(function: Callable[..., Any], found: Any, expected: Any) -> None:
     """Refuses what compiled code returned where it is not what the function returns.
 
     Strides may differ, as every consumer honours them, but not so that several elements share their memory: results are
@@ -51,15 +51,15 @@ def check_outline(function: Callable[..., Any], found: Any, expected: list[Tenso
     Args:
         function: whose code it is.
         found: what the code returned.
-        expected: the function's `outline`.
+        expected: the function's `outline`, or what it returned.
 
     Raises:
         RuntimeError: a tensor has another shape or data type, is elsewhere, or overlaps itself; names the function.
     """
-    leaves = pytree.tree_leaves(found)
-    if len(leaves) != len(expected):
-        raise RuntimeError(f"{name_of(function)}: compiled code returns {len(leaves)} values, not {len(expected)}")
-    for own, wanted in zip(leaves, expected, strict=True):
+    leaves, wanted_leaves = pytree.tree_leaves(found), pytree.tree_leaves(expected)
+    if len(leaves) != len(wanted_leaves):
+        raise RuntimeError(f"{name_of(function)}: compiled code returns {len(leaves)} values, not {len(wanted_leaves)}")
+    for own, wanted in zip(leaves, wanted_leaves, strict=True):
         if _kind(own) != _kind(wanted):
             raise RuntimeError(
                 f"{name_of(function)}: compiled code returns {_words(own)} where the function returns {_words(wanted)}"

@@ -58,6 +58,18 @@ def test_a_loss_whose_gradient_has_another_shape_is_not_compiled(monkeypatch):
     assert loss.shape == ()
 
 
+def test_a_shape_that_is_traced_wrong_is_seen():
+    """As that of a norm over one entry by torch 2.11: code and outline agree, the function does not."""
+
+    def function(parameters, inputs):
+        rows = inputs["a"].square()
+        return rows if type(rows) is torch.Tensor else rows.sum(1, keepdim=True)
+
+    rows = torch.rand(40, 2, dtype=torch.float64)
+    with torch.no_grad(), pytest.warns(UserWarning, match=r"compiled code returns \(32, 1\) float64"):
+        assert torch.equal(CompiledValue(function)({}, {"a": rows}), rows.square())
+
+
 def test_right_code_is_used(monkeypatch):
     monkeypatch.setattr(torch._inductor, "compile", generator_with(lambda t: t))
     parameters, inputs = example(40, 50)
