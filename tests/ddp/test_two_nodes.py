@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import torch
+from forked import finish, forked, run_command
 
 OPTIONS = (
     "fit", "-c", "poisson1d", "--model.compile=false", "--model.network.hidden=[8, 8]",
@@ -16,10 +17,10 @@ OPTIONS = (
 NODES = ("--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp")
 
 
-def start(folder, *program, options=()):
+def start(folder, *program):
     folder.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", *program, *OPTIONS, *options],
+        [sys.executable, "-m", *program, *OPTIONS, *NODES],
         cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
@@ -48,11 +49,12 @@ def test_two_nodes_train_what_one_process_trains(tmp_path):
         port = probe.getsockname()[1]
     launch = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}")
     nodes = [
-        start(tmp_path / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab", options=NODES)
+        start(tmp_path / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab")
         for k in range(2)
     ]
     finished(*nodes)
-    finished(start(tmp_path / "one", "pinnlab"))
+    (tmp_path / "one").mkdir()
+    assert finish(forked(run_command, tmp_path / "one", *OPTIONS)) == 0, (tmp_path / "one" / "error.txt").read_text()
     (steps, expected), (made, found) = trained(tmp_path / "one"), trained(tmp_path / "0")
     assert steps == made == 12
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
