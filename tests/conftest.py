@@ -52,3 +52,25 @@ def _margins_as_they_come(request, monkeypatch):
 
     if LAID_OUT not in request.path.parents:
         monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+
+
+@pytest.fixture
+def traced(monkeypatch, tmp_path):
+    """Has what would be compiled only traced, and the graphs of torch's operations run: all but the machine code.
+
+    That is tested by `tests/numerics`, once for each kind of function; it takes seconds each time.
+    """
+    import torch._inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "traced"))  # of graphs that have no code
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, examples, **options: graph)
+
+
+@pytest.fixture
+def quick_starts(monkeypatch):
+    """Forks the processes of studies, which spawn them: each would import everything."""
+    import multiprocessing
+
+    from forked import CONTEXT
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: CONTEXT)

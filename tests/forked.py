@@ -14,22 +14,22 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from pinnlab.__main__ import main
 from pinnlab.callbacks import checkpoint
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
     ["torch", "lightning", "pinnlab.cli.commands", "pinnlab.callbacks", "scipy.stats", "torch._dynamo"]
 )
 
 
 def forked(function, *arguments):
     """Starts a function of a module, with arguments that can be pickled, in a process of its own."""
-    process = _CONTEXT.Process(target=function, args=arguments, daemon=True)
+    process = CONTEXT.Process(target=function, args=arguments, daemon=True)
     process.start()
     return process
 
 
 def pipe():
     """A way for such a process to send something: the end that receives, and the one that sends."""
-    return _CONTEXT.Pipe(duplex=False)
+    return CONTEXT.Pipe(duplex=False)
 
 
 def finish(process, seconds=120.0):
