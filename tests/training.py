@@ -207,7 +207,7 @@ PROBLEM_CALLBACKS = {
 """Callbacks that change the problem, by name, for `full_run`: they resume bitwise and agree on two processes."""
 
 BOARD_CALLBACKS = {
-    "board": lambda: [ErrorMeasurement(), Dashboard(), SolutionFigures(every=4), FrequencyHistory(every=2)]
+    "board": lambda: [ErrorMeasurement(), Dashboard(), SolutionFigures(every=2), FrequencyHistory(every=2)]
 }
 """Callbacks that write to TensorBoard: for `full_run` with such a logger; they resume, and only rank zero writes."""
 
