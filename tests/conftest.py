@@ -55,6 +55,28 @@ def _margins_as_they_come(request, monkeypatch):
 
 
 @pytest.fixture
+def rendered():
+    """Has the figures that a test's runs send to TensorBoard rendered."""
+
+
+@pytest.fixture(autouse=True)
+def _figures_unseen(request, monkeypatch):
+    """Spares runs the rendering of the figures that they send to TensorBoard on the way; they are made all the same."""
+    if LAID_OUT in request.path.parents or "rendered" in request.fixturenames:
+        return
+    import numpy as np
+    from matplotlib import pyplot
+    from torch.utils.tensorboard import writer
+
+    def blank(figure, close=True):
+        if close:
+            pyplot.close(figure)
+        return np.zeros((3, 4, 4), np.uint8)
+
+    monkeypatch.setattr(writer, "figure_to_image", blank)
+
+
+@pytest.fixture
 def traced(monkeypatch, tmp_path):
     """Has what would be compiled only traced, and the graphs of torch's operations run: all but the machine code.
 

@@ -91,6 +91,7 @@ def test_without_a_run_there_is_nothing_to_look_at(command, tmp_path, name):
 def test_the_newest_and_the_best_run_are_found(command, tmp_path):
     for steps in (30, 3):
         options = ["--model.compile=false", "--data.evaluation_points=300", f"--trainer.max_steps={steps}"]
+        options += ["--model.network.hidden=[6]", "--data.points=60"]
         assert command("fit", "-c", "poisson2d_lm", *options)[0] == 0
     folder = tmp_path / "runs" / "poisson2d_lm"
     for word, version, steps in (("best", 0, 30), ("last", 1, 3)):
