@@ -1,5 +1,6 @@
 """Threads for the test processes, and the one place that says which of them see a GPU."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def pytest_configure(config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thirteen thousand tests are no garbage: nothing is looked for while they are made, nor among them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     """Skips what needs a GPU where there is none, and says so."""
     marked = [item for item in items if item.get_closest_marker("cuda")]
@@ -45,15 +58,6 @@ def _own_seed():
     os.environ.pop("PL_GLOBAL_SEED", None)
 
 
-@pytest.fixture(autouse=True)
-def _margins_as_they_come(request, monkeypatch):
-    """Spares runs the search for the margins of their figures, which takes half the time of drawing them."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    if LAID_OUT not in request.path.parents:
-        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
-
-
 @pytest.fixture
 def rendered():
     """Has the figures that a test's runs send to TensorBoard rendered."""
@@ -61,19 +65,13 @@ def rendered():
 
 @pytest.fixture(autouse=True)
 def _figures_unseen(request, monkeypatch):
-    """Spares runs the rendering of the figures that they send to TensorBoard on the way; they are made all the same."""
-    if LAID_OUT in request.path.parents or "rendered" in request.fixturenames:
-        return
-    import numpy as np
-    from matplotlib import pyplot
-    from torch.utils.tensorboard import writer
+    """Figures of runs are made and closed; how they look is tested in `tests/reporting`."""
+    from unseen import blank_figures, leave_margins
 
-    def blank(figure, close=True):
-        if close:
-            pyplot.close(figure)
-        return np.zeros((3, 4, 4), np.uint8)
-
-    monkeypatch.setattr(writer, "figure_to_image", blank)
+    if LAID_OUT not in request.path.parents:
+        leave_margins(monkeypatch.setattr)
+        if "rendered" not in request.fixturenames:
+            blank_figures(monkeypatch.setattr)
 
 
 @pytest.fixture

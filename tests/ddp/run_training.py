@@ -23,6 +23,7 @@ from training import (
     condition_options,
     full_run,
 )
+from unseen import blank_figures, leave_margins
 
 from pinnlab.callbacks import FrequencyHistory
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
@@ -80,5 +81,7 @@ def train(name, processes, folder):
 
 def train_all(rank, processes, folder, names):
     """All runs, as one of the processes."""
+    leave_margins()
+    blank_figures()
     for name in names:
         train(name, processes, folder)

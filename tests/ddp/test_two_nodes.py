@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 
+import pytest
 import torch
-from forked import finish, forked, run_command
+from forked import finish, forked, on_ranks, run_command
 
 OPTIONS = (
     "fit", "-c", "poisson1d", "--model.compile=false", "--model.network.hidden=[8, 8]",
@@ -43,16 +44,32 @@ def trained(folder):
     return checkpoint["global_step"], torch.cat(parameters)
 
 
-def test_two_nodes_train_what_one_process_trains(tmp_path):
+def as_node(rank, folder):
+    """As torchrun starts it: a process that finds its place in the environment."""
+    node = folder / str(rank)
+    node.mkdir()
+    os.environ |= {"TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "GROUP_RANK": str(rank), "LOCAL_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}
+    run_command(node, *OPTIONS, *NODES)
+
+
+def by_torchrun(folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     launch = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}")
     nodes = [
-        start(tmp_path / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab")
-        for k in range(2)
+        start(folder / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab") for k in range(2)
     ]
     finished(*nodes)
+
+
+@pytest.mark.parametrize("launched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["as by", "by torchrun"])
+def test_two_nodes_train_what_one_process_trains(launched, tmp_path):
+    if launched:
+        by_torchrun(tmp_path)
+    else:
+        on_ranks(2, tmp_path, as_node, tmp_path)
     (tmp_path / "one").mkdir()
     assert finish(forked(run_command, tmp_path / "one", *OPTIONS)) == 0, (tmp_path / "one" / "error.txt").read_text()
     (steps, expected), (made, found) = trained(tmp_path / "one"), trained(tmp_path / "0")
