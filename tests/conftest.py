@@ -75,6 +75,14 @@ def _figures_unseen(request, monkeypatch):
 
 
 @pytest.fixture
+def coarser_references(monkeypatch):
+    """For tests that do not measure errors."""
+    from coarser import coarsen
+
+    coarsen(monkeypatch.setattr)
+
+
+@pytest.fixture
 def traced(monkeypatch, tmp_path):
     """Has what would be compiled only traced, and the graphs of torch's operations run: all but the machine code.
 

@@ -9,8 +9,6 @@ import yaml
 from pinnlab.callbacks import figures, frequencies
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
-from pinnlab.problems import perforated_cube, perforated_heat, random_media
-from pinnlab.problems.references import cube_spheres, hole_elements
 
 FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
@@ -74,32 +72,6 @@ SHORTER = {
     "pulsed_channel": ["--problem.horizon=0.2"],
 }
 """For recipes whose problem is solved at length before it is learned: the first part of it."""
-
-COARSER = [
-    (hole_elements, "WINDOWS", 4),
-    (hole_elements, "STEPS", 2),
-    (cube_spheres, "BESIDE", 16),
-    (perforated_cube, "SOURCES", (60, 60, 24, 24)),
-    (random_media, "MediumHeat", functools.partial(random_media.MediumHeat, degrees=(20, 24))),
-    (random_media, "MediumWave", functools.partial(random_media.MediumWave, count=72, step=3.2e-3)),
-]
-"""What makes references coarser that are the same for all instances of their problem; none is measured here."""
-
-
-@pytest.fixture
-def coarser_references(monkeypatch):
-    """Without a trace in the solutions that other tests measure."""
-    for module, name, value in COARSER:
-        monkeypatch.setattr(module, name, value)
-    for module in (perforated_heat, perforated_cube):
-        monkeypatch.setattr(module, "_solution", COARSE_SOLUTIONS[module])
-
-
-COARSE_SOLUTIONS = {
-    module: functools.lru_cache(maxsize=1)(module._solution.__wrapped__)
-    for module in (perforated_heat, perforated_cube)
-}
-
 
 LONG = ("pinnacle_heat_ball", "pinnacle_heat_holes", "pinnacle_heat_long", "pinnacle_step")
 """Those that stand for a kind only if there is no other one: it takes less."""
