@@ -10,14 +10,15 @@ What this one refuses and a real card does not: pickling.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import lightning as L
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 CARD = torch.device("meta")
@@ -53,6 +54,8 @@ class CardTensor(torch.Tensor):
 
     inner: torch.Tensor
 
+    __torch_function__ = torch._C._disabled_torch_function_impl  # operations are caught below
+
     @staticmethod
     def __new__(cls, inner):
         return torch.Tensor._make_wrapper_subclass(
@@ -78,28 +81,64 @@ class CardTensor(torch.Tensor):
         return _compute(func, args, kwargs or {})
 
 
+def _see(mode, func, types, args=(), kwargs=None):
+    return _compute(func, args, kwargs or {})
+
+
 class _Factories(TorchDispatchMode):
     """Sees to what has no tensor on the card among its arguments, and yet makes one."""
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        return _compute(func, args, kwargs or {})
+
+_Factories.__torch_dispatch__ = _see  # in the class torch would wrap it for its compiler, at a fifth of a run's time
 
 
-class _Constructors(TorchFunctionMode):
-    """Makes tensors of Python numbers on the CPU and brings them to the card: torch makes them inside of itself."""
+def _make(construct, data, dtype=None, device=None, **options):
+    """Makes a tensor of Python numbers on the CPU and brings it to the card: torch makes it inside of itself."""
+    if isinstance(data, torch.Tensor):
+        return data.to(device=device or data.device, dtype=dtype or data.dtype)
+    made = construct(data, dtype=dtype, **options)
+    return made if device is None else made.to(device)
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        if func not in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor):
-            return func(*args, **kwargs)
-        if func is torch.Tensor.new_tensor:
-            kwargs = {"dtype": args[0].dtype, "device": args[0].device, **kwargs}
-            func, args = torch.tensor, args[1:]
-        device = kwargs.pop("device", None)
-        if args and isinstance(args[0], torch.Tensor):
-            return args[0].to(device=device or args[0].device, dtype=kwargs.get("dtype") or args[0].dtype)
-        made = func(*args, **kwargs)
-        return made if device is None else made.to(device)
+
+@contextmanager
+def _constructors():
+    tensor, as_tensor = torch.tensor, torch.as_tensor
+
+    def new_tensor(self, data, dtype=None, device=None, **options):
+        return _make(tensor, data, dtype or self.dtype, device or self.device, **options)
+
+    torch.tensor, torch.as_tensor = functools.partial(_make, tensor), functools.partial(_make, as_tensor)
+    torch.Tensor.new_tensor = new_tensor
+    try:
+        yield
+    finally:
+        torch.tensor, torch.as_tensor = tensor, as_tensor
+        del torch.Tensor.new_tensor  # that of its base class is there again
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is asked of an operation at each call."""
+
+    moves: bool
+    copies: bool
+    reads: bool
+    indexes: bool
+    pointwise: bool
+    aliases: bool
+
+
+@functools.cache
+def _kind(func):
+    schema = func._schema
+    return _Kind(
+        moves=func in _MOVES,
+        copies=func in _COPIES,
+        reads=func in _READS,
+        indexes=func in _INDEXING,
+        pointwise=torch.Tag.pointwise in func.tags,
+        aliases=any(a.alias_info is not None for a in (*schema.arguments, *schema.returns)),
+    )
 
 
 def _is_card(tensor):
@@ -132,16 +171,18 @@ def _wrapped(value):
 
 
 def _compute(func, args, kwargs):
-    tensors = _tensors([*args, *kwargs.values()])
-    there = any(map(_is_card, tensors))
-    _check_places(func, args, tensors)
-    to = kwargs.get("device")
+    tensors = _tensors([*args, *kwargs.values()] if kwargs else args)
+    there, to = any(map(_is_card, tensors)), kwargs.get("device")
+    if not there and (to is None or torch.device(to).type != CARD.type):
+        return func(*args, **kwargs)
+    kind = _kind(func)
+    _check_places(func, kind, args, tensors)
     result_there = there if to is None else torch.device(to).type == CARD.type
-    if func in _READS and there:
+    if kind.reads and there:
         WAITS.note(func)
-    if func in _COPIES and len(tensors) and (to is not None or len(tensors) > 1):
-        source = tensors[0 if func in _MOVES else -1]
-        target_there = result_there if func in _MOVES else _is_card(tensors[0])
+    if kind.copies and len(tensors) and (to is not None or len(tensors) > 1):
+        source = tensors[0 if kind.moves else -1]
+        target_there = result_there if kind.moves else _is_card(tensors[0])
         if _is_card(source) != target_there:
             WAITS.note(func)
     options = {name: _inner(value) for name, value in kwargs.items()}
@@ -151,20 +192,20 @@ def _compute(func, args, kwargs):
     if not result_there:
         return found
     wrapped = _wrapped(found)
-    return return_and_correct_aliasing(func, args, kwargs, wrapped) if there else wrapped
+    return return_and_correct_aliasing(func, args, kwargs, wrapped) if there and kind.aliases else wrapped
 
 
-def _check_places(func, args, tensors):
+def _check_places(func, kind, args, tensors):
     """Refuses tensors in two places, as CUDA does: but for copies, numbers of no dimension, and indices."""
-    if func in _COPIES:
+    if kind.copies:
         return
-    if func in _INDEXING and _is_card(args[0]):
+    if kind.indexes and _is_card(args[0]):
         if any(t is not None and (not _is_card(t) or t.dtype == torch.bool) for t in args[1]):
             WAITS.note(func)
         return
-    numbers = torch.Tag.pointwise in func.tags
-    places = {_is_card(t) for t in tensors if _is_card(t) or t.ndim or not numbers}
-    if len(places) == 2:
+    if all(map(_is_card, tensors)):
+        return
+    if any(not _is_card(t) and (t.ndim or not kind.pointwise) for t in tensors):
         raise RuntimeError(f"{func}: expected all tensors to be on one device, found some on the card, some on the CPU")
 
 
@@ -175,7 +216,7 @@ def card() -> Iterator[torch.device]:
     swapped = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)  # a module keeps its parameters, as on a real card
     try:
-        with _Factories(), _Constructors():
+        with _Factories(), _constructors():
             yield CARD
     finally:
         torch.__future__.set_swap_module_params_on_conversion(swapped)

@@ -1,5 +1,6 @@
 """Threads for the test processes, and the one place that says which of them see a GPU."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def pytest_configure(config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thirteen thousand tests are no garbage: nothing is looked for while they are made, nor among them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     """Skips what needs a GPU where there is none, and says so."""
     marked = [item for item in items if item.get_closest_marker("cuda")]
@@ -45,10 +58,47 @@ def _own_seed():
     os.environ.pop("PL_GLOBAL_SEED", None)
 
 
+@pytest.fixture
+def rendered():
+    """Has the figures that a test's runs send to TensorBoard rendered."""
+
+
 @pytest.fixture(autouse=True)
-def _margins_as_they_come(request, monkeypatch):
-    """Spares runs the search for the margins of their figures, which takes half the time of drawing them."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+def _figures_unseen(request, monkeypatch):
+    """Figures of runs are made and closed; how they look is tested in `tests/reporting`."""
+    from unseen import blank_figures, leave_margins
 
     if LAID_OUT not in request.path.parents:
-        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+        leave_margins(monkeypatch.setattr)
+        if "rendered" not in request.fixturenames:
+            blank_figures(monkeypatch.setattr)
+
+
+@pytest.fixture
+def coarser_references(monkeypatch):
+    """For tests that do not measure errors."""
+    from coarser import coarsen
+
+    coarsen(monkeypatch.setattr)
+
+
+@pytest.fixture
+def traced(monkeypatch, tmp_path):
+    """Has what would be compiled only traced, and the graphs of torch's operations run: all but the machine code.
+
+    That is tested by `tests/numerics`, once for each kind of function; it takes seconds each time.
+    """
+    import torch._inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "traced"))  # of graphs that have no code
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, examples, **options: graph)
+
+
+@pytest.fixture
+def quick_starts(monkeypatch):
+    """Forks the processes of studies, which spawn them: each would import everything."""
+    import multiprocessing
+
+    from forked import CONTEXT
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: CONTEXT)

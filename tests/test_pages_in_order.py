@@ -42,8 +42,15 @@ def carry_out_until_interrupted(line):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("most", [20, pytest.param(None, marks=pytest.mark.slow)], ids=["shortened", "as printed"])
-@pytest.mark.parametrize("page", ["start.md", "ten-tasks.md"])
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        pytest.param("start.md", 4, id="start.md-shortened"),
+        pytest.param("ten-tasks.md", 20, id="ten-tasks.md-shortened"),
+        pytest.param("start.md", None, id="start.md-as printed", marks=pytest.mark.slow),
+        pytest.param("ten-tasks.md", None, id="ten-tasks.md-as printed", marks=pytest.mark.slow),
+    ],
+)
 def test_a_page_runs_from_top_to_bottom(page, most, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -6,11 +6,9 @@ import json
 import pytest
 import yaml
 
-from pinnlab.callbacks import figures
+from pinnlab.callbacks import figures, frequencies
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
-from pinnlab.problems import perforated_cube, perforated_heat
-from pinnlab.problems.references import cube_spheres, hole_elements
 
 FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
@@ -20,6 +18,7 @@ MANY = 100
 """Dimensions from which on recipes are tried with 30, and few neurons: curvatures of so many take a minute."""
 
 
+@functools.cache
 def recipe(name):
     return yaml.safe_load(find_recipe(name).read_text())
 
@@ -52,7 +51,7 @@ FEW_ON_A_GRID = [
 ]
 """For recipes with all waves on a grid: likewise."""
 
-FEW_WINDOWS = ["--model.network.grid=3", "--data.points=2500"]
+FEW_WINDOWS = ["--model.network.grid=3", "--data.points=1500"]
 """For recipes with subdomains: as large in all."""
 
 
@@ -68,33 +67,11 @@ SHORTER = {
     "darcy_operator": ["--problem.data=60", "--problem.places=20"],
     "gray_scott": ["--problem.horizon=5"],
     "pinnacle_gray_scott": ["--problem.horizon=4", "--march.edges=[0,2,4]"],
-    "pulsed_channel": ["--problem.horizon=0.4"],
+    "ks_windows": ["--problem.horizon=0.2", "--march.windows=20"],
+    "pinnacle_heat_long": ["--problem.horizon=2", "--march.windows=8"],
+    "pulsed_channel": ["--problem.horizon=0.2"],
 }
 """For recipes whose problem is solved at length before it is learned: the first part of it."""
-
-COARSER = [
-    (hole_elements, "WINDOWS", 4),
-    (hole_elements, "STEPS", 2),
-    (cube_spheres, "BESIDE", 16),
-    (perforated_cube, "SOURCES", (60, 60, 24, 24)),
-]
-"""What makes references coarser that are the same for all instances of their problem; none is measured here."""
-
-
-@pytest.fixture
-def coarser_references(monkeypatch):
-    """Without a trace in the solutions that other tests measure."""
-    for module, name, value in COARSER:
-        monkeypatch.setattr(module, name, value)
-    for module in (perforated_heat, perforated_cube):
-        monkeypatch.setattr(module, "_solution", COARSE_SOLUTIONS[module])
-
-
-COARSE_SOLUTIONS = {
-    module: functools.lru_cache(maxsize=1)(module._solution.__wrapped__)
-    for module in (perforated_heat, perforated_cube)
-}
-
 
 LONG = ("pinnacle_heat_ball", "pinnacle_heat_holes", "pinnacle_heat_long", "pinnacle_step")
 """Those that stand for a kind only if there is no other one: it takes less."""
@@ -111,6 +88,31 @@ def first_of_each(kind):
 OF_EACH_NETWORK = first_of_each(lambda given: given["model"]["network"].get("class_path"))
 OF_EACH_PROBLEM = first_of_each(lambda given: given["problem"]["class_path"])
 """Those of the same problem and network differ in optimizers and points."""
+
+
+def named(given):
+    """The class of an entry of a recipe."""
+    return given if isinstance(given, str) else given["class_path"]
+
+
+OF_EACH_PART = frozenset(
+    name
+    for part in ("optimizer", "callback")
+    for name in first_of_each(
+        lambda given, part=part: frozenset(
+            [named(phase["optimizer"]) for phase in given["model"]["phases"]]
+            if part == "optimizer"
+            else map(named, (given.get("trainer") or {}).get("callbacks") or [])
+        )
+    )
+)
+"""And those of the same optimizers, or the same callbacks of their own, in the rest."""
+STANDING = OF_EACH_NETWORK | OF_EACH_PROBLEM | OF_EACH_PART
+"""Whole runs of these are made always; of the others one step, and their whole runs on demand."""
+
+
+DRAWN = ("allen_cahn", "antiderivative", "kdv_windows", "pinnacle_poisson_cube")
+"""In time, for functions, in windows, around holes in space; how figures look is tested in `tests/reporting`."""
 
 
 def around_one_hole(name):
@@ -156,7 +158,8 @@ def train_two_steps(name, folder, monkeypatch, capsys, drawn):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
     if not drawn:
-        monkeypatch.setattr(figures, "board_of", lambda trainer: None)
+        for module in (figures, frequencies):
+            monkeypatch.setattr(module, "board_of", lambda trainer: None)
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *options_of(name)])
     assert code == 0, capsys.readouterr().err
     summary = json.loads(next((folder / "runs" / name).rglob("summary.json")).read_text())
@@ -175,7 +178,7 @@ def train_two_steps(name, folder, monkeypatch, capsys, drawn):
 
 
 def train_and_diagnose(name, folder, monkeypatch, capsys):
-    summary = train_two_steps(name, folder, monkeypatch, capsys, drawn=True)
+    summary = train_two_steps(name, folder, monkeypatch, capsys, drawn=name in DRAWN)
     checkpoint = next((folder / "runs" / name).rglob("last.ckpt"))
     options = [f"--ckpt_path={checkpoint}", *options_of(name), f"--folder={folder / 'seen'}", "--trainer.logger=false"]
     assert run(["diagnose", "-c", name, *options]) == 0, capsys.readouterr().err
@@ -185,8 +188,22 @@ def train_and_diagnose(name, folder, monkeypatch, capsys):
     assert 0 < found["kernel"]["total"]["effective_rank"] <= found["kernel"]["total"]["size"]
 
 
+ON_DEMAND = [name if name in STANDING else pytest.param(name, marks=pytest.mark.slow) for name in recipe_names()]
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", sorted(set(recipe_names()) - STANDING))
+def test_recipe_makes_a_step(name, tmp_path, monkeypatch, capsys, coarser_references):
+    """One step shows what its own keys could spoil; nothing is written or drawn."""
+    monkeypatch.chdir(tmp_path)
+    unseen = ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--data.evaluation_points=50"]
+    told = ["fit", "-c", name, "--trainer.max_steps=1", "--model.compile=false", *options_of(name), *unseen]
+    assert run(told) == 0, capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ON_DEMAND)
 def test_recipe_trains_two_steps(name, tmp_path, monkeypatch, capsys, coarser_references):
     """And is diagnosed, if it is the first of its network."""
     if name in OF_EACH_NETWORK:

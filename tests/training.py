@@ -231,9 +231,9 @@ that has one row only: one of two processes has none of it."""
 def condition_options(name):
     """The problem and phases that take it."""
     problem = CONDITION_PROBLEMS[name]()
-    squares = [] if problem.energies() else [Phase(PRIMAL, steps=3)]
+    squares = [] if problem.energies() else [Phase(PRIMAL, steps=2)]
     estimated = any(wanted.samples for wanted in problem.wanted.values())
-    second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=4)
+    second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=2)
     phases = [Phase(ADAM, steps=4), second, *squares]
     term = name.removeprefix("term_")
     network = {"network": NETWORKS[term]} if term in NETWORKS else {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from forked import finish, forked, run_command
 
 TINY = (
     "fit", "-c", "poisson1d", "--model.compile=false", "--model.network.hidden=[8, 8]",
@@ -119,9 +120,6 @@ def resumes(checkpoint, folder):
     step = torch.load(checkpoint, weights_only=True)["global_step"]
     folder.mkdir()
     options = (f"--trainer.max_steps={step + 3}", f"--ckpt_path={checkpoint}", "--trainer.enable_progress_bar=false")
-    done = subprocess.run(
-        [sys.executable, "-m", "pinnlab", *TINY, *options],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    code = finish(forked(run_command, folder, *TINY, *options))
+    assert code == 0, (folder / "error.txt").read_text()[-2000:]
     return step, torch.load(next(folder.rglob("last.ckpt")), weights_only=True)["global_step"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
-from pinnlab.samplers import Sobol
+from pinnlab.samplers.sequences import few_points
 
 _COUNT = 64
 """Points of a condition that are looked at, of very many coordinates fewer."""
@@ -37,7 +37,7 @@ def check_places(problem: Any, condition: Condition) -> None:
     """
     given, domain = condition.fixed_points(), problem.domain
     count = min(_COUNT, max(_NUMBERS // domain.dim, 4))
-    points = Sobol().sample(condition.region, count, seed=3) if given is None and condition.region else given
+    points = few_points(condition.region, count, seed=3) if given is None and condition.region else given
     if points is None:
         return
     outside = _outside(domain, points)

@@ -20,7 +20,7 @@ from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
 from pinnlab.problems.given import Function
-from pinnlab.samplers import Sobol
+from pinnlab.samplers.sequences import few_points
 
 
 def trial_run(
@@ -91,7 +91,7 @@ def _rows(condition: Condition, coordinates: tuple[str, ...]) -> Tensor:
     """Three rows of the condition, or as many as it has."""
     points = condition.fixed_points()
     if points is None and condition.region is not None:
-        points = Sobol().sample(condition.region, 3, seed=0)
+        points = few_points(condition.region, 3, seed=0)
     named = coordinates if condition.region is None else condition.region.coordinates
     if points is None or points.shape[-1] != len(coordinates) or named != coordinates:
         raise ConfigurationError(

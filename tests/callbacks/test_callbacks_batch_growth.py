@@ -155,7 +155,7 @@ def test_watching_the_noise_does_not_change_the_steps():
 def test_resume_is_bitwise(tmp_path, name):
     whole, _, module, data = full_run(tmp_path / "whole", every=2, callbacks=GROWTH_CALLBACKS[name]())
     assert data.store.batches.size != 4
-    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+    for path in sorted((tmp_path / "whole").glob("*.ckpt"))[::3]:
         again, _, resumed, points = full_run(tmp_path / "again", path, every=100, callbacks=GROWTH_CALLBACKS[name]())
         assert resumed.points_seen == module.points_seen, path.name
         assert points.store.batches.size == data.store.batches.size

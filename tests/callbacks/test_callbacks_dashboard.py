@@ -1,6 +1,7 @@
 """Dashboard and history of frequencies: once, only where somebody reads it, and the same after a resume."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -33,6 +34,15 @@ def run(folder, callbacks=None, **options):
     return trainer, module, data, callbacks[-1]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run with everything, for many tests to read: its folder, trainer and module."""
+    folder = tmp_path_factory.mktemp("whole")
+    loggers = [logger(folder / "board"), CSVLogger(folder / "csv")]
+    trainer, module, *_ = run(folder, logger=loggers, every=1)
+    return folder, trainer, module
+
+
 @pytest.mark.parametrize("kind", ["none", "CSV"])
 def test_without_tensorboard_nothing_is_written_and_the_history_is_kept(tmp_path, kind):
     other = False if kind == "none" else CSVLogger(tmp_path / "csv", name="", version="")
@@ -41,9 +51,9 @@ def test_without_tensorboard_nothing_is_written_and_the_history_is_kept(tmp_path
     assert not list(tmp_path.rglob("events.*"))
 
 
-def test_layout_cards_and_results_are_written_once(tmp_path):
-    trainer, *_ = run(tmp_path, logger=[CSVLogger(tmp_path / "csv"), logger(tmp_path / "board")])
-    board = read_board(tmp_path / "board")
+def test_layout_cards_and_results_are_written_once(whole):
+    folder, trainer, _ = whole
+    board = read_board(folder / "board")
     assert board.files == 1
     assert len(board.layouts) == 1
     assert b"log10/relative_l2/" in board.layouts[0]
@@ -56,20 +66,19 @@ def test_layout_cards_and_results_are_written_once(tmp_path):
     assert board.steps["training/points"] == [1, 20]
 
 
-def test_loss_and_error_have_a_point_at_each_of_the_first_steps_and_no_chart_has_one_dot(tmp_path):
-    run(tmp_path, logger=logger(tmp_path / "board"))
-    board = read_board(tmp_path / "board")
+def test_loss_and_error_have_a_point_at_each_of_the_first_steps_and_no_chart_has_one_dot(whole):
+    board = read_board(whole[0] / "board")
     for tag in ("loss/total", "relative_l2/u", "held_out/pde", "frequency_error/u/low"):
         assert sorted(set(board.steps[tag])) == list(range(20)), tag
-    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    events = EventAccumulator(str(whole[0] / "board")).Reload()
     for tag in events.Tags()["scalars"]:
         assert len({event.step for event in events.Scalars(tag)}) > 1, tag
         assert "epoch" not in tag
 
 
-def test_loss_and_error_are_over_evaluations_and_milliseconds_too(tmp_path):
-    trainer, module, *_ = run(tmp_path, logger=logger(tmp_path / "board"))
-    steps = read_board(tmp_path / "board").steps
+def test_loss_and_error_are_over_evaluations_and_milliseconds_too(whole):
+    folder, trainer, module = whole
+    steps = read_board(folder / "board").steps
     for tag in ("loss/total", "relative_l2/u"):
         evaluations, milliseconds = (steps[f"log10/over/{axis}/{tag}"] for axis in ("evaluations", "milliseconds"))
         assert evaluations == sorted(evaluations)
@@ -80,7 +89,7 @@ def test_loss_and_error_are_over_evaluations_and_milliseconds_too(tmp_path):
 
 
 def test_a_measurement_is_what_a_validation_finds(tmp_path):
-    trainer, module, data, _ = run(tmp_path, logger=logger(tmp_path / "board"))
+    trainer, module, data, _ = run(tmp_path, [ErrorMeasurement()], logger=logger(tmp_path / "board"))
     (validated,) = trainer.validate(module, data, verbose=False)
     (batch,) = data.val_dataloader()
     measured = module.measured(batch)
@@ -98,14 +107,13 @@ def test_nobody_measures_what_nobody_asked_for(tmp_path, options, monkeypatch):
     assert trainer.global_step == 4
 
 
-def test_a_run_that_goes_on_in_its_folder_shows_every_step_once(tmp_path):
+def test_a_run_that_goes_on_in_its_folder_shows_every_step_once(whole, tmp_path):
     """As after a kill: what came after the checkpoint is in the folder already."""
-    whole, again = tmp_path / "whole", tmp_path / "again"
-    for folder in (whole, again):
-        run(folder, logger=logger(folder / "board"), every=1)
+    again = tmp_path / "again"
+    run(again, logger=logger(again / "board"), every=1)
     path = again / "checkpoints" / "step=11.ckpt"
     run(again, logger=logger(again / "board"), every=100, ckpt_path=path)
-    expected, found = read_board(whole / "board"), read_board(again / "board")
+    expected, found = read_board(whole[0] / "board"), read_board(again / "board")
     assert found.files == 2
     assert found.layouts == expected.layouts
     assert found.steps.keys() == expected.steps.keys()
@@ -116,8 +124,8 @@ def test_a_run_that_goes_on_in_its_folder_shows_every_step_once(tmp_path):
             assert steps == expected.steps[tag], tag
 
 
-def test_a_look_at_a_run_keeps_its_charts(tmp_path):
-    run(tmp_path, logger=logger(tmp_path / "board"), every=1)
+def test_a_look_at_a_run_keeps_its_charts(whole, tmp_path):
+    shutil.copytree(whole[0] / "board", tmp_path / "board")
     before = read_board(tmp_path / "board").steps
     drop_events_after(tmp_path / "board", 20, {})
     after = read_board(tmp_path / "board").steps
@@ -164,9 +172,9 @@ def test_a_resumed_run_goes_on_in_its_folder_and_opens_another_one(tmp_path):
     assert len(board.steps["_hparams_/session_start_info"]) == 1  # of the end that there is now
 
 
-def test_looking_on_changes_nothing(tmp_path):
+def test_looking_on_changes_nothing(whole, tmp_path):
+    watched = whole[-1]
     _, _, module, _ = full_run(tmp_path / "plain", callbacks=[FrequencyHistory()])
-    _, watched, *_ = run(tmp_path / "board", logger=logger(tmp_path / "board"))
     for one, two in zip(module.trial.parameters(), watched.trial.parameters(), strict=True):
         assert torch.equal(one, two)
     assert module.evaluations == watched.evaluations

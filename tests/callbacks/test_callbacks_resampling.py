@@ -376,7 +376,7 @@ def test_changing_points_resume_bitwise(tmp_path, name):
 
     whole, *_, data = run(tmp_path / "whole", every=1)
     assert data.store.version > 0
-    for path in sorted((tmp_path / "whole").glob("*.ckpt")):
+    for path in sorted((tmp_path / "whole").glob("*.ckpt"))[::3]:
         again, *_, resumed = run(tmp_path / "again", ckpt_path=path, every=100)
         assert resumed.store.version == data.store.version
         for step, parameters in again.parameters.items():

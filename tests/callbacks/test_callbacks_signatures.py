@@ -81,7 +81,9 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("heat", "square") else name for name in HEALTHY]
+)
 def test_a_healthy_run_says_nothing(name):
     module, watch = HEALTHY[name](), FailureSignatures(every=20)
     data = small_data(module.problem, points=200, held_out=100, evaluation_points=300)
@@ -90,10 +92,10 @@ def test_a_healthy_run_says_nothing(name):
     assert watch.warnings == []
 
 
-ON_DEMAND = [pytest.param(name, marks=pytest.mark.slow) for name in ("poisson1d", "heat1d")]
+ON_DEMAND = [pytest.param(name, marks=pytest.mark.slow) for name in ("poisson1d", "heat1d", "burgers_ng")]
 
 
-@pytest.mark.parametrize("recipe", ["poisson2d_lbfgs", "burgers_ng", *ON_DEMAND])
+@pytest.mark.parametrize("recipe", ["poisson2d_lbfgs", *ON_DEMAND])
 def test_a_shortened_recipe_says_nothing(recipe, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pinnlab"])

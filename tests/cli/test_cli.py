@@ -2,9 +2,8 @@
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 import warnings
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from forked import finish, forked, run_command
 
 from pinnlab.cli.commands import run
 
@@ -32,6 +32,23 @@ def command(tmp_path, monkeypatch, capsys):
     return execute
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of poisson1d."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["pinnlab"])
+        assert run(["fit", "-c", "poisson1d", *SHORT]) == 0
+    return folder / "runs"
+
+
+@pytest.fixture
+def runs(trained, tmp_path):
+    """A copy of it, for a test to write into."""
+    return shutil.copytree(trained, tmp_path / "runs")
+
+
 def test_fit_writes_summary_config_events_and_checkpoint(command, tmp_path):
     code, out, _ = command("fit", "-c", "burgers", *SHORT)
     assert code == 0
@@ -49,10 +66,9 @@ def test_fit_writes_summary_config_events_and_checkpoint(command, tmp_path):
     assert yaml.safe_load(saved["pinnlab_config"])["problem"]["class_path"].endswith("Burgers")
 
 
-def test_a_second_run_overwrites_nothing(command, tmp_path):
-    for _ in range(2):
-        assert command("fit", "-c", "poisson1d", *SHORT)[0] == 0
-    assert sorted(p.name for p in (tmp_path / "runs" / "poisson1d").iterdir()) == ["version_0", "version_1"]
+def test_a_second_run_overwrites_nothing(command, runs):
+    assert command("fit", "-c", "poisson1d", *SHORT)[0] == 0
+    assert sorted(p.name for p in (runs / "poisson1d").iterdir()) == ["version_0", "version_1"]
 
 
 def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path):
@@ -74,9 +90,8 @@ def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path)
     assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5000
 
 
-def test_diagnose_writes_into_the_runs_folder_or_another(command, tmp_path):
-    command("fit", "-c", "poisson1d", *SHORT)
-    checkpoint = tmp_path / "runs" / "poisson1d" / "version_0" / "checkpoints" / "last.ckpt"
+def test_diagnose_writes_into_the_runs_folder_or_another(command, runs, tmp_path):
+    checkpoint = runs / "poisson1d" / "version_0" / "checkpoints" / "last.ckpt"
     options = ["--data.evaluation_points=300", "--ckpt_path", str(checkpoint)]
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -105,10 +120,8 @@ BAD_DIAGNOSES = {
 
 
 @pytest.mark.parametrize("case", BAD_DIAGNOSES)
-def test_bad_input_of_diagnose_is_one_line_and_exit_code_2(command, tmp_path, case):
-    if "poisson1d.ckpt" in str(BAD_DIAGNOSES[case]):
-        command("fit", "-c", "poisson1d", *SHORT)
-        next(tmp_path.rglob("last.ckpt")).rename(tmp_path / "poisson1d.ckpt")
+def test_bad_input_of_diagnose_is_one_line_and_exit_code_2(command, trained, tmp_path, case):
+    shutil.copy(next(trained.rglob("last.ckpt")), tmp_path / "poisson1d.ckpt")
     arguments, key = BAD_DIAGNOSES[case]
     code, _, err = command("diagnose", *arguments)
     lines = [line for line in err.splitlines() if not line.startswith("warning:")]
@@ -250,28 +263,22 @@ def test_a_recipe_that_is_no_mapping(command, tmp_path, content):
     assert len(err.splitlines()) == 1
 
 
-def test_checkpoint_of_another_problem(command, tmp_path):
-    command("fit", "-c", "heat1d", *SHORT)
-    checkpoint = next(tmp_path.rglob("last.ckpt"))
+def test_checkpoint_of_another_problem(command, trained):
+    checkpoint = next(trained.rglob("last.ckpt"))
     code, _, err = command("fit", "-c", "poisson2d", "--ckpt_path", str(checkpoint), *SHORT)
     assert code == 2
-    assert "Heat1D" in err
+    assert "Poisson1D" in err
     assert "Poisson2D" in err
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_checkpoint_and_the_right_code(tmp_path, number, expected):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pinnlab", "fit", "-c", "poisson1d", "--model.compile=false"],
-        cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = forked(run_command, tmp_path, "fit", "-c", "poisson1d", "--model.compile=false")
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(tmp_path.rglob("config.yaml")):
-        time.sleep(0.2)
-    time.sleep(1.5)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == expected, err[-2000:]
+    while time.monotonic() < deadline and not list(tmp_path.rglob("*.ckpt")):
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    assert finish(process, 60.0) == expected, (tmp_path / "error.txt").read_text()[-2000:]
     checkpoints = list(tmp_path.rglob("*.ckpt"))
     assert checkpoints
     assert torch.load(checkpoints[0], weights_only=True)["global_step"] > 0

@@ -1,6 +1,7 @@
 """What a command says when it is over, and what it writes into the run that it looked at."""
 
 import json
+import shutil
 import signal
 from types import SimpleNamespace
 
@@ -129,10 +130,21 @@ def test_a_run_that_comes_to_its_end_says_no_more(command):
     assert out[-1] == "wrote runs/poisson1d/version_0/summary.json"
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run for many tests to look at."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["pinnlab"])
+        assert run(["fit", "-c", "poisson1d", "--trainer.max_steps=3", *SMALL]) == 0
+    return folder / "runs"
+
+
 @pytest.fixture
-def made(command, tmp_path):
-    assert command("fit", "-c", "poisson1d", "--trainer.max_steps=3")[0] == 0
-    return tmp_path / "runs" / "poisson1d" / "version_0"
+def made(trained, tmp_path):
+    """A copy of it, for a test to write into."""
+    return shutil.copytree(trained, tmp_path / "runs") / "poisson1d" / "version_0"
 
 
 @pytest.mark.parametrize("name", ["validate", "test"])

@@ -89,15 +89,16 @@ def test_without_a_run_there_is_nothing_to_look_at(command, tmp_path, name):
 
 
 def test_the_newest_and_the_best_run_are_found(command, tmp_path):
+    small = ["-c", "poisson2d_lm", "--model.network.hidden=[6]", "--data.points=60"]
     for steps in (30, 3):
         options = ["--model.compile=false", "--data.evaluation_points=300", f"--trainer.max_steps={steps}"]
-        assert command("fit", "-c", "poisson2d_lm", *options)[0] == 0
+        assert command("fit", *small, *options)[0] == 0
     folder = tmp_path / "runs" / "poisson2d_lm"
     for word, version, steps in (("best", 0, 30), ("last", 1, 3)):
         path = runs.found(word, folder)
         assert path == folder / f"version_{version}" / "checkpoints" / "last.ckpt"
         assert torch.load(path, weights_only=True)["global_step"] == steps
-        code, _, err = command("predict", "-c", "poisson2d_lm", "--ckpt_path", word)
+        code, _, err = command("predict", *small, "--ckpt_path", word)
         assert code == 0, err
         assert (folder / f"version_{version}" / "solution.npz").is_file()
     os.utime(folder / "version_0" / "checkpoints" / "last.ckpt")

@@ -1,25 +1,13 @@
-"""Run by test_faults_of_two.py: a run on two processes whose equation is not finite at one process's points only.
-
-python run_faults.py FOLDER GUARDED
-"""
-
-import sys
-import warnings
-from pathlib import Path
+"""The run of test_faults_of_two.py: its equation is not finite at one of the two processes' points only."""
 
 import torch
+from faulty import Break, Faulty
+from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
-warnings.filterwarnings("ignore")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-torch.set_num_threads(1)
-
-from faulty import Break, Faulty  # noqa: E402
-from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module  # noqa: E402
-
-from pinnlab.callbacks import Rollback  # noqa: E402
-from pinnlab.errors import NotFiniteError  # noqa: E402
-from pinnlab.training.phases import Phase  # noqa: E402
-from pinnlab.training.switching import phases_of  # noqa: E402
+from pinnlab.callbacks import Rollback
+from pinnlab.errors import NotFiniteError
+from pinnlab.training.phases import Phase
+from pinnlab.training.switching import phases_of
 
 ENDS = 1.0 - 2.0**-4
 """One of 16 points lies beyond."""
@@ -30,8 +18,8 @@ class OnOneRank(Faulty):
         return super().balance(u, torch.where(x > ENDS, x, 0.0))
 
 
-if __name__ == "__main__":
-    folder, guarded = Path(sys.argv[1]), sys.argv[2] == "True"
+def break_down(rank, folder, guarded):
+    """As one of two processes, guarded by going back or not; saves what the run said."""
     lines = []
     for optimizer in (ADAM, QUASI_NEWTON):
         module = small_module(OnOneRank(), [Phase(optimizer, steps=6)])

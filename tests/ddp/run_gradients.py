@@ -1,22 +1,10 @@
-"""Run by test_gradients_of_two.py as one of several processes: saves the gradients of the loss in parts.
-
-python run_gradients.py RANK PROCESSES FOLDER
-"""
-
-import sys
-import warnings
-from pathlib import Path
+"""What test_gradients_of_two.py has each of two processes do: saves the gradients of the loss in parts."""
 
 import torch
+from run_linearization import SHARES, problem_of
 
-warnings.filterwarnings("ignore")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-torch.set_num_threads(1)
-
-from run_linearization import SHARES, problem_of  # noqa: E402
-
-from pinnlab.objective.global_loss import GlobalLoss  # noqa: E402
-from pinnlab.objective.gradients import LossGradients  # noqa: E402
+from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.gradients import LossGradients
 
 CHUNKS = 3
 MOVES = 40
@@ -43,11 +31,9 @@ def losses_of(kind, batch):
     return torch.stack(values)
 
 
-if __name__ == "__main__":
-    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=processes
-    )
+def save(rank, folder):
+    """Makes a group with the other rank, and saves what they have together."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     results = {}
     for kind in SHARES:
         found = gradients_of(kind, problem_of(kind)[1][rank])

@@ -1,28 +1,16 @@
-"""Run by test_linearization_of_two.py as one of several processes: saves what a linearization returns.
-
-python run_linearization.py RANK PROCESSES FOLDER
-"""
-
-import sys
-import warnings
-from pathlib import Path
+"""What test_linearization_of_two.py has each of two processes do: saves what a linearization returns."""
 
 import torch
+from cases import PROBLEMS
 
-warnings.filterwarnings("ignore")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-torch.set_num_threads(1)
-
-from cases import PROBLEMS  # noqa: E402
-
-from pinnlab.analysis.curvature import MATRICES, curvature  # noqa: E402
-from pinnlab.analysis.ntk import kernel_spectra, mode_decay  # noqa: E402
-from pinnlab.networks import MLP  # noqa: E402
-from pinnlab.numerics import distributed  # noqa: E402
-from pinnlab.objective.linearization import Linearization, LinearizedFunctions  # noqa: E402
-from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
-from pinnlab.objective.trial_function import Trial  # noqa: E402
-from pinnlab.samplers import Sobol  # noqa: E402
+from pinnlab.analysis.curvature import MATRICES, curvature
+from pinnlab.analysis.ntk import kernel_spectra, mode_decay
+from pinnlab.networks import MLP
+from pinnlab.numerics import distributed
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.samplers import Sobol
 
 SHARES = {
     "even": {"pde": [6, 6], "wall": [2, 2], "start": [3, 3]},
@@ -81,11 +69,9 @@ def spectra(found):
     return {**results, "measured": decay.measured.abs(), "deviation": decay.deviation}
 
 
-if __name__ == "__main__":
-    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=processes
-    )
+def save(rank, folder):
+    """Makes a group with the other rank, and saves what they have together."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     results = {}
     for kind in SHARES:
         for memory in (1 << 30, 0):

@@ -1,27 +1,18 @@
-"""Run by test_sparse_of_two.py as one of several processes: saves steps through a sparse Jacobian.
+"""What test_sparse_of_two.py has each of two processes do: saves steps through a sparse Jacobian."""
 
-python run_sparse.py RANK PROCESSES FOLDER
-"""
-
-import sys
-import warnings
 from functools import partial
-from pathlib import Path
 
 import torch
 
-warnings.filterwarnings("ignore")
-torch.set_num_threads(1)
-
-from pinnlab.networks import MLP, ScaledInput, Subdomains, Tiles  # noqa: E402
-from pinnlab.numerics.schwarz import MODES  # noqa: E402
-from pinnlab.objective.linearization import Linearization, LinearizedFunctions  # noqa: E402
-from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
-from pinnlab.objective.trial_function import Trial  # noqa: E402
-from pinnlab.optimizers import GainRatio, LevenbergMarquardt  # noqa: E402
-from pinnlab.optimizers.last_layer import solve_sparse_last_layer  # noqa: E402
-from pinnlab.problems import MultiscalePoisson, Tiled  # noqa: E402
-from pinnlab.samplers import Sobol  # noqa: E402
+from pinnlab.networks import MLP, ScaledInput, Subdomains, Tiles
+from pinnlab.numerics.schwarz import MODES
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
+from pinnlab.optimizers import GainRatio, LevenbergMarquardt
+from pinnlab.optimizers.last_layer import solve_sparse_last_layer
+from pinnlab.problems import MultiscalePoisson, Tiled
+from pinnlab.samplers import Sobol
 
 SHARES = {
     "uneven": {"pde": [40, 33], "boundary": [0, 2]},
@@ -79,10 +70,8 @@ def trained(system, batch):
     return torch.cat([p.detach().flatten() for p in parameters])
 
 
-if __name__ == "__main__":
-    rank, processes, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=processes
-    )
+def save(rank, folder):
+    """Makes a group with the other rank, and saves what they have together."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     torch.save({kind: steps(kind, rank) for kind in SHARES}, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -1,23 +1,14 @@
-"""Run by test_two_processes.py: trains on as many processes as asked and saves what came out.
-
-python run_training.py PROCESSES FOLDER NAME...
+"""The runs of test_two_processes.py: each process trains, and saves what came out.
 
 A name is one of PHASES or of the collections of callbacks, or "plain" for that of `small_module`. After "few_" it is
 trained on one point of each condition, so that the second process has none. After "14@FOLDER/" it goes on from that
 step of a run in another folder.
 """
 
-import sys
-import warnings
 from pathlib import Path
 
 import torch
-
-warnings.filterwarnings("ignore")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-torch.set_num_threads(1)
-
-from training import (  # noqa: E402
+from training import (
     BATCH_SIZES,
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
@@ -32,9 +23,10 @@ from training import (  # noqa: E402
     condition_options,
     full_run,
 )
+from unseen import blank_figures, leave_margins
 
-from pinnlab.callbacks import FrequencyHistory  # noqa: E402
-from pinnlab.reporting.loggers import LogScaleTensorBoardLogger  # noqa: E402
+from pinnlab.callbacks import FrequencyHistory
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 
 
 def train(name, processes, folder):
@@ -87,6 +79,9 @@ def train(name, processes, folder):
         )
 
 
-if __name__ == "__main__":
-    for name in sys.argv[3:]:
-        train(name, int(sys.argv[1]), Path(sys.argv[2]))
+def train_all(rank, processes, folder, names):
+    """All runs, as one of the processes."""
+    leave_margins()
+    blank_figures()
+    for name in names:
+        train(name, processes, folder)

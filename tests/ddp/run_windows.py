@@ -1,31 +1,21 @@
-"""Run by test_windows_of_two.py: a run in windows on as many processes as asked.
-
-python run_windows.py PROCESSES FILE
-"""
+"""The run of test_windows_of_two.py: in windows, on as many processes as asked."""
 
 import functools
-import sys
-import warnings
-from pathlib import Path
 
 import torch
+from training import quiet_trainer
 
-warnings.filterwarnings("ignore")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-torch.set_num_threads(1)
+from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.callbacks import RunSummary
+from pinnlab.networks import MLP
+from pinnlab.optimizers import LBFGS
+from pinnlab.problems import Wave1D
+from pinnlab.training.marching import train_windows
+from pinnlab.training.windows import March
 
-from training import quiet_trainer  # noqa: E402
 
-from pinnlab import PINN, CollocationDataModule, Phase  # noqa: E402
-from pinnlab.callbacks import RunSummary  # noqa: E402
-from pinnlab.networks import MLP  # noqa: E402
-from pinnlab.optimizers import LBFGS  # noqa: E402
-from pinnlab.problems import Wave1D  # noqa: E402
-from pinnlab.training.marching import train_windows  # noqa: E402
-from pinnlab.training.windows import March  # noqa: E402
-
-if __name__ == "__main__":
-    processes = int(sys.argv[1])
+def march(rank, processes, file):
+    """As one of the processes; the first one saves what came out."""
     problem, summary = Wave1D(), RunSummary()
     adam = functools.partial(torch.optim.Adam, lr=5e-3)
     phases = [Phase(adam, steps=4), Phase(functools.partial(LBFGS, iterations=2), steps=2)]
@@ -35,4 +25,4 @@ if __name__ == "__main__":
     plan = March(windows=2, tolerance=1e-9, every=2, halvings=1)
     whole = train_windows(module, data, trainer, plan)
     if trainer.is_global_zero:
-        torch.save({"state": whole.state_dict(), "windows": summary.result["windows"]}, sys.argv[2])
+        torch.save({"state": whole.state_dict(), "windows": summary.result["windows"]}, file)

@@ -1,19 +1,15 @@
 """Two gloo processes have the gradients that one has, to 1e-12, also with uneven and with empty shares."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from run_gradients import CHUNKS, gradients_of, losses_of
+from run_gradients import CHUNKS, gradients_of, losses_of, save
 from run_linearization import SHARES, problem_of
 from two_ranks import on_two_ranks
-
-SCRIPT = Path(__file__).with_name("run_gradients.py")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return on_two_ranks(SCRIPT, tmp_path_factory.mktemp("gradients"))
+    return on_two_ranks(save, tmp_path_factory.mktemp("gradients"))
 
 
 def joined(kind, chunks=1):

@@ -1,20 +1,16 @@
 """Two gloo processes linearize as one does, to 1e-12, also with uneven and with empty shares."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from run_linearization import SHARES, measure, problem_of, spectra
+from run_linearization import SHARES, measure, problem_of, save, spectra
 from two_ranks import on_two_ranks
 
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 
-SCRIPT = Path(__file__).with_name("run_linearization.py")
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return on_two_ranks(SCRIPT, tmp_path_factory.mktemp("linearization"))
+    return on_two_ranks(save, tmp_path_factory.mktemp("linearization"))
 
 
 def one_process(kind):

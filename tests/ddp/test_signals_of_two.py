@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from two_process_runs import ENVIRONMENT, SAVING, TwoProcessRun, resumes
 
 
@@ -26,20 +25,14 @@ def run(tmp_path):
         pytest.param(signal.SIGINT, "group", 130, marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_to_any_of_them_ends_both_with_a_checkpoint(run, tmp_path, number, to, code):
+def test_a_signal_to_any_of_them_ends_both_with_a_checkpoint_that_goes_on(run, tmp_path, number, to, code):
     run.wait_for("*step=20.ckpt")
     ended = run.send(number, to)
     assert ended.code == code
     assert ended.seconds < 30  # 2 on a machine that has nothing else to do
     assert ended.error == ""
-    assert torch.load(run.checkpoint(), weights_only=True)["global_step"] >= 20
-
-
-@pytest.mark.timeout(120)
-def test_what_a_signal_leaves_goes_on(run, tmp_path):
-    run.wait_for("last.ckpt")
-    run.send(signal.SIGTERM, "group")
     step, later = resumes(run.checkpoint(), tmp_path / "again")
+    assert step >= 20
     assert later == step + 3
 
 

@@ -5,7 +5,9 @@ import socket
 import subprocess
 import sys
 
+import pytest
 import torch
+from forked import finish, forked, on_ranks, run_command
 
 OPTIONS = (
     "fit", "-c", "poisson1d", "--model.compile=false", "--model.network.hidden=[8, 8]",
@@ -16,10 +18,10 @@ OPTIONS = (
 NODES = ("--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp")
 
 
-def start(folder, *program, options=()):
+def start(folder, *program):
     folder.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", *program, *OPTIONS, *options],
+        [sys.executable, "-m", *program, *OPTIONS, *NODES],
         cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
@@ -42,17 +44,34 @@ def trained(folder):
     return checkpoint["global_step"], torch.cat(parameters)
 
 
-def test_two_nodes_train_what_one_process_trains(tmp_path):
+def as_node(rank, folder):
+    """As torchrun starts it: a process that finds its place in the environment."""
+    node = folder / str(rank)
+    node.mkdir()
+    os.environ |= {"TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "GROUP_RANK": str(rank), "LOCAL_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}
+    run_command(node, *OPTIONS, *NODES)
+
+
+def by_torchrun(folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     launch = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}")
     nodes = [
-        start(tmp_path / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab", options=NODES)
-        for k in range(2)
+        start(folder / str(k), "torch.distributed.run", f"--node-rank={k}", *launch, "-m", "pinnlab") for k in range(2)
     ]
     finished(*nodes)
-    finished(start(tmp_path / "one", "pinnlab"))
+
+
+@pytest.mark.parametrize("launched", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["as by", "by torchrun"])
+def test_two_nodes_train_what_one_process_trains(launched, tmp_path):
+    if launched:
+        by_torchrun(tmp_path)
+    else:
+        on_ranks(2, tmp_path, as_node, tmp_path)
+    (tmp_path / "one").mkdir()
+    assert finish(forked(run_command, tmp_path / "one", *OPTIONS)) == 0, (tmp_path / "one" / "error.txt").read_text()
     (steps, expected), (made, found) = trained(tmp_path / "one"), trained(tmp_path / "0")
     assert steps == made == 12
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)

@@ -1,13 +1,10 @@
 """Two gloo processes do what one does, to 1e-10 on a short float64 run."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from board import read_board
+from forked import on_ranks
+from run_training import train_all
 from training import (
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
@@ -22,9 +19,6 @@ from training import (
     assert_alike,
     full_run,
 )
-
-SCRIPT = Path(__file__).with_name("run_training.py")
-
 
 AT_ONCE = ["dense", "gauss_newton", "last_layer", "newton_cg", "multi_batch"]
 """Of the phases one of each kind: by values and gradients, Jacobians, their rows alone, products, mini-batches."""
@@ -51,13 +45,9 @@ THERE_AND_BACK = ["plain", "several", "gradient_norm", "lra"]
 
 
 def train(folder, processes, names=NAMES):
-    """Makes all runs in one launch: to start processes takes longer than to train."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(processes), str(folder), *names],
-        env=environment, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    """Makes all runs in one launch."""
+    folder.mkdir(exist_ok=True)
+    on_ranks(processes, folder, train_all, processes, folder, names, seconds=600)
     return folder
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch.distributed as dist
 from card import CardTensor, card, card_trainer_options
-from test_device_fits import CALLBACKS
+from test_device_fits import CALLBACKS, THREE_PHASES
 from training import BATCH_SIZES, PHASES, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import Rollback
@@ -43,7 +43,7 @@ def twins(monkeypatch):
 
 @pytest.mark.parametrize("name", ["plain", *PHASES, *CALLBACKS])
 def test_collectives_are_on_the_device(name, twins):
-    module = small_module(phases=PHASES[name]() if name in PHASES else None)
+    module = small_module(phases=PHASES[name]() if name in PHASES else THREE_PHASES)
     data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))
     callbacks = CALLBACKS[name]() if name in CALLBACKS else []
     with card():

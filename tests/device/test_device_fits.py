@@ -9,6 +9,7 @@ from training import (
     ADAM,
     BATCH_SIZES,
     CONDITION_PROBLEMS,
+    DECAY,
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
@@ -29,6 +30,7 @@ from training import (
 from watching import CRITERIA
 
 from pinnlab.callbacks import Rollback
+from pinnlab.criteria import Any
 from pinnlab.training.phases import Phase
 
 CALLBACKS = {
@@ -40,16 +42,27 @@ CALLBACKS = {
 }
 
 
+THREE_PHASES = [Phase(ADAM, steps=8, scheduler=DECAY), Phase(QUASI_NEWTON, steps=3), Phase(ADAM, steps=3)]
+"""Callbacks of all kinds have their turn in these."""
+
+CHOSEN = ("damping", "trial", "proposed trial")
+TOGETHER = {
+    **{name: CRITERIA[name] for name in CHOSEN},
+    "all criteria": lambda: Any([build() for name, build in CRITERIA.items() if name not in CHOSEN]),
+}
+"""Criteria that ask for what others do not, and all that go by losses and gradients in one run."""
+
+
 def fit(name, compiled=False, **trainer):
-    """A run of 20 steps or so, all of whose parameters are kept."""
-    options = {"phases": PHASES[name]()} if name in PHASES else {}
+    """A run of 14 steps or so, all of whose parameters are kept."""
+    options = {"phases": PHASES[name]() if name in PHASES else THREE_PHASES}
     callbacks = CALLBACKS[name]() if name in CALLBACKS else []
     if name in CONDITION_PROBLEMS:
         options = condition_options(name)
         callbacks = options.pop("callbacks")
-    if name in CRITERIA:
+    if name in TOGETHER:
         first = PRIMAL if name == "damping" else ADAM
-        options = {"phases": [Phase(first, steps=9, until=CRITERIA[name]()), Phase(QUASI_NEWTON, steps=2)]}
+        options = {"phases": [Phase(first, steps=9, until=TOGETHER[name]()), Phase(QUASI_NEWTON, steps=2)]}
     module, recorder = small_module(**options, compile=compiled), Recorder()
     data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))
     runner = quiet_trainer(callbacks=[*callbacks, Rollback(every=4), recorder], **trainer)
@@ -61,7 +74,7 @@ def fit(name, compiled=False, **trainer):
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
-NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *CRITERIA]
+NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *TOGETHER]
 
 
 @functools.cache

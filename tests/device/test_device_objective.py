@@ -79,6 +79,7 @@ def agree(problem, network, place, compiled=False):
         assert float((fetched(found[name]) - value.detach()).abs().max()) <= 1e-9 * scale, name
 
 
+@pytest.mark.usefixtures("coarser_references")
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", PROBLEMS)

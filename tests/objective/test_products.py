@@ -145,7 +145,7 @@ def test_compiled_fourier_layers_are_the_same():
     torch.testing.assert_close(compiled.gradient(found), case.gradient(expected), rtol=1e-9, atol=1e-12)
 
 
-@needs_compiler
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("name", ["data", pytest.param("two unknowns", marks=pytest.mark.slow)])
 def test_compiled_they_are_the_same_too(name):
     case = Case(name)

@@ -134,7 +134,7 @@ def test_every_place_is_found_once_and_nothing_else_is_followed():
     assert not [name for name in names if "region." in name or name.startswith(("domain", "wanted"))]
 
 
-@needs_compiler
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("name", on_demand(CHANGES, ONE_OF_EACH))
 def test_compiled_and_eager_go_with_a_change(name):
     one, two = built(compile=True), built()
@@ -167,7 +167,7 @@ def test_compiled_and_eager_go_with_a_change(name):
     assert one.objective.compiler is not None
 
 
-@needs_compiler
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("name", on_demand(sorted(FREE), AGAIN))
 def test_a_number_that_changes_again_costs_no_compilation(name):
     module = built(compile=True)
@@ -189,7 +189,7 @@ def test_a_number_that_changes_again_costs_no_compilation(name):
     assert float(module.objective(batch, module.loss_weights)) == pytest.approx(plain, rel=1e-12)
 
 
-@needs_compiler
+@pytest.mark.usefixtures("traced")
 def test_what_keeps_changing_and_cannot_be_an_argument_ends_compilation_in_one_line():
     module = built(compile=True)
     batch = rows(module.problem)

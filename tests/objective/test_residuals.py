@@ -3,7 +3,6 @@
 import pytest
 import torch
 from cases import PROBLEMS
-from compiling import needs_compiler
 from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -109,7 +108,8 @@ def test_enhanced_residuals_are_the_same_in_inference_mode():
     assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.usefixtures("traced")
 def test_score_is_the_size_of_the_residual_in_any_blocks(compiled):
     s = system("convection_soft")
     for width in (None, 4):

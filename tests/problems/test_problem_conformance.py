@@ -77,6 +77,7 @@ def test_perturbed_solution_does_not_satisfy_the_equation(name):
     assert max(float(r.abs().max()) for r in residuals.values()) > 1e-3
 
 
+@pytest.mark.usefixtures("coarser_references")
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_evaluation_points_and_reference(name):
     problem = PROBLEMS[name]()

@@ -27,6 +27,7 @@ from pinnlab.samplers import (
     seed_for,
 )
 from pinnlab.samplers.lattice import generating_vector
+from pinnlab.samplers.sequences import MANY_DIMENSIONS, few_points
 
 RANDOM = [UniformRandom(), LatinHypercube(), Sobol(), Halton(), Hammersley(), Lattice()]
 ALL = [*RANDOM, Grid()]
@@ -297,3 +298,17 @@ BAD_PRODUCTS = {
 def test_bad_products_are_refused(message):
     with pytest.raises(ConfigurationError, match=message):
         BAD_PRODUCTS[message]()
+
+
+@pytest.mark.parametrize("dim", [3, MANY_DIMENSIONS + 1])
+def test_few_points_are_scrambled_in_few_dimensions_only(dim, monkeypatch):
+    asked = []
+    design = Sobol._design
+    monkeypatch.setattr(Sobol, "_design", lambda self, *given: asked.append(given[1]) or design(self, *given))
+    box = Box([f"x{i}" for i in range(dim)], 0.0, 2.0)
+    points = few_points(box, 5, seed=1)
+    assert points.shape == (5, dim)
+    assert bool(box.contains(points).all())
+    assert points.min() < 1 < points.max()
+    assert torch.equal(points, few_points(box, 5, seed=1))
+    assert asked == ([dim] * 2 if dim <= MANY_DIMENSIONS else [])

@@ -11,6 +11,7 @@ from pinnlab.studies.engine.recording import numbers, recording
 from pinnlab.studies.engine.runner import KEY, append_row, merged, read_rows, run_study
 
 
+@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.filterwarnings("ignore")
 def test_runs_see_equally_many_points(tmp_path):
     recipe, changes = batches.PROBLEMS["poisson2d"]

@@ -66,6 +66,7 @@ def test_where_sines_are_modes_the_kernel_grows_like_the_square_of_the_symbol():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("quick_starts")
 def test_all_orders_start_from_the_same_network_and_initial_runs_leave_it(tmp_path):
     study = replace(orders.STUDY, seeds=(0,))
     names = ["order_0", "order_2", f"order_2{ENHANCED}"]

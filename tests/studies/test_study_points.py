@@ -34,6 +34,7 @@ ROWS = [
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("quick_starts")
 def test_a_run_is_measured_and_probed(tmp_path):
     recipe, changes = points.PROBLEMS["front"]
     small = {**changes, **SMALL, "data": {**SMALL["data"], "points": {"pde": 30, "boundary": 8}}}

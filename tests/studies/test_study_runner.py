@@ -88,12 +88,14 @@ def parameters_of(trained):
     return {"parameters": sum(p.numel() for p in trained.model.trial.parameters())}
 
 
+@pytest.mark.usefixtures("quick_starts")
 def test_a_probe_sees_what_was_trained(tmp_path):
     study = replace(tiny_study(), columns=(*COLUMNS, "parameters"), probe=parameters_of).restricted([], ["two"], [0])
     run_study(study, tmp_path / "tiny.csv", report=list)
     assert [row["parameters"] for row in read_rows(tmp_path / "tiny.csv")] == ["13"]
 
 
+@pytest.mark.usefixtures("quick_starts")
 def test_a_study_that_was_cut_off_goes_on(tmp_path):
     path, lines = tmp_path / "new" / "tiny.csv", []
     study = tiny_study()

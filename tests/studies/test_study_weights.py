@@ -18,6 +18,7 @@ SMALL = {
 }
 
 
+@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.filterwarnings("ignore")
 def test_runs_begin_with_the_weights_they_should(tmp_path, monkeypatch):
     recipe, changes = weights.PROBLEMS["wave"]

@@ -141,7 +141,7 @@ def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_res
     assert [d.event for d in phases_of(trainer).decisions] == ["compiled", "stop", "stop"]
 
 
-@needs_compiler
+@pytest.mark.usefixtures("traced")
 def test_levenberg_marquardt_compiles_no_loss_with_gradient():
     problem = Poisson1D(2)
     module = PINN(problem, partial(MLP, hidden=[5, 4]), [Phase(LevenbergMarquardt, steps=3)], compile=True)

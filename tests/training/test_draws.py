@@ -202,6 +202,7 @@ def test_another_seed_draws_others():
     ],
     ids=["laplacian", "trace and long gradient", "exact trace"],
 )
+@pytest.mark.usefixtures("traced")
 def test_compiled_is_eager(build):
     losses = []
     for compiled in (False, True):

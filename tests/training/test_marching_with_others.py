@@ -43,7 +43,7 @@ def march(problem, network, optimizer=LevenbergMarquardt, steps=25, points=150, 
     )
 
 
-@pytest.mark.parametrize("grid", [[2, 1], [1, 2], [2, 2]])
+@pytest.mark.parametrize("grid", [[2, 2], *(pytest.param(grid, marks=pytest.mark.slow) for grid in ([2, 1], [1, 2]))])
 def test_tiles_in_space_and_in_time_meet_in_every_window(grid):
     network = functools.partial(Tiles, grid=grid, network=functools.partial(MLP, hidden=[8]))
     solution = march(Tiled(Heat1D(), grid=grid, weight=10.0), network)

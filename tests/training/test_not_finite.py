@@ -129,6 +129,7 @@ def test_a_problem_that_never_was_finite_is_told_at_once(optimizer, kind, rollba
 @pytest.mark.parametrize(
     "optimizer", ["Adam", *(pytest.param(name, marks=pytest.mark.slow) for name in list(OPTIMIZERS)[1:])]
 )
+@pytest.mark.usefixtures("traced")
 def test_compiled_runs_say_the_same(optimizer, kind):
     lines = []
     for compiled in (False, True):
