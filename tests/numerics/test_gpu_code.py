@@ -4,6 +4,7 @@ pytest -m interpreted      (a CUDA build of torch, a process of its own)
 """
 
 import copy
+import os
 
 import gpu_code
 import pytest
@@ -32,7 +33,7 @@ def card(monkeypatch):
     """Graphs become code for a card, and are traced as for one."""
     if reason := gpu_code.missing():
         pytest.skip(reason)
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    os.environ["TRITON_INTERPRET"] = "1"  # for good: Triton looks once, when it is imported
     monkeypatch.setattr(compiled_value, "generate", gpu_code.generate)
     for module in (patterns, rules):
         monkeypatch.setattr(module, "starts_kernels", lambda device: True)
