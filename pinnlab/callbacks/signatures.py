@@ -19,7 +19,7 @@ from pinnlab.diagnosis.observation import PARTS, Observer
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.reporting.loggers import board_of, log_scalars
-from pinnlab.training.phases import phase_dtype
+from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.switching import phases_of
 
 WATCHED = 100

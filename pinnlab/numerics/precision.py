@@ -40,3 +40,16 @@ def exact_products() -> Iterator[None]:
         else:
             for backend, setting in zip(backends, single, strict=True):
                 backend.fp32_precision = setting
+
+
+def multiply_coarsely(coarsely: bool) -> bool:
+    """Inside of `exact_products`: whether a GPU may round factors of float32 products to TensorFloat-32, from now on.
+
+    Returns:
+        Whether that is new.
+    """
+    wanted = "high" if coarsely else "highest"
+    changes = torch.get_float32_matmul_precision() != wanted
+    if changes:
+        torch.set_float32_matmul_precision(wanted)
+    return changes

@@ -43,13 +43,12 @@ from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_coordinates, check_periodicity, check_tiles
 from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
+from pinnlab.training.phase_precision import DTYPES, use_saved_dtype
 from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
-    DTYPES,
     Phase,
     default_phases,
     point_store,
-    use_saved_dtype,
     with_ends,
 )
 from pinnlab.training.point_store import rows_of_all_ranks
@@ -309,7 +308,7 @@ class PINN(PhasedModule):
         self.system.readings.version, self._loaded_loss = saved.get("readings", 0), saved.get("loss", float("nan"))
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         self._compiled_before = saved.get("compiled")
-        use_saved_dtype(self, checkpoint["state_dict"])
+        use_saved_dtype(self, checkpoint["state_dict"], point_store(self))
 
 
 def _blocks(module: PINN, optimizer: Optimizer) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.history import Counts
 from pinnlab.training.hparams import describe
-from pinnlab.training.phases import Phase, phase_dtype
+from pinnlab.training.phase_precision import phase_dtype
+from pinnlab.training.phases import Phase
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
 from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,11 +27,10 @@ from pinnlab.optimizers import (
 )
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
+from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
 from pinnlab.training.wording import phase_in_words
-
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 @dataclass(repr=False)
@@ -55,7 +54,8 @@ class Phase:
             a method that solves the equations at its points to many digits needs more. Default: the points stay.
         dtype: the precision of weights and points in this phase, `float64` or `float32`: a first-order method
             loses nothing in float32, and GPUs are much faster in it. Weights go on as they are, to the last bit
-            when the precision rises. Default: the module's own.
+            when the precision rises. `tensorfloat32` is float32 with products of matrices that a GPU rounds to three
+            digits: for wide networks, and first steps only. Default: the module's own.
         prolong: whether the optimizer goes on with the state of the one before, such as Adam's moments, in a phase that
             differs in width, points or rate. Neurons that were not trained before have moments of zero.
 
@@ -89,8 +89,8 @@ class Phase:
             check_whole("model.phases", **{key: value})
             if value < 1:
                 raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
-        if self.dtype is not None and self.dtype not in DTYPES:
-            raise unknown("model.phases.dtype", self.dtype, DTYPES)
+        if self.dtype is not None and self.dtype not in PHASE_DTYPES:
+            raise unknown("model.phases.dtype", self.dtype, PHASE_DTYPES)
 
     def __repr__(self) -> str:
         return phase_in_words(self)
@@ -202,7 +202,8 @@ def enter(module: Any, phase: int) -> None:
     resumed in a phase enters it with the points it has.
     """
     module.phase = phase
-    use_dtype(module, phase_dtype(module, module.phases[phase]))
+    use_dtype(module, phase_dtype(module, module.phases[phase]), point_store(module))
+    use_products(module, module.phases[phase])
     use_width(module, module.phases[phase].width)
 
 
@@ -211,37 +212,6 @@ def draw_points(module: Any) -> None:
     points, store = module.phases[module.phase].points, point_store(module)
     if points is not None and store is not None:
         store.redraw(points)
-
-
-def phase_dtype(module: Any, phase: Phase) -> torch.dtype:
-    """The precision of a phase: its own, or else the module's."""
-    own: torch.dtype = module.own_dtype
-    return own if phase.dtype is None else DTYPES[phase.dtype]
-
-
-def use_dtype(module: Any, dtype: torch.dtype) -> None:
-    """Casts a module and the points it is trained on; the loss is built anew where that changes it."""
-    store = point_store(module)
-    if store is not None and store.dtype != dtype:
-        store.to(dtype)
-    if module.dtype != dtype:
-        # Not `to`, which would cast the metrics' sums as well: those are float64 always.
-        module.double() if dtype == torch.float64 else module.float()
-        module.objective.build(module.device)
-
-
-def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor]) -> None:
-    """Casts a module for the parameters of a checkpoint.
-
-    Training goes on in the dtype of the phase, and takes the parameters in it; to look at them the own one will do.
-
-    Args:
-        module: the `PINN`.
-        state: the checkpoint's `state_dict`.
-    """
-    resumes = module._trainer is not None and module._trainer.training
-    parameter = next(name for name, _ in module.named_parameters())
-    use_dtype(module, state[parameter].dtype if resumes else module.own_dtype)
 
 
 def point_store(module: Any) -> PointStore | None:

@@ -67,6 +67,7 @@ class OptimizerPhases(L.Callback):
         check_trials(trainer, pl_module)
         check_targets(pl_module)
         pl_module.start_over()
+        self._settings.enter_context(exact_products())
         enter(pl_module, 0)
         draw_points(pl_module)
         self._start_over()
@@ -74,7 +75,6 @@ class OptimizerPhases(L.Callback):
         for phase in pl_module.phases:
             if phase.until is not None:
                 phase.until.reset()
-        self._settings.enter_context(exact_products())
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Starts the clock; a run that was resumed after its end stops at once."""

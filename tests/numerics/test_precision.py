@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pinnlab.numerics.precision import exact_products, has_slow_float64
+from pinnlab.numerics.precision import exact_products, has_slow_float64, multiply_coarsely
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,11 @@ def test_the_setting_of_one_backend_comes_back(settings):
     with exact_products():
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+def test_products_may_be_coarse_inside_where_that_is_asked_for(settings):
+    with exact_products():
+        assert [multiply_coarsely(asked) for asked in (False, True, True, False)] == [False, True, False, True]
+        multiply_coarsely(True)
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    assert torch.get_float32_matmul_precision() == "highest"

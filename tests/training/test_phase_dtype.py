@@ -15,6 +15,7 @@ from training import ADAM, PRIMAL, QUASI_NEWTON, Poison, Recorder, full_run, qui
 from pinnlab.callbacks import Rollback
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.networks import MLP
+from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.optimizers import BFGS
 from pinnlab.problems import Burgers
 from pinnlab.training.module import PINN
@@ -206,7 +207,9 @@ def test_a_matrix_that_fits_in_float32_only_is_refused_in_float64():
 
 
 def test_an_unknown_dtype_is_refused():
-    with pytest.raises(ConfigurationError, match=r"^unknown model\.phases\.dtype 'float16'.*known: float32, float64$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^unknown model\.phases\.dtype 'float16'.*known: float32, float64, tensorfloat32$"
+    ):
         Phase(ADAM, steps=1, dtype="float16")
 
 
@@ -269,6 +272,47 @@ def test_products_are_exact_while_a_run_trains_and_as_they_were_after(fails):
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+class Products(L.Callback):
+    """Keeps how products of float32 matrices are rounded at each step, and how often the loss was built before."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, *unused):
+        self.seen.append((torch.get_float32_matmul_precision(), str(pl_module.dtype)))
+
+
+def test_coarse_products_are_of_the_phase_that_asks_for_them(monkeypatch, tmp_path):
+    builds = []
+    build = GlobalLoss.build
+    monkeypatch.setattr(GlobalLoss, "build", lambda own, device: (builds.append(1), build(own, device))[1])
+    names = ["tensorfloat32", "float32", None]
+    module = small_module(phases=[Phase(ADAM, steps=2, dtype=name) for name in names])
+    products = Products()
+    _, trainer, _ = fit(module, products)
+    expected = [("high", "torch.float32"), ("highest", "torch.float32"), ("highest", "torch.float64")]
+    assert products.seen == [pair for pair in expected for _ in range(2)]
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert len(builds) >= 4  # cast and rounded, at the start of the fit, rounded, cast
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    small_module(phases=[Phase(ADAM, steps=2, dtype="tensorfloat32")])
+    assert torch.get_float32_matmul_precision() == "highest"  # outside of training nothing is set
+
+
+def test_a_run_that_is_resumed_in_such_a_phase_goes_on_with_it(tmp_path):
+    def module():
+        return small_module(phases=[Phase(ADAM, steps=4, dtype="tensorfloat32"), Phase(ADAM, steps=2)])
+
+    whole, _, _ = fit(module())
+    keep = ModelCheckpoint(tmp_path, every_n_train_steps=2, save_top_k=-1, filename="{step}")
+    fit(module(), keep, enable_checkpointing=True)
+    again, products, watch = module(), Products(), Watch()
+    quiet_trainer(callbacks=[products, watch]).fit(again, small_data(again.problem), ckpt_path=tmp_path / "step=2.ckpt")
+    assert [setting for setting, _ in products.seen] == ["high"] * 2 + ["highest"] * 2
+    for expected, found in zip(whole.weights[2:], watch.weights, strict=True):
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 @pytest.mark.parametrize(("dtypes", "warned"), [((None, "float64"), 1), (("float32", None), 0), (("float32",) * 2, 0)])
