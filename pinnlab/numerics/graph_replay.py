@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ class Replayed:
 
     def __init__(self, function: TensorFunction, record: Recorder, name: str = "") -> None:
         self._function, self._record, self._name = function, record, name or name_of(function)
-        self._recorded: dict[tuple[Any, ...], tuple[list[Tensor], Recording]] = {}
+        self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._calls: dict[tuple[Any, ...], int] = {}
         self._failed = False
 
@@ -118,16 +118,14 @@ class Replayed:
             while len(self._recorded) >= MOST_RECORDINGS:
                 self._recorded.pop(next(iter(self._recorded)))
             self._recorded[kind] = self._make(list(parameters), list(inputs), given)
-        static, (run, results) = self._recorded[kind]
+        recorded = self._recorded[kind]
         # What is made in inference mode could not be written to outside of it.
         with torch.inference_mode(False), torch.no_grad():
-            torch._foreach_copy_(static, given)
-            run()
-        return _copies(results)
+            torch._foreach_copy_(recorded.static, given)
+            recorded.run()
+        return recorded.copies()
 
-    def _make(
-        self, parameter_names: list[str], input_names: list[str], given: Sequence[Tensor]
-    ) -> tuple[list[Tensor], Recording]:
+    def _make(self, parameter_names: list[str], input_names: list[str], given: Sequence[Tensor]) -> _Recorded:
         """Records the function on tensors of its own, like those that are given."""
         with torch.inference_mode(False), torch.no_grad():
             static = [_own(t) for t in given]
@@ -136,7 +134,31 @@ class Replayed:
                 for name, own, t in zip(parameter_names, static, given, strict=False)
             }
             inputs = dict(zip(input_names, static[len(parameter_names) :], strict=True))
-            return static, self._record(lambda: self._function(parameters, inputs))
+            run, results = self._record(lambda: self._function(parameters, inputs))
+            return _Recorded(static, run, *pytree.tree_flatten(results))
+
+
+class _Recorded(NamedTuple):
+    """A recording with its tensors.
+
+    Attributes:
+        static: what the arguments are copied to.
+        run: runs the computation again.
+        leaves: of the nest of results; its tensors stay where they are.
+        structure: of that nest.
+    """
+
+    static: list[Tensor]
+    run: Callable[[], Any]
+    leaves: list[Any]
+    structure: pytree.TreeSpec
+
+    def copies(self) -> Any:
+        """The results with copies of the tensors, which one launch makes where all are of one type."""
+        present = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
+        copied = iter(cast("Sequence[Tensor]", torch._foreach_mul(present, 1.0)) if present else ())
+        copies = [next(copied) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
+        return pytree.tree_unflatten(copies, self.structure)
 
 
 class CudaRecorder:
@@ -205,11 +227,3 @@ def _own(tensor: Tensor) -> Tensor:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> tuple[Any, ...]:
     return tuple((name, t.shape, t.dtype, t.requires_grad) for name, t in tensors.items())
-
-
-def _copies(results: Any) -> Any:
-    """The same nest with copies of its tensors, which one launch makes where all are of one type."""
-    leaves, structure = pytree.tree_flatten(results)
-    present = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-    copied = iter(cast("Sequence[Tensor]", torch._foreach_mul(present, 1.0)) if present else ())
-    return pytree.tree_unflatten([next(copied) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
