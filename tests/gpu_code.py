@@ -50,10 +50,16 @@ def missing() -> str:
 
 
 class Launches:
-    """Counts what was started for the card in the last call of generated code."""
+    """What the generated code looked like, and what its last call started for the card.
+
+    Attributes:
+        code: the last that was generated.
+        kernels: its own, counted.
+        products: those by libraries, counted.
+    """
 
     def __init__(self) -> None:
-        self.kernels = self.products = 0
+        self.code, self.kernels, self.products = "", 0, 0
 
     @property
     def total(self) -> int:
@@ -77,6 +83,7 @@ def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[.
         patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
         with config.patch(fx_graph_cache=False):
             compilation.generate(graph, placed)
+        LAUNCHES.code = codes[-1]
         call = _loaded(codes[-1])
 
     def run(*tensors: torch.Tensor) -> Any:
@@ -261,11 +268,13 @@ class _Kernel:
         """Runs all programs of the kernel's grid, one after the other."""
         LAUNCHES.kernels += 1
         given = dict(zip(self._names, arguments, strict=True))
-        grid = [
-            -(-int(given[f"{axis}numel"]) // self._sizes[f"{axis.upper()}BLOCK"]) if f"{axis}numel" in given else 1
-            for axis in "xyz"
-        ]
-        self._function[tuple(grid)](**given, **self._sizes)
+        sizes, grid = dict(self._sizes), []
+        for axis in "xyz":
+            count, name = int(given.get(f"{axis}numel", 1)), f"{axis.upper()}BLOCK"
+            if name in sizes:  # where there is one entry, the code takes a block for no larger
+                sizes[name] = min(sizes[name], 1 << max(count - 1, 0).bit_length())
+            grid.append(-(-count // sizes.get(name, count)))
+        self._function[tuple(grid)](**given, **sizes)
 
 
 def _mend_interpreter() -> None:

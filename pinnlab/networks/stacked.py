@@ -67,7 +67,8 @@ def by_parts(network: nn.Module, x: Any, numbers: Tensor, count: int) -> Any:
         return _one_by_one(network, x, numbers, count)
     blocks = blocks_of_parts(numbers.flatten(), count)
     rows = x.reshape(-1, x.shape[-1])[blocks.rows].reshape(len(blocks.parts), blocks.size, x.shape[-1])
-    own = {name: tensor.index_select(0, blocks.parts) for name, tensor in tensors_of(network).items()}
+    # Not `index_select`, whose gradient a GPU adds up in any order.
+    own = {name: tensor[blocks.parts] for name, tensor in tensors_of(network).items()}
     values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
     return values.flatten(0, 1)[blocks.places].unflatten(0, tuple(numbers.shape))
 

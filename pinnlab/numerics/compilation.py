@@ -17,6 +17,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
+from torch.utils import deterministic
 
 from pinnlab.errors import ConfigurationError
 
@@ -74,7 +75,7 @@ def generate(graph: GraphModule, examples: Sequence[Any]) -> TensorFunction:
     from torch import _inductor  # takes a second to import, which a run that does not compile need not wait for
 
     if any(isinstance(t, Tensor) and t.device.type != "cpu" for t in examples):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ordered_sums():
             # That float32 is not rounded to TensorFloat-32 is meant, see `numerics.precision.exact_products`.
             warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
             return _inductor.compile(graph, [*examples], options=dict(GPU_OPTIONS))
@@ -83,6 +84,24 @@ def generate(graph: GraphModule, examples: Sequence[Any]) -> TensorFunction:
             return _inductor.compile(graph, [*examples], options=dict(FAST))
     except Exception:  # whatever it trips over, if it is no matter of these options it comes again
         return _inductor.compile(graph, [*examples])
+
+
+@contextlib.contextmanager
+def _ordered_sums() -> Iterator[None]:
+    """Has gradients at rows that are taken more than once added in one order, not in the one that threads arrive in.
+
+    Else two runs on a GPU would not give the same bits, for networks that have parts, such as `Tiles`.
+    """
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = deterministic
+    filled = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # to fill it shows faults, and costs kernels
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory = filled
 
 
 @contextlib.contextmanager

@@ -110,6 +110,16 @@ def test_few_kernels_for_a_loss_and_its_gradient(dtype):
     assert LAUNCHES.total <= 45
 
 
+@pytest.mark.parametrize("name", ["tiles-features", "subdomains-levels"])
+def test_sums_are_made_in_one_order(name):
+    """No threads add to one place as they come: a run that is resumed gives the same bits."""
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert_loss_agrees(system_of(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1)))
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "index_put" in LAUNCHES.code
+    assert "tl.atomic_add" not in LAUNCHES.code
+
+
 def test_kernels_that_are_wrong_are_seen(monkeypatch):
     """The comparisons above can fail: with another sine in CUDA's library."""
     monkeypatch.setattr(gpu_code._Library, "__getattr__", lambda own, name: lambda x, *more: x)
