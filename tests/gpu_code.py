@@ -25,6 +25,7 @@ from scipy import special
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pinnlab.numerics import compilation
+from pinnlab.numerics.compiled_value import _placeholder
 
 CARD = torch.device("cuda", 0)
 BLOCKS = {"XBLOCK": 1024, "YBLOCK": 16, "R0_BLOCK": 64}
@@ -198,9 +199,8 @@ def _on_card(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> tuple[list
     graph.recompile()
     for name, _ in [*graph.named_buffers()]:
         delattr(graph, name)
-    mode = examples[0].fake_mode
-    with mode:
-        return [t.to(CARD) for t in (*examples, *map(mode.from_tensor, constants))], constants
+    with examples[0].fake_mode as mode:
+        return [t.to(CARD) for t in (*examples, *(_placeholder(mode, t, None) for t in constants))], constants
 
 
 # ----------------------------------------------------------------------------- the interpreter

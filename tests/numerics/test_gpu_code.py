@@ -79,10 +79,13 @@ def test_every_network(name):
     assert_loss_agrees(system_of(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1)))
 
 
-@pytest.mark.parametrize("name", ["burgers_soft", "poisson2d_neumann", "biharmonic1d", "heat"])
-def test_scores_and_what_second_order_methods_need(name):
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [("burgers_soft", None), ("poisson2d_neumann", None), ("biharmonic1d", None), ("heat", None), ("heat", "tiles")],
+)
+def test_scores_and_what_second_order_methods_need(name, network):
     problem = PROBLEMS[name]()
-    system = system_of(problem)
+    system = system_of(problem, network and NETWORKS[network](2, 1))
     rows = probe_rows(problem, POINTS, 0)
     weights = torch.ones(len(rows), dtype=torch.float64)
     results = []
