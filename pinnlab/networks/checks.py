@@ -31,6 +31,20 @@ def column_of(key: str, value: object, inputs: int) -> int:
     return value
 
 
+def places_beside(modes: object, inputs: object, use: str = "") -> int:
+    """Returns how many coordinates are the place, or raises unless the `modes` of a function leave one of the inputs.
+
+    Args:
+        modes: how many of the coordinates are the function.
+        inputs: the number of coordinates.
+        use: what a place would be there for, for the message.
+    """
+    own, every = positive_int("modes", modes), positive_int("inputs", inputs)
+    if own >= every:
+        raise ConfigurationError(f"modes: {own} of {every} coordinates leave no place{use}; give fewer")
+    return every - own
+
+
 def widths(key: str, value: Sequence[int]) -> tuple[int, ...]:
     """Returns the layer widths as a tuple, or raises unless it is a non-empty list of positive integers."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) == 0:

@@ -9,9 +9,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError
 from pinnlab.networks.activations import activation as activation_named
-from pinnlab.networks.checks import positive_int, widths
+from pinnlab.networks.checks import places_beside, positive_int, widths
 from pinnlab.networks.embeddings import Embedding
 from pinnlab.networks.linear import glorot
 from pinnlab.networks.mlp import MLP
@@ -64,9 +63,8 @@ class DeepONet(nn.Module):
     ):
         super().__init__()
         self.last_layers = "last", "trunk.last"
-        if positive_int("modes", modes) >= positive_int("inputs", inputs):
-            raise ConfigurationError(f"modes: {modes} of {inputs} coordinates leave no place for the trunk; give fewer")
-        self.place_columns, self.outputs = inputs - modes, positive_int("outputs", outputs)
+        self.place_columns = places_beside(modes, inputs, " for the trunk")
+        self.outputs = positive_int("outputs", outputs)
         self.activation = activation_named(activation)
         sizes = (modes, *(widths("branch", branch) if branch else ()))
         self.branch = nn.ModuleList(glorot(a, b) for a, b in pairwise(sizes))

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError
 from pinnlab.networks.activations import activation as activation_named
-from pinnlab.networks.checks import positive_int
+from pinnlab.networks.checks import places_beside, positive_int
 from pinnlab.networks.linear import glorot
 from pinnlab.networks.mlp import MLP
 from pinnlab.networks.on_products import Places
@@ -70,9 +69,7 @@ class FNO(nn.Module):
         activation: str = "gelu",
     ) -> None:
         super().__init__()
-        if positive_int("modes", modes) >= positive_int("inputs", inputs):
-            raise ConfigurationError(f"modes: {modes} of {inputs} coordinates leave no place; give fewer")
-        self.place_columns = inputs - modes
+        self.place_columns = places_beside(modes, inputs)
         self.activation = activation_named(activation)
         self.waves, known = positive_int("waves", waves), (modes + 1) // 2
         # Twice as many as the waves need: products of two of them are not taken for others.

@@ -175,16 +175,13 @@ class _Graph:
         if self._error is not None:
             raise self._error
         if self._run is not None and not self._checked:
-            check_outline(self._function, self(parameters, inputs), self._traced(inputs))
+            traced = outline(self._leaves, self._inputs, [*inputs.values()])
+            check_outline(self._function, self(parameters, inputs), traced)
             few = {name: rows[:SHORT] for name, rows in inputs.items()}
             if self.admits(few):  # tracing itself may get a shape wrong, as torch 2.11 does for a norm over one entry
                 check_outline(self._function, self(parameters, few), self._function(parameters, few))
             self._checked = True
         return self._checked
-
-    def _traced(self, inputs: Mapping[str, Tensor]) -> list[Tensor | None]:
-        """What the function returned when it was traced, for these inputs, without contents."""
-        return outline(self._leaves, self._inputs, [*inputs.values()])
 
     def admits(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether the graph is right for inputs of these lengths."""
