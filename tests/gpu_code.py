@@ -2,7 +2,7 @@
 
 Code is generated for a card that is only described. The kernels are the ones that a card would run, statement by
 statement; what is not seen here is how Triton's own compiler translates them, libraries such as cuBLAS, and time.
-Needs a CUDA build of torch with its Triton, and `TRITON_INTERPRET=1` before Triton is imported (`interpreter`).
+Needs a CUDA build of torch with its Triton, and `TRITON_INTERPRET=1` before Triton is imported.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[.
         with config.patch(fx_graph_cache=False):
             compilation.generate(graph, placed)
         LAUNCHES.code = codes[-1]
+        _mend_interpreter()
         call = _loaded(codes[-1])
 
     def run(*tensors: torch.Tensor) -> Any:
@@ -258,7 +259,6 @@ class _Kernel:
     """A kernel that is started as the generated code does it."""
 
     def __init__(self, function: Any) -> None:
-        _mend_interpreter()
         self._function = function
         names = [*inspect.signature(function.fn).parameters]
         self._sizes = {name: BLOCKS[name] for name in names if name in BLOCKS}

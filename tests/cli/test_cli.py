@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from commanded import fitted
 from forked import finish, forked, run_command
 
 from pinnlab.cli.commands import run
@@ -35,12 +36,7 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run of poisson1d."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("sys.argv", ["pinnlab"])
-        assert run(["fit", "-c", "poisson1d", *SHORT]) == 0
-    return folder / "runs"
+    return fitted(tmp_path_factory.mktemp("trained"), "-c", "poisson1d", *SHORT)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import lightning as L
 import pytest
 import torch
 import yaml
+from commanded import fitted
 
 from pinnlab.callbacks import RunCheckpoint
 from pinnlab.cli import endings
@@ -133,12 +134,7 @@ def test_a_run_that_comes_to_its_end_says_no_more(command):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run for many tests to look at."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("sys.argv", ["pinnlab"])
-        assert run(["fit", "-c", "poisson1d", "--trainer.max_steps=3", *SMALL]) == 0
-    return folder / "runs"
+    return fitted(tmp_path_factory.mktemp("trained"), "-c", "poisson1d", "--trainer.max_steps=3", *SMALL)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from commanded import fitted
 
 from pinnlab.cli import runs
 from pinnlab.cli.commands import run
@@ -32,12 +33,7 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def runs_folder(tmp_path_factory):
     """One run of the heat equation, with another diffusivity than the recipe's, for all tests."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("sys.argv", ["pinnlab"])
-        assert run(["fit", "-c", "heat1d", "--problem.diffusivity=0.1", "--name=mine", *SHORT]) == 0
-    return folder / "runs"
+    return fitted(tmp_path_factory.mktemp("made"), "-c", "heat1d", "--problem.diffusivity=0.1", "--name=mine", *SHORT)
 
 
 @pytest.fixture

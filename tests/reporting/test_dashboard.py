@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 import yaml
 from browser import Browser, TensorBoard, chromium
+from commanded import in_folder
 from PIL import Image
 
 from pinnlab.cli.commands import run
@@ -45,9 +46,7 @@ RUN = "soft/version_0"
 def board(tmp_path_factory):
     """A server on the logs of two runs."""
     folder = tmp_path_factory.mktemp("board")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr("sys.argv", ["pinnlab"])
+    with in_folder(folder):
         for name, recipe in RECIPES.items():
             (folder / f"{name}.yaml").write_text(yaml.safe_dump(merged(COMMON, recipe)))
             assert run(["fit", "-c", f"{name}.yaml"]) == 0
