@@ -36,7 +36,7 @@ class CompiledValue:
 
     One compilation serves all numbers of points from `SHORT` on. An input that is shorter (the two ends of an interval)
     gets a graph for its length, which serves all numbers of points of the others. So do parameters of another shape or
-    data type.
+    data type, and all on another device.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
     lost to a missing compiler. The same goes for code that returns other shapes or data types than the function.
@@ -49,6 +49,9 @@ class CompiledValue:
         decompositions: how to write some operations in terms of others before the graph is compiled.
         any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
             that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
+
+    Attributes:
+        pending: whether the last call was uncompiled because the code for it is still being made.
     """
 
     def __init__(
@@ -65,10 +68,11 @@ class CompiledValue:
         self._decompositions = torch_version.decompositions() | dict(decompositions or {})
         self._any_length = any_length
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
-        self._failed = False
+        self._failed, self.pending = False, False
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
+        self.pending = False
         with torch.no_grad():
             graph = None if self._failed else self._graph(parameters, inputs)
             return self._function(parameters, inputs) if graph is None else graph(parameters, inputs)
@@ -76,8 +80,8 @@ class CompiledValue:
     def _graph(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> _Graph | None:
         """The graph for these arguments; None while there is no code for it."""
         lengths = {name: len(rows) for name, rows in inputs.items()}
-        shapes = tuple((name, p.shape, p.dtype) for name, p in parameters.items())
-        kinds = ((name, min(len(rows), SHORT), rows.shape[1:]) for name, rows in inputs.items())
+        shapes = tuple((name, p.shape, p.dtype, p.device) for name, p in parameters.items())
+        kinds = ((name, min(len(rows), SHORT), rows.shape[1:], rows.device) for name, rows in inputs.items())
         kind: tuple[Any, ...] = (shapes, *kinds)
         symbolic = self._any_length
         if not symbolic:
@@ -87,9 +91,10 @@ class CompiledValue:
             if not graph.admits(inputs):  # something in the function depends on the number of points
                 kind = (*kind, *lengths.values())
                 graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic=False)
-            return graph if graph.is_right(parameters, inputs) else None
+            self.pending = not graph.is_right(parameters, inputs)
+            return None if self.pending else graph
         except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
-            self._failed = True
+            self._failed = self._compiler.uncompiled = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=4)
             return None
 

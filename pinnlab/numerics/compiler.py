@@ -51,6 +51,7 @@ class Compiler:
         used: fingerprints of all functions that have been compiled.
         seconds: what the run has waited for compilation, tracing included.
         titles: what was compiled, for people, in order.
+        uncompiled: whether a function runs uncompiled because it could not be compiled.
     """
 
     def __init__(self, beside: bool = False, used: Iterable[str] = ()) -> None:
@@ -58,6 +59,7 @@ class Compiler:
         self.used = set(used)
         self.seconds = 0.0
         self.titles: list[str] = []
+        self.uncompiled = False
         self._running: list[tuple[Job, BaseProcess, float]] = []
         self._threads: int | None = None  # of torch, when nothing is compiled beside the run
 
@@ -77,6 +79,11 @@ class Compiler:
             return None
         job, _, since = self._running[0]
         return job.title, time.monotonic() - since
+
+    @property
+    def complete(self) -> bool:
+        """Whether all functions that were to be compiled are."""
+        return not (self._running or self.uncompiled)
 
     def take(self, job: Job) -> None:
         """Compiles a function, or begins to beside the run."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,6 +39,7 @@ class BlockedLoss:
         tolerance: times the budget that is not cut yet: on a CPU one piece is as fast below eight of them, and threads
             share it better.
         piecewise: as `evaluate`, of batches that are cut; knows the gradient along with the loss. Default: `evaluate`.
+        together: bytes of the conditions that are evaluated at a time; default: whatever all of them take.
     """
 
     def __init__(
@@ -47,29 +49,33 @@ class BlockedLoss:
         budget: int = CACHE,
         tolerance: int = 8,
         piecewise: Callable[..., tuple[Tensor, Tensor]] | None = None,
+        together: float = math.inf,
     ) -> None:
         self._evaluate, self._floats = evaluate, dict(floats_per_point)
-        self._budget, self._tolerance = budget, tolerance
+        self._budget, self._tolerance, self._together = budget, tolerance, together
         self._piecewise = evaluate if piecewise is None else piecewise
 
     def __call__(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss and the squared sums of each condition, as `ResidualSystem.weighted_loss`."""
         blocks = {name: self._split(name, rows) for name, rows in batch.items()}
-        first = {name: parts[0] for name, parts in blocks.items()}
-        if all(len(parts) == 1 for parts in blocks.values()):
-            return self._evaluate(parameters, first, factors)
-        loss, sums = self._piecewise(parameters, first, factors)
-        totals = list(sums.unbind())
-        for i, (name, parts) in enumerate(blocks.items()):
-            for part in parts[1:]:
-                more, extra = self._piecewise(parameters, {name: part}, factors[i : i + 1])
-                loss, totals[i] = add_losses(loss, more), totals[i] + extra[0]
-        return loss, torch.stack(totals)
+        chosen, rest = first_pieces(blocks, self._bytes, self._together)
+        if not rest:
+            return self._evaluate(parameters, chosen, factors)
+        own = dict(zip(batch, factors.split(1), strict=True))
+        together = factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
+        loss, sums = self._piecewise(parameters, chosen, together)
+        totals = dict(zip(chosen, sums.unbind(), strict=True))
+        for name, part in rest:
+            more, (extra,) = self._piecewise(parameters, {name: part}, own[name])
+            loss, totals[name] = add_losses(loss, more), totals[name] + extra if name in totals else extra
+        return loss, torch.stack([totals[name] for name in batch])
 
     def _split(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
-        each = floats_of(rows, self._floats[name]) * rows.element_size()
-        small = len(rows) * each <= self._tolerance * self._budget
-        return (rows,) if small else in_blocks(rows, each, self._budget)
+        small = len(rows) * self._bytes(name, rows) <= self._tolerance * self._budget
+        return (rows,) if small else in_blocks(rows, self._bytes(name, rows), self._budget)
+
+    def _bytes(self, name: str, rows: Tensor) -> float:
+        return floats_of(rows, self._floats[name]) * rows.element_size()
 
 
 def blocked(
@@ -79,6 +85,7 @@ def blocked(
     device: torch.device,
     budget: int | None = None,
     piecewise: Callable[..., tuple[Tensor, Tensor]] | None = None,
+    share: float = 1.0,
 ) -> BlockedLoss:
     """A loss in the blocks that suit a device.
 
@@ -87,18 +94,42 @@ def blocked(
         floats_per_point: numbers that a point of each condition takes in a layer.
         layers: how many layers keep theirs until the gradient is known.
         device: where it is evaluated.
-        budget: bytes for a block on a GPU; default: `gpu_budget`.
+        budget: bytes on a GPU; default: `gpu_budget`.
         piecewise: as `BlockedLoss` takes it.
+        share: of the budget for a block, see `graph_replay.share_of`.
     """
     if device.type == "cpu":
         return BlockedLoss(evaluate, floats_per_point, piecewise=piecewise)
     kept = {name: int(_ALLOWANCE * layers * count) for name, count in floats_per_point.items()}
-    return BlockedLoss(evaluate, kept, gpu_budget(device) if budget is None else budget, tolerance=1)
+    whole = gpu_budget(device) if budget is None else budget
+    return BlockedLoss(evaluate, kept, int(share * whole), tolerance=1, together=int(share * whole))
 
 
 def gpu_budget(device: torch.device) -> int:
     """Bytes for a block of points on a GPU: a third of what is free, 1 GiB at most, and 64 MiB in any case."""
     return int(max(min(GPU_SHARE * free_bytes(device), GPU_MOST), SMALL))
+
+
+def first_pieces(
+    pieces: Mapping[str, Sequence[Tensor]], bytes_per_row: Callable[[str, Tensor], float], most: float
+) -> tuple[dict[str, Tensor], list[tuple[str, Tensor]]]:
+    """The first pieces of conditions that are evaluated together, and all others, which are evaluated singly.
+
+    Args:
+        pieces: the rows of each condition.
+        bytes_per_row: what a condition's rows take.
+        most: bytes of what is evaluated together, but for a single piece.
+    """
+    chosen: dict[str, Tensor] = {}
+    rest: list[tuple[str, Tensor]] = []
+    size = 0.0
+    for name, parts in pieces.items():
+        needed = len(parts[0]) * bytes_per_row(name, parts[0])
+        fits = not chosen or size + needed <= most
+        if fits:
+            chosen[name], size = parts[0], size + needed
+        rest += [(name, part) for part in (parts[1:] if fits else parts)]
+    return chosen, rest
 
 
 def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:

@@ -14,13 +14,14 @@ from torch import Tensor
 from pinnlab.numerics import distributed
 from pinnlab.numerics.compiled_loss import CompiledLoss, with_gradient
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.graph_replay import evaluator
+from pinnlab.numerics.graph_replay import Recordings, evaluator, recordings_for, share_of
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, ResidualSystem
+from pinnlab.objective.trial_function import device_of
 
 MOST_BUILDS = 4
 """How often changes of a problem have its functions compiled anew; more would cost more than compiling saves."""
@@ -66,8 +67,8 @@ class GlobalLoss:
     Attributes:
         last: the last evaluation; None before the first.
         compiler: of the run, from the next `build` on; None: nothing is compiled.
-        budget: bytes of a GPU's memory for the blocks of an evaluation, from the next `build` on; None is a third of
-            what is free, and 1 GiB at most.
+        budget: bytes of a GPU's memory for the blocks of evaluations, from the next `build` on; None is a third of
+            what is free, and 1 GiB at most. Where evaluations are replayed a block takes half of it, see `SHARE`.
         replay: whether a GPU replays evaluations from recordings, from the next `build` on; without, a `print` in a
             residual prints at every evaluation.
     """
@@ -77,7 +78,8 @@ class GlobalLoss:
         self.compiler: Compiler | None = None
         self.budget: int | None = None
         self.replay = True
-        self._device = torch.device("cpu")
+        self._device = self._place = torch.device("cpu")
+        self._recordings: Recordings | None = None
         self._rebuilt = 0
         self.last: Evaluated | None = None
         self._known: tuple[Evaluated | None, float] = (None, math.nan)
@@ -108,27 +110,51 @@ class GlobalLoss:
                 evaluations are replayed, see `Replayed`.
         """
         self._system.readings.settle()
+        self._build(device, self.compiler)
+
+    def _build(self, device: torch.device, compiler: Compiler | None) -> None:
         self._tensors, self._counts = self._system.trial.tensors(), {}
-        self._device, system = device, self._system
+        self._device, self._place, system = device, device_of(self._system.trial), self._system
+        recordings = self._recordings_on(device)
         evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
         # Elsewhere than on a CPU blocks can only be added up where gradients are known at once; uncompiled on a CPU
         # only batches that are cut know theirs, as a graph is quicker for one piece.
         piecewise = CompiledLoss(system.squared_sums, lambda function: function)
-        if self.compiler is not None or device.type != "cpu":
-            make = functools.partial(
-                evaluator, device=device, compiler=self.compiler, title="loss and gradient", replay=self.replay
-            )
+        if compiler is not None or device.type != "cpu":
+            make = functools.partial(evaluator, compiler=compiler, title="loss and gradient", recordings=recordings)
             evaluate = piecewise = CompiledLoss(system.squared_sums, make)
-        whole = blocked(evaluate, system.floats_per_point(), system.layers(), device, self.budget, piecewise)
+        each, layers, share = system.floats_per_point(), system.layers(), share_of(recordings)
+        whole = blocked(evaluate, each, layers, device, self.budget, piecewise, share)
         self.evaluate = system.products.before(whole)
-        self._functions = LinearizedFunctions(system, self.compiler, self.budget, self.replay)
-        system.compile_scores(self.compiler, self.replay)
+        self._functions = LinearizedFunctions(system, compiler, self.budget, recordings)
+        system.compile_scores(compiler, recordings)
+
+    def _recordings_on(self, device: torch.device) -> Recordings | None:
+        """Where evaluations on a device are recorded, if they are: the same for all functions; nothing is there yet."""
+        known = self._recordings
+        if known is not None:
+            known.forget()
+        if known is None or known.device != device:
+            self._recordings = recordings_for(device)
+        return self._recordings if self.replay else None
+
+    def _settled(self, batch: Batch) -> Batch:
+        """The rows where the model is; if it has moved, what evaluates is built anew for there.
+
+        At the end of a run Lightning brings the model back to the CPU. What is asked then is a look, not worth a
+        compilation; runs build themselves.
+        """
+        place = next(iter(self._tensors.values())).device if self._tensors else device_of(self._system.trial)
+        if place != self._place:
+            self._build(place, None)
+        return {name: rows.to(place) for name, rows in batch.items()}
 
     def follow(self, device: torch.device) -> list[str]:
         """Looks whether what the problem's functions read has changed since the last look, and goes with it.
 
         A number becomes an argument of the compiled functions, which are compiled once more for it. What cannot be one
-        has them compiled each time that it changes, and no more after `MOST_BUILDS` times.
+        has them compiled each time that it changes, and no more after `MOST_BUILDS` times. What a GPU has recorded of
+        functions that are not compiled, for whatever reason, has the number in it, and is thrown away.
 
         Args:
             device: as in `build`.
@@ -138,15 +164,15 @@ class GlobalLoss:
         """
         changed = self._system.readings.look()
         constant = changed and not self._system.readings.make_arguments(changed)
-        if changed and self.compiler is None and self._device.type != "cpu":
-            self.build(device)  # a recording repeats what it was recorded with
-        elif constant and self.compiler is not None:
+        if constant and self.compiler is not None:
             self._rebuilt += 1
             if self._rebuilt > MOST_BUILDS:
                 names = ", ".join(changed)
                 warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
                 self.compiler = None
             self.build(device)
+        elif changed and self._recordings is not None and (self.compiler is None or not self.compiler.complete):
+            self._recordings.forget()
         return changed
 
     def __call__(self, batch: Batch, weights: Tensor, linearization: Linearization | None = None) -> Tensor:
@@ -162,6 +188,7 @@ class GlobalLoss:
             linearization: the same loss around the present parameters, of which the optimizer will need the Jacobian:
                 the gradient comes out of it then, and no function is compiled and evaluated for it.
         """
+        batch = self._settled(batch)
         tensors, world = self._parameters(), distributed.world_size()
         counts = distributed.all_sum(self._row_counts(batch, weights))
         factors = weights / counts
@@ -179,7 +206,13 @@ class GlobalLoss:
         return loss
 
     def linearization(self, batch: Batch, weights: Tensor) -> Linearization:
-        """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""
+        """The loss on this rank's rows around the present parameters, as a sum of squares; a collective.
+
+        Args:
+            batch: this rank's rows of each condition, on any device.
+            weights: `(conditions,)` factors of the conditions, where the parameters are.
+        """
+        batch = self._settled(batch)
         counts = distributed.all_sum(self._row_counts(batch, weights))
         return Linearization(self._functions, self._system.trial.tensors(), batch, weights / counts)
 
@@ -192,6 +225,7 @@ class GlobalLoss:
             compiled: whether to compile them, if the run compiles; not worth it where training itself does without
                 loss and gradient. On a GPU they are evaluated as ever, in blocks.
         """
+        batch = self._settled(batch)
         evaluate, system = self.evaluate, self._system
         if not compiled and self._device.type == "cpu":
             each, layers = system.floats_per_point(), system.layers()

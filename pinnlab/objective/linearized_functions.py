@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -12,12 +13,12 @@ from torch.func import vmap
 
 from pinnlab.numerics.compilation import outer_products
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.graph_replay import evaluator
+from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
 from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective import pair_jacobian, parameter_derivatives, sparse_rows
-from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import blocked, first_pieces, gpu_budget, in_blocks
 from pinnlab.objective.pair_jacobian import PairJacobian
 from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
@@ -41,7 +42,7 @@ class LinearizedFunctions:
         system: the residuals.
         compiler: of the run; None: nothing is compiled.
         budget: bytes for the points that are taken at a time on a GPU; default: see `gpu_budget`.
-        replay: whether a GPU replays them, see `evaluator`.
+        recordings: of the run; None: they are not replayed.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class LinearizedFunctions:
         system: ResidualSystem,
         compiler: Compiler | None = None,
         budget: int | None = None,
-        replay: bool = True,
+        recordings: Recordings | None = None,
     ) -> None:
         self.system = system
-        self._compiler, self._budget, self._replay = compiler, budget, replay
+        self._compiler, self._budget, self._recordings = compiler, budget, recordings
+        self._share = share_of(recordings)
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
@@ -74,13 +76,13 @@ class LinearizedFunctions:
 
         if "loss" not in self._made:
             device = tensors[POINT].device
-            pure: Evaluate = evaluator(evaluate, device, self._compiler, "loss", self._replay)
+            pure: Evaluate = evaluator(evaluate, self._compiler, "loss", self._recordings)
 
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
 
-            layers = self.system.layers()
-            self._made["loss"] = blocked(weighted, self.system.floats_per_point(), layers, device, self._budget)
+            each, layers = self.system.floats_per_point(), self.system.layers()
+            self._made["loss"] = blocked(weighted, each, layers, device, self._budget, share=self._share)
         return cast("Tensor", self._made["loss"](tensors, self.system.products.shaped(batch), factors)[0])
 
     def losses(self, tensors: Parameters, points: Tensor, batch: Batch, factors: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.loss_gradient(self.system, self._parameters(t), b, t["factors"])
 
-        gradient = self._function("gradient", evaluate, tensors[POINT].device)
+        gradient = self._function("gradient", evaluate)
         parts = (gradient({**tensors, "factors": f}, part) for part, f in self._parts(batch, factors))
         return functools.reduce(torch.add, parts)
 
@@ -130,7 +132,7 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> tuple[Tensor, Tensor]:
             return parameter_derivatives.jacobian_rows(self.system, self._parameters(t), b, t["scales"])
 
-        rows = self._function("jacobian_rows", evaluate, scales.device)
+        rows = self._function("jacobian_rows", evaluate)
         return cast("tuple[Tensor, Tensor]", rows({**tensors, "scales": scales}, batch))
 
     def sparse_rows(self, tensors: Parameters, batch: Batch, scales: Tensor) -> SparseRows:
@@ -177,7 +179,7 @@ class LinearizedFunctions:
         Returns:
             Blocks of points, and how many points of each count.
         """
-        memory = _BLOCK_BYTES if points.device.type == "cpu" else _GPU_BLOCK_BYTES
+        memory = _BLOCK_BYTES if points.device.type == "cpu" else int(self._share * _GPU_BLOCK_BYTES)
         most = max(_FEWEST, memory // (width * points.element_size()))
         length = -(-len(points) // -(-len(points) // most))
         if self._compiler is None:
@@ -196,7 +198,7 @@ class LinearizedFunctions:
         def evaluate(t: Parameters, b: Batch) -> Tensor:
             return parameter_derivatives.jacobian_product(self.system, self._parameters(t), b, t["vector"])
 
-        product = self._function("jvp", evaluate, tensors[POINT].device)
+        product = self._function("jvp", evaluate)
         ((name, points),) = self.system.products.shaped(batch).items()
         return torch.cat([product({**tensors, "vector": vector}, {name: p}) for p in self._pieces(name, points)])
 
@@ -213,7 +215,7 @@ class LinearizedFunctions:
         # Beside the points, because tensors that must have the same length can only be one input.
         points = self.system.products.shaped({name: points})[name]
         both = torch.cat([points, dual.view(*points.shape[:-1], -1)], -1)
-        product = self._function("vjp", evaluate, tensors[POINT].device)
+        product = self._function("vjp", evaluate)
         return functools.reduce(torch.add, (product(tensors, {name: p}) for p in self._pieces(name, both)))
 
     def linear_maps(self, tensors: Parameters, batch: Batch) -> tuple[Product, Product]:
@@ -234,7 +236,7 @@ class LinearizedFunctions:
     def _hessian_product(
         self, evaluate: Evaluate, tensors: Parameters, batch: Batch, factors: Tensor, vector: Tensor
     ) -> Tensor:
-        product = self._function("hessian_product", evaluate, tensors[POINT].device)
+        product = self._function("hessian_product", evaluate)
         given = {**tensors, "factors": factors}
         if vector.ndim == 1 or self._compiler is None:
             return product({**given, "vector": vector}, batch)
@@ -250,29 +252,37 @@ class LinearizedFunctions:
         """A condition's rows in the parts that fit into the budget; on a CPU in one."""
         if rows.device.type == "cpu":
             return (rows,)
-        if self._budget is None:
-            self._budget = gpu_budget(rows.device)  # once: what is free changes from call to call, and blocks with it
-        # Derivatives of gradients keep about twice what a gradient keeps.
+        return in_blocks(rows, self._bytes(name, rows), int(self._most(rows.device)))
+
+    def _bytes(self, name: str, rows: Tensor) -> float:
+        """What a row takes: derivatives of gradients keep about twice what a gradient keeps."""
         point = floats_of(rows, self.system.floats_per_point()[name])
-        each = 5 * self.system.layers() * point * rows.element_size()
-        return in_blocks(rows, each, self._budget)
+        return 5.0 * self.system.layers() * point * rows.element_size()
+
+    def _most(self, device: torch.device) -> float:
+        """Bytes of the rows that are taken at a time."""
+        if device.type == "cpu":
+            return math.inf
+        if self._budget is None:
+            self._budget = gpu_budget(device)  # once: what is free changes from call to call, and blocks with it
+        return self._share * self._budget
 
     def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
-        """Batches that fit into the budget, with their factors: all conditions' first parts, then the others singly."""
+        """Batches that fit into the budget, with their factors: first parts of conditions, then the others singly."""
         pieces = {name: self._pieces(name, rows) for name, rows in self.system.products.shaped(batch).items()}
-        yield {name: parts[0] for name, parts in pieces.items()}, factors
-        for i, (name, parts) in enumerate(pieces.items()):
-            for part in parts[1:]:
-                yield {name: part}, factors[i : i + 1]
+        chosen, rest = first_pieces(pieces, self._bytes, self._most(factors.device))
+        own = dict(zip(pieces, factors.split(1), strict=True))
+        yield chosen, factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
+        yield from (({name: part}, own[name]) for name, part in rest)
 
     def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
         return {**tensors, **self.system.unflatten(tensors[POINT])}
 
-    def _function(self, name: str, function: Evaluate, device: torch.device) -> Evaluate:
+    def _function(self, name: str, function: Evaluate) -> Evaluate:
         if name not in self._made:
             how: dict[str, Any] = {}
             if name == "jacobian_rows":
                 how = {"decompositions": {torch.ops.aten.bmm.default: outer_products}, "any_length": False}
             title = "Jacobian" if how else name.replace("_", " ")
-            self._made[name] = evaluator(function, device, self._compiler, title, self._replay, **how)
+            self._made[name] = evaluator(function, self._compiler, title, self._recordings, **how)
         return self._made[name]

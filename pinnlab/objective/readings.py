@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from pinnlab.domains import Region
 from pinnlab.errors import unknown
-from pinnlab.objective.trial_function import Trial
+from pinnlab.objective.trial_function import Trial, device_of
 from pinnlab.problems.base import Problem
 
 MOST = 2000
@@ -144,8 +144,8 @@ class Readings:
 
     def _make_argument(self, place: Reading) -> None:
         if place.name not in self._varying:
-            like = next(iter(self._trial.varying.buffers()), torch.empty((), dtype=torch.float64))
-            value = _tensor(place.get()).clone().to(like.device)
+            # Beside the parameters: compiled code for a GPU has numbers of the CPU as they were when it was recorded.
+            value = _tensor(place.get()).clone().to(device_of(self._trial))
             self._trial.varying.register_buffer(str(len(self._varying)), value, persistent=False)
             self._varying[place.name] = place
 

@@ -14,12 +14,12 @@ from torch.func import functional_call
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
 from pinnlab.networks import last_layer
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.graph_replay import evaluator
+from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
 from pinnlab.objective.products import Products, flattened, floats_of
 from pinnlab.objective.readings import Readings
-from pinnlab.objective.trial_function import Parameters, Trial
+from pinnlab.objective.trial_function import Parameters, Trial, device_of
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.enhancement import Enhancement
@@ -29,7 +29,7 @@ Batch = Mapping[str, Tensor]
 Network = Callable[[Any], Any] | None
 
 _GPU_SCORE_BYTES = 256 << 20
-"""Of a layer, of which a few are there at a time: enough rows to fill a GPU, and little of its memory."""
+"""Of a layer, of which four are there at a time: enough rows to fill a GPU, and 1 GiB of its memory, as the loss."""
 
 
 class ResidualSystem:
@@ -114,10 +114,16 @@ class ResidualSystem:
             parameters: values to use instead of the trial function's own.
             enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
+        given = self.beside(batch) if parameters is None else batch
         return {
             name: torch.stack(self.condition_residuals(name, rows, parameters, enhanced), -1)
-            for name, rows in batch.items()
+            for name, rows in given.items()
         }
+
+    def beside(self, batch: Batch) -> dict[str, Tensor]:
+        """The same rows where the trial function is; after a run it is on the CPU, and the points are where it ran."""
+        place = device_of(self.trial)
+        return {name: rows.to(place) for name, rows in batch.items()}
 
     def unweighted(self, batch: Batch) -> dict[str, Tensor]:
         """The same rows without the weights of their points."""
@@ -151,16 +157,15 @@ class ResidualSystem:
         with torch.no_grad():
             return {name: len(self.condition_residuals(name, rows[:1], None)) for name, rows in batch.items()}
 
-    def compile_scores(self, compiler: Compiler | None, replay: bool = True) -> None:
-        """Whether `score` is compiled from now on, for the present width, and by whom, and replayed by a GPU.
+    def compile_scores(self, compiler: Compiler | None, recordings: Recordings | None = None) -> None:
+        """Whether `score` is compiled from now on, for the present width and device, and by whom, and replayed.
 
         50,000 points of a 3x20 network then take 60 ms in place of 140.
         """
-        device = next(self.trial.parameters(), torch.empty(0)).device
         self._sizes: dict[str, Callable[[Parameters, Batch], Tensor]] = {
-            name: evaluator(self._norms, device, compiler, "sizes of residuals", replay)
-            for name in self.problem.conditions
+            name: evaluator(self._norms, compiler, "sizes of residuals", recordings) for name in self.problem.conditions
         }
+        self._scored_on, self._gpu_score_bytes = device_of(self.trial), int(share_of(recordings) * _GPU_SCORE_BYTES)
         # A layer of so many rows stays in a core's own cache; uncompiled, more rows at a time have less overhead.
         self._score_bytes = 8_000_000 if compiler is None else 1_500_000
 
@@ -172,13 +177,13 @@ class ResidualSystem:
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
             compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
-        own = self.products.shaped(self.unweighted({name: rows}))[name]
+        own = self.products.shaped(self.unweighted(self.beside({name: rows})))[name]
         size = floats_of(own, self.floats_per_point()[name]) * rows.element_size()
-        most = self._score_bytes if rows.device.type == "cpu" else _GPU_SCORE_BYTES
+        most = self._score_bytes if own.device.type == "cpu" else self._gpu_score_bytes
         length = max(most // size, 256 if own.ndim == 2 else 1)
         tensors = self.trial.tensors()
         parts = own.tensor_split(max(math.ceil(len(own) / length), 1))  # of almost equal lengths: none is short
-        size_of = self._sizes[name] if compiled else self._norms
+        size_of = self._sizes[name] if compiled and own.device == self._scored_on else self._norms
         return torch.cat([size_of(tensors, {name: part}) for part in parts])
 
     def _norms(self, tensors: Parameters, batch: Batch) -> Tensor:

@@ -21,6 +21,11 @@ from pinnlab.problems.evaluation import Arguments, asks_for, call_by_name, stack
 Parameters = Mapping[str, Tensor]
 
 
+def device_of(trial: nn.Module) -> torch.device:
+    """Where a trial function is: Lightning brings it to the device of a run, and back to the CPU at its end."""
+    return next(trial.parameters(), torch.empty(0)).device
+
+
 class Trial(nn.Module):
     """The trial function: the network inside the problem's ansatz, and the coefficients beside it.
 

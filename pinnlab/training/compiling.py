@@ -42,7 +42,7 @@ def compiler_for(module: Any, option: bool | str, used: list[str] | bool | None)
     if used is False:
         return None
     if isinstance(used, list):
-        return Compiler(beside=True, used=used)
+        return Compiler(beside=module.device.type == "cpu", used=used)  # no process may be forked that has used a GPU
     planned = planned_evaluations(module.phases, module.trial.trained(), module.trainer.max_steps)
     if not can_compile(module.device):
         return None

@@ -153,7 +153,7 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
         return self._store
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws the points, in the module's dtype on its device; another run has those that are there.
+        """Draws the points, in the module's dtype on its device; another run has those that are there, on its own.
 
         A reference that is a formula is tried at once: what is wrong with it should not come out after hours.
         """
@@ -165,6 +165,7 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
                 self.problem, self.counts, self.samplers, self.seed, self.batch_size, dtype, device, self.overlap
             )
         elif stage == "fit":
+            self._store.to(*self._placement())
             self._store.start_over(self.batch_size)
 
     def train_dataloader(self) -> PointLoader:

@@ -20,12 +20,12 @@ def linearization(
 
     Args:
         module: the `PINN`.
-        rows: of each condition, in any precision.
+        rows: of each condition, in any precision, on any device.
         functions: how to evaluate; default: new ones that are not compiled. Compiled ones of the run would keep the
             sizes of blocks, and those must stay as they are.
     """
     functions = functions or LinearizedFunctions(module.system)
-    exact, weights = doubled(rows), module.loss_weights.double()
+    exact, weights = doubled(module.system.beside(rows)), module.loss_weights.double()
     return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
 
 

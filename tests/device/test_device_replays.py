@@ -6,8 +6,9 @@ import torch
 from training import GROWTH_CALLBACKS, PHASES, POINT_CALLBACKS, PROBLEM_CALLBACKS, WEIGHT_CALLBACKS
 
 from pinnlab.numerics import graph_replay
-from pinnlab.numerics.graph_replay import Replayed, by_calling
-from pinnlab.objective import global_loss, linearized_functions, residuals
+from pinnlab.numerics.graph_replay import Recordings, by_calling
+from pinnlab.numerics.outlines import name_of
+from pinnlab.objective import global_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
@@ -23,18 +24,15 @@ NAMES = [
 @pytest.fixture
 def replays(monkeypatch):
     """Has evaluations on any device but the CPU replayed from the second on, and lists what is replayed."""
-    seen = []
+    seen, replay = [], Recordings.replay
 
-    def chosen(function, device, compiler, title="", replay=True, **how):
-        def record(compute):
-            run, results = by_calling(compute)
-            return lambda: (seen.append(title), run())[1], results
-
-        return Replayed(function, record) if replay and device.type != "cpu" else function
+    def recorded(own, kind, function, *given):
+        seen.append(name_of(function))
+        return replay(own, kind, function, *given)
 
     monkeypatch.setattr(graph_replay, "PLAIN_CALLS", 1)
-    for module in (global_loss, linearized_functions, residuals):
-        monkeypatch.setattr(module, "evaluator", chosen)
+    monkeypatch.setattr(Recordings, "replay", recorded)
+    monkeypatch.setattr(global_loss, "recordings_for", lambda d: None if d.type == "cpu" else Recordings(d, by_calling))
     return seen
 
 
@@ -46,7 +44,7 @@ def test_a_replayed_run_is_the_run_on_the_cpu(name, replays):
 
 def test_a_jacobian_and_the_losses_of_trials_are_replayed(replays):
     fits.test_a_run_on_a_device_is_the_run_on_the_cpu("gauss_newton", "card", False)
-    assert {"Jacobian", "loss"} <= set(replays)
+    assert {"LinearizedFunctions.jacobian_rows", "LinearizedFunctions.loss"} <= set(replays)
 
 
 def test_replays_can_be_turned_off(replays, monkeypatch):

@@ -10,7 +10,16 @@ from pinnlab.numerics import graph_replay
 from pinnlab.numerics.compiled_loss import CompiledLoss, add_losses, leave_gradient
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.graph_replay import PLAIN_CALLS, CudaRecorder, Replayed, by_calling, evaluator
+from pinnlab.numerics.cuda_recorder import CudaRecorder
+from pinnlab.numerics.graph_replay import (
+    PLAIN_CALLS,
+    Recordings,
+    Replayed,
+    by_calling,
+    evaluator,
+    recordings_for,
+    share_of,
+)
 
 
 class Recorder:
@@ -28,6 +37,13 @@ class Recorder:
             run()
 
         return counted, results
+
+
+CPU = torch.device("cpu")
+
+
+def replaying(function, record):
+    return Replayed(function, Recordings(CPU, record))
 
 
 def results(parameters, inputs):
@@ -51,7 +67,7 @@ def recorder():
 @pytest.fixture
 def warm(recorder):
     """A replayed function that has been recorded, and what with."""
-    replayed, given = Replayed(results, recorder), example(40, 50)
+    replayed, given = replaying(results, recorder), example(40, 50)
     for _ in range(PLAIN_CALLS + 1):
         agree(replayed, *given)
     assert (recorder.recorded, recorder.replayed) == (1, 1)
@@ -74,7 +90,7 @@ def test_contents_may_change_in_place_or_be_other_tensors(warm, recorder):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_it_may_be_recorded_in_inference_mode_and_replayed_outside_and_the_other_way_round(first, recorder):
-    replayed, (parameters, inputs) = Replayed(results, recorder), example(40, 50)
+    replayed, (parameters, inputs) = replaying(results, recorder), example(40, 50)
     with torch.inference_mode(first):
         for _ in range(PLAIN_CALLS + 1):
             agree(replayed, parameters, {name: rows.clone() for name, rows in inputs.items()})
@@ -91,7 +107,7 @@ def test_plain_calls_and_recordings_see_points_that_lie_alike_in_memory(recorder
         seen.append([(rows.stride(), rows.data_ptr() % 64, rows.storage_offset()) for rows in inputs.values()])
         return results(parameters, inputs)
 
-    replayed, (parameters, inputs) = Replayed(function, recorder), example(80, 50)
+    replayed, (parameters, inputs) = replaying(function, recorder), example(80, 50)
     for _ in range(PLAIN_CALLS + 1):
         replayed(parameters, {"c0": inputs["c0"][1::2], "c1": inputs["c1"][3:20]})
     assert len(seen) > PLAIN_CALLS
@@ -135,25 +151,25 @@ def test_another_number_of_points_or_data_type_is_recorded_anew(warm, recorder):
 
 
 def test_points_that_change_in_number_at_every_call_are_not_recorded(recorder):
-    replayed, (parameters, _) = Replayed(results, recorder), example(4)
+    replayed, (parameters, _) = replaying(results, recorder), example(4)
     for count in range(4, 100):
         agree(replayed, parameters, example(count)[1])
     assert recorder.recorded == 0
-    assert len(replayed._calls) <= 4 * graph_replay.MOST_RECORDINGS
+    assert len(replayed._recordings._calls) <= 4 * graph_replay.MOST_RECORDINGS
 
 
 def test_old_recordings_make_room(recorder, monkeypatch):
     monkeypatch.setattr(graph_replay, "MOST_RECORDINGS", 2)
-    replayed, (parameters, _) = Replayed(results, recorder), example(4)
+    replayed, (parameters, _) = replaying(results, recorder), example(4)
     for count in (5, 6, 7):
         for _ in range(PLAIN_CALLS + 1):
             agree(replayed, parameters, example(count)[1])
-    assert (recorder.recorded, len(replayed._recorded)) == (3, 2)
+    assert (recorder.recorded, len(replayed._recordings)) == (3, 2)
 
 
 def test_many_rows_are_not_replayed(recorder, monkeypatch):
     monkeypatch.setattr(graph_replay, "MOST_ROWS", 89)
-    replayed, given = Replayed(results, recorder), example(40, 50)
+    replayed, given = replaying(results, recorder), example(40, 50)
     for _ in range(PLAIN_CALLS + 2):
         agree(replayed, *given)
     assert recorder.recorded == 0
@@ -163,7 +179,7 @@ def test_what_cannot_be_recorded_is_one_line_and_goes_on():
     def refuse(compute):
         raise RuntimeError("called a synchronizing CUDA operation\nmore of it")
 
-    replayed, given = Replayed(results, refuse), example(40, 50)
+    replayed, given = replaying(results, refuse), example(40, 50)
     for _ in range(PLAIN_CALLS):
         agree(replayed, *given)
     with pytest.warns(UserWarning, match="results: cannot be replayed.*synchronizing") as caught:
@@ -177,7 +193,7 @@ def test_what_cannot_be_recorded_is_one_line_and_goes_on():
 
 def test_gradients_are_those_of_the_function_and_accumulate(recorder):
     def replays(function):
-        return Replayed(function, recorder)
+        return replaying(function, recorder)
 
     loss, (parameters, inputs) = CompiledLoss(squares, replays), example(40, 50)
     factors = torch.tensor([0.5, 2.0], dtype=torch.float64)
@@ -213,14 +229,18 @@ def test_a_loss_whose_gradient_is_not_known_adds_up_too():
 
 
 def test_only_a_cuda_device_replays():
-    plain = evaluator(squares, torch.device("cpu"), None)
-    assert plain is squares
-    assert isinstance(evaluator(squares, torch.device("cpu"), Compiler()), CompiledValue)
+    assert recordings_for(CPU) is None
+    assert evaluator(squares, None) is squares
+    assert isinstance(evaluator(squares, Compiler()), CompiledValue)
+    recordings = recordings_for(torch.device("cuda", 0))
+    assert isinstance(recordings._record, CudaRecorder)
+    assert share_of(None) == 1
+    assert 2 * share_of(recordings) <= 1  # what it takes twice is within a budget
     for compiler, inner in ((None, type(squares)), (Compiler(), CompiledValue)):
-        replayed = evaluator(squares, torch.device("cuda", 0), compiler)
+        replayed = evaluator(squares, compiler, "", recordings)
         assert isinstance(replayed, Replayed)
         assert isinstance(replayed._function, inner)
-        assert isinstance(replayed._record, CudaRecorder)
+        assert replayed._recordings is recordings
 
 
 @pytest.mark.cuda
@@ -229,17 +249,18 @@ def test_a_cuda_graph_gives_the_same_and_what_waits_is_refused():
     parameters, inputs = example(40, 50)
     parameters = {"w": parameters["w"].detach().to(device).requires_grad_()}
     inputs = {name: rows.to(device) for name, rows in inputs.items()}
-    replayed = evaluator(results, device, None)
+    recordings = recordings_for(device)
+    replayed = evaluator(results, None, "", recordings)
     for _ in range(PLAIN_CALLS + 3):
         with torch.no_grad():
             parameters["w"].mul_(1.1)
         agree(replayed, parameters, inputs)
-    assert len(replayed._recorded) == 1
+    assert len(replayed._recordings) == 1
 
     def waits(parameters, inputs):
         return squares(parameters, inputs) * float(parameters["w"].sum())
 
-    refused = evaluator(waits, device, None)
+    refused = evaluator(waits, None, "", recordings)
     for _ in range(PLAIN_CALLS):
         refused(parameters, inputs)
     with pytest.warns(UserWarning, match="cannot be replayed"):
