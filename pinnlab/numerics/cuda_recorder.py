@@ -36,8 +36,10 @@ class CudaRecorder:
         """
         with torch.cuda.device(self._device):
             graph = torch.cuda.CUDAGraph()
-            self._stream = self._stream or self._choose_stream(graph)
-            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            if self._stream is None:
+                self._stream = self._choose_stream(graph)
+            if self._pool is None:
+                self._pool = torch.cuda.graph_pool_handle()
             torch.cuda.empty_cache()  # what calls on the usual stream took, see `graph_replay.SHARE`
             self._stream.wait_stream(torch.cuda.current_stream())
             # The outer context brings the caller's stream back also where a recording ends in an error.

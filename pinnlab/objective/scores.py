@@ -41,15 +41,15 @@ def residual_gradient(system: ResidualSystem, name: str, rows: Tensor) -> Tensor
     def slopes(points: Tensor, extras: Tensor) -> Tensor:
         return _norms(system.residuals({name: torch.cat([points, extras], -1)})[name], points)
 
-    return torch.cat([slopes(_leaf(part[:, :d]), part[:, d:]) for part in rows.split(CHUNK)])
+    parts = system.beside({name: rows})[name].split(CHUNK)
+    return torch.cat([slopes(_leaf(part[:, :d]), part[:, d:]) for part in parts])
 
 
 @torch.enable_grad()
 def solution_gradient(system: ResidualSystem, name: str, rows: Tensor) -> Tensor:
     """The norm of the solution's gradient with respect to all coordinates, `(n,)`; of all unknowns together."""
-    del name
     d = len(system.problem.coordinates)
-    points = [_leaf(part[:, :d]) for part in rows.split(CHUNK)]
+    points = [_leaf(part[:, :d]) for part in system.beside({name: rows})[name].split(CHUNK)]
     return torch.cat([_norms(system.trial(part), part) for part in points])
 
 

@@ -9,6 +9,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import compilation
 from pinnlab.numerics.compilation import check_option, fingerprint, generate, is_known, outer_products, remember
 from pinnlab.numerics.compiled_value import CompiledValue
+from pinnlab.numerics.compiler import Compiler
 
 
 @pytest.mark.parametrize("option", [True, False, "auto"])
@@ -82,3 +83,34 @@ def test_one_graph_for_each_length_where_asked_for(monkeypatch):
 def test_a_function_is_called_by_its_title_or_its_name():
     assert CompiledValue(squares)._title == "squares"
     assert CompiledValue(squares, title="loss")._title == "loss"
+
+
+class Idle(Compiler):
+    """Begins with nothing."""
+
+    def take(self, job):
+        pass
+
+
+def test_a_graph_is_for_one_device_and_pending_until_its_code_is_there():
+    value, (parameters, inputs) = CompiledValue(squares, Idle()), example(40, 50)
+    assert torch.equal(value(parameters, inputs), squares(parameters, inputs))
+    assert value.pending
+    there = {"w": parameters["w"].detach().to("meta")}
+    value(there, {name: rows.to("meta") for name, rows in inputs.items()})
+    assert len(value._graphs) == 2  # code for a GPU is nothing for a model that went back to the CPU
+
+
+def test_a_compiler_knows_that_a_function_runs_uncompiled():
+    def fails(parameters, inputs):
+        if not isinstance(inputs["c0"], torch._subclasses.FakeTensor):
+            return squares(parameters, inputs)
+        raise ValueError("cannot be traced")
+
+    compiler, given = Compiler(), example(40)
+    value = CompiledValue(fails, compiler)
+    assert compiler.complete
+    with pytest.warns(UserWarning, match="cannot be traced"):
+        value(*given)
+    assert not compiler.complete
+    assert not value.pending

@@ -167,6 +167,99 @@ def test_old_recordings_make_room(recorder, monkeypatch):
     assert (recorder.recorded, len(replayed._recordings)) == (3, 2)
 
 
+def test_the_recording_that_was_used_longest_ago_makes_room_and_is_not_made_again_at_once(recorder, monkeypatch):
+    monkeypatch.setattr(graph_replay, "MOST_RECORDINGS", 2)
+    replayed, (parameters, _) = replaying(results, recorder), example(4)
+
+    def call(count, times):
+        for _ in range(times):
+            agree(replayed, parameters, example(count)[1])
+
+    for count in (5, 6):
+        call(count, PLAIN_CALLS + 1)
+    call(5, 1)
+    call(7, PLAIN_CALLS + 1)  # takes the place of 6
+    for _ in range(10):
+        call(5, 1)
+        call(7, 1)
+        call(6, 1)
+    assert recorder.recorded == 3
+    call(6, graph_replay.AGAIN)
+    assert recorder.recorded == 4
+
+
+def test_recordings_of_several_functions_make_room_for_each_other(recorder, monkeypatch):
+    monkeypatch.setattr(graph_replay, "MOST_RECORDINGS", 2)
+    recordings, given = Recordings(CPU, recorder), example(40, 50)
+    for function in (results, squares, results):
+        replayed = Replayed(function, recordings)
+        for _ in range(PLAIN_CALLS + 1):
+            replayed(*given)
+    assert (recorder.recorded, len(recordings)) == (3, 2)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_elsewhere_is_neither_recorded_nor_replayed(first, recorder):
+    """After a run the model is on the CPU again: copied to the GPU, tensors would give results there."""
+    recordings, (parameters, inputs) = Recordings(torch.device("meta"), recorder), example(40, 50)
+    replayed, there = Replayed(results, recordings), {"w": parameters["w"].detach().to("meta")}
+    moved = {name: rows.to("meta") for name, rows in inputs.items()}
+    for _ in range(PLAIN_CALLS + 1 if first else 0):
+        assert replayed(there, moved)["sums"].device.type == "meta"
+    for _ in range(PLAIN_CALLS + 2):
+        assert agree(replayed, parameters, inputs)["sums"].device == CPU
+        replayed(parameters, moved)  # some here, some there: as the function takes it
+    assert recorder.recorded == int(first)
+
+
+def test_nothing_is_recorded_while_its_code_is_pending(recorder):
+    class Compiling:
+        pending = True
+
+        def __call__(self, parameters, inputs):
+            return results(parameters, inputs)
+
+    function = Compiling()
+    replayed, given = Replayed(function, Recordings(CPU, recorder), "compiling"), example(40)
+    for _ in range(3 * PLAIN_CALLS):
+        agree(replayed, *given)
+    assert recorder.recorded == 0
+    function.pending = False  # the code is there
+    for _ in range(PLAIN_CALLS + 1):
+        agree(replayed, *given)
+    assert recorder.recorded == 1
+
+
+def test_a_forgotten_recording_is_earned_again(recorder):
+    recordings, given = Recordings(CPU, recorder), example(40)
+    replayed = Replayed(results, recordings)
+    for _ in range(PLAIN_CALLS + 1):
+        agree(replayed, *given)
+    for _ in range(5):  # a number changes at every call
+        recordings.forget()
+        agree(replayed, *given)
+    assert (recorder.recorded, len(recordings)) == (1, 0)
+    for _ in range(PLAIN_CALLS):
+        agree(replayed, *given)
+    assert recorder.recorded == 2
+
+
+def test_a_failure_of_one_function_leaves_the_recordings_of_others():
+    def record(compute):
+        if "sums" not in compute():
+            raise RuntimeError("cannot be recorded")
+        return by_calling(compute)
+
+    recordings, given = Recordings(CPU, record), example(40)
+    fine, fails = Replayed(results, recordings), Replayed(lambda p, i: {"other": squares(p, i)}, recordings, "fails")
+    for _ in range(PLAIN_CALLS):
+        fine(*given), fails(*given)
+    fine(*given)
+    with pytest.warns(UserWarning, match="fails: cannot be replayed"):
+        fails(*given)
+    assert len(recordings) == 1
+
+
 def test_many_rows_are_not_replayed(recorder, monkeypatch):
     monkeypatch.setattr(graph_replay, "MOST_ROWS", 89)
     replayed, given = replaying(results, recorder), example(40, 50)

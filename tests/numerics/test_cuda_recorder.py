@@ -1,0 +1,142 @@
+"""What a recorder of CUDA graphs asks of torch, in which order, and what it does where that fails; without a GPU."""
+
+import contextlib
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pinnlab.numerics.cuda_recorder import CudaRecorder
+
+DEVICE = torch.device("cuda", 0)
+
+
+class Stream:
+    device = DEVICE
+
+    def wait_stream(self, other):
+        pass
+
+
+class Card:
+    """Stands in for `torch.cuda` and notes what is done; a recording fails at its end where `fails` says so."""
+
+    def __init__(self, monkeypatch):
+        self.done, self.mode, self.fails, self.told = [], 0, False, []
+        self.stream_of_torch, self.pools = Stream(), iter(range(100))
+        names = [
+            "Stream", "current_stream", "graph_pool_handle", "empty_cache", "CUDAGraph", "graph", "stream", "device",
+            "current_device", "get_sync_debug_mode", "set_sync_debug_mode", "default_generators",
+        ]  # fmt: skip
+        for name in names:
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name), raising=False)
+        for name in ("endAllocateToPool", "releasePool"):
+            monkeypatch.setattr(torch._C, f"_cuda_{name}", lambda *where, n=name: self.told.append((n, *where)), False)
+
+    Stream = current_stream = staticmethod(Stream)
+    CUDAGraph = staticmethod(lambda: SimpleNamespace(replay=lambda: None))
+    stream = device = staticmethod(lambda chosen: contextlib.nullcontext())
+    current_device = staticmethod(lambda: 0)
+
+    @property
+    def default_generators(self):
+        return [SimpleNamespace(clone_state=lambda: "copy", graphsafe_set_state=self.told.append)]
+
+    def graph_pool_handle(self):
+        return next(self.pools)
+
+    def empty_cache(self):
+        self.done.append("empty")
+
+    def get_sync_debug_mode(self):
+        return self.mode
+
+    def set_sync_debug_mode(self, mode):
+        self.mode = mode
+        if mode == "error":  # as torch does it: set, then said
+            warnings.warn("Synchronization debug mode is a prototype feature and does not yet detect all", stacklevel=2)
+
+    def graph(self, graph, pool=None, stream=None, capture_error_mode="global"):
+        @contextlib.contextmanager
+        def recording():
+            self.done.append(("record", pool))
+            try:
+                yield
+            finally:
+                if self.fails:
+                    raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+        made = recording()
+        made.capture_stream = self.stream_of_torch
+        return made
+
+
+@pytest.fixture
+def card(monkeypatch):
+    return Card(monkeypatch)
+
+
+def test_memory_is_given_back_before_what_prepares_a_recording(card):
+    record = CudaRecorder(DEVICE)
+    _, results = record(lambda: card.done.append("compute") or 3)
+    assert results == 3
+    assert card.done == ["empty", "compute", "compute", ("record", 0), "compute"]
+
+
+def test_recorders_share_the_stream_of_the_process_and_recordings_a_pool(card):
+    one, other = CudaRecorder(DEVICE), CudaRecorder(DEVICE)
+    for record in (one, one, other):
+        record(lambda: None)
+    assert one._stream is other._stream is card.stream_of_torch
+    assert [pool for what, pool in (d for d in card.done if d != "empty")] == [0, 0, 1]
+    elsewhere = CudaRecorder(torch.device("cuda", 1))
+    elsewhere(lambda: None)
+    assert elsewhere._stream is not card.stream_of_torch
+
+
+def test_waiting_is_an_error_only_while_it_is_tried_also_where_warnings_are_errors(card):
+    seen = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CudaRecorder(DEVICE)(lambda: seen.append(card.mode))
+    assert seen == [0, "error", 0]
+    assert card.mode == 0
+
+    def waits():
+        if card.mode == "error":
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        CudaRecorder(DEVICE)(waits)
+    assert card.mode == 0
+
+
+def test_a_recording_that_fails_is_ended_for_the_allocator_and_the_next_has_memory_of_its_own(card):
+    record, calls = CudaRecorder(DEVICE), []
+
+    def synchronizes():
+        calls.append(1)
+        if len(calls) == 3:
+            card.fails = True
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    with pytest.raises(RuntimeError, match=r"^operation not permitted when stream is capturing$"):
+        record(synchronizes)
+    assert card.told == [("endAllocateToPool", 0, 0), ("releasePool", 0, 0), "copy"]
+    card.fails = False
+    record(lambda: None)
+    assert card.done[-1] == ("record", 1)
+
+
+def test_an_interrupted_recording_stays_an_interruption(card):
+    calls = []
+
+    def interrupted():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CudaRecorder(DEVICE)(interrupted)
+    assert card.told[0] == ("endAllocateToPool", 0, 0)
