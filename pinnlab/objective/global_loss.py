@@ -171,8 +171,10 @@ class GlobalLoss:
                 warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
                 self.compiler = None
             self.build(device)
-        elif changed and self._recordings is not None and (self.compiler is None or not self.compiler.complete):
-            self._recordings.forget()
+        elif changed:
+            self._tensors = self._system.trial.tensors()  # a table of another shape is another tensor
+            if self._recordings is not None and (self.compiler is None or not self.compiler.complete):
+                self._recordings.forget()
         return changed
 
     def __call__(self, batch: Batch, weights: Tensor, linearization: Linearization | None = None) -> Tensor:

@@ -9,8 +9,9 @@ from linearized import CASES, Case, draw
 from pinnlab.networks import MLP
 from pinnlab.numerics import memory
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.objective import blocked_loss
-from pinnlab.objective.blocked_loss import GPU_MOST, blocked, gpu_budget, in_blocks
+from pinnlab.numerics.graph_replay import Recordings, by_calling
+from pinnlab.objective import blocked_loss, global_loss
+from pinnlab.objective.blocked_loss import GPU_MOST, blocked, first_pieces, gpu_budget, in_blocks
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.linearized_functions import LinearizedFunctions
 from pinnlab.objective.residuals import ResidualSystem
@@ -51,6 +52,42 @@ def test_the_derivatives_of_a_block_stay_within_the_budget(points, monkeypatch):
     assert max(seen) * 18 * 1024 <= GIB
     assert len(seen) <= max(2 * points * 18 * 1024 / GIB, 1)  # and no block is needlessly small
     assert max(seen) - min(seen) <= 1
+
+
+def test_conditions_are_evaluated_together_as_far_as_the_budget_reaches():
+    rows = {name: torch.arange(float(n))[:, None] for name, n in {"a": 30, "b": 8, "c": 50, "d": 2}.items()}
+    pieces = {name: in_blocks(part, 8.0, 160) for name, part in rows.items()}
+    chosen, rest = first_pieces(pieces, lambda name, part: 8.0, 200)
+    assert {name: len(part) for name, part in chosen.items()} == {"a": 15, "b": 8, "d": 2}
+    assert [(name, len(part)) for name, part in rest] == [("a", 15), ("c", 17), ("c", 17), ("c", 16)]
+    assert all(torch.equal(torch.cat([p for n, p in [*chosen.items(), *rest] if n == k]), v) for k, v in rows.items())
+    chosen, rest = first_pieces(pieces, lambda name, part: 8.0, 1)  # at least one
+    assert list(chosen) == ["a"]
+
+
+def test_what_is_recorded_stays_within_the_budget_as_well(monkeypatch):
+    """Twice the rows of a block are there at times, see `SHARE`; several large conditions are no more than one."""
+    monkeypatch.setattr(blocked_loss, "free_bytes", lambda device: 78.0 * GIB)
+    monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, by_calling))
+    system, many = burgers([50] * 4), torch.empty(1, 2, dtype=torch.float64).expand(1_000_000, 2)
+    each = {name: 2.5 * 4 * 8 * floats for name, floats in system.floats_per_point().items()}
+    assert each["pde"] >= 11 * 1024  # as measured
+    seen, points = [], []
+
+    def sums(parameters, batch):
+        seen.append(sum(len(rows) * each[name] for name, rows in batch.items()))
+        points.append(sum(map(len, batch.values())))
+        return sum(p.sum() for p in parameters.values()) * torch.zeros(len(batch), dtype=torch.float64)
+
+    monkeypatch.setattr(system, "squared_sums", sums)
+    for replay, share in ((True, 1 / 2), (False, 1)):
+        objective = GlobalLoss(system)
+        objective.replay = replay
+        objective.build(GPU)
+        seen.clear(), points.clear()
+        objective({name: many for name in ("pde", "wall", "start")}, torch.ones(3, dtype=torch.float64))
+        assert sum(points) == 3_000_000
+        assert share * GIB / 2 < max(seen) <= share * GIB
 
 
 def test_rows_in_blocks():

@@ -190,6 +190,17 @@ def test_a_number_that_changes_again_costs_no_compilation(name):
 
 
 @pytest.mark.usefixtures("traced")
+def test_an_argument_may_become_a_table_of_another_length():
+    module = built(compile=True)
+    batch = rows(module.problem)
+    for table in ([1.0, 3.0], [1.0, 3.0, 5.0]):
+        module.problem.table = torch.tensor(table, dtype=torch.float64)
+        module.objective.follow(module.device)
+        plain = sum(map(float, module.mean_squares(batch).values()))
+        assert float(module.objective(batch, module.loss_weights)) == pytest.approx(plain, rel=1e-12)
+
+
+@pytest.mark.usefixtures("traced")
 def test_what_keeps_changing_and_cannot_be_an_argument_ends_compilation_in_one_line():
     module = built(compile=True)
     batch = rows(module.problem)
