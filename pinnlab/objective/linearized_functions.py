@@ -252,12 +252,7 @@ class LinearizedFunctions:
         """A condition's rows in the parts that fit into the budget; on a CPU in one."""
         if rows.device.type == "cpu":
             return (rows,)
-        return in_blocks(rows, self._bytes(name, rows), int(self._most(rows.device)))
-
-    def _bytes(self, name: str, rows: Tensor) -> float:
-        """What a row takes: derivatives of gradients keep about twice what a gradient keeps."""
-        point = floats_of(rows, self.system.floats_per_point()[name])
-        return 5.0 * self.system.layers() * point * rows.element_size()
+        return in_blocks(rows, _bytes_per_row(self.system, name, rows), int(self._most(rows.device)))
 
     def _most(self, device: torch.device) -> float:
         """Bytes of the rows that are taken at a time."""
@@ -270,7 +265,8 @@ class LinearizedFunctions:
     def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
         """Batches that fit into the budget, with their factors: first parts of conditions, then the others singly."""
         pieces = {name: self._pieces(name, rows) for name, rows in self.system.products.shaped(batch).items()}
-        chosen, rest = first_pieces(pieces, self._bytes, self._most(factors.device))
+        size_of = functools.partial(_bytes_per_row, self.system)
+        chosen, rest = first_pieces(pieces, size_of, self._most(factors.device))
         own = dict(zip(pieces, factors.split(1), strict=True))
         yield chosen, factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
         yield from (({name: part}, own[name]) for name, part in rest)
@@ -286,3 +282,8 @@ class LinearizedFunctions:
             title = "Jacobian" if how else name.replace("_", " ")
             self._made[name] = evaluator(function, self._compiler, title, self._recordings, **how)
         return self._made[name]
+
+
+def _bytes_per_row(system: ResidualSystem, name: str, rows: Tensor) -> float:
+    """What a row takes: derivatives of gradients keep about twice what a gradient keeps."""
+    return 5.0 * system.layers() * floats_of(rows, system.floats_per_point()[name]) * rows.element_size()

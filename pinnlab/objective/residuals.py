@@ -19,7 +19,7 @@ from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
 from pinnlab.objective.products import Products, flattened, floats_of
 from pinnlab.objective.readings import Readings
-from pinnlab.objective.trial_function import Parameters, Trial, device_of
+from pinnlab.objective.trial_function import Parameters, Trial, beside, device_of
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.enhancement import Enhancement
@@ -114,16 +114,11 @@ class ResidualSystem:
             parameters: values to use instead of the trial function's own.
             enhanced: with the derivatives of residuals that are in the loss, as further equations.
         """
-        given = self.beside(batch) if parameters is None else batch
+        given = beside(self.trial, batch) if parameters is None else batch
         return {
             name: torch.stack(self.condition_residuals(name, rows, parameters, enhanced), -1)
             for name, rows in given.items()
         }
-
-    def beside(self, batch: Batch) -> dict[str, Tensor]:
-        """The same rows where the trial function is; after a run it is on the CPU, and the points are where it ran."""
-        place = device_of(self.trial)
-        return {name: rows.to(place) for name, rows in batch.items()}
 
     def unweighted(self, batch: Batch) -> dict[str, Tensor]:
         """The same rows without the weights of their points."""
@@ -177,7 +172,7 @@ class ResidualSystem:
             rows: `(n, d + k)`, see `Condition.rows`; weights beside them are left out of account.
             compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
-        own = self.products.shaped(self.unweighted(self.beside({name: rows})))[name]
+        own = self.products.shaped(self.unweighted(beside(self.trial, {name: rows})))[name]
         size = floats_of(own, self.floats_per_point()[name]) * rows.element_size()
         most = self._score_bytes if own.device.type == "cpu" else self._gpu_score_bytes
         length = max(most // size, 256 if own.ndim == 2 else 1)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pinnlab.errors import unknown
 from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import beside
 
 Score = Callable[[ResidualSystem, str, Tensor], Any]  # gives a Tensor; the command asks functions for annotations else
 ScoreName = Literal["residual", "residual_gradient", "solution_gradient"]
@@ -41,7 +42,7 @@ def residual_gradient(system: ResidualSystem, name: str, rows: Tensor) -> Tensor
     def slopes(points: Tensor, extras: Tensor) -> Tensor:
         return _norms(system.residuals({name: torch.cat([points, extras], -1)})[name], points)
 
-    parts = system.beside({name: rows})[name].split(CHUNK)
+    parts = beside(system.trial, {name: rows})[name].split(CHUNK)
     return torch.cat([slopes(_leaf(part[:, :d]), part[:, d:]) for part in parts])
 
 
@@ -49,7 +50,7 @@ def residual_gradient(system: ResidualSystem, name: str, rows: Tensor) -> Tensor
 def solution_gradient(system: ResidualSystem, name: str, rows: Tensor) -> Tensor:
     """The norm of the solution's gradient with respect to all coordinates, `(n,)`; of all unknowns together."""
     d = len(system.problem.coordinates)
-    points = [_leaf(part[:, :d]) for part in system.beside({name: rows})[name].split(CHUNK)]
+    points = [_leaf(part[:, :d]) for part in beside(system.trial, {name: rows})[name].split(CHUNK)]
     return torch.cat([_norms(system.trial(part), part) for part in points])
 
 

@@ -26,6 +26,12 @@ def device_of(trial: nn.Module) -> torch.device:
     return next(trial.parameters(), torch.empty(0)).device
 
 
+def beside(trial: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rows of a batch where a trial function is; after a run the points are still where it ran."""
+    place = device_of(trial)
+    return {name: rows.to(place) for name, rows in batch.items()}
+
+
 class Trial(nn.Module):
     """The trial function: the network inside the problem's ansatz, and the coefficients beside it.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pinnlab.objective.gradients import row_counts
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
+from pinnlab.objective.trial_function import beside
 
 
 def linearization(
@@ -25,7 +26,7 @@ def linearization(
             sizes of blocks, and those must stay as they are.
     """
     functions = functions or LinearizedFunctions(module.system)
-    exact, weights = doubled(module.system.beside(rows)), module.loss_weights.double()
+    exact, weights = doubled(beside(module.trial, rows)), module.loss_weights.double()
     return Linearization(functions, doubled(module.trial.tensors()), exact, weights / row_counts(exact, weights))
 
 

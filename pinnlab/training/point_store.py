@@ -188,12 +188,7 @@ class PointStore:
         return {name: self.batches.size_of(len(rows)) for name, rows in self.rows.items()}
 
     def to(self, dtype: torch.dtype, device: torch.device | None = None) -> None:
-        """Hands out the same points in another precision: rounded to float32, and exactly as drawn in float64.
-
-        Args:
-            dtype: the precision.
-            device: where; default: where they are.
-        """
+        """Hands out the same points in a precision, rounded to float32, exactly as drawn in float64; or elsewhere."""
         self.dtype, self.device = dtype, self.device if device is None else device
         self.rows = {name: rows.to(self.device, dtype) for name, rows in self._exact.items()}
         self._cache = (None, {})
