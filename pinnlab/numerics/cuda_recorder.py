@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ class CudaRecorder:
         self._device = device
         self._stream: Any = None
         self._pool: Any = None
+        self._recorded: weakref.WeakSet[Any] = weakref.WeakSet()
         self._failed: list[Any] = []
 
     def __call__(self, compute: Callable[[], Any]) -> tuple[Callable[[], Any], Any]:
@@ -38,7 +40,7 @@ class CudaRecorder:
             graph = torch.cuda.CUDAGraph()
             if self._stream is None:
                 self._stream = self._choose_stream(graph)
-            if self._pool is None:
+            if not self._recorded:  # torch refuses a pool that it could not free since the last of its recordings went
                 self._pool = torch.cuda.graph_pool_handle()
             torch.cuda.empty_cache()  # what calls on the usual stream took, see `graph_replay.SHARE`
             self._stream.wait_stream(torch.cuda.current_stream())
@@ -49,6 +51,7 @@ class CudaRecorder:
                     compute()
                 results = self._record(graph, compute)
             torch.cuda.current_stream().wait_stream(self._stream)
+        self._recorded.add(graph)
         return graph.replay, results
 
     def _choose_stream(self, graph: Any) -> Any:
@@ -80,13 +83,12 @@ class CudaRecorder:
         streams have used, and the random numbers of the device would wait for the end of the recording.
         """
         index, pool = torch.cuda.current_device(), self._pool
-        self._pool = None  # nobody may be left who uses it, and then it cannot be used again
         self._failed.append(graph)  # the allocator of the host asks it still
         end, release = (getattr(torch._C, f"_cuda_{name}", None) for name in ("endAllocateToPool", "releasePool"))
         with contextlib.suppress(RuntimeError):  # it failed after the allocator had been told
             if end is not None and release is not None:
                 end(index, pool)
-                release(index, pool)
+                release(index, pool)  # its own part; other recordings may go on with theirs
         numbers = torch.cuda.default_generators[index]
         numbers.graphsafe_set_state(numbers.clone_state())  # a copy is not being recorded
 

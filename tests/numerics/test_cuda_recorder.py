@@ -19,6 +19,11 @@ class Stream:
         pass
 
 
+class Graph:
+    def replay(self):
+        pass
+
+
 class Card:
     """Stands in for `torch.cuda` and notes what is done; a recording fails at its end where `fails` says so."""
 
@@ -35,7 +40,7 @@ class Card:
             monkeypatch.setattr(torch._C, f"_cuda_{name}", lambda *where, n=name: self.told.append((n, *where)), False)
 
     Stream = current_stream = staticmethod(Stream)
-    CUDAGraph = staticmethod(lambda: SimpleNamespace(replay=lambda: None))
+    CUDAGraph = staticmethod(Graph)
     stream = device = staticmethod(lambda chosen: contextlib.nullcontext())
     current_device = staticmethod(lambda: 0)
 
@@ -86,10 +91,12 @@ def test_memory_is_given_back_before_what_prepares_a_recording(card):
 
 def test_recorders_share_the_stream_of_the_process_and_recordings_a_pool(card):
     one, other = CudaRecorder(DEVICE), CudaRecorder(DEVICE)
-    for record in (one, one, other):
-        record(lambda: None)
+    kept = [record(lambda: None) for record in (one, one, other)]
     assert one._stream is other._stream is card.stream_of_torch
     assert [pool for what, pool in (d for d in card.done if d != "empty")] == [0, 0, 1]
+    kept.clear()
+    one(lambda: None)
+    assert card.done[-1] == ("record", 2)  # torch may refuse a pool that all have left
     elsewhere = CudaRecorder(torch.device("cuda", 1))
     elsewhere(lambda: None)
     assert elsewhere._stream is not card.stream_of_torch
@@ -112,8 +119,10 @@ def test_waiting_is_an_error_only_while_it_is_tried_also_where_warnings_are_erro
     assert card.mode == 0
 
 
-def test_a_recording_that_fails_is_ended_for_the_allocator_and_the_next_has_memory_of_its_own(card):
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_recording_that_fails_is_ended_for_the_allocator(alone, card):
     record, calls = CudaRecorder(DEVICE), []
+    kept = [] if alone else [record(lambda: None)]
 
     def synchronizes():
         calls.append(1)
@@ -126,7 +135,8 @@ def test_a_recording_that_fails_is_ended_for_the_allocator_and_the_next_has_memo
     assert card.told == [("endAllocateToPool", 0, 0), ("releasePool", 0, 0), "copy"]
     card.fails = False
     record(lambda: None)
-    assert card.done[-1] == ("record", 1)
+    assert card.done[-1] == ("record", int(alone))  # the pool of those that are left
+    assert len(kept) == (not alone)
 
 
 def test_an_interrupted_recording_stays_an_interruption(card):
