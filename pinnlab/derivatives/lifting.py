@@ -8,7 +8,7 @@ from torch import Tensor
 from pinnlab.derivatives.coordinates import CoordinateJet
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
-from pinnlab.derivatives.sampling import Draws, Sample, Trace, in_order
+from pinnlab.derivatives.sampling import Draws, Sample, Trace, in_order, in_ranges
 
 _MANY = 1_000
 """Coordinates up to which the unit matrix is a matter of course."""
@@ -31,8 +31,8 @@ def lift(points: Tensor, wanted: Wanted, draws: Draws | None = None) -> Jet:
         return _lift_drawn(points, wanted, axes, channels, draws or {})
     dim = points.shape[-1]
     if dim > _MANY and len(axes) < dim:
-        rows = points.new_zeros(len(axes), dim)
-        rows[range(len(axes)), axes] = 1.0
+        places = torch.arange(dim, device=points.device)
+        rows = (in_ranges(axes, points.device)[:, None] == places).to(points.dtype)
     else:
         unit = torch.eye(dim, dtype=points.dtype, device=points.device)
         # All rows without taking them one by one: that would be a loop of its own for each in a compiled graph.
@@ -54,7 +54,7 @@ def _lift_drawn(
     points: Tensor, wanted: Wanted, axes: MultiIndex, channels: dict[Channel, Tensor | None], draws: Draws
 ) -> Jet:
     drawn = drawn_axes(wanted.samples, points.shape[-1])
-    own = torch.tensor(axes, dtype=torch.int64, device=points.device)
+    own = in_ranges(axes, points.device)
     every = axes + tuple(axis for part in drawn.values() for axis in part)
     sums = tuple(Laplacian(part) for part in drawn.values())
     if any(isinstance(sample, Trace) for sample in drawn):

@@ -26,6 +26,7 @@ from pinnlab.derivatives.patterns import (
     whole,
 )
 from pinnlab.errors import UnsupportedOperationError
+from pinnlab.numerics.constants import constant_like
 
 # ---------------------------------------------------------------------------------- arithmetic
 
@@ -353,7 +354,9 @@ def _where(condition: Any, a: Any, b: Any) -> Jet:
     def parts(x: Any) -> tuple[Tensor, Tensor | None, dict[Channel, Tensor | None]]:
         if isinstance(x, Jet):
             return x.value, x.first, dict(x.higher)
-        return torch.as_tensor(x, dtype=model.dtype, device=model.device), None, dict.fromkeys(model.higher)
+        # A number is filled in: made on the CPU, it would be copied to a GPU, which has the host wait.
+        value = constant_like(x, model) if isinstance(x, Tensor) else model.value.new_full((), x)
+        return value, None, dict.fromkeys(model.higher)
 
     (a0, a1, a2), (b0, b1, b2) = parts(a), parts(b)
     first = choose(a1, b1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.numerics.constants import constant_like
 
 Draws = Mapping["Sample", Tensor]
 """For each estimate what was drawn: the columns `(count,)` of a `Sample`, the signs `(count, r)` of a `Trace`."""
@@ -110,7 +112,7 @@ class Factor:
     def times(self, points: Tensor, vectors: Tensor) -> Tensor:
         """The products with vectors `(k, 1, r)`, `(k, 1 or n, s)`."""
         if isinstance(self.value, Tensor):
-            return vectors @ self.value.to(vectors).t()
+            return vectors @ constant_like(self.value, vectors).t()
         return self.value(points, vectors)
 
     @functools.cached_property
@@ -171,11 +173,12 @@ class Trace(Sample):
 
     def directions(self, points: Tensor, drawn: Tensor | None) -> Tensor:
         """`(count, 1, d)`, or `(count, n, d)`: s times what was drawn, or its columns, in their places among zeros."""
-        vectors = torch.eye(self.columns) if self.is_exact or drawn is None else drawn
-        spread = self.root.times(points, vectors.to(points)[:, None, :])
+        if self.is_exact or drawn is None:
+            drawn = torch.eye(self.columns, dtype=points.dtype, device=points.device)
+        spread = self.root.times(points, drawn.to(points)[:, None, :])
         if self.axes == tuple(range(points.shape[-1])):
             return spread
-        places = torch.tensor(self.axes, device=points.device)
+        places = in_ranges(self.axes, points.device)
         return points.new_zeros(*spread.shape[:-1], points.shape[-1]).index_copy(-1, places, spread)
 
 
@@ -224,3 +227,14 @@ def checked_trace(axes: MultiIndex, factor: Any, count: int | None, draw: int) -
 def in_order(samples: Iterable[Sample]) -> list[Sample]:
     """Estimates in an order that every process has."""
     return sorted(samples, key=lambda sample: sample.place)
+
+
+def in_ranges(axes: MultiIndex, device: torch.device) -> Tensor:
+    """Columns as a tensor of integers `(len(axes),)`, put together of ranges.
+
+    A GPU counts these itself; numbers would be copied to it at every evaluation.
+    """
+    starts = [i for i, axis in enumerate(axes) if not i or axis != axes[i - 1] + 1]
+    runs = itertools.pairwise([*starts, len(axes)])
+    ranges = [torch.arange(axes[i], axes[i] + j - i, device=device) for i, j in runs]
+    return torch.cat([torch.arange(0, device=device), *ranges])

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pinnlab.domains.box import Box, Interval
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.constants import constant_like
 
 _NODES = 100
 """Of the quadrature that finds the modes of a covariance: they are smooth, and converge faster than any power."""
@@ -123,9 +123,9 @@ class Fourier(Basis):
 
     def functions(self, x: Any) -> Any:
         """Cosine and sine by turns."""
-        phase = (x - self.interval.low[0])[..., None] * _like(self._numbers, x)
+        phase = (x - self.interval.low[0])[..., None] * constant_like(self._numbers, x)
         pairs = torch.stack([torch.cos(phase), torch.sin(phase)], -1).flatten(-2)
-        return pairs[..., : self.modes] * _like(self._sizes, x)
+        return pairs[..., : self.modes] * constant_like(self._sizes, x)
 
 
 class KarhunenLoeve(Basis):
@@ -170,8 +170,8 @@ class KarhunenLoeve(Basis):
 
     def functions(self, x: Any) -> Any:
         """By Nystrom's formula."""
-        apart = (x[..., None] - _like(self._nodes, x)) * (1 / self.length)
-        return torch.exp(-0.5 * (apart * apart)) @ _like(self._weights, x)
+        apart = (x[..., None] - constant_like(self._nodes, x)) * (1 / self.length)
+        return torch.exp(-0.5 * (apart * apart)) @ constant_like(self._weights, x)
 
 
 class Cosines(Basis):
@@ -210,14 +210,9 @@ class Cosines(Basis):
 
     def functions(self, x: Any) -> Any:
         """The products at `(n, 2)` places."""
-        phases = (x - _like(self._low, x))[..., None, :] * _like(self._numbers, x)
+        phases = (x - constant_like(self._low, x))[..., None, :] * constant_like(self._numbers, x)
         waves = torch.cos(phases)
-        return waves[..., 0] * waves[..., 1] * _like(self._sizes, x)
-
-
-def _like(constant: Tensor, x: Any) -> Tensor:
-    """A constant in the dtype and on the device of a tensor or a jet."""
-    return constant.to(dtype=x.dtype, device=x.device)
+        return waves[..., 0] * waves[..., 1] * constant_like(self._sizes, x)
 
 
 def _positive(key: str, value: float) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Box
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Residual, Robin
@@ -76,7 +77,7 @@ class BlockPoisson(Problem):
     def source(self, x: Tensor, y: Tensor) -> Tensor:
         """F / a."""
         (i, in_x), (j, in_y) = _block(x), _block(y)
-        constant, wave = self.constant.to(x)[i, j], self.wave.to(x)[i, j]
+        constant, wave = constant_like(self.constant, x)[i, j], constant_like(self.wave, x)[i, j]
         return constant + wave * torch.sin(math.pi * in_x) * torch.sin(math.pi * in_y)
 
     def reference(self) -> Numerical:

@@ -320,9 +320,8 @@ class Periodic(Condition):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The jump of each chosen unknown and of its derivatives across the periodic boundary."""
-        step = torch.zeros_like(at.points[:1])
-        shift = [self._width if i == self._column else 0.0 for i in range(at.points.shape[-1])]
-        other = at.elsewhere(at.points + (step + at.points.new_tensor(shift)))
+        along = torch.arange(at.points.shape[-1], device=at.points.device) == self._column
+        other = at.elsewhere(at.points + self._width * along.to(at.points.dtype))
         return [
             left.d(*[self.coordinate] * k) - other.fields[name].d(*[self.coordinate] * k)
             for name, left in at.fields.items()

@@ -12,6 +12,7 @@ from pinnlab.domains import Box, Domain, Product, Union
 from pinnlab.domains.cut import cut
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.stacked import checked_grid
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems.conditions import Condition, with_normals
 from pinnlab.problems.evaluation import Evaluation, asks_for
 
@@ -78,6 +79,7 @@ class Continuity(Condition):
             if not callable(function):
                 raise ConfigurationError(f"flux: must be a function of unknowns and coordinates, got {function!r}")
         self.order, self.fluxes = order, functions
+        self._ends = torch.tensor([box.low, box.high], dtype=torch.float64).abs().amax(0)
         self.unknowns = None if unknowns is None else tuple(unknowns)
 
     @property
@@ -109,7 +111,7 @@ class Continuity(Condition):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The jumps."""
-        ends = torch.maximum(at.points.new_tensor(self.box.low).abs(), at.points.new_tensor(self.box.high).abs())
+        ends = constant_like(self._ends, at.points)
         step = _STEP * torch.finfo(at.points.dtype).eps * ends * at.extras
         sides = [self._values(at.elsewhere(at.points + side * step), side) for side in (-1.0, 1.0)]
         return [upper - lower for lower, upper in zip(*sides, strict=True)]

@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Interval, RadialBall
 from pinnlab.errors import ConfigurationError, check_seed
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Dirichlet, Residual
@@ -58,13 +59,13 @@ class FokkerPlanck(Problem):
 
     def balance(self, q: AbstractField) -> Tensor:
         """(q_t - tr(A H) / 2 - |s' grad q|^2 / 2) / d^(1/2)."""
-        slopes = q.gradient(*self.coordinates[:-1]) @ self.spread.to(q.value)
+        slopes = q.gradient(*self.coordinates[:-1]) @ constant_like(self.spread, q.value)
         spreading = q.trace_hessian(self.spread, sample=self.sample) + slopes.square().sum(-1)
         return (q.t - spreading / 2) / math.sqrt(self.dim)
 
     def solution(self, points: Tensor) -> Tensor:
         """The exact solution, in the coordinates in which A is diagonal."""
-        rates, directions = (t.to(points.device, points.dtype) for t in (self.rates, self.directions))
+        rates, directions = (constant_like(t, points) for t in (self.rates, self.directions))
         variances = 1 + points[:, -1:] * rates
         places = points[:, :-1] @ directions
         return -(places.square() / variances + torch.log(variances)).sum(-1) / 2

@@ -12,6 +12,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import RadialBall
 from pinnlab.errors import check_seed
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Residual
@@ -56,7 +57,7 @@ class TwoBody(Problem):
     def solution(self, points: Any) -> Any:
         """The exact solution."""
         x, y = points[:, :-1], points[:, 1:]
-        terms = self.amplitudes.to(points.device, points.dtype) * torch.sin(x + torch.cos(y) + y * torch.cos(x))
+        terms = constant_like(self.amplitudes, points) * torch.sin(x + torch.cos(y) + y * torch.cos(x))
         return (1 - (points**2).sum(-1)) * terms.sum(-1)
 
     def source(self, points: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ class TwoBody(Problem):
         sin_x, cos_x, sin_y, cos_y = torch.sin(x), torch.cos(x), torch.sin(y), torch.cos(y)
         phase = x + cos_y + y * cos_x
         by_x, by_y = 1 - y * sin_x, cos_x - sin_y  # of the phase
-        c = self.amplitudes.to(points)
+        c = constant_like(self.amplitudes, points)
         value, slope = c * torch.sin(phase), c * torch.cos(phase)
         s = value.sum(-1)
         radial = (slope * (x * by_x + y * by_y)).sum(-1)

@@ -48,8 +48,8 @@ class MultiscalePoisson(Problem):
 
     def balance(self, u: AbstractField, points: Tensor) -> Tensor:
         """(Delta u + f) over the size of f's highest frequency."""
-        waves, squares = self._waves(points), 4.0 ** torch.arange(self.octaves + 1, dtype=points.dtype)
-        source = (waves * squares.to(points.device)).sum(-1) * len(self.coordinates) * math.pi**2
+        squares = 4.0 ** torch.arange(self.octaves + 1, dtype=points.dtype, device=points.device)
+        source = (self._waves(points) * squares).sum(-1) * len(self.coordinates) * math.pi**2
         highest = len(self.coordinates) * math.pi**2 * 4.0**self.octaves
         return (u.laplacian() + source / (self.octaves + 1)) * ((self.octaves + 1) / highest)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Box, Fourier, FunctionSpace, Interval, KarhunenLoeve
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems import checks
 from pinnlab.problems.base import Exact, Numerical, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Residual
@@ -52,7 +53,7 @@ class Antiderivative(Problem):
     def solution(self, points: Tensor) -> Tensor:
         """The integral from 0 to x, by 40 Gauss-Legendre nodes: exact to round-off for these smooth functions."""
         x = points[..., 0]
-        nodes, weights = (part.to(dtype=x.dtype, device=x.device) for part in (_NODES, _WEIGHTS))
+        nodes, weights = (constant_like(part, x) for part in (_NODES, _WEIGHTS))
         inside = x[..., None] * (0.5 * (nodes + 1))
         values = self.space.basis.functions(inside) @ points[..., 1:, None]
         return 0.5 * x * (values[..., 0] * weights).sum(-1)
@@ -158,7 +159,8 @@ class BurgersOperator(Problem):
     def diffused(self, points: Any) -> Any:
         """The start under diffusion alone, `(n,)`; `points` may be a jet."""
         x, t, function = points[..., 0], points[..., 1], points[..., 2:]
-        rates = (self.viscosity * self.basis.waves**2).to(dtype=points.dtype, device=points.device)
+        waves = constant_like(self.basis.waves, points, torch.float64)
+        rates = (self.viscosity * waves**2).to(points.dtype)
         decayed = torch.exp(-t.unsqueeze(-1) * rates) * self.basis.functions(x)
         return (decayed * function).sum(-1)
 

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pinnlab.numerics.constants import constant_like
+
 Array = NDArray[np.float64]
 
 
@@ -47,9 +49,10 @@ class RandomField:
         lengths = np.sqrt((whole**2).sum(1))
         kept = (first > 0) & ((lengths <= waves) | (shape == "cube"))  # one of k and -k
         drawn = np.random.default_rng(seed).standard_normal((int(kept.sum()), 2)) * lengths[kept, None] ** -power
-        self.factors: Array = drawn / np.sqrt((drawn**2).sum() / 2)
-        self.low: Array = np.asarray(low, dtype=float)
-        self.numbers: Array = 2 * math.pi * whole[kept] / (np.asarray(high, dtype=float) - self.low)
+        corner = np.asarray(low, dtype=float)
+        self.factors = torch.from_numpy(drawn / np.sqrt((drawn**2).sum() / 2))
+        self.low = torch.from_numpy(corner)
+        self.numbers = torch.from_numpy(2 * math.pi * whole[kept] / (np.asarray(high, dtype=float) - corner))
 
     def values(self, points: Array) -> Array:
         """The field `(n,)` at points `(n, d)`, in numpy: for references."""
@@ -58,17 +61,17 @@ class RandomField:
     def __call__(self, points: Tensor) -> Tensor:
         """The field `(n,)` at points `(n, d)`."""
         cosine, sine, _ = self._waves(points)
-        factors = torch.from_numpy(self.factors).to(points)
+        factors = constant_like(self.factors, points)
         return cosine @ factors[:, 0] + sine @ factors[:, 1]
 
     def with_slope(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The field `(n,)` and its gradient `(n, d)` at points `(n, d)`."""
         cosine, sine, numbers = self._waves(points)
-        factors = torch.from_numpy(self.factors).to(points)
+        factors = constant_like(self.factors, points)
         slope = (cosine * factors[:, 1] - sine * factors[:, 0]) @ numbers
         return cosine @ factors[:, 0] + sine @ factors[:, 1], slope
 
     def _waves(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        numbers = torch.from_numpy(self.numbers).to(points)
-        angle = (points - torch.from_numpy(self.low).to(points)) @ numbers.T
+        numbers = constant_like(self.numbers, points)
+        angle = (points - constant_like(self.low, points)) @ numbers.T
         return torch.cos(angle), torch.sin(angle), numbers

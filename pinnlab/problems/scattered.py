@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pinnlab.numerics.constants import constant_like
+
 ROUNDED = 1e-14
 """Added to squared distances, of a region of side 2, so that odd powers of a distance have derivatives at a place."""
 
@@ -51,17 +53,16 @@ class RadialInterpolant:
 
     def __call__(self, columns: Sequence[Any]) -> Any:
         """The values `(n,)` at points given by their coordinates, each `(n,)`: tensors or jets."""
-        options = {"dtype": columns[0].dtype, "device": columns[0].device}
-        scaled = [
-            (column - middle) / half
-            for column, middle, half in zip(columns, self._middle.to(**options), self._half.to(**options), strict=True)
-        ]
-        radial = (self._powers(scaled) * self._weights.to(**options)).sum(-1)
-        return radial + (self._polynomials(scaled) * self._factors.to(**options)).sum(-1)
+        middles, halves, weights, factors = (
+            constant_like(table, columns[0]) for table in (self._middle, self._half, self._weights, self._factors)
+        )
+        scaled = [(column - middle) / half for column, middle, half in zip(columns, middles, halves, strict=True)]
+        radial = (self._powers(scaled) * weights).sum(-1)
+        return radial + (self._polynomials(scaled) * factors).sum(-1)
 
     def _powers(self, columns: Sequence[Any]) -> Any:
         """`|x - x_j|^degree`, `(points, places)`."""
-        places = self._places.to(dtype=columns[0].dtype, device=columns[0].device)
+        places = constant_like(self._places, columns[0])
         squares = sum((column.reshape(-1, 1) - places[:, i]) ** 2 for i, column in enumerate(columns))
         return (squares + ROUNDED) ** (self.degree / 2)
 

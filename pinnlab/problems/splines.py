@@ -10,6 +10,8 @@ import torch
 from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
+from pinnlab.numerics.constants import constant_like
+
 
 class Spline:
     """The spline through values on a rectilinear grid: piecewise polynomials of one degree in each coordinate.
@@ -42,7 +44,7 @@ class Spline:
             (first[:, None] + offsets).reshape(-1, *[self.degree + 1 if j == i else 1 for j in range(d)])
             for i, (first, _) in enumerate(found)
         ]
-        total = self._coefficients.to(dtype=columns[0].dtype, device=columns[0].device)[tuple(places)]
+        total = constant_like(self._coefficients, columns[0])[tuple(places)]
         for i in reversed(range(d)):  # the last dimension is summed over first
             total = (total * found[i][1].reshape(-1, *[1] * i, self.degree + 1)).sum(-1)
         return total
@@ -52,7 +54,7 @@ class Spline:
 
         By the recursion of Cox and de Boor (*A Practical Guide to Splines*, ch. X).
         """
-        knots, k = knots.to(dtype=x.dtype, device=x.device), self.degree
+        knots, k = constant_like(knots, x), self.degree
         inside = knots[k + 1 : len(knots) - k - 1].contiguous()
         piece = k + torch.bucketize(x.detach().clone(memory_format=torch.contiguous_format), inside, right=True)
         values: list[Any] = [torch.ones_like(x.detach())]

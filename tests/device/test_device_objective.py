@@ -13,6 +13,7 @@ from pinnlab.numerics.compilation import can_compile
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import PLAIN_CALLS
 from pinnlab.objective.global_loss import GlobalLoss
+from pinnlab.objective.linearization import Linearization, LinearizedFunctions
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import SCORES
 from pinnlab.objective.trial_function import Trial
@@ -24,8 +25,8 @@ POINTS = 11
 COMPILED = [False, pytest.param(True, marks=pytest.mark.cuda)]
 
 
-def computed(problem, network, device, compiled=False):
-    """Everything that training asks of an objective, with the places of what came out."""
+def built(problem, network, device, compiled=False):
+    """A loss with its system, rows of each condition, and their weights."""
     trial = Trial(problem, copy.deepcopy(network)).double().to(device)
     system = ResidualSystem(problem, trial)
     system.resolve_engine()
@@ -34,13 +35,27 @@ def computed(problem, network, device, compiled=False):
     objective.build(device)
     rows = {name: part.to(device) for name, part in probe_rows(problem, POINTS, 0).items()}
     weights = torch.tensor([c.weight for c in problem.conditions.values()], dtype=torch.float64).to(device)
+    return objective, system, rows, weights
+
+
+def products(objective, system, rows, weights):
+    """Of the Jacobian, without its rows, and of the Hessian, with a vector."""
+    functions = LinearizedFunctions(system, objective.compiler)
+    around = Linearization(functions, system.trial.tensors(), rows, weights, memory=0)
+    v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64).to(weights.device)
+    return {"J'J v": around.transposed_times(around.times(v)), "H v": around.hessian_times(v)}
+
+
+def computed(problem, network, device, compiled=False):
+    """Everything that training asks of an objective, with the places of what came out."""
+    objective, system, rows, weights = built(problem, network, device, compiled)
     for _ in range(PLAIN_CALLS + 1 if device.type == "cuda" else 0):  # until evaluations are replayed
         objective(rows, weights)
         with torch.no_grad():
             _ = [system.score(name, part) for name, part in rows.items()]
     objective(rows, weights).backward()
     found = {"loss": objective.last.loss, "sums": objective.last.sums}
-    found |= {f"grad {name}": p.grad for name, p in trial.named_parameters() if p.grad is not None}
+    found |= {f"grad {name}": p.grad for name, p in system.trial.named_parameters() if p.grad is not None}
     scored = list(SCORES) if len(problem.coordinates) < 10 else ["residual"]
     with torch.no_grad():
         for name, part in rows.items():
@@ -52,6 +67,7 @@ def computed(problem, network, device, compiled=False):
     v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64).to(device)
     found |= {"gram": matrix, "right": right, "J v": around.times(v), "loss again": around.loss()}
     found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual()}
+    found |= products(objective, system, rows, weights)
     found |= {"gradients": objective.gradients(rows, weights).by_condition()}
     return found
 

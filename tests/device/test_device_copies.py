@@ -1,0 +1,147 @@
+"""What a GPU records neither copies from the CPU nor waits, once caches are filled: every problem, every network."""
+
+import numpy as np
+import pytest
+import torch
+from card import WAITS, CardTensor, card
+from cases import NETWORKS, PROBLEMS
+from test_device_objective import built, products, small_network
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pinnlab.domains import Box, Interval
+from pinnlab.numerics.constants import constant_like
+from pinnlab.objective import global_loss, linearized_functions, residuals
+from pinnlab.problems import Given, Problem, Residual
+
+RECORDED = {"loss and gradient", "sizes of residuals", "loss", "Jacobian", "jvp", "vjp", "hessian product"}
+"""All that may be."""
+
+
+class Copies(TorchDispatchMode):
+    """Notes what has tensors in two places: a copy, or what copies inside of itself, as `where` does with a number."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self._seen = seen
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        taken, made = (
+            [t for t in pytree.tree_leaves(x) if isinstance(t, torch.Tensor)] for x in ((args, kwargs), found)
+        )
+        if taken and len({isinstance(t, CardTensor) for t in taken + made}) > 1:
+            self._seen.append(str(func))
+        return found
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """Evaluates each recorded function once more before, and lists what then still has two places, or waits."""
+    seen, evaluated = [], set()
+
+    def chosen(function, device, compiler, title="", replay=True, **how):
+        def watched(parameters, inputs):
+            evaluated.add(title)
+            with torch.no_grad():
+                function(parameters, inputs)
+                WAITS.clear()
+                with Copies(seen):
+                    found = function(parameters, inputs)
+            seen.extend(WAITS.seen)
+            return found
+
+        return watched
+
+    for module in (global_loss, linearized_functions, residuals):
+        monkeypatch.setattr(module, "evaluator", chosen)
+    yield seen
+    assert evaluated == RECORDED
+
+
+def evaluate(problem, network):
+    """Has each recorded function evaluated."""
+    with card() as device:
+        objective, system, rows, weights = built(problem, network, device)
+        objective(rows, weights).backward()
+        with torch.no_grad():
+            for name, part in rows.items():
+                system.score(name, part)
+        around = objective.linearization(rows, weights)
+        around.gram()
+        around.loss()
+        products(objective, system, rows, weights)
+
+
+@pytest.mark.usefixtures("coarser_references")
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem(name, copies):
+    problem = PROBLEMS[name]()
+    evaluate(problem, small_network(problem))
+    assert not copies
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network(name, copies):
+    evaluate(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1))
+    assert not copies
+
+
+SQUARE = Box(["x", "y"], 0, 1)
+LINE = Interval("x", 0, 1)
+MANY = Box([f"x{k}" for k in range(1001)], 0, 1)
+TABLE = torch.tensor([1.0, 2.0])
+SPREAD = torch.tensor([[1.0], [2.0]])
+AXIS = np.linspace(-0.1, 1.1, 9)
+PLACES = np.random.default_rng(0).random((30, 2))
+
+
+def written(residual, domain=LINE, **more):
+    return Problem(domain, ["u"], {"pde": Residual(domain, residual)}, **more)
+
+
+def given(**arrays):
+    return written(lambda u, a: u.x - a * u, SQUARE, given=[Given("a", arrays)])
+
+
+class Held(Problem):
+    """With an ansatz that has a number, or a tensor of one, on one side."""
+
+    def __init__(self, other):
+        self.ansatz = lambda u, x: torch.where(x < 0.5, x * u, other)
+        super().__init__(LINE, ["u"], {"pde": Residual(LINE, lambda u: u.x - 1)})
+
+
+USERS = {
+    "grid": lambda: given(x=AXIS, y=AXIS, a=np.outer(AXIS, AXIS)),
+    "scattered": lambda: given(x=PLACES[:, 0], y=PLACES[:, 1], a=PLACES.sum(1)),
+    "number": lambda: written(lambda u, x: torch.where(x < 0.5, u.x, 0.0)),
+    "number in the ansatz": lambda: Held(0.5),
+    "tensor in the ansatz": lambda: Held(torch.tensor(0.5)),
+    "table": lambda: written(lambda u, x: u.x - constant_like(TABLE, x)[(x > 0.5).long()]),
+    "trace": lambda: written(lambda u: u.trace_hessian(SPREAD, "x", "y") - u.z, Box(["x", "z", "y"], 0, 1)),
+    "one of many coordinates": lambda: written(lambda u: u.d("x7") - u, MANY),
+}
+"""What users write."""
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_what_users_write(name, copies):
+    problem = USERS[name]()
+    evaluate(problem, small_network(problem))
+    assert not copies
+
+
+WAITING = {
+    "number": lambda u, x: u.x - torch.tensor(3.0, device=x.device),
+    "table": lambda u, x: u.x - TABLE.to(x)[(x > 0.5).long()],
+    "tensor of one number": lambda u, x: torch.where(x < 0.5, u.x, torch.tensor(1.0)),
+    "read": lambda u, x: u.x / float(x.detach().max()),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_what_waits_is_seen(name, copies):
+    problem = written(WAITING[name])
+    evaluate(problem, small_network(problem))
+    assert copies
