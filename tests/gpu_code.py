@@ -191,7 +191,7 @@ def _on_card(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> tuple[list
         if node.kwargs.get("device") is not None:
             node.kwargs = {**node.kwargs, "device": CARD}
         if node.op == "get_attr":
-            constants.append(getattr(graph, str(node.target)))
+            constants.append(getattr(graph, str(node.target)).contiguous())  # as placeholders are
             with graph.graph.inserting_after(last):
                 last = graph.graph.placeholder(f"constant_{len(constants)}")
             node.replace_all_uses_with(last)

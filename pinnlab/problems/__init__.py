@@ -1,5 +1,6 @@
 """Problems: what is solved. Each file is one family of differential equations with an independent reference."""
 
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems.allen_cahn import AllenCahn
 from pinnlab.problems.base import Coefficient, Exact, Numerical, Problem
 from pinnlab.problems.biharmonic import Biharmonic1D, Biharmonic2D
@@ -129,4 +130,5 @@ __all__ = [
     "Wave1D",
     "Wave2D",
     "Weak",
+    "constant_like",
 ]

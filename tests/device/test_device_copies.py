@@ -13,6 +13,7 @@ from pinnlab.domains import Box, Interval
 from pinnlab.numerics.constants import constant_like
 from pinnlab.objective import global_loss, linearized_functions, residuals
 from pinnlab.problems import Given, Problem, Residual
+from pinnlab.problems.enhancement import Enhancement
 
 RECORDED = {"loss and gradient", "sizes of residuals", "loss", "Jacobian", "jvp", "vjp", "hessian product"}
 """All that may be."""
@@ -40,7 +41,7 @@ def copies(monkeypatch):
     """Evaluates each recorded function once more before, and lists what then still has two places, or waits."""
     seen, evaluated = [], set()
 
-    def chosen(function, device, compiler, title="", replay=True, **how):
+    def chosen(function, compiler, title="", recordings=None, **how):
         def watched(parameters, inputs):
             evaluated.add(title)
             with torch.no_grad():
@@ -59,10 +60,11 @@ def copies(monkeypatch):
     assert evaluated == RECORDED
 
 
-def evaluate(problem, network):
+def evaluate(problem, network, width=None, **options):
     """Has each recorded function evaluated."""
     with card() as device:
-        objective, system, rows, weights = built(problem, network, device)
+        objective, system, rows, weights = built(problem, network, device, **options)
+        system.set_width(width)
         objective(rows, weights).backward()
         with torch.no_grad():
             for name, part in rows.items():
@@ -84,6 +86,21 @@ def test_every_problem(name, copies):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network(name, copies):
     evaluate(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1))
+    assert not copies
+
+
+HOW = {
+    "reverse": {"engine": "reverse"},
+    "enhanced": {"enhancements": {"pde": Enhancement(((0,), (1,)), 1.0)}},
+    "narrow": {"width": 3},
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", ["burgers_soft", "kdv_soft", "plane_burgers"])
+def test_however_it_is_evaluated(name, how, copies):
+    problem = PROBLEMS[name]()
+    evaluate(problem, small_network(problem), **HOW[how])
     assert not copies
 
 
@@ -132,16 +149,15 @@ def test_what_users_write(name, copies):
     assert not copies
 
 
-WAITING = {
+COPYING = {
     "number": lambda u, x: u.x - torch.tensor(3.0, device=x.device),
     "table": lambda u, x: u.x - TABLE.to(x)[(x > 0.5).long()],
     "tensor of one number": lambda u, x: torch.where(x < 0.5, u.x, torch.tensor(1.0)),
-    "read": lambda u, x: u.x / float(x.detach().max()),
 }
 
 
-@pytest.mark.parametrize("name", WAITING)
-def test_what_waits_is_seen(name, copies):
-    problem = written(WAITING[name])
+@pytest.mark.parametrize("name", COPYING)
+def test_what_copies_is_seen(name, copies):
+    problem = written(COPYING[name])
     evaluate(problem, small_network(problem))
     assert copies

@@ -25,10 +25,10 @@ POINTS = 11
 COMPILED = [False, pytest.param(True, marks=pytest.mark.cuda)]
 
 
-def built(problem, network, device, compiled=False):
-    """A loss with its system, rows of each condition, and their weights."""
+def built(problem, network, device, compiled=False, **options):
+    """A loss with its system, which has `options`, rows of each condition, and their weights."""
     trial = Trial(problem, copy.deepcopy(network)).double().to(device)
-    system = ResidualSystem(problem, trial)
+    system = ResidualSystem(problem, trial, **options)
     system.resolve_engine()
     objective = GlobalLoss(system)
     objective.compiler = Compiler() if compiled else None
