@@ -24,7 +24,12 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Burgers
 from pinnlab.training.point_store import probe_rows
 
-pytestmark = [pytest.mark.interpreted, pytest.mark.filterwarnings("error:not compiled")]
+pytestmark = [
+    pytest.mark.interpreted,
+    pytest.mark.filterwarnings("error:not compiled"),
+    # Of lanes behind the last row, whose numbers are what was in the memory, and which nobody stores.
+    pytest.mark.filterwarnings("ignore:(invalid value|divide by zero|overflow) encountered:RuntimeWarning"),
+]
 POINTS = 37  # enough that a graph is for any number of them
 
 
