@@ -4,8 +4,10 @@ Code that makes a tensor in the wrong place, or mixes places, fails on it as it 
 wait for its GPU is counted. The device is called `meta`, the only one beside `cpu` on which every build of torch can
 differentiate.
 
-What a real card refuses and this one does not: operations without a kernel there, and a numpy array of its own memory.
-What this one refuses and a real card does not: pickling.
+Like a real one it refuses tensors in two places, numpy arrays of its memory, and least squares by a driver that is not
+there. What a real card refuses and this one does not: other operations without a kernel there. What this one refuses
+and a real card does not: sums that it would add up in any order, and `numpy(force=True)`. What is pickled here is on
+the CPU when it is read.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def computed(problem, network, device, compiled=False):
     matrix, right = around.gram()
     v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64).to(device)
     found |= {"gram": matrix, "right": right, "J v": around.times(v), "loss again": around.loss()}
-    found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual()}
+    found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual(), "sketch": around.triangle(sketch=3)}
     found |= {"gradients": objective.gradients(rows, weights).by_condition()}
     return found
 
