@@ -48,7 +48,12 @@ def of_a_gpu(monkeypatch):
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_run_on_a_device_resumes_bitwise(tmp_path, of_a_gpu, name, place, compiled=False):
+def test_a_run_on_a_device_resumes_bitwise(tmp_path, of_a_gpu, name, place):
+    resumes(tmp_path, name, place, False)
+
+
+def resumes(tmp_path, name, place, compiled):
+    """Asserts that runs that go on are the run that was not ended."""
     with at(place) as there:
         options = {"trainer": there.trainer, "compile": compiled}
         whole, *_ = full_run(tmp_path / "whole", **OPTIONS[name](), **options)
@@ -63,7 +68,7 @@ def test_a_run_on_a_device_resumes_bitwise(tmp_path, of_a_gpu, name, place, comp
 @pytest.mark.parametrize("place", [GPU])
 @pytest.mark.parametrize("name", ["plain", "singular_values"])
 def test_a_compiled_run_on_a_gpu_resumes_bitwise(tmp_path, of_a_gpu, name, place):
-    test_a_run_on_a_device_resumes_bitwise(tmp_path, of_a_gpu, name, place, True)
+    resumes(tmp_path, name, place, True)
 
 
 def test_a_trainer_on_a_cpu_takes_a_checkpoint_of_a_gpu(tmp_path, of_a_gpu):
