@@ -197,7 +197,7 @@ class RowBlocks:
     def numbers_in_whole_set(self) -> Tensor:
         """Which of all ranks' residuals this rank's are, in an order that any number of processes share; a collective.
 
-        On the CPU. By condition, then by point as in the whole set, of which a rank has every `world`-th, then equation.
+        On the CPU; by condition, then point as in the whole set, of which a rank has every `world`-th, then equation.
         """
         numbers, before = [torch.zeros(0, dtype=torch.int64)], 0
         for name, own in self.lengths.items():
