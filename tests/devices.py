@@ -1,6 +1,6 @@
 """Where the tests of devices compute: on a card that is not there, always, and on a GPU with `pytest -m cuda`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +11,13 @@ from card import CardTensor, card, card_trainer_options
 
 GPU = pytest.param("cuda", marks=pytest.mark.cuda)
 PLACES = ["card", GPU]
+
+
+def some_compiled(names: Iterable[str], chosen: set[str]) -> list[Any]:
+    """Parameters of tests of compiled code: those that are chosen always, all others with `-m "cuda and slow"`."""
+    names = list(names)
+    assert chosen <= set(names), chosen - set(names)
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @dataclass

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from board import read_board
-from devices import GPU, PLACES, at, fetched
+from devices import GPU, PLACES, at, fetched, some_compiled
 from training import (
     ADAM,
     BATCH_SIZES,
@@ -77,19 +77,25 @@ def fit(name, compiled=False, **trainer):
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
+COMPILED = {
+    "plain", "dense", "gauss_newton", "last_layer", "two_levels", "multi_batch", "precision", "rar_d", "gradient_norm",
+    "growth_by_plan", "continuation", "integral", "sampled",
+}  # fmt: skip
+"""Graphs of all kinds, and what changes under them: points, weights, widths, precision, the problem."""
+
 NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *TOGETHER]
 
 
 @functools.cache
-def fit_on_cpu(name, compiled):
-    """What a run on a device is held against."""
-    return fit(name, compiled)
+def fit_on_cpu(name):
+    """What a run on a device is held against, compiled or not: to compile it here would take longer than all else."""
+    return fit(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("place", "compiled"), [("card", False), pytest.param("cuda", False, marks=GPU.marks)])
 def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
-    expected, metrics = fit_on_cpu(name, compiled)
+    expected, metrics = fit_on_cpu(name)
     with at(place) as there:
         found, seen = fit(name, compiled, **there.trainer)
     assert found.keys() == expected.keys()
@@ -100,7 +106,7 @@ def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some_compiled(NAMES, COMPILED))
 def test_a_compiled_run_on_a_gpu_is_the_run_on_the_cpu(name):
     test_a_run_on_a_device_is_the_run_on_the_cpu(name, "cuda", True)
 
