@@ -4,8 +4,10 @@ Code that makes a tensor in the wrong place, or mixes places, fails on it as it 
 wait for its GPU is counted. The device is called `meta`, the only one beside `cpu` on which every build of torch can
 differentiate.
 
-What a real card refuses and this one does not: operations without a kernel there, and a numpy array of its own memory.
-What this one refuses and a real card does not: pickling.
+Like a real one it refuses tensors in two places, numpy arrays of its memory, and least squares by a driver that is not
+there. What a real card refuses and this one does not: other operations without a kernel there. What this one refuses
+and a real card does not: sums that it would add up in any order, and `numpy(force=True)`. What is pickled here is on
+the CPU when it is read.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ aten = torch.ops.aten
 _MOVES = {aten._to_copy.default, *(getattr(aten.to, name) for name in aten.to.overloads())}
 _COPIES = {aten.copy_.default, aten._foreach_copy_.default, *_MOVES}
 _INDEXING = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
+_SUMS = {aten.index_add.default, aten.index_add_.default, aten.scatter_add.default, aten.scatter_add_.default}
 _READS = {aten._local_scalar_dense.default, aten.equal.default, aten.nonzero.default, aten.masked_select.default}
 
 
@@ -74,7 +77,7 @@ class CardTensor(torch.Tensor):
         return self.detach().cpu().tolist() if type(self) is not CardTensor else self.inner.tolist()
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("a tensor on the card that is not there cannot be pickled")
+        return self.inner.detach().__reduce_ex__(protocol)  # who reads it has it on the CPU, as checkpoints are read
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -124,6 +127,8 @@ class _Kind:
     copies: bool
     reads: bool
     indexes: bool
+    sums: bool
+    solves: bool
     pointwise: bool
     aliases: bool
 
@@ -136,6 +141,8 @@ def _kind(func):
         copies=func in _COPIES,
         reads=func in _READS,
         indexes=func in _INDEXING,
+        sums=func in _SUMS,
+        solves=func is aten.linalg_lstsq.default,
         pointwise=torch.Tag.pointwise in func.tags,
         aliases=any(a.alias_info is not None for a in (*schema.arguments, *schema.returns)),
     )
@@ -177,6 +184,10 @@ def _compute(func, args, kwargs):
         return func(*args, **kwargs)
     kind = _kind(func)
     _check_places(func, kind, args, tensors)
+    if kind.sums:
+        _check_order(func, *map(_inner, args[1:4]))
+    if kind.solves and kwargs.get("driver", "gels") != "gels":
+        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels)")
     result_there = there if to is None else torch.device(to).type == CARD.type
     if kind.reads and there:
         WAITS.note(func)
@@ -207,6 +218,14 @@ def _check_places(func, kind, args, tensors):
         return
     if any(not _is_card(t) and (t.ndim or not kind.pointwise) for t in tensors):
         raise RuntimeError(f"{func}: expected all tensors to be on one device, found some on the card, some on the CPU")
+
+
+def _check_order(func, dim, numbers, source):
+    """Refuses sums of several numbers in one place: a GPU adds them as its threads come, each time in another order."""
+    if source.is_floating_point() and numbers.numel():
+        numbers = numbers.sort(dim if numbers.ndim == source.ndim else 0).values
+        if bool((numbers.diff(dim=dim if numbers.ndim == source.ndim else 0) == 0).any()):
+            raise RuntimeError(f"{func}: adds several numbers in one place, on a GPU each time in another order")
 
 
 @contextmanager

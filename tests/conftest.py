@@ -15,14 +15,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+ONCE = (
+    "Synchronization debug mode is a prototype",
+    ".*there was no current CUDA context",
+    "The AccumulateGrad node's stream does not match",
+    "(?s).*Online softmax is disabled",
+)
+"""What torch says once in a process with a GPU, in whichever test hears it first; none is about results."""
+
+
+def asks_for_gpu(config):
+    """Whether tests on a GPU are asked for: `pytest -m cuda`."""
+    asked = config.option.markexpr or ""
+    return "cuda" in asked and "not cuda" not in asked
+
+
 def pytest_configure(config):
-    """Hides GPUs, from processes that tests start too, unless their tests are asked for: `pytest -m cuda`.
+    """Hides GPUs, from processes that tests start too, unless their tests are asked for.
 
     Without them tests compute on a machine with a GPU what they compute on all others.
     """
-    asked = config.option.markexpr or ""
-    if "cuda" not in asked or "not cuda" in asked:
+    if not asks_for_gpu(config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    for message in ONCE:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")  # else as many as there are cores, in each worker
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,8 +56,21 @@ def pytest_collection():
         gc.freeze()
 
 
-def pytest_collection_modifyitems(items):
-    """Skips what needs a GPU where there is none, and says so."""
+def is_compiled(item):
+    """Whether a test has code generated for a GPU, which takes seconds for each graph."""
+    given = getattr(item, "callspec", None)
+    return "compiled" in item.name.partition("[")[0] or bool(given and given.params.get("compiled"))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skips what needs a GPU where there is none, and says so; on one what is not compiled comes first.
+
+    Slow ones of them are left to `-m "cuda and slow"`.
+    """
+    if asks_for_gpu(config):
+        if "slow" not in config.option.markexpr:
+            items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        items.sort(key=is_compiled)
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return

@@ -118,7 +118,10 @@ def three_steps(*optimizers):
 PHASES = {
     "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
     "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
-    "singular_values": lambda: three_steps(ORTHOGONAL, SKETCHED, TARGET_RATIO),
+    "singular_values": lambda: [
+        *three_steps(ORTHOGONAL, TARGET_RATIO),
+        Phase(SKETCHED, steps=3, points=31),  # more rows than there are sums, as many as parameters
+    ],
     "last_layer": lambda: [*three_steps(LAST_LAYER, MATRIX_FREE), Phase(QUASI_NEWTON, steps=3)],
     "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
     "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
@@ -326,7 +329,16 @@ class Recorder(L.Callback):
 
 
 def full_run(
-    folder, ckpt_path=None, devices=1, batch_size=None, every=3, callbacks=None, logger=False, data=None, **options
+    folder,
+    ckpt_path=None,
+    devices=1,
+    batch_size=None,
+    every=3,
+    callbacks=None,
+    logger=False,
+    data=None,
+    trainer=None,
+    **options,
 ):
     """Adam, L-BFGS, Adam with new points on the way, mini-batches or not, rollback armed, all steps saved."""
     module = small_module(**options)
@@ -339,8 +351,7 @@ def full_run(
         callbacks=[*(callbacks or [ResidualResampling(every=11, pool=101)]), Rollback(every=4), recorder, saver],
         enable_checkpointing=True,
         logger=logger,
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        **{"devices": devices, "strategy": "ddp" if devices > 1 else "auto", **(trainer or {})},
     )
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return recorder, trainer, module, data

@@ -18,6 +18,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.ordered_sums import add_by_number
 
 BANDS: Mapping[str, int] = {"low": 0, "middle": 4, "high": 10}
 """The bands and the lowest wave number of each, in half waves across the domain; half a decade each."""
@@ -63,7 +64,7 @@ class ErrorByFrequency:
         starts = self.wave_numbers.new_tensor(firsts)
         band = torch.bucketize(self.wave_numbers, starts, right=True) - 1
         there = band.unique()
-        sums = [energy.new_zeros(len(starts)).index_add(0, band, energy) for energy in (self.error, self.reference)]
+        sums = [add_by_number(energy.new_zeros(len(starts)), band, energy) for energy in (self.error, self.reference)]
         return ErrorByFrequency(starts[there], *(energy[there] for energy in sums))
 
 
@@ -163,7 +164,7 @@ class LaplaceModes:
             coefficients = torch.tensordot(coefficients, axis.modes.to(device), dims=([0], [1]))
         squares = coefficients.square().sum(0) if self.time else coefficients.square()
         energy = squares.new_zeros(len(self.wave_numbers))
-        energy.index_add_(0, self._shell.to(device), squares.reshape(-1))
+        add_by_number(energy, self._shell.to(device), squares.reshape(-1))
         # What is left of the values themselves: a difference of squares would be exact to half the digits only.
         resolved = coefficients
         for axis in self.axes:
@@ -285,7 +286,7 @@ class ErrorSpectrum(Metric):
                 "prediction, target, rows: expected the same shape (m,), "
                 f"got {tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(rows.shape)}"
             )
-        self.error = self.error.index_add(0, rows, prediction.double() - target.double())
+        self.error = add_by_number(self.error.clone(), rows, prediction.double() - target.double())
 
     def compute(self) -> Tensor:
         """The error's mean square `(k,)` for each wave number of the modes."""

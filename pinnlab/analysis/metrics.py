@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.ordered_sums import add_by_number
 
 
 def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
@@ -88,8 +89,8 @@ class RelativeL2(Metric):
             self.error, self.reference = self.error + error, self.reference + reference
         else:
             error, reference = _squares(prediction, target, summed=False)
-            self.error = self.error.index_add(0, function, error)
-            self.reference = self.reference.index_add(0, function, reference)
+            self.error = add_by_number(self.error.clone(), function, error)
+            self.reference = add_by_number(self.reference.clone(), function, reference)
 
     def compute(self) -> Tensor:
         """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""

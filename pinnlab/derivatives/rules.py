@@ -173,8 +173,8 @@ def _later_layer(x: Jet, weight: Tensor, bias: Tensor | None) -> Jet:
 
 def _first_layer(x: Jet, scales: Tensor, weight: Tensor, bias: Tensor | None) -> Jet:
     """A linear layer on scaled coordinates: its first derivatives are columns of the weights, no product is needed."""
-    if isinstance(x, CoordinateJet):  # `index_select`, of which only the drawn columns are made
-        drawn = weight.index_select(1, x.columns) * scales[x.columns]
+    if isinstance(x, CoordinateJet):  # not `index_select`, whose gradient a GPU adds up in any order
+        drawn = weight[:, x.columns] * scales[x.columns]
         return Jet(F.linear(x.value, weight, bias), x.axes, drawn.t().unsqueeze(1), x.higher)
     columns = (weight * scales).t()
     chosen = columns if len(x.axes) == len(columns) else torch.stack([columns[i] for i in x.axes])

@@ -14,6 +14,7 @@ from pinnlab.domains.base import Region, checked_names
 from pinnlab.domains.bases import Basis
 from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.least_squares import least_squares
 
 
 class FunctionSpace(Domain):
@@ -82,7 +83,7 @@ class FunctionSpace(Domain):
                 f"at {tuple(x.shape)}"
             )
         # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
-        return torch.linalg.lstsq(self.basis.functions(x.double()), values.double().T, driver="gelsd").solution.T
+        return least_squares(self.basis.functions(x.double()), values.double().T).T
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         if not self.basis.is_normal:

@@ -228,7 +228,8 @@ class _Amplitudes(nn.Module):
         """For each output `(waves, polynomials)`."""
         rows, places = [self.weight[k] for k in range(len(self.weight))], self.places.long()
         with_zero = [torch.cat([row, 0.0 * row[:1]]) for row in rows]
-        return [row.index_select(0, places).unflatten(0, self._shape) for row in with_zero]
+        # Not `index_select`, whose gradient a GPU adds up in any order.
+        return [row[places].unflatten(0, self._shape) for row in with_zero]
 
 
 def _summed(waves: Tensor, polynomials: Tensor, tables: Sequence[Tensor]) -> Tensor:

@@ -35,10 +35,11 @@ without helpers for many files, which a copy of the process would not have.
 """
 
 
-GPU_OPTIONS: Mapping[str, Any] = MappingProxyType({"deterministic": True})
+GPU_OPTIONS: Mapping[str, Any] = MappingProxyType({"deterministic": True, "triton.autotune_pointwise": False})
 """How the code generator is called for a GPU: it does not choose by the clock among kernels that round differently.
 
-Else two processes with the same code may not give the same bits: ranks, or a run and the one that resumes it.
+Else two processes with the same code may not give the same bits: ranks, or a run and the one that resumes it. Nor are
+kernels that go entry by entry compiled in up to six sizes of blocks, to be timed: one is, in a part of the time.
 """
 
 

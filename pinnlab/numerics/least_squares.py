@@ -11,6 +11,8 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from pinnlab.numerics.ordered_sums import add_by_number
+
 _FEWEST_ROWS = 256
 """Rows that are reduced at a time, at least: a QR of a few rows more than a triangle costs as much as of many."""
 _LOWEST, _HIGHEST = math.log(1e-70), math.log(1e30)
@@ -43,6 +45,27 @@ def triangle(blocks: Iterable[Tensor], width: int, most: int) -> Tensor:
     return torch.linalg.qr(rows, mode="r").R if len(rows) > 2 * width else rows
 
 
+def least_squares(matrix: Tensor, right: Tensor) -> Tensor:
+    """The minimisers of least norm of |A x - b|, by LAPACK's `gelsd`.
+
+    Always on the CPU: a GPU has `gels` only, which takes the columns for independent. From there only the triangle of a
+    QR travels. Nor is it `gelsy`, whose pivots torch leaves undefined: what was in memory would decide which columns
+    count.
+
+    Args:
+        matrix: A `(m, n)`.
+        right: b `(m, k)`.
+
+    Returns:
+        `(n, k)`, where A is.
+    """
+    device, smallest = matrix.device, torch.finfo(matrix.dtype).eps * max(matrix.shape)
+    if device.type != "cpu" and len(matrix) > matrix.shape[1]:
+        basis, matrix = torch.linalg.qr(matrix)
+        right = basis.T @ right
+    return torch.linalg.lstsq(matrix.cpu(), right.cpu(), rcond=smallest, driver="gelsd").solution.to(device)
+
+
 class CountSketch:
     """Random sums of rows: each row is added with a random sign to some of the sums (Clarkson & Woodruff, 1207.6365).
 
@@ -65,11 +88,11 @@ class CountSketch:
         Args:
             rows: `(k, width)`.
             total: `(size, width)`.
-            numbers: which of all rows they are.
+            numbers: which of all rows they are; a tensor on the CPU.
         """
         buckets, signs = self.buckets[numbers].to(rows.device), self.signs[numbers].to(rows)
         for copy in range(buckets.shape[1]):
-            total.index_add_(0, buckets[:, copy], rows * (signs[:, copy, None] / math.sqrt(buckets.shape[1])))
+            add_by_number(total, buckets[:, copy], rows * (signs[:, copy, None] / math.sqrt(buckets.shape[1])))
 
 
 class DampedLeastSquares:

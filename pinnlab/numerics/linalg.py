@@ -48,6 +48,8 @@ def gram(rows: Tensor, total: Tensor | None = None) -> Tensor:
 
 def mirror_lower(matrix: Tensor) -> Tensor:
     """Copies the lower triangle of `(n, n)` into the upper one, in place."""
+    if matrix.device.type != "cpu":  # by blocks, which save a copy, it would be a dozen kernels for each
+        return matrix.tril_().add_(matrix.tril(-1).T)
     n, block = len(matrix), _CPU_BLOCK
     for start in range(0, n, block):
         stop = min(start + block, n)

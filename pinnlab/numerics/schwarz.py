@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pinnlab.numerics.least_squares import least_squares
+from pinnlab.numerics.ordered_sums import add_in_rows
 from pinnlab.numerics.staircase import SparseRows
 
 MODES = ("multiplicative", "additive", "conjugate")
@@ -39,7 +41,7 @@ class _Colour:
         self._rows, self._at = order, block[order] * self._most + within
         # A last column takes the entries of other blocks.
         at = torch.where(of_entry[order] < 0, width, place[rows.columns[order]])
-        dense = rows.entries.new_zeros(len(order), width + 1).scatter_add(1, at, rows.entries[order])
+        dense = add_in_rows(rows.entries.new_zeros(len(order), width + 1), at, rows.entries[order])
         matrix = dense.new_zeros(blocks * self._most, width)
         matrix[self._at] = dense[:, :width]
         self._matrix = matrix.view(blocks, self._most, width)
@@ -190,11 +192,9 @@ class SchwarzSweeps:
             first += len(corrections)
         lengths = changes.norm(dim=0)
         scaled = changes / torch.where(lengths > 0, lengths, 1)
-        # Corrections of neighbours may be all but equal; those that cannot be told apart share. Not by `gelsy`, whose
-        # pivots torch leaves undefined: what was in memory would decide which columns count.
+        # Corrections of neighbours may be all but equal; those that cannot be told apart share.
         left = torch.cat([residual, damped])
-        factors = -torch.linalg.lstsq(scaled, left[:, None], driver="gelsd").solution[:, 0]
-        factors = factors / torch.where(lengths > 0, lengths, 1)
+        factors = -least_squares(scaled, left[:, None])[:, 0] / torch.where(lengths > 0, lengths, 1)
         residual += changes[: len(residual)] @ factors
         parts = factors.split([len(corrections) for corrections in found])
         for colour, corrections, part in zip(self._colours, found, parts, strict=True):

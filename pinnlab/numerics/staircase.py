@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics import distributed
+from pinnlab.numerics.ordered_sums import add_by_number, add_in_rows
 
 
 class SparseRows(NamedTuple):
@@ -31,7 +32,7 @@ class SparseRows(NamedTuple):
 
     def norms(self, n: int) -> Tensor:
         """The norms `(n,)` of the columns over all ranks' rows; ones for those that are zero. A collective."""
-        squares = self.entries.new_zeros(n).index_add(0, self.columns.flatten(), self.entries.square().flatten())
+        squares = add_by_number(self.entries.new_zeros(n), self.columns.flatten(), self.entries.square().flatten())
         squares = distributed.all_sum(squares)
         return torch.where(squares > 0, squares.sqrt(), 1)
 
@@ -236,7 +237,7 @@ def _reduced(rows: SparseRows, chosen: Tensor, at: Tensor, width: int) -> Tensor
     """The chosen rows `(k, width)` as [J r], with their entries in the given places; a triangle where they are many."""
     entries = rows.entries[chosen]
     dense = entries.new_zeros(len(entries), width)
-    dense.scatter_add_(1, at[chosen], entries)
+    add_in_rows(dense, at[chosen], entries)
     dense[:, -1] = rows.right[chosen]
     return _triangle(dense)
 

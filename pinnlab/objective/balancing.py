@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.numerics.ordered_sums import add_by_number
 
 MOST = 1e8
 """No quotient is larger: a term whose gradient has vanished must not drown all others."""
@@ -324,8 +325,8 @@ def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last:
     Returns:
         `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk.
     """
-    sums = residual.new_zeros(chunks).index_add_(0, chunk, residual.square())
-    counts = residual.new_zeros(chunks).index_add_(0, chunk, torch.ones_like(residual))
+    sums = add_by_number(residual.new_zeros(chunks), chunk, residual.square())
+    counts = add_by_number(residual.new_zeros(chunks), chunk, torch.ones_like(residual))
     means = sums / counts.clamp_min(1)
     before = means.cumsum(0) - means
     total = float(before[-1])

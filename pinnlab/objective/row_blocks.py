@@ -197,9 +197,9 @@ class RowBlocks:
     def numbers_in_whole_set(self) -> Tensor:
         """Which of all ranks' residuals this rank's are, in an order that any number of processes share; a collective.
 
-        Condition by condition, then by point as in the whole set, of which a rank has every `world`-th, then equation.
+        On the CPU; by condition, then point as in the whole set, of which a rank has every `world`-th, then equation.
         """
-        numbers, before = [self.factors.new_zeros(0, dtype=torch.int64)], 0
+        numbers, before = [torch.zeros(0, dtype=torch.int64)], 0
         for name, own in self.lengths.items():
             each, lengths = self._equations[name], self._gather_numbers([own])
             turns = [torch.arange(length // each) * len(lengths) + rank for rank, length in enumerate(lengths)]

@@ -11,6 +11,7 @@ from torch.func import vmap
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import SeenParts, seen_inside
 from pinnlab.numerics import distributed
+from pinnlab.numerics.ordered_sums import add_in_rows
 from pinnlab.numerics.staircase import Share, SparseRows
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.parameter_derivatives import jacobian_rows, point_rows, split_parameters
@@ -183,7 +184,7 @@ def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, bat
             continue
         values, dense = jacobian_rows(system, parameters, {name: few})
         sparse = sparse_rows(system, parameters, {name: few}, ones)
-        found = torch.zeros_like(dense).scatter_add(1, sparse.columns, sparse.entries)
+        found = add_in_rows(torch.zeros_like(dense), sparse.columns, sparse.entries)
         near = functools.partial(torch.allclose, rtol=1e-6, atol=1e-6 * float(dense.abs().amax()))
         alike = near(found, dense) and torch.allclose(sparse.right, values, rtol=1e-6, atol=1e-9)
         if not (alike and all(_sees_all(system, parameters, name, block) for block in points.split(_BLOCK))):

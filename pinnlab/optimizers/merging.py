@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pinnlab.numerics.ordered_sums import add_by_number
 from pinnlab.optimizers.flat import FlatObjective
 from pinnlab.optimizers.lbfgs import LBFGS
 
@@ -56,7 +57,7 @@ class Corrections(NamedTuple):
         return torch.cat([found, (self.last[0] @ self.last[1]).clamp(min=0)[None]])
 
     def _by_block(self, vector: Tensor) -> Tensor:
-        return vector.new_zeros(self.blocks).index_add(0, self.owner, vector)
+        return add_by_number(vector.new_zeros(self.blocks), self.owner, vector)
 
 
 def merge(

@@ -50,8 +50,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 raise
             warnings.warn(f"no checkpoint was written: {reason_of(error)}", stacklevel=2)
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         """Reads a checkpoint.
+
+        Args:
+            path: of the file.
+            map_location: where its tensors go, as in `torch.load`. By default to the CPU, and from there to where the
+                run computes: the machine may have no GPU, or fewer than the one that wrote the file, and ranks would
+                all fill the GPU of rank 0.
+            weights_only: as in `torch.load`.
 
         Raises:
             ConfigurationError: there is none, or it is damaged, or something else.

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
 from pinnlab.analysis.metrics import MaxError, RelativeL2
 from pinnlab.numerics import distributed
+from pinnlab.numerics.ordered_sums import add_by_number
 from pinnlab.problems.unknowns import known_pair, with_reference
 
 
@@ -141,7 +142,7 @@ def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
         own = distributed.shard(reference)[:, column].to(module.device)
         values, known = known_pair(prediction[:, column].double(), own.double())
         squares = torch.stack([(values - known).square(), known.square()])
-        sums = squares.new_zeros(2, functions).index_add_(1, owner[~own.isnan()], squares)
+        sums = add_by_number(squares.new_zeros(functions, 2), owner[~own.isnan()], squares.T).T
         found[name] = (distributed.all_sum(sums) * functions / len(points)).tolist()
     return found
 

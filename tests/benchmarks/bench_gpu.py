@@ -1,27 +1,33 @@
 """What a GPU gives: right or not, the time of a loss with its gradient, memory, whole recipes, the first step.
 
-    python tests/benchmarks/bench_gpu.py [--small] [--write] [--minutes 6]
+    python tests/benchmarks/bench_gpu.py [--small] [--write] [--out FILE] [--minutes 6]
 
-Prints short tables; `--write` puts them into docs/gpu.md, with card, driver, torch and date. Burgers' equation, tanh,
-4 hidden layers of 50; JAX, if it is installed, computes the same loss by nested `jvp` in the same run. Recipes run
-beside themselves on the CPU with two threads. What the time does not suffice for is left out, and said. `--small` runs
-a part of each on a CPU, with a card that is not there in place of the GPU: numbers of it mean nothing.
+Prints short tables, with card, driver, torch and date; `--write` puts them into docs/gpu.md, `--out` into a file, line
+by line as they come, so that what is there stays when the run is ended. Burgers' equation, tanh, 4 hidden layers of 50;
+JAX, if it is installed for this GPU, computes the same loss by nested `jvp` in the same run. Recipes run beside
+themselves on the CPU with two threads. Each part has its share of the time, and what those before have left; what it
+does not suffice for is left out, and said. `--small` runs a part of each on a CPU, with a card that is not there in
+place of the GPU: numbers of it mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import io
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +55,15 @@ PAGE = TESTS.parent / "docs" / "gpu.md"
 RECIPES = ("burgers", "burgers_broyden", "allen_cahn", "poisson2d_lm", "burgers_ng")
 WAYS = ("eager", "compiled", "replayed", "JAX")
 CHECKED_COMPILED = ("burgers_soft", "allen_cahn_periodic", "poisson2d_neumann", "wave", "biharmonic1d")
+THREADS = {"OMP_NUM_THREADS": "2"}
 NU = 0.01 / 3.141592653589793
+SHARES = {"times": 0.35, "recipes": 0.25, "first step": 0.15, "right": 0.25}
+"""Of the time, in the order in which it is spent: what may come to nothing in a hurry is last."""
+
+
+def first_line(error: BaseException) -> str:
+    """What is said of an error."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:90].replace("|", "/")
 
 
 class Clock:
@@ -69,6 +83,8 @@ class Clock:
 
 def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
     """One line for each kind: how many give on the device what they give on the CPU, and which do not."""
+    yield "| right on the device | | not |"
+    yield "|---|---|---|"
     network = MLP(2, 1, hidden=[6, 5])
     kinds: dict[str, dict[str, Callable[[], Any]]] = {
         "problems": {
@@ -93,9 +109,10 @@ def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
                 break
             reached += 1
             try:
-                check()
+                with contextlib.redirect_stdout(io.StringIO()):
+                    check()
             except Exception as error:
-                wrong.append(f"{name} ({str(error).splitlines()[0][:90] if str(error) else type(error).__name__})")
+                wrong.append(f"{name} ({first_line(error)})")
         yield f"| {kind} | {reached - len(wrong)} of {reached} tried, of {len(checks)} | {'; '.join(wrong) or '-'} |"
 
 
@@ -110,7 +127,7 @@ def run_agrees(name: str, place: str) -> None:
 def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Callable[[torch.Tensor], Any]:
     """Evaluates loss and gradient on points `(n, 2)`, in one of `WAYS`."""
     if way == "JAX":
-        return jax_loss_and_gradient(dtype)
+        return jax_loss_and_gradient(dtype, device.type == "cuda")
     problem = Burgers(viscosity=NU, exact_conditions=False)
     torch.manual_seed(0)
     trial = Trial(problem, MLP(2, 1, hidden=[50] * 4)).to(device, dtype)
@@ -134,11 +151,13 @@ def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Cal
     return run
 
 
-def jax_loss_and_gradient(dtype: torch.dtype) -> Callable[[torch.Tensor], Any]:
-    """The same loss and gradient in JAX: nested jvp, jit."""
+def jax_loss_and_gradient(dtype: torch.dtype, gpu: bool) -> Callable[[torch.Tensor], Any]:
+    """The same loss and gradient in JAX: nested jvp, jit; an error where JAX goes to the CPU instead of the GPU."""
     import jax
     import jax.numpy as jnp
 
+    if (jax.default_backend() == "gpu") != gpu:
+        raise RuntimeError(f"JAX computes on {jax.default_backend()}")
     jax.config.update("jax_enable_x64", True)
     kind = jnp.float64 if dtype == torch.float64 else jnp.float32
     sizes = [2, 50, 50, 50, 50, 1]
@@ -164,13 +183,12 @@ def jax_loss_and_gradient(dtype: torch.dtype) -> Callable[[torch.Tensor], Any]:
         return jnp.mean((u_t + u * u_x - NU * u_xx) ** 2)
 
     compiled = jax.jit(jax.value_and_grad(loss))
-    kept: dict[int, Any] = {}
+    kept: list[Any] = []  # the points, and the same in JAX
 
     def run(points: torch.Tensor) -> None:
-        if id(points) not in kept:
-            kept.clear()
-            kept[id(points)] = jnp.asarray(points.cpu().numpy(), kind)
-        jax.block_until_ready(compiled(layers, kept[id(points)]))
+        if not kept or kept[0] is not points:
+            kept[:] = [points, jnp.asarray(points.cpu().numpy(), kind)]
+        jax.block_until_ready(compiled(layers, kept[1]))
 
     return run
 
@@ -207,8 +225,8 @@ def times(device: torch.device, small: bool, clock: Clock) -> Iterator[str]:
             name = f"{way}, {str(dtype).removeprefix('torch.')}"
             try:
                 run = loss_and_gradient(way, dtype, device)
-            except ImportError:
-                yield f"| {name} | not installed" + " | " * len(numbers) + "|"
+            except Exception as error:  # the other rows are to come
+                yield f"| {name} | {first_line(error)} |" + " |" * (len(numbers) - 1)
                 continue
             cells = [one_time(way, run, count, dtype, device, clock) for count in numbers]
             yield f"| {name} | {' | '.join(cells)} |"
@@ -244,59 +262,58 @@ class Recipe:
         self.folder = tempfile.TemporaryDirectory()
         short = ["--trainer.max_steps=2", "--model.compile=false", "--data.evaluation_points=300"] if small else []
         command = [sys.executable, "-m", "pinnlab", "fit", "-c", name, f"--trainer.accelerator={accelerator}"]
-        self.begin = time.monotonic()
+        self._begin, self._stderr = time.monotonic(), ""
         self.seconds: float | None = None
         self.process = subprocess.Popen(
             [*command, "--trainer.devices=1", *short, *options], cwd=self.folder.name,
             env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
 
-    def look(self) -> bool:
-        """Whether it is over; notes when."""
-        if self.seconds is None and self.process.poll() is not None:
-            self.seconds = time.monotonic() - self.begin
+    def _follow(self) -> None:
+        _, self._stderr = self.process.communicate()
+        self.seconds = time.monotonic() - self._begin
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is over within so many seconds."""
+        self._thread.join(max(seconds, 0.0))
         return self.seconds is not None
 
     def end(self) -> str:
-        """Error and seconds; ends it where it is not over."""
-        if not self.look():
+        """Seconds, and the error where it is measured; ends it where it is not over."""
+        if not self.wait(0):
             self.process.kill()
-            self.process.wait()
-            return f"not over after {time.monotonic() - self.begin:.0f} s"
-        stderr = self.process.stderr.read() if self.process.stderr else ""
+            self._thread.join()
+            return f"not over after {self.seconds:.0f} s"
         if self.process.returncode:
-            return f"exit code {self.process.returncode}: {(stderr.strip().splitlines() or ['?'])[-1][:90]}"
-        summary = json.loads(next(Path(self.folder.name).rglob("summary.json")).read_text())
-        return f"{max(summary['relative_l2'].values()):.1e}, {self.seconds:.0f} s"
+            return f"exit code {self.process.returncode}: {(self._stderr.strip().splitlines() or ['?'])[-1][:90]}"
+        summaries = (json.loads(path.read_text()) for path in Path(self.folder.name).rglob("summary.json"))
+        errors = [f"{max(summary['relative_l2'].values()):.1e}" for summary in summaries]
+        return ", ".join([*errors, f"{self.seconds:.1f} s"])
 
 
-def recipes(gpu: bool, small: bool, beside: dict[str, Recipe], clock: Clock) -> Iterator[str]:
-    """One after the other on the card; on the CPU they have been running all the while."""
-    yield "| recipe: relative L2 error, seconds with start | GPU | CPU, two threads |"
-    yield "|---|---|---|"
-    found = {}
-    for name in beside:
-        own = Recipe(name, "gpu" if gpu else "cpu", small, {"OMP_NUM_THREADS": "2"})
-        while not own.look() and clock.left > 0:
-            time.sleep(0.2)
-            _ = [other.look() for other in beside.values()]
+def recipes(gpu: bool, small: bool, names: Sequence[str], clock: Clock, found: dict[str, str]) -> Iterator[str]:
+    """What each comes to on the card, one after the other; kept for the table, too."""
+    for place, name in enumerate(names):
+        own = Recipe(name, "gpu" if gpu else "cpu", small, THREADS)
+        own.wait(clock.left / (len(names) - place))
         found[name] = own.end()
-    for name, result in found.items():
-        yield f"| {name} | {result} | {beside[name].end()} |"
+        yield f"- {name} on the device: {found[name]}"
 
 
-def first_step(gpu: bool, small: bool) -> Iterator[str]:
+def first_step(gpu: bool, small: bool, clock: Clock) -> Iterator[str]:
     """Seconds of the whole command with one step, compiled with an empty cache and not."""
+    yield "| first step, with the start of Python | |"
+    yield "|---|---|"
     with tempfile.TemporaryDirectory() as cache:
         environment = {"TORCHINDUCTOR_CACHE_DIR": cache, "TRITON_CACHE_DIR": str(Path(cache) / "triton")}
-        for compiled in (False,) if small else (True, False):
+        for compiled in (False,) if small else (False, True):
             options = ("--trainer.max_steps=1", f"--model.compile={str(compiled).lower()}", "--trainer.logger=false")
             run = Recipe("burgers", "gpu" if gpu else "cpu", small, environment, *options)
-            error = run.process.communicate(timeout=120)[1]
-            seconds, code = time.monotonic() - run.begin, run.process.returncode
+            run.wait(clock.left)
             word = "compiled, empty cache" if compiled else "not compiled"
-            failed = f", exit code {code}: {error.strip().splitlines()[-1][:80]}" if code else ""
-            yield f"| `pinnlab fit -c burgers`, one step, {word} | {seconds:.1f} s{failed} |"
+            yield f"| `pinnlab fit -c burgers`, one step, {word} | {run.end()} |"
 
 
 # -------------------------------------------------------------------------------------- main
@@ -312,44 +329,69 @@ def machine(device: torch.device) -> str:
     return f"{where}, torch {torch.__version__}, {datetime.date.today()}"
 
 
-def report(small: bool, minutes: float) -> Iterator[str]:
-    """All tables, line by line."""
+class Page:
+    """The tables as they come: printed, and written after every line, into the documentation, a file, or nowhere."""
+
+    def __init__(self, write: bool, out: Path | None) -> None:
+        self._write, self._out = write, out
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """A line more."""
+        print(line, flush=True)
+        self._lines.append(line)
+        text = "\n".join(self._lines)
+        if self._out is not None:
+            self._out.write_text(text + "\n")
+        if self._write:
+            begin, end = "<!-- bench_gpu: begin -->", "<!-- bench_gpu: end -->"
+            PAGE.write_text(re.sub(f"(?s){begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text()))
+
+
+def report(page: Page, small: bool, minutes: float) -> None:
+    """All tables; recipes on the CPU have the whole time, and are the last of them."""
     gpu = torch.cuda.is_available() and not small
-    device, clock = torch.device("cuda", 0) if gpu else torch.device("cpu"), Clock(60 * minutes)
-    beside = {} if small else {name: Recipe(name, "cpu", small, {"OMP_NUM_THREADS": "2"}) for name in RECIPES}
-    yield f"Measured on: {machine(device)}."
-    yield ""
-    yield from times(device, small, clock)
-    yield ""
-    yield "| right on the device | | not |"
-    yield "|---|---|---|"
-    yield from right("cuda" if gpu else "card", small, clock)
-    yield ""
-    yield "| first step, with the start of Python | |"
-    yield "|---|---|"
-    yield from first_step(gpu, small)
-    yield ""
-    if small:
-        beside = {"poisson2d_lm": Recipe("poisson2d_lm", "cpu", small, {"OMP_NUM_THREADS": "2"})}
-    yield from recipes(gpu, small, beside, clock)
+    device, place = torch.device("cuda", 0) if gpu else torch.device("cpu"), "cuda" if gpu else "card"
+    names = ("poisson2d_lm",) if small else RECIPES
+    begin, spent, on_card = time.monotonic(), 0.0, dict[str, str]()
+    beside = {name: Recipe(name, "cpu", small, THREADS) for name in names}
+    parts: dict[str, Callable[[Clock], Iterator[str]]] = {
+        "times": lambda clock: times(device, small, clock),
+        "recipes": lambda clock: recipes(gpu, small, names, clock, on_card),
+        "first step": lambda clock: first_step(gpu, small, clock),
+        "right": lambda clock: right(place, small, clock),
+    }
+    page.add(f"Measured on: {machine(device)}.")
+    try:
+        for part, share in SHARES.items():
+            spent += 60 * minutes * share
+            page.add("")
+            try:
+                for line in parts[part](Clock(spent - (time.monotonic() - begin))):
+                    page.add(line)
+            except Exception as error:  # the other parts are to come
+                page.add(f"{part}: {first_line(error)}")
+        page.add("")
+        page.add("| recipe: relative L2 error, seconds with start | GPU | CPU, two threads |")
+        page.add("|---|---|---|")
+        for name, other in beside.items():
+            page.add(f"| {name} | {on_card.get(name, '-')} | {other.end()} |")
+    finally:
+        for other in beside.values():
+            other.process.kill()
 
 
 def main() -> None:
-    """Prints the tables, and writes the page where asked."""
+    """Prints the tables, and writes them where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=6.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    lines = []
-    for line in report(options.small, options.minutes):
-        print(line, flush=True)
-        lines.append(line)
-    if options.write:
-        begin, end = "<!-- bench_gpu: begin -->", "<!-- bench_gpu: end -->"
-        text = "\n".join(lines)
-        PAGE.write_text(re.sub(f"(?s){begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text()))
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))  # so that recipes that run beside it end, too
+    report(Page(options.write, options.out), options.small, options.minutes)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ import functools
 
 import pytest
 import torch
-from devices import GPU, PLACES, at, fetched
+from board import read_board
+from devices import GPU, PLACES, at, fetched, some_compiled
 from training import (
     ADAM,
     BATCH_SIZES,
+    BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
     DECAY,
     GROWTH_CALLBACKS,
@@ -31,6 +33,7 @@ from watching import CRITERIA
 
 from pinnlab.callbacks import Rollback
 from pinnlab.criteria import Any
+from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.phases import Phase
 
 CALLBACKS = {
@@ -74,19 +77,25 @@ def fit(name, compiled=False, **trainer):
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
+COMPILED = {
+    "plain", "dense", "gauss_newton", "last_layer", "two_levels", "multi_batch", "precision", "rar_d", "gradient_norm",
+    "growth_by_plan", "continuation", "integral", "sampled",
+}  # fmt: skip
+"""Graphs of all kinds, and what changes under them: points, weights, widths, precision, the problem."""
+
 NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *TOGETHER]
 
 
 @functools.cache
-def fit_on_cpu(name, compiled):
-    """What a run on a device is held against."""
-    return fit(name, compiled)
+def fit_on_cpu(name):
+    """What a run on a device is held against, compiled or not: to compile it here would take longer than all else."""
+    return fit(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("place", "compiled"), [("card", False), pytest.param("cuda", False, marks=GPU.marks)])
 def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
-    expected, metrics = fit_on_cpu(name, compiled)
+    expected, metrics = fit_on_cpu(name)
     with at(place) as there:
         found, seen = fit(name, compiled, **there.trainer)
     assert found.keys() == expected.keys()
@@ -97,23 +106,28 @@ def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some_compiled(NAMES, COMPILED))
 def test_a_compiled_run_on_a_gpu_is_the_run_on_the_cpu(name):
     test_a_run_on_a_device_is_the_run_on_the_cpu(name, "cuda", True)
 
 
-@pytest.mark.cuda
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_run_on_a_gpu_resumes_bitwise(tmp_path, compiled, monkeypatch):
-    import training
+def board_of(folder, **trainer):
+    """Tags and steps of what a run writes to TensorBoard, but for those over the clock, and what its callback keeps."""
+    board = LogScaleTensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    callbacks = BOARD_CALLBACKS["board"]()
+    full_run(folder / "saved", callbacks=callbacks, logger=board, trainer=trainer)
+    steps = {tag: at for tag, at in read_board(folder).steps.items() if "milliseconds" not in tag}
+    return steps, callbacks[-1].state_dict()
 
-    monkeypatch.setattr(
-        training, "quiet_trainer", lambda **options: quiet_trainer(**{**options, "accelerator": "gpu", "devices": 1})
-    )
-    whole, *_ = full_run(tmp_path / "whole", compile=compiled)
-    for saved in sorted((tmp_path / "whole").glob("step=*.ckpt")):
-        part, *_ = full_run(tmp_path / "part", ckpt_path=saved, compile=compiled)
-        assert_alike(part.parameters, {step: whole.parameters[step] for step in part.parameters})
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_run_on_a_device_writes_is_what_one_on_the_cpu_does(tmp_path, place):
+    """Errors, figures, the dashboard and frequencies: they ask for numbers that are on the device."""
+    expected, history = board_of(tmp_path / "cpu")
+    with at(place) as there:
+        steps, found = board_of(tmp_path / "there", **there.trainer)
+    assert expected.items() <= steps.items()  # beside those, a GPU's memory
+    assert_alike(found, history, rtol=1e-6)
 
 
 @pytest.mark.parametrize("place", PLACES)

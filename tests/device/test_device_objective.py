@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from cases import NETWORKS, PROBLEMS
-from devices import PLACES, at, fetched
+from devices import PLACES, at, fetched, some_compiled
 
 from pinnlab.networks import MLP, Tiles
 from pinnlab.numerics.compilation import can_compile
@@ -22,7 +22,14 @@ from pinnlab.training.network import build_network
 from pinnlab.training.point_store import probe_rows
 
 POINTS = 11
-COMPILED = [False, pytest.param(True, marks=pytest.mark.cuda)]
+COMPILED_PROBLEMS = {
+    "allen_cahn_periodic", "biharmonic1d", "burgers_soft", "darcy_operator_soft", "hamilton_jacobi_bellman",
+    "heat_inverse", "ks_soft", "multiscale_tiled", "poisson100d", "poisson2d_neumann", "sine_gordon_two_body", "wave",
+}  # fmt: skip
+"""Terms of each kind, and derivatives of each order; the others are compiled with `-m "cuda and slow"`."""
+COMPILED_NETWORKS = {
+    "attention", "mlp-fourier", "modified-mlp", "piratenet", "siren", "spectral-features", "subdomains", "tiles",
+}  # fmt: skip
 
 
 def built(problem, network, device, compiled=False, **options):
@@ -66,7 +73,7 @@ def computed(problem, network, device, compiled=False):
     matrix, right = around.gram()
     v = torch.linspace(-1, 1, around.shape[1], dtype=torch.float64).to(device)
     found |= {"gram": matrix, "right": right, "J v": around.times(v), "loss again": around.loss()}
-    found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual()}
+    found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual(), "sketch": around.triangle(sketch=3)}
     found |= products(objective, system, rows, weights)
     found |= {"gradients": objective.gradients(rows, weights).by_condition()}
     return found
@@ -95,19 +102,38 @@ def agree(problem, network, place, compiled=False):
         assert float((fetched(found[name]) - value.detach()).abs().max()) <= 1e-9 * scale, name
 
 
-@pytest.mark.usefixtures("coarser_references")
-@pytest.mark.parametrize("compiled", COMPILED)
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_every_problem(name, place, compiled):
+def agrees_on_problem(name, place, compiled=False):
     problem = PROBLEMS[name]()
     torch.manual_seed(0)
     agree(problem, small_network(problem), place, compiled)
 
 
-@pytest.mark.parametrize("compiled", COMPILED)
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network(name, place, compiled):
+def agrees_on_network(name, place, compiled=False):
     torch.manual_seed(0)
     agree(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1), place, compiled)
+
+
+@pytest.mark.usefixtures("coarser_references")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem(name, place):
+    agrees_on_problem(name, place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network(name, place):
+    agrees_on_network(name, place)
+
+
+@pytest.mark.cuda
+@pytest.mark.usefixtures("coarser_references")
+@pytest.mark.parametrize("name", some_compiled(PROBLEMS, COMPILED_PROBLEMS))
+def test_compiled_problems(name):
+    agrees_on_problem(name, "cuda", True)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", some_compiled(NETWORKS, COMPILED_NETWORKS))
+def test_compiled_networks(name):
+    agrees_on_network(name, "cuda", True)

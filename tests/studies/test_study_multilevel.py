@@ -1,5 +1,6 @@
 """The study of ladders: rungs that go on from each other, and its page."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -74,6 +75,15 @@ def test_a_rung_sees_what_its_windows_see(tmp_path):
     assert set(seen.numbers) < set(dict(rung.named_parameters()) | dict(rung.named_buffers()))
     torch.testing.assert_close(rung(x), rung.correction.before(x))
     assert list(rung.last) == list(rung.correction.network.last)
+
+
+def test_a_rung_that_a_gpu_has_written_is_taken_on_a_cpu(tmp_path, monkeypatch):
+    before = MLP(1, 1, hidden=[4])
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+        torch.save(before, tmp_path / "0.pt")
+    rung = Rung(1, 1, before=str(tmp_path / "0.pt"), network=partial(MLP, hidden=[4]))
+    assert torch.equal(rung.correction.before.last.weight, before.last.weight)
 
 
 def test_settings_of_a_problem_have_about_as_many_numbers():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.analysis.signatures.measures import promise
+from pinnlab.numerics.ordered_sums import add_by_number
 
 OCTAVES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)
 """The highest wave number of each band, in half waves across the longest side of the domain."""
@@ -226,5 +227,5 @@ class Record:
 
 def _octaves(wave_numbers: Tensor, energies: Tensor) -> tuple[float, ...]:
     band = torch.bucketize(wave_numbers, wave_numbers.new_tensor(OCTAVES))
-    sums = energies.new_zeros(len(OCTAVES)).index_add(0, band.to(energies.device), energies)
+    sums = add_by_number(energies.new_zeros(len(OCTAVES)), band.to(energies.device), energies)
     return tuple(sums.tolist())

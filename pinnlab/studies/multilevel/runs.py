@@ -48,7 +48,7 @@ class Rung(nn.Module):
         scale: float = 0.1,
     ) -> None:
         super().__init__()
-        found = torch.load(before, weights_only=False)
+        found = torch.load(before, map_location="cpu", weights_only=False)
         self.correction = Correction(inputs, outputs, before=found, network=network, scale=scale)
 
     @property

@@ -1,7 +1,7 @@
 """pinnlab: like the others, Adam, then L-BFGS, on fixed points; or `--method best`, what its documentation recommends.
 
-The latter is `TargetRatioGaussNewton` on fixed points for the smooth solutions; for Burgers' equation the recipe
-`burgers_ng`: Levenberg-Marquardt, then the energy natural gradient, new residual-based points at every step.
+The latter is `TargetRatioGaussNewton` on fixed points for the smooth solutions; for Burgers' equation what the recipe
+`burgers_ng` begins with: Levenberg-Marquardt on residual-based points that are new at every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.callbacks import ResidualResampling
 from pinnlab.cli.version import __version__
 from pinnlab.networks import MLP
-from pinnlab.optimizers import LBFGS, EnergyNaturalGradient, LevenbergMarquardt, TargetRatioGaussNewton
+from pinnlab.optimizers import LBFGS, LevenbergMarquardt, TargetRatioGaussNewton
 from pinnlab.problems import Burgers, Heat1D, Poisson2D
 
 PROBLEMS = {"poisson": Poisson2D, "burgers": Burgers, "heat": Heat1D}
@@ -26,7 +26,7 @@ ENDLESS = 10**7
 """Steps of the last phase: the clock ends it."""
 
 given = common.arguments()
-methods = {"lbfgs": "Adam + L-BFGS", "best": "natural gradient" if given.problem == "burgers" else "Gauss-Newton"}
+methods = {"lbfgs": "Adam + L-BFGS", "best": "Levenberg-Marquardt" if given.problem == "burgers" else "Gauss-Newton"}
 record = common.record(given, f"pinnlab, {methods[given.method]}", __version__)
 setting = record.setting
 torch.set_num_threads(given.threads)
@@ -57,7 +57,7 @@ adam = Phase(partial(torch.optim.Adam, lr=common.ADAM_RATE), steps=common.ADAM_S
 if given.method == "lbfgs":
     phases = [adam, Phase(LBFGS, steps=ENDLESS)]
 elif given.problem == "burgers":
-    phases = [Phase(LevenbergMarquardt, steps=100), Phase(EnergyNaturalGradient, steps=ENDLESS)]
+    phases = [Phase(LevenbergMarquardt, steps=ENDLESS)]
     callbacks.append(ResidualResampling(every=1, pool=20_000))
 else:
     phases, options = [Phase(TargetRatioGaussNewton, steps=ENDLESS)], {"compile": False}

@@ -39,8 +39,7 @@ ROWS = {
         Row(
             "pinnlab-best", "pinnlab", "pinnlab_run.py", "best",
             "what its documentation recommends: for the smooth solutions `TargetRatioGaussNewton` on fixed points, not "
-            "compiled; for Burgers' equation the recipe `burgers_ng`, 100 steps of Levenberg-Marquardt, then the "
-            "energy natural gradient, new residual-based points at every step.",
+            "compiled; for Burgers' equation `LevenbergMarquardt` on residual-based points that are new at every step.",
         ),
         Row(
             "pinnlab-lbfgs", "pinnlab", "pinnlab_run.py", "lbfgs",
