@@ -39,9 +39,9 @@ class Compiler:
     Beside the run, a process forked from it makes the code and leaves it in torch's cache, while the run goes on with
     functions that are not compiled. Between two steps, `adopt` fetches what is ready, in about a second. What the cache
     has already is compiled at once, and so is what a run used that this one resumes: it repeats that run's rounding.
-    While something is compiled, torch has one thread less: where all cores are taken, threads wait for each other, and
-    the run is ten times slower. Only Linux can be trusted to fork; elsewhere, and on a GPU, everything is compiled at
-    once.
+    As many functions as half of torch's threads are compiled at a time, in the order in which they were asked for, and
+    torch has a thread less for each: where all cores are taken, threads wait for each other, and the run is ten times
+    slower. Only Linux can be trusted to fork; elsewhere, and on a GPU, everything is compiled at once.
 
     Args:
         beside: whether to compile beside the run what is in no cache.
@@ -60,6 +60,7 @@ class Compiler:
         self.seconds = 0.0
         self.titles: list[str] = []
         self.uncompiled = False
+        self._asked: list[tuple[Job, float]] = []  # when
         self._running: list[tuple[Job, BaseProcess, float]] = []
         self._threads: int | None = None  # of torch, when nothing is compiled beside the run
 
@@ -83,17 +84,17 @@ class Compiler:
     @property
     def complete(self) -> bool:
         """Whether all functions that were to be compiled are."""
-        return not (self._running or self.uncompiled)
+        return not (self._running or self._asked or self.uncompiled)
 
     def take(self, job: Job) -> None:
         """Compiles a function, or begins to beside the run."""
         with self._all_threads():  # code is made for a number of them
             at_once = not self.beside or job.fingerprint in self.used or is_known(job.fingerprint)
-            if not at_once:
-                self._running.append((job, _start(job), time.monotonic()))
         if at_once:
             self._finish(job)
-        self._share_cores()
+        else:
+            self._asked.append((job, time.monotonic()))
+            self._start()
 
     def adopt(self) -> list[tuple[str, float]]:
         """Has what was compiled beside the run used from now on; to be called between steps.
@@ -106,23 +107,32 @@ class Compiler:
             process.join()
             self._finish(job)  # also after a failure, which then shows here
         self._running = [entry for entry in self._running if entry not in done]
-        self._share_cores()
+        self._start()
         return [(job.title, time.monotonic() - since) for job, _, since in done]
 
     def close(self) -> None:
         """Ends what is still being compiled."""
+        self._asked = []
         for _, process, _ in self._running:
             process.kill()
             process.join()
         self._running = []
         self._share_cores()
 
+    def _start(self) -> None:
+        """Begins to compile what there is room for."""
+        with self._all_threads():  # code is made for a number of them
+            while self._asked and len(self._running) < max(torch.get_num_threads() // 2, 1):
+                job, since = self._asked.pop(0)
+                self._running.append((job, _forked(job), since))
+        self._share_cores()
+
     def _share_cores(self) -> None:
-        """Leaves a core to the compiler while it works, and takes it back."""
-        if self._running and self._threads is None:
-            self._threads = torch.get_num_threads()
-            torch.set_num_threads(max(1, self._threads - 1))
-        elif not self._running and self._threads is not None:
+        """Leaves cores to what is compiled, and takes them back."""
+        if self._running:
+            self._threads = self._threads or torch.get_num_threads()
+            torch.set_num_threads(max(1, self._threads - len(self._running)))
+        elif self._threads is not None:
             torch.set_num_threads(self._threads)
             self._threads = None
 
@@ -148,7 +158,7 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not multiprocessing.current_process().daemon
 
 
-def _start(job: Job) -> BaseProcess:
+def _forked(job: Job) -> BaseProcess:
     process = multiprocessing.get_context("fork").Process(target=_alone, args=(job,), daemon=True)
     with warnings.catch_warnings():
         # From Python 3.12 on: other threads' locks may be held in the copy. It takes none but those of the compiler.
@@ -161,6 +171,7 @@ def _alone(job: Job) -> None:
     """The work of the other process: compile, note it, and say nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the run ends this process when it ends
+    os.nice(19)  # the compiler's own processes are more than one at times; the run comes first
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)

@@ -92,6 +92,41 @@ def test_the_compiler_gets_a_core_of_its_own(end, tmp_path):
 
 
 @needs_fork
+@pytest.mark.parametrize(("threads", "at_a_time"), [(1, 1), (2, 1), (4, 2)])
+def test_half_of_the_cores_at_most_compile_in_the_order_that_was_asked_for(threads, at_a_time, tmp_path):
+    class Slow(Work):
+        def compile(self):
+            (self.folder / f"{self.title}-begun").write_text(str(os.nice(0)))
+            until(lambda: (self.folder / f"{self.title}-end").exists())
+            super().compile()
+
+    def begun():
+        return sorted(path.name[0] for path in tmp_path.glob("*-begun"))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    compiler = Compiler(beside=True)
+    try:
+        for name in "abc":
+            compiler.take(Slow(name, tmp_path))
+        until(lambda: begun() == list("abc")[:at_a_time])
+        assert torch.get_num_threads() == max(threads - at_a_time, 1)
+        assert int((tmp_path / "a-begun").read_text()) > os.nice(0)  # the run comes first
+        (tmp_path / "a-end").touch()
+        until(lambda: [title for title, _ in compiler.adopt()] == ["a"])
+        until(lambda: begun() == list("abc")[: at_a_time + 1])
+        assert not compiler.complete
+        for name in "bc":
+            (tmp_path / f"{name}-end").touch()
+        until(lambda: compiler.adopt() is None or compiler.complete)
+        assert sorted(compiler.titles) == ["a", "b", "c"]
+        assert torch.get_num_threads() == threads
+    finally:
+        compiler.close()
+        torch.set_num_threads(before)
+
+
+@needs_fork
 def test_what_is_known_or_was_used_before_is_compiled_at_once(tmp_path):
     known, repeated = Work("known", tmp_path), Work("repeated", tmp_path)
     remember("known")

@@ -1,7 +1,8 @@
 """pinnlab: like the others, Adam, then L-BFGS, on fixed points; or `--method best`, what its documentation recommends.
 
 The latter is `TargetRatioGaussNewton` on fixed points for the smooth solutions; for Burgers' equation what the recipe
-`burgers_ng` begins with: Levenberg-Marquardt on residual-based points that are new at every step.
+`burgers_ng` begins with: Levenberg-Marquardt on residual-based points that are new at every step. Neither is compiled:
+that pays from a minute on.
 """
 
 from __future__ import annotations
@@ -52,18 +53,22 @@ def measure(model: PINN, last: bool = False) -> bool:
 
 
 callbacks: list[L.Callback] = [Measurements()]
-options: dict[str, Any] = {}
-adam = Phase(partial(torch.optim.Adam, lr=common.ADAM_RATE), steps=common.ADAM_STEPS)
 if given.method == "lbfgs":
+    adam = Phase(partial(torch.optim.Adam, lr=common.ADAM_RATE), steps=common.ADAM_STEPS)
     phases = [adam, Phase(LBFGS, steps=ENDLESS)]
 elif given.problem == "burgers":
     phases = [Phase(LevenbergMarquardt, steps=ENDLESS)]
     callbacks.append(ResidualResampling(every=1, pool=20_000))
 else:
-    phases, options = [Phase(TargetRatioGaussNewton, steps=ENDLESS)], {"compile": False}
+    phases = [Phase(TargetRatioGaussNewton, steps=ENDLESS)]
 
 problem = PROBLEMS[given.problem](exact_conditions=True)
-model = PINN(problem, partial(MLP, hidden=list(setting.hidden)), phases=phases, **options)
+model = PINN(
+    problem,
+    partial(MLP, hidden=list(setting.hidden)),
+    phases=phases,
+    compile="auto" if given.method == "lbfgs" else False,
+)
 data = CollocationDataModule(problem, points=setting.points)
 quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "limit_val_batches": 0}
 L.Trainer(callbacks=callbacks, **quiet).fit(model, data)

@@ -38,8 +38,9 @@ ROWS = {
     for row in (
         Row(
             "pinnlab-best", "pinnlab", "pinnlab_run.py", "best",
-            "what its documentation recommends: for the smooth solutions `TargetRatioGaussNewton` on fixed points, not "
-            "compiled; for Burgers' equation `LevenbergMarquardt` on residual-based points that are new at every step.",
+            "what its documentation recommends: `TargetRatioGaussNewton` on fixed points for the smooth solutions, "
+            "`LevenbergMarquardt` on residual-based points that are new at every step for Burgers' equation; neither "
+            "is compiled.",
         ),
         Row(
             "pinnlab-lbfgs", "pinnlab", "pinnlab_run.py", "lbfgs",
