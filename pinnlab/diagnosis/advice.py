@@ -42,7 +42,8 @@ KINDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "Adam, then `LBFGS`",
         ),
         "sharp layers, fronts": (
-            "`EnergyNaturalGradient` on residual-based points, `every: 1`; or Adam, then `SSBroyden`, `every: 500`",
+            "Adam or `LevenbergMarquardt`, then `EnergyNaturalGradient`, on residual-based points, `every: 1`; "
+            "or Adam, then `SSBroyden`, `every: 500`",
             "Adam, then `SSBroyden` on residual-based points",
             "Adam, then `LBFGS` on residual-based points",
         ),

@@ -45,7 +45,7 @@ from pinnlab.networks import MLP  # noqa: E402
 from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient  # noqa: E402
 from pinnlab.numerics.compiled_value import CompiledValue  # noqa: E402
 from pinnlab.numerics.compiler import Compiler  # noqa: E402
-from pinnlab.numerics.graph_replay import PLAIN_CALLS, evaluator  # noqa: E402
+from pinnlab.numerics.graph_replay import PLAIN_CALLS, evaluator, recordings_for, share_of  # noqa: E402
 from pinnlab.objective.blocked_loss import blocked  # noqa: E402
 from pinnlab.objective.residuals import ResidualSystem  # noqa: E402
 from pinnlab.objective.trial_function import Trial  # noqa: E402
@@ -132,14 +132,15 @@ def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Cal
     torch.manual_seed(0)
     trial = Trial(problem, MLP(2, 1, hidden=[50] * 4)).to(device, dtype)
     system = ResidualSystem(problem, trial, "taylor")
+    recordings = recordings_for(device) if way == "replayed" else None
     makes: dict[str, Callable[..., Any]] = {
         "eager": lambda function: function,
         "compiled": CompiledValue,
-        "replayed": lambda function: evaluator(function, device, Compiler()),
+        "replayed": lambda function: evaluator(function, Compiler(), recordings=recordings),
     }
     evaluate = CompiledLoss(system.squared_sums, makes[way])
     # The card's blocks also where the small run has none: this is what is to be timed.
-    loss = blocked(evaluate, system.floats_per_point(), system.layers(), device)
+    loss = blocked(evaluate, system.floats_per_point(), system.layers(), device, share=share_of(recordings))
     tensors = trial.tensors()
 
     def run(points: torch.Tensor) -> None:
