@@ -2,7 +2,7 @@
 
 The latter is `TargetRatioGaussNewton` on fixed points for the smooth solutions; for Burgers' equation what the recipe
 `burgers_ng` begins with: Levenberg-Marquardt on residual-based points that are new at every step. Neither is compiled:
-that pays from a minute on.
+that pays later.
 """
 
 from __future__ import annotations
