@@ -84,7 +84,7 @@ class Compiler:
     @property
     def complete(self) -> bool:
         """Whether all functions that were to be compiled are."""
-        return not (self._running or self._asked or self.uncompiled)
+        return self.waiting is None and not self.uncompiled
 
     def take(self, job: Job) -> None:
         """Compiles a function, or begins to beside the run."""

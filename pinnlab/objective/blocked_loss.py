@@ -58,15 +58,14 @@ class BlockedLoss:
     def __call__(self, parameters: Parameters, batch: Batch, factors: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss and the squared sums of each condition, as `ResidualSystem.weighted_loss`."""
         blocks = {name: self._split(name, rows) for name, rows in batch.items()}
-        chosen, rest = first_pieces(blocks, self._bytes, self._together)
+        (first, own), *rest = in_turns(blocks, factors, self._bytes, self._together)
         if not rest:
-            return self._evaluate(parameters, chosen, factors)
-        own = dict(zip(batch, factors.split(1), strict=True))
-        together = factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
-        loss, sums = self._piecewise(parameters, chosen, together)
-        totals = dict(zip(chosen, sums.unbind(), strict=True))
-        for name, part in rest:
-            more, (extra,) = self._piecewise(parameters, {name: part}, own[name])
+            return self._evaluate(parameters, first, own)
+        loss, sums = self._piecewise(parameters, first, own)
+        totals = dict(zip(first, sums.unbind(), strict=True))
+        for part, own in rest:
+            more, (extra,) = self._piecewise(parameters, part, own)
+            (name,) = part
             loss, totals[name] = add_losses(loss, more), totals[name] + extra if name in totals else extra
         return loss, torch.stack([totals[name] for name in batch])
 
@@ -110,13 +109,17 @@ def gpu_budget(device: torch.device) -> int:
     return int(max(min(GPU_SHARE * free_bytes(device), GPU_MOST), SMALL))
 
 
-def first_pieces(
-    pieces: Mapping[str, Sequence[Tensor]], bytes_per_row: Callable[[str, Tensor], float], most: float
-) -> tuple[dict[str, Tensor], list[tuple[str, Tensor]]]:
-    """The first pieces of conditions that are evaluated together, and all others, which are evaluated singly.
+def in_turns(
+    pieces: Mapping[str, Sequence[Tensor]],
+    factors: Tensor,
+    bytes_per_row: Callable[[str, Tensor], float],
+    most: float,
+) -> list[tuple[dict[str, Tensor], Tensor]]:
+    """Batches with their factors: the first pieces of as many conditions as go together, then all others singly.
 
     Args:
         pieces: the rows of each condition.
+        factors: `(conditions,)`.
         bytes_per_row: what a condition's rows take.
         most: bytes of what is evaluated together, but for a single piece.
     """
@@ -129,7 +132,11 @@ def first_pieces(
         if fits:
             chosen[name], size = parts[0], size + needed
         rest += [(name, part) for part in (parts[1:] if fits else parts)]
-    return chosen, rest
+    if not rest:
+        return [(chosen, factors)]
+    own = dict(zip(pieces, factors.split(1), strict=True))
+    together = factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
+    return [(chosen, together), *(({name: part}, own[name]) for name, part in rest)]
 
 
 def in_blocks(rows: Tensor, bytes_per_row: float, budget: int) -> tuple[Tensor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -18,7 +18,7 @@ from pinnlab.numerics.linalg import Product
 from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
 from pinnlab.numerics.staircase import SparseRows
 from pinnlab.objective import pair_jacobian, parameter_derivatives, sparse_rows
-from pinnlab.objective.blocked_loss import blocked, first_pieces, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks, in_turns
 from pinnlab.objective.pair_jacobian import PairJacobian
 from pinnlab.objective.products import floats_of
 from pinnlab.objective.residuals import Batch, Parameters, ResidualSystem
@@ -262,14 +262,10 @@ class LinearizedFunctions:
             self._budget = gpu_budget(device)  # once: what is free changes from call to call, and blocks with it
         return self._share * self._budget
 
-    def _parts(self, batch: Batch, factors: Tensor) -> Iterator[tuple[Batch, Tensor]]:
+    def _parts(self, batch: Batch, factors: Tensor) -> list[tuple[dict[str, Tensor], Tensor]]:
         """Batches that fit into the budget, with their factors: first parts of conditions, then the others singly."""
         pieces = {name: self._pieces(name, rows) for name, rows in self.system.products.shaped(batch).items()}
-        size_of = functools.partial(_bytes_per_row, self.system)
-        chosen, rest = first_pieces(pieces, size_of, self._most(factors.device))
-        own = dict(zip(pieces, factors.split(1), strict=True))
-        yield chosen, factors if len(chosen) == len(own) else torch.cat([own[name] for name in chosen])
-        yield from (({name: part}, own[name]) for name, part in rest)
+        return in_turns(pieces, factors, functools.partial(_bytes_per_row, self.system), self._most(factors.device))
 
     def _parameters(self, tensors: Parameters) -> dict[str, Tensor]:
         return {**tensors, **self.system.unflatten(tensors[POINT])}

@@ -11,7 +11,7 @@ from pinnlab.numerics import memory
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, by_calling
 from pinnlab.objective import blocked_loss, global_loss
-from pinnlab.objective.blocked_loss import GPU_MOST, blocked, first_pieces, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import GPU_MOST, blocked, gpu_budget, in_blocks, in_turns
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.linearized_functions import LinearizedFunctions
 from pinnlab.objective.residuals import ResidualSystem
@@ -57,11 +57,15 @@ def test_the_derivatives_of_a_block_stay_within_the_budget(points, monkeypatch):
 def test_conditions_are_evaluated_together_as_far_as_the_budget_reaches():
     rows = {name: torch.arange(float(n))[:, None] for name, n in {"a": 30, "b": 8, "c": 50, "d": 2}.items()}
     pieces = {name: in_blocks(part, 8.0, 160) for name, part in rows.items()}
-    chosen, rest = first_pieces(pieces, lambda name, part: 8.0, 200)
+    factors = dict(zip(rows, torch.arange(1.0, 5.0), strict=True))
+    (chosen, together), *singly = in_turns(pieces, torch.stack([*factors.values()]), lambda name, part: 8.0, 200)
+    rest = [(name, part) for batch, _ in singly for name, part in batch.items()]
     assert {name: len(part) for name, part in chosen.items()} == {"a": 15, "b": 8, "d": 2}
     assert [(name, len(part)) for name, part in rest] == [("a", 15), ("c", 17), ("c", 17), ("c", 16)]
     assert all(torch.equal(torch.cat([p for n, p in [*chosen.items(), *rest] if n == k]), v) for k, v in rows.items())
-    chosen, rest = first_pieces(pieces, lambda name, part: 8.0, 1)  # at least one
+    assert together.tolist() == [factors[name] for name in chosen]
+    assert [own.tolist() for _, own in singly] == [[factors[name]] for batch, _ in singly for name in batch]
+    (chosen, _), *_ = in_turns(pieces, torch.ones(4), lambda name, part: 8.0, 1)  # at least one
     assert list(chosen) == ["a"]
 
 
