@@ -83,21 +83,23 @@ def objective_changed(optimizer: Optimizer) -> None:
             state.update(counted)
 
 
-def prefer_fused(optimizer: Optimizer, device_type: str = "cuda") -> None:
-    """Lets torch's Adam and AdamW make their step on a GPU in one kernel, unless the user chose how.
+def prefer_fused(optimizer: Optimizer, device_types: Sequence[str] = ("cpu", "cuda")) -> None:
+    """Lets torch's Adam and AdamW make their step in one kernel, unless the user chose how.
 
-    By default they take about twenty launches, a tenth of a millisecond, which a small loss takes itself.
+    On a GPU they take about twenty launches by default, a tenth of a millisecond, which a small loss takes itself; on a
+    CPU twice to three times as long as the one kernel.
 
     Args:
         optimizer: before its first step.
-        device_type: where the parameters must be.
+        device_types: where all parameters must be.
     """
     if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
         return
     for group in optimizer.param_groups:
         chosen = group["foreach"] is not None or group["fused"] is not None
-        inside = all(p.device.type == device_type for p in group["params"])
-        if inside and not (chosen or group["capturable"] or group["differentiable"]):
+        # The kernel goes through memory from end to end.
+        possible = all(p.device.type in device_types and p.is_contiguous() for p in group["params"])
+        if possible and not (chosen or group["capturable"] or group["differentiable"]):
             group["fused"] = True
 
 

@@ -10,7 +10,7 @@ from compiling import example, needs_compiler, squares
 
 from pinnlab.networks import MLP
 from pinnlab.numerics import compiled_value
-from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient
+from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient, with_gradient
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -226,3 +226,13 @@ def test_gradients_can_be_changed_in_place(monkeypatch):
     assert leave_gradient(evaluate(both, {"x": torch.ones(2, 1)}, torch.ones(1, dtype=torch.float64))[0])
     both["a"].grad.mul_(0)
     assert torch.equal(both["b"].grad, torch.full((3,), 4.0, dtype=torch.float64))
+
+
+def test_a_gradient_is_laid_out_like_its_parameter():
+    """Kernels that make a whole step go through the memory of both in one order: on a GPU they refuse another one."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.float64))
+    gradient = torch.arange(6, dtype=torch.float64).reshape(3, 2).T
+    for times in (1, 2):
+        assert leave_gradient(with_gradient(torch.tensor(1.0, dtype=torch.float64), [gradient], [parameter]))
+        assert torch.equal(parameter.grad, times * gradient)
+        assert parameter.grad.stride() == parameter.stride() != gradient.stride()

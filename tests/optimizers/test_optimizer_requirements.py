@@ -59,12 +59,14 @@ def test_moments_of_first_order_optimizers_stay():
     assert torch.equal(optimizer.state[x]["exp_avg"], before)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"amsgrad": True, "weight_decay": 0.1}, {"maximize": True, "betas": (0.8, 0.9)}]
+)
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
-def test_adam_is_fused_on_its_device_unless_the_user_chose(kind):
-    parameters = [torch.nn.Parameter(torch.linspace(-1, 1, 5, dtype=torch.float64)) for _ in range(2)]
-    plain, fused = (kind([p], lr=0.1) for p in parameters)
-    prefer_fused(plain)  # parameters on a CPU are left alone
-    prefer_fused(fused, "cpu")
+def test_adam_is_fused_and_makes_the_same_steps(kind, options):
+    parameters = [torch.nn.Parameter(torch.linspace(-1, 1, 35, dtype=torch.float64).reshape(5, 7)) for _ in range(2)]
+    plain, fused = (kind([p], lr=0.1, **options) for p in parameters)
+    prefer_fused(fused)
     assert [o.param_groups[0]["fused"] for o in (plain, fused)] == [None, True]
     for _ in range(20):
         for p in parameters:
@@ -72,10 +74,19 @@ def test_adam_is_fused_on_its_device_unless_the_user_chose(kind):
         plain.step()
         fused.step()
     torch.testing.assert_close(*parameters, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_adam_is_not_fused_where_the_user_chose_or_the_kernel_cannot(kind):
+    parameter = torch.nn.Parameter(torch.ones(3, 2, dtype=torch.float64))
     for choice in ("foreach", "capturable", "differentiable"):
-        chosen = kind([parameters[0]], **{choice: True})
-        prefer_fused(chosen, "cpu")
+        chosen = kind([parameter], **{choice: True})
+        prefer_fused(chosen)
         assert not chosen.param_groups[0]["fused"]
-    other = torch.optim.SGD([parameters[0]], lr=0.1)
-    prefer_fused(other, "cpu")
+    elsewhere, turned = kind([parameter]), kind([torch.nn.Parameter(parameter.detach().T)])
+    prefer_fused(elsewhere, ["cuda"])
+    prefer_fused(turned)
+    assert elsewhere.param_groups[0]["fused"] is turned.param_groups[0]["fused"] is None
+    other = torch.optim.SGD([parameter], lr=0.1)
+    prefer_fused(other)
     assert not other.param_groups[0]["fused"]
