@@ -149,6 +149,12 @@ PHASES = {
         Phase(ADAM, steps=3, dtype="float32", scheduler=DECAY),
         Phase(PRIMAL, steps=3, dtype="float64"),
     ],
+    "updates": lambda: [
+        Phase(ADAM, steps=6, updates=3),
+        Phase(ADAM, steps=3, updates=2, scheduler=DECAY, prolong=True, dtype="float32"),
+        Phase(functools.partial(torch.optim.SGD, lr=1e-3), steps=2, updates=4),
+        Phase(QUASI_NEWTON, steps=3),
+    ],
     "trials": trials,
     "going_back": lambda: [
         Phase(ADAM, steps=5, scheduler=DECAY),

@@ -51,7 +51,7 @@ class CompiledLoss:
         trained = tuple(name for name, p in parameters.items() if p.requires_grad)
         if trained not in self._compiled:
             self._compiled[trained] = self._make(_with_gradient(self._squared_sums, trained))
-        loss, sums, gradients = self._compiled[trained]({**parameters, _FACTORS: factors}, inputs)
+        loss, sums, gradients = self._compiled[trained](with_factors(parameters, factors), inputs)
         return with_gradient(loss, gradients, [parameters[name] for name in trained]), sums
 
 
@@ -95,6 +95,37 @@ class _KnownGradient(torch.autograd.Function):
     def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
         present = iter(torch._foreach_mul([g for _, g in ctx.known if g is not None], factor))
         return None, None, *(None if g is None else next(present) for _, g in ctx.known)
+
+
+def gradients_by(loss: Callable[..., tuple[Tensor, Tensor]]) -> TensorFunction:
+    """The gradient of a loss, as a pure function of parameters with factors, see `with_factors`, and points.
+
+    Args:
+        loss: as `CompiledLoss`, or any function of its arguments.
+
+    Returns:
+        A function that returns the gradients by name; None where the loss does not depend on a parameter.
+    """
+
+    def gradients(tensors: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
+        parameters = dict(tensors)
+        factors = parameters.pop(_FACTORS)
+        trained = {name: p for name, p in parameters.items() if p.requires_grad}
+        with torch.enable_grad():
+            value, _ = loss(parameters, inputs, factors)
+            known = getattr(value.grad_fn, "known", None)
+            if known is None:
+                found = torch.autograd.grad(value, [*trained.values()], allow_unused=True)
+            else:
+                found = tuple(gradient for _, gradient in known)
+        return dict(zip(trained, found, strict=True))
+
+    return gradients
+
+
+def with_factors(parameters: Mapping[str, Tensor], factors: Tensor) -> dict[str, Tensor]:
+    """Parameters and the factors of the sums in a loss as arguments of one computation."""
+    return {**parameters, _FACTORS: factors}
 
 
 def add_losses(one: Tensor, other: Tensor) -> Tensor:

@@ -111,7 +111,8 @@ class Replayed:
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
         with torch.no_grad():
-            if self._failed or not self._can_record(parameters, inputs):
+            # While another function is recorded that calls this one, it is part of that recording.
+            if self._failed or self._recordings.recording or not self._can_record(parameters, inputs):
                 return self._function(parameters, inputs)
             kind = (self._owner, _shapes(parameters), _shapes(inputs))
             if not self._recordings.is_worth_it(kind):
@@ -146,10 +147,11 @@ class Recordings:
 
     Attributes:
         device: the same.
+        recording: whether a function is being recorded.
     """
 
     def __init__(self, device: torch.device, record: Recorder) -> None:
-        self.device, self._record = device, record
+        self.device, self._record, self.recording = device, record, False
         self._kept: dict[tuple[Any, ...], _Recorded] = {}
         self._calls: dict[tuple[Any, ...], int] = {}
 
@@ -225,7 +227,11 @@ class Recordings:
                 for name, own, t in zip(parameter_names, static, given, strict=False)
             }
             inputs = dict(zip(input_names, static[len(parameter_names) :], strict=True))
-            run, results = self._record(lambda: function(parameters, inputs))
+            self.recording = True
+            try:
+                run, results = self._record(lambda: function(parameters, inputs))
+            finally:
+                self.recording = False
             return _Recorded(static, run, *pytree.tree_flatten(results))
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pinnlab.numerics import distributed
-from pinnlab.numerics.compiled_loss import CompiledLoss, with_gradient
+from pinnlab.numerics.compilation import TensorFunction
+from pinnlab.numerics.compiled_loss import CompiledLoss, gradients_by, with_factors, with_gradient
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, recordings_for, share_of
 from pinnlab.objective.batch_overlap import BatchOverlap
@@ -40,6 +41,23 @@ class Evaluated(NamedTuple):
     loss: Tensor
     sums: Tensor
     counts: Tensor
+
+
+class Repeatable(NamedTuple):
+    """The loss for computations that evaluate it several times and are recorded whole.
+
+    Attributes:
+        tensors: all that it depends on besides the points, by name: parameters, and the factors of the conditions.
+        inputs: the points.
+        gradients: those of the parameters by name, a pure function of `(tensors, inputs)`; the same one as long as
+            nothing was built anew.
+        recordings: of the run.
+    """
+
+    tensors: dict[str, Tensor]
+    inputs: Batch
+    gradients: TensorFunction
+    recordings: Recordings
 
 
 class _Valued(torch.autograd.Function):
@@ -80,6 +98,7 @@ class GlobalLoss:
         self.replay = True
         self._device = self._place = torch.device("cpu")
         self._recordings: Recordings | None = None
+        self._recorded: tuple[TensorFunction, Recordings] | None = None  # the gradient, where evaluations are replayed
         self._rebuilt = 0
         self.last: Evaluated | None = None
         self._known: tuple[Evaluated | None, float] = (None, math.nan)
@@ -126,6 +145,7 @@ class GlobalLoss:
         each, layers, share = system.floats_per_point(), system.layers(), share_of(recordings)
         whole = blocked(evaluate, each, layers, device, self.budget, piecewise, share)
         self.evaluate = system.products.before(whole)
+        self._recorded = None if recordings is None else (gradients_by(whole), recordings)
         self._functions = LinearizedFunctions(system, compiler, self.budget, recordings)
         system.compile_scores(compiler, recordings)
 
@@ -217,6 +237,19 @@ class GlobalLoss:
         batch = self._settled(batch)
         counts = distributed.all_sum(self._row_counts(batch, weights))
         return Linearization(self._functions, self._system.trial.tensors(), batch, weights / counts)
+
+    def repeatable(self, batch: Batch, weights: Tensor) -> Repeatable | None:
+        """The loss for a computation that is recorded whole; None where nothing is, or where it takes several ranks.
+
+        Args:
+            batch: the rows of each condition.
+            weights: `(conditions,)` factors of the conditions.
+        """
+        batch = self._settled(batch)
+        if self._recorded is None or distributed.world_size() > 1:
+            return None
+        tensors = with_factors(self._parameters(), weights / self._row_counts(batch, weights))
+        return Repeatable(tensors, self._system.products.shaped(batch), *self._recorded)
 
     def gradients(self, batch: Batch, weights: Tensor, compiled: bool = True) -> LossGradients:
         """The gradients of the loss in parts, computed when asked for.

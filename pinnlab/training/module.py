@@ -56,6 +56,7 @@ from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import StepLog
+from pinnlab.training.updates import Updates
 from pinnlab.training.wording import module_in_words
 
 
@@ -108,8 +109,6 @@ class PINN(PhasedModule):
             raise unknown("model.engine", engine, ENGINES)
         self.problem = problem
         self.phases = with_ends(default_phases() if phases is None else phases)
-        if not self.phases:
-            raise ConfigurationError("model.phases: is empty; name at least one optimizer")
         self.phase, self.evaluations, seed = 0, 0, chosen_seed(seed)
         self.trial = Trial(problem, build_network(problem, network, scale_inputs, seed), seed)
         self.recipe = description(problem, network, scale_inputs=scale_inputs, engine=engine, dtype=dtype, seed=seed)
@@ -130,7 +129,7 @@ class PINN(PhasedModule):
         self._computed: Tensor | None = None  # the loss between `training_step` and `backward`
         self._around: Linearization | None = None  # of an optimizer's step that computes the Jacobian
         self.fault: str | None = None  # what the last step met that is not finite, see `pinnlab.training.faults`
-        self._points, self._log = PointCount(), StepLog()
+        self._points, self._log, self._updates = PointCount(), StepLog(), Updates()
         describe(self, module_in_words(self, seed))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -206,6 +205,7 @@ class PINN(PhasedModule):
         if needs_linearization(_unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
         self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
+        self._updates.make(self, _unwrapped(optimizer), self.phases[self.phase].updates - 1)
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))

@@ -30,6 +30,7 @@ from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
+from pinnlab.training.updates import check_updates
 from pinnlab.training.wording import phase_in_words
 
 
@@ -56,11 +57,15 @@ class Phase:
             loses nothing in float32, and GPUs are much faster in it. Weights go on as they are, to the last bit
             when the precision rises. `tensorfloat32` is float32 with products of matrices that a GPU rounds to three
             digits: for wide networks, and first steps only. Default: the module's own.
+        updates: of the optimizer in a step, all on the step's points. What surrounds a step takes as long as a loss
+            at a few hundred points: there ten updates a step make a run twice as fast. Everything else counts steps:
+            `steps`, schedulers, criteria, callbacks, logs. For first-order optimizers; others iterate themselves.
         prolong: whether the optimizer goes on with the state of the one before, such as Adam's moments, in a phase that
             differs in width, points or rate. Neurons that were not trained before have moments of zero.
 
     Raises:
-        ConfigurationError: `steps`, `width` or a number of points is not positive, or there is no such `dtype`.
+        ConfigurationError: `steps`, `width`, `updates` or a number of points is not positive, or there is no such
+            `dtype`.
     """
 
     optimizer: OptimizerCallable
@@ -70,6 +75,7 @@ class Phase:
     width: int | None = None
     points: int | dict[str, int] | None = None
     dtype: str | None = None
+    updates: int = 1
     prolong: bool = False
 
     def __post_init__(self) -> None:
@@ -78,7 +84,7 @@ class Phase:
             raise ConfigurationError(f"model.phases.optimizer: must build an optimizer from parameters, got {kind}")
         if self.until is not None and not isinstance(self.until, Criterion):
             raise ConfigurationError(f"model.phases.until: must be a Criterion, got {type(self.until).__name__}")
-        numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width}
+        numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width, "updates": self.updates}
         if isinstance(self.points, dict):
             numbers |= {f"points.{name}": count for name, count in self.points.items()}
         else:
@@ -157,7 +163,7 @@ class Phase:
         if self.steps is None:
             return 10_000
         optimizer = self.sample_optimizer() if parameters is None else self.build(parameters)
-        return self.steps * evaluations_per_step(optimizer)
+        return self.steps * self.updates * evaluations_per_step(optimizer)
 
 
 def default_phases() -> list[Phase]:
@@ -174,10 +180,12 @@ def with_ends(phases: Sequence[Phase]) -> list[Phase]:
     The last phase keeps what it has: there is nothing to switch to.
 
     Raises:
-        ConfigurationError: something else is among them.
+        ConfigurationError: there are none, or something else is among them.
     """
     if isinstance(phases, Phase) or not all(isinstance(phase, Phase) for phase in phases):
         raise ConfigurationError("model.phases: must be a list of Phase(optimizer, steps)")
+    if not phases:
+        raise ConfigurationError("model.phases: is empty; name at least one optimizer")
     endless = [phase.steps is None and phase.until is None for phase in phases[:-1]]
     ended = [replace(p, until=recommended()) if e else p for p, e in zip(phases, endless, strict=False)]
     return [*ended, *phases[-1:]]
@@ -267,6 +275,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_prolonged(module.phases, optimizers)
+    check_updates(trainer, module.phases, optimizers)
     check_optimizers(module, optimizers, point_store(module))
     if any(map(needs_last_layer, optimizers)):
         module.system.last_layer()

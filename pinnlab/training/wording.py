@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
@@ -30,11 +31,8 @@ def optimizer_in_words(build: Any) -> str:
 
 def phase_in_words(phase: Any) -> str:
     """A `Phase` as a call, without the options that it leaves as they are."""
-    options = {
-        name: getattr(phase, name)
-        for name in ("steps", "until", "scheduler", "width", "points", "dtype", "prolong")
-        if getattr(phase, name) not in (None, False)
-    }
+    own = {field.name: (getattr(phase, field.name), field.default) for field in dataclasses.fields(phase)}
+    options = {name: value for name, (value, default) in own.items() if name != "optimizer" and value != default}
     if "scheduler" in options:
         options["scheduler"] = optimizer_in_words(options["scheduler"])
     told = [f"{name}={value}" for name, value in options.items()]

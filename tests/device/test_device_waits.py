@@ -30,9 +30,9 @@ class Counter(L.Callback):
         self.evaluations.append(pl_module.evaluations - self._evaluated)
 
 
-def counted(optimizer, steps=8, **options):
+def counted(optimizer, steps=8, updates=1, **options):
     """What the steps of a run waited for, beside their evaluations; the first ones, which set things up, left out."""
-    module, counter = small_module(phases=[Phase(optimizer, steps=steps)], **options), Counter()
+    module, counter = small_module(phases=[Phase(optimizer, steps=steps, updates=updates)], **options), Counter()
     with card():
         quiet_trainer(callbacks=[Rollback(every=100), counter], val_check_interval=1000, **card_trainer_options()).fit(
             module, small_data(module.problem)
@@ -49,6 +49,13 @@ def test_a_first_order_step_waits_once(optimizer):
     for waits, evaluations in counted(optimizer):
         assert evaluations == 1
         assert len(waits) == 1, waits
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, functools.partial(torch.optim.SGD, lr=1e-3)])
+def test_updates_that_are_not_recorded_wait_once_each(optimizer):
+    for waits, evaluations in counted(optimizer, updates=4):
+        assert evaluations == 4
+        assert len(waits) == 4, waits
 
 
 @pytest.mark.parametrize("optimizer", [LBFGS, SSBroyden])
