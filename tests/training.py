@@ -151,7 +151,7 @@ PHASES = {
     ],
     "updates": lambda: [
         Phase(ADAM, steps=6, updates=3),
-        Phase(ADAM, steps=3, updates=2, scheduler=DECAY, prolong=True, dtype="float32"),
+        Phase(ADAM, steps=3, updates=2, scheduler=DECAY, prolong=True),
         Phase(functools.partial(torch.optim.SGD, lr=1e-3), steps=2, updates=4),
         Phase(QUASI_NEWTON, steps=3),
     ],

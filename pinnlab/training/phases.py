@@ -58,8 +58,9 @@ class Phase:
             when the precision rises. `tensorfloat32` is float32 with products of matrices that a GPU rounds to three
             digits: for wide networks, and first steps only. Default: the module's own.
         updates: of the optimizer in a step, all on the step's points. What surrounds a step takes as long as a loss
-            at a few hundred points: there ten updates a step make a run twice as fast. Everything else counts steps:
-            `steps`, schedulers, criteria, callbacks, logs. For first-order optimizers; others iterate themselves.
+            at a few hundred points: there ten updates a step make a run 1.5 times as fast. Everything else counts
+            steps: `steps`, schedulers, criteria, callbacks, logs. For first-order optimizers; others iterate
+            themselves.
         prolong: whether the optimizer goes on with the state of the one before, such as Adam's moments, in a phase that
             differs in width, points or rate. Neurons that were not trained before have moments of zero.
 
@@ -197,10 +198,11 @@ def planned_evaluations(phases: Sequence[Phase], parameters: Sequence[torch.nn.P
     Args:
         phases: of the run.
         parameters: what is trained.
-        max_steps: the trainer's limit, of 20 evaluations each; negative for none.
+        max_steps: the trainer's limit, of 20 evaluations each or as many as a phase has updates; negative for none.
     """
     planned = sum(phase.planned_evaluations(parameters) for phase in phases)
-    return planned if max_steps < 0 else min(planned, 20 * max_steps)
+    most = max([20, *(phase.updates for phase in phases)])
+    return planned if max_steps < 0 else min(planned, most * max_steps)
 
 
 def enter(module: Any, phase: int) -> None:

@@ -24,8 +24,8 @@ from pinnlab.optimizers.adam_updates import AdamUpdates, is_one_kernel
 class Updates:
     """Makes updates on the points of a step, without the trainer.
 
-    What a trainer does around a step takes half a millisecond, as long as a loss at a few hundred points. On a GPU all
-    updates of a fused Adam are one recording, and the host waits for none of them.
+    What a trainer does around a step takes half a millisecond or more, as long as a loss at a few hundred points. On a
+    GPU all updates of a fused Adam are one recording, and the host waits for none of them.
 
     An update whose gradient is not finite is not made, nor are those after it: the step's last one meets the same
     value, and it is the trainer's.
@@ -87,7 +87,7 @@ def _one_by_one(module: Any, optimizer: Optimizer, number: int) -> None:
 
     with contextlib.suppress(_NotFinite):
         for _ in range(number):
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[arg-type]  # a tensor, as torch's optimizers expect in fact
 
 
 def _gradients(optimizer: Optimizer) -> list[Tensor]:

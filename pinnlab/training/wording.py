@@ -95,7 +95,8 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
 
 def _length_of(phase: Any) -> str:
     """A phase's optimizer, and how long it goes on."""
-    steps = "" if phase.steps is None else f" {phase.steps:,} steps"
+    several = "" if phase.updates == 1 else f" of {phase.updates} updates"
+    steps = "" if phase.steps is None else f" {phase.steps:,} steps{several}"
     until = "" if phase.until is None else f" until {type(phase.until).__name__}"
     return f"{optimizer_in_words(phase.optimizer)}{steps}{' or' if steps and until else ''}{until}"
 
