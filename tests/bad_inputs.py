@@ -244,9 +244,7 @@ RECIPES = [
     _phase("{optimizer: Adam, until: {class_path: FixedSteps}}", "model.phases[0].until: FixedSteps needs 'steps'"),
     _phase("{optimizer: Adam, steps: 3, updates: few}", "model.phases[0].updates: must be int, got few"),
     _phase("{optimizer: Adam, steps: 3, updates: 0}", "model.phases.updates: must be at least 1, got 0"),
-    _phase(
-        "{optimizer: LBFGS, steps: 3, updates: 2}", "model.phases.0.updates: LBFGS evaluates the loss several times"
-    ),
+    _phase("{optimizer: LBFGS, steps: 3, updates: 2}", "model.phases.updates: LBFGS evaluates several times"),
     _phase("{optimizer: SparseAdam, steps: 3}", "model.phases.optimizer: SparseAdam needs sparse gradients"),
     _phase(
         "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1, total_steps: 1}}}",

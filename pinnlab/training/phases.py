@@ -118,6 +118,11 @@ class Phase:
             raise ConfigurationError("model.phases.optimizer: SparseAdam needs sparse gradients; use Adam")
         if not isinstance(optimizer, Optimizer):
             raise ConfigurationError(f"model.phases.optimizer: must build an Optimizer, got {type(optimizer).__name__}")
+        if self.updates > 1 and is_multi_eval(optimizer):
+            name = type(optimizer).__name__
+            raise ConfigurationError(
+                f"model.phases.updates: {name} evaluates several times a step itself; leave it out"
+            )
         return optimizer
 
     def configured(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
@@ -277,7 +282,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_prolonged(module.phases, optimizers)
-    check_updates(trainer, module.phases, optimizers)
+    check_updates(trainer, [phase.updates for phase in module.phases])
     check_optimizers(module, optimizers, point_store(module))
     if any(map(needs_last_layer, optimizers)):
         module.system.last_layer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,6 @@ from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.numerics.graph_replay import Replayed
 from pinnlab.objective.faults import total
 from pinnlab.objective.global_loss import Repeatable
-from pinnlab.optimizers import is_multi_eval
 from pinnlab.optimizers.adam_updates import AdamUpdates, is_one_kernel
 
 
@@ -108,21 +108,21 @@ def _leave_gradient(loss: Tensor, optimizer: Optimizer) -> None:
         p.grad = part.view_as(p).clone()
 
 
-def check_updates(trainer: Any, phases: Any, optimizers: Any) -> None:
-    """Refuses several updates in a step where they cannot be made.
+def check_updates(trainer: Any, updates: Sequence[int]) -> None:
+    """Refuses several updates in a step where Lightning adds up or scales gradients.
+
+    Args:
+        trainer: of the run.
+        updates: in a step of each phase.
 
     Raises:
-        ConfigurationError: an optimizer evaluates several times itself, or Lightning adds up or scales gradients.
+        ConfigurationError: it does; names the trainer's option.
     """
-    for k, (phase, optimizer) in enumerate(zip(phases, optimizers, strict=True)):
-        key = f"model.phases.{k}.updates"
-        if phase.updates == 1:
-            continue
-        if is_multi_eval(optimizer):
-            raise ConfigurationError(
-                f"{key}: {type(optimizer).__name__} evaluates the loss several times a step itself; leave it out"
-            )
-        if trainer.accumulate_grad_batches != 1:
-            raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {key}")
-        if "mixed" in str(trainer.precision):
-            raise ConfigurationError(f"trainer.precision: {trainer.precision} cannot go with {key}; leave it out")
+    if max(updates) == 1:
+        return
+    if trainer.accumulate_grad_batches != 1:
+        raise ConfigurationError("trainer.accumulate_grad_batches: must be 1 with model.phases.updates")
+    if "mixed" in str(trainer.precision):
+        raise ConfigurationError(
+            f"trainer.precision: {trainer.precision} cannot go with model.phases.updates; leave it out"
+        )
