@@ -1,4 +1,4 @@
-"""What a GPU gives: right or not, the time of a loss with its gradient, memory, whole recipes, the first step.
+"""What a GPU gives: right or not, the time of a loss with its gradient, of an update, memory, recipes, the first step.
 
     python tests/benchmarks/bench_gpu.py [--small] [--write] [--out FILE] [--minutes 6]
 
@@ -35,8 +35,10 @@ import torch
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # else JAX takes three quarters of the card
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "device")]
+sys.path[:0] = [str(TESTS), str(TESTS / "device"), str(Path(__file__).parent)]
 
+import bench_overhead  # noqa: E402
+import jax_burgers  # noqa: E402
 import test_device_fits as fits  # noqa: E402
 import test_device_objective as objectives  # noqa: E402
 from cases import NETWORKS, PROBLEMS  # noqa: E402
@@ -57,7 +59,7 @@ WAYS = ("eager", "compiled", "replayed", "JAX")
 CHECKED_COMPILED = ("burgers_soft", "allen_cahn_periodic", "poisson2d_neumann", "wave", "biharmonic1d")
 THREADS = {"OMP_NUM_THREADS": "2"}
 NU = 0.01 / 3.141592653589793
-SHARES = {"times": 0.35, "recipes": 0.25, "first step": 0.15, "right": 0.25}
+SHARES = {"times": 0.3, "recipes": 0.25, "first step": 0.15, "updates": 0.05, "right": 0.25}
 """Of the time, in the order in which it is spent: what may come to nothing in a hurry is last."""
 
 
@@ -127,7 +129,7 @@ def run_agrees(name: str, place: str) -> None:
 def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Callable[[torch.Tensor], Any]:
     """Evaluates loss and gradient on points `(n, 2)`, in one of `WAYS`."""
     if way == "JAX":
-        return jax_loss_and_gradient(dtype, device.type == "cuda")
+        return jax_burgers.loss_and_gradient(dtype, NU, device.type == "cuda")
     problem = Burgers(viscosity=NU, exact_conditions=False)
     torch.manual_seed(0)
     trial = Trial(problem, MLP(2, 1, hidden=[50] * 4)).to(device, dtype)
@@ -148,48 +150,6 @@ def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Cal
             p.grad = None
         value, _ = loss(tensors, {"pde": points}, points.new_full((1,), 1 / len(points)))
         assert leave_gradient(value)
-
-    return run
-
-
-def jax_loss_and_gradient(dtype: torch.dtype, gpu: bool) -> Callable[[torch.Tensor], Any]:
-    """The same loss and gradient in JAX: nested jvp, jit; an error where JAX goes to the CPU instead of the GPU."""
-    import jax
-    import jax.numpy as jnp
-
-    if (jax.default_backend() == "gpu") != gpu:
-        raise RuntimeError(f"JAX computes on {jax.default_backend()}")
-    jax.config.update("jax_enable_x64", True)
-    kind = jnp.float64 if dtype == torch.float64 else jnp.float32
-    sizes = [2, 50, 50, 50, 50, 1]
-    keys = jax.random.split(jax.random.PRNGKey(0), len(sizes))
-    layers = [
-        (jax.random.normal(key, (a, b), kind) / a**0.5, jnp.zeros(b, kind))
-        for key, a, b in zip(keys, sizes, sizes[1:], strict=False)
-    ]
-
-    def network(parameters: Any, x: Any, t: Any) -> Any:
-        h = jnp.stack([x, t], -1)
-        for w, b in parameters[:-1]:
-            h = jnp.tanh(h @ w + b)
-        w, b = parameters[-1]
-        return (h @ w + b)[:, 0]
-
-    def loss(parameters: Any, points: Any) -> Any:
-        x, t = points[:, 0], points[:, 1]
-        ones = jnp.ones_like(x)
-        slope = lambda x: jax.jvp(lambda x: network(parameters, x, t), (x,), (ones,))  # noqa: E731
-        (u, u_x), (_, u_xx) = jax.jvp(slope, (x,), (ones,))
-        u_t = jax.jvp(lambda t: network(parameters, x, t), (t,), (ones,))[1]
-        return jnp.mean((u_t + u * u_x - NU * u_xx) ** 2)
-
-    compiled = jax.jit(jax.value_and_grad(loss))
-    kept: list[Any] = []  # the points, and the same in JAX
-
-    def run(points: torch.Tensor) -> None:
-        if not kept or kept[0] is not points:
-            kept[:] = [points, jnp.asarray(points.cpu().numpy(), kind)]
-        jax.block_until_ready(compiled(layers, kept[1]))
 
     return run
 
@@ -317,6 +277,13 @@ def first_step(gpu: bool, small: bool, clock: Clock) -> Iterator[str]:
             yield f"| `pinnlab fit -c burgers`, one step, {word} | {run.end()} |"
 
 
+def updates(device: torch.device, small: bool) -> Iterator[str]:
+    """Milliseconds of whole updates, in a loop of one's own and by the trainer."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = [*bench_overhead.rows((1000,), (not small,), 1 if small else 3, device)]
+    yield from found
+
+
 # -------------------------------------------------------------------------------------- main
 
 
@@ -360,6 +327,7 @@ def report(page: Page, small: bool, minutes: float) -> None:
         "times": lambda clock: times(device, small, clock),
         "recipes": lambda clock: recipes(gpu, small, names, clock, on_card),
         "first step": lambda clock: first_step(gpu, small, clock),
+        "updates": lambda clock: updates(device, small),
         "right": lambda clock: right(place, small, clock),
     }
     page.add(f"Measured on: {machine(device)}.")

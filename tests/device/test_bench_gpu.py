@@ -22,6 +22,8 @@ def test_the_small_run_fills_its_tables(tmp_path):
     for way in ("eager", "compiled", "replayed"):
         for kind in ("float32", "float64"):
             assert all(float(cell) > 0 for cell in cells[f"{way}, {kind}"])
+    assert cells["1,000"][0] == "no"
+    assert all(float(cell) > 0 for cell in cells["1,000"][1:])
     for kind in ("problems", "networks", "runs of 20 steps"):
         tried, wrong = cells[kind]
         assert tried.split()[0] == tried.split()[2]

@@ -78,8 +78,8 @@ def fit(name, compiled=False, **trainer):
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
 COMPILED = {
-    "plain", "dense", "gauss_newton", "last_layer", "two_levels", "multi_batch", "precision", "rar_d", "gradient_norm",
-    "growth_by_plan", "continuation", "integral", "sampled",
+    "plain", "dense", "gauss_newton", "last_layer", "two_levels", "multi_batch", "updates", "precision", "rar_d",
+    "gradient_norm", "growth_by_plan", "continuation", "integral", "sampled",
 }  # fmt: skip
 """Graphs of all kinds, and what changes under them: points, weights, widths, precision, the problem."""
 
