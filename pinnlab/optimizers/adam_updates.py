@@ -96,8 +96,12 @@ class AdamUpdates:
         torch._foreach_copy_([*mine.values()], [changed[name] for name in mine])
 
 
-def is_one_kernel(optimizer: Optimizer) -> bool:
-    """Whether an optimizer is an Adam or AdamW whose steps `AdamUpdates` makes: fused, by rates that are numbers."""
+def is_pure(optimizer: Optimizer) -> bool:
+    """Whether `AdamUpdates` makes an optimizer's steps: those of a fused Adam or AdamW, where no hook looks on."""
+    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW) or not optimizer.state:
+        return False
     groups = optimizer.param_groups
-    known = type(optimizer) in (torch.optim.Adam, torch.optim.AdamW)
-    return known and all(g["fused"] and isinstance(g["lr"], float) and not g["capturable"] for g in groups)
+    known = all(g["fused"] and isinstance(g["lr"], float) and not g["capturable"] for g in groups)
+    parameters = [p for group in groups for p in group["params"]]
+    hooks = [p._backward_hooks or p._post_accumulate_grad_hooks for p in parameters]
+    return known and not any([*hooks, optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks])

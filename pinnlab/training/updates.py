@@ -14,18 +14,23 @@ from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
+from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.numerics.graph_replay import Replayed
 from pinnlab.objective.faults import total
 from pinnlab.objective.global_loss import Repeatable
-from pinnlab.optimizers.adam_updates import AdamUpdates, is_one_kernel
+from pinnlab.optimizers.adam_updates import AdamUpdates, is_pure
+
+MOST_RECORDED = 50
+"""Updates in one recording: each adds its kernels, of which a GPU looks at some thousand before it begins."""
 
 
 class Updates:
     """Makes updates on the points of a step, without the trainer.
 
-    What a trainer does around a step takes half a millisecond or more, as long as a loss at a few hundred points. On a
-    GPU all updates of a fused Adam are one recording, and the host waits for none of them.
+    What a trainer does around a step takes half a millisecond or more, as long as a loss at a few hundred points. The
+    updates of a fused Adam are one recording on a GPU, and the host waits for none of them. On a CPU that would gain
+    nothing: the same computation takes as long as the optimizer's own steps.
 
     An update whose gradient is not finite is not made, nor are those after it: the step's last one meets the same
     value, and it is the trainer's.
@@ -33,7 +38,7 @@ class Updates:
 
     def __init__(self) -> None:
         self._kind: Any = None
-        self._replayed: Replayed | None = None
+        self._replayed: dict[int, Replayed] = {}  # by how many updates it makes
 
     def make(self, module: Any, optimizer: Optimizer, number: int) -> None:
         """Makes them; a collective.
@@ -45,26 +50,27 @@ class Updates:
         """
         if number == 0:
             return
-        loss = module.objective.repeatable(module.batch, module.loss_weights)
-        clips = bool(module.trainer.gradient_clip_val)
-        if loss is None or clips or not optimizer.state or not is_one_kernel(optimizer):
+        pure = is_pure(optimizer) and not module.trainer.gradient_clip_val
+        loss = module.objective.repeatable(module.batch, module.loss_weights) if pure else None
+        if loss is None:
             _one_by_one(module, optimizer, number)
         else:
-            self._at_once(loss, optimizer, number)
+            for made in range(0, number, MOST_RECORDED):
+                self._at_once(loss, optimizer, min(number - made, MOST_RECORDED))
             module.evaluations += number
 
     def _at_once(self, loss: Repeatable, optimizer: Optimizer, number: int) -> None:
-        """All as one computation; it is recorded while the optimizer's numbers, such as its rate, stay."""
+        """Some as one computation; it is recorded while the optimizer's numbers, such as its rate, stay."""
         names: dict[Any, str] = {p: name for name, p in loss.tensors.items() if isinstance(p, torch.nn.Parameter)}
         updates = AdamUpdates(optimizer, names)
         compute = functools.partial(updates.after, number, loss.gradients)
-        kind = (updates.numbers, number, loss.recordings, loss.gradients)
+        kind = (updates.numbers, loss.recordings, loss.gradients)
         if kind != self._kind:
-            self._kind, self._replayed = kind, None
-        elif self._replayed is None:
-            self._replayed = Replayed(compute, loss.recordings, "updates of Adam")
-        tensors = {**loss.tensors, **updates.tensors()}
-        updates.take((self._replayed or compute)(tensors, loss.inputs))
+            self._kind, self._replayed = kind, {}
+            replayed: TensorFunction = compute
+        else:
+            replayed = self._replayed.setdefault(number, Replayed(compute, loss.recordings, "updates of Adam"))
+        updates.take(replayed({**loss.tensors, **updates.tensors()}, loss.inputs))
 
 
 class _NotFinite(Exception):

@@ -1,10 +1,12 @@
 """Updates of Adam as a pure computation are the steps of torch's optimizer."""
 
+import functools
+
 import pytest
 import torch
 from card import WAITS, card
 
-from pinnlab.optimizers.adam_updates import AdamUpdates, is_one_kernel
+from pinnlab.optimizers.adam_updates import AdamUpdates, is_pure
 
 OPTIONS = [
     {},
@@ -109,9 +111,37 @@ def test_numbers_tell_one_computation_from_another():
 
 
 def test_what_they_can_be_made_for():
+    optimizer, named = trained(torch.optim.AdamW)
+    assert is_pure(optimizer)
+    hooks = (
+        lambda: named["a"].register_hook(lambda gradient: None),
+        lambda: named["a"].register_post_accumulate_grad_hook(lambda p: None),
+        lambda: optimizer.register_step_pre_hook(lambda *unused: None),
+        lambda: optimizer.register_step_post_hook(lambda *unused: None),
+    )
+    for register in hooks:
+        handle = register()
+        assert not is_pure(optimizer)
+        handle.remove()
+    assert is_pure(optimizer)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        torch.optim.Adam,
+        functools.partial(torch.optim.Adam, fused=True, lr=torch.tensor(0.1)),
+        functools.partial(torch.optim.SGD, lr=0.1, fused=True),
+        torch.optim.NAdam,
+    ],
+)
+def test_what_they_cannot_be_made_for(kind):
     p = torch.nn.Parameter(torch.zeros(2))
-    assert is_one_kernel(torch.optim.AdamW([p], fused=True))
-    assert not is_one_kernel(torch.optim.Adam([p]))
-    assert not is_one_kernel(torch.optim.Adam([p], fused=True, lr=torch.tensor(0.1)))
-    assert not is_one_kernel(torch.optim.SGD([p], lr=0.1, fused=True))
-    assert not is_one_kernel(torch.optim.NAdam([p]))
+    optimizer = kind([p])
+    p.grad = torch.ones(2)
+    optimizer.step()
+    assert not is_pure(optimizer)
+
+
+def test_the_first_step_is_the_optimizers():
+    assert not is_pure(torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], fused=True))

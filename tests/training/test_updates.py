@@ -10,6 +10,7 @@ from pinnlab.errors import ConfigurationError, NotFiniteError
 from pinnlab.numerics.graph_replay import PLAIN_CALLS, Recordings, by_calling
 from pinnlab.objective import global_loss
 from pinnlab.problems import Burgers
+from pinnlab.training import updates
 from pinnlab.training.phases import Phase, planned_evaluations
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
@@ -63,6 +64,15 @@ def test_updates_that_are_recorded_are_the_same(name, recorded):
     _, singly = run(Phase(OPTIMIZERS[name], steps=3 * steps))
     assert all(torch.equal(own, singly[3 * step]) for step, own in parameters.items())
     assert module.evaluations == 3 * steps
+
+
+def test_many_updates_are_recorded_in_parts(recorded, monkeypatch):
+    monkeypatch.setattr(updates, "MOST_RECORDED", 3)
+    steps = 2 + PLAIN_CALLS + 2
+    _, parameters = run(Phase(ADAM, steps=steps, updates=9))  # 3 + 3 + 2, and Lightning's
+    assert len(recorded) == 2
+    _, singly = run(Phase(ADAM, steps=9 * steps))
+    assert all(torch.equal(own, singly[9 * step]) for step, own in parameters.items())
 
 
 def test_updates_at_a_rate_that_changes_are_not_recorded_and_are_right(recorded, monkeypatch):
