@@ -24,7 +24,7 @@ from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.optimizers import prefer_fused
 from pinnlab.problems import Burgers
 
-UPDATES, ROUNDS = 400, 5
+UPDATES, ROUNDS = 1000, 3
 POINTS = (100, 300, 1000, 3000)
 TOGETHER = 10
 
