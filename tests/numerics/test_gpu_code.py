@@ -26,6 +26,7 @@ from pinnlab.training.point_store import probe_rows
 
 pytestmark = [
     pytest.mark.interpreted,
+    pytest.mark.timeout(1800),  # one lane after the other: many holes take minutes
     pytest.mark.filterwarnings("error:not compiled"),
     # Of lanes behind the last row, whose numbers are what was in the memory, and which nobody stores.
     pytest.mark.filterwarnings("ignore:(invalid value|divide by zero|overflow) encountered:RuntimeWarning"),
