@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.cuda_recorder import CudaRecorder
 from pinnlab.numerics.outlines import name_of
+from pinnlab.numerics.tensor_lists import copies, copy_all
 
 MOST_ROWS = 1 << 18
 """Rows up to which a computation is replayed: with more of them a kernel takes longer than its start."""
@@ -111,8 +112,9 @@ class Replayed:
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
         with torch.no_grad():
-            # While another function is recorded that calls this one, it is part of that recording.
-            if self._failed or self._recordings.recording or not self._can_record(parameters, inputs):
+            if self._recordings.recording:  # another function, that calls this one: it is part of that recording
+                return self._function(parameters, {name: _aligned(rows) for name, rows in inputs.items()})
+            if self._failed or not self._can_record(parameters, inputs):
                 return self._function(parameters, inputs)
             kind = (self._owner, _shapes(parameters), _shapes(inputs))
             if not self._recordings.is_worth_it(kind):
@@ -131,6 +133,15 @@ class Replayed:
                     f"{self._name}: cannot be replayed, it runs kernel by kernel: {first_line(error)}", stacklevel=2
                 )
                 return self._function(parameters, inputs)
+
+    def close(self) -> bool:
+        """Throws its recordings away.
+
+        Returns:
+            Whether it could be recorded, as far as is known.
+        """
+        self._recordings.forget(self._owner)
+        return not self._failed
 
     def _can_record(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> bool:
         """Whether there are few rows, and everything is where the recordings are."""
@@ -193,7 +204,7 @@ class Recordings:
         self._kept[kind] = recorded  # the last that goes
         # What is made in inference mode could not be written to outside of it.
         with torch.inference_mode(False), torch.no_grad():
-            torch._foreach_copy_(recorded.static, given)
+            copy_all(recorded.static, given)
             recorded.run()
         return recorded.copies()
 
@@ -251,11 +262,11 @@ class _Recorded(NamedTuple):
     structure: pytree.TreeSpec
 
     def copies(self) -> Any:
-        """The results with copies of the tensors, which one launch makes where all are of one type."""
+        """The results with copies of the tensors."""
         present = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
-        copied = iter(cast("Sequence[Tensor]", torch._foreach_mul(present, 1.0)) if present else ())
-        copies = [next(copied) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        return pytree.tree_unflatten(copies, self.structure)
+        copied = iter(copies(present))
+        leaves = [next(copied) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
+        return pytree.tree_unflatten(leaves, self.structure)
 
 
 def by_calling(compute: Callable[[], Any]) -> Recording:
@@ -274,6 +285,11 @@ def by_calling(compute: Callable[[], Any]) -> Recording:
 def _own(tensor: Tensor) -> Tensor:
     """A copy that begins where memory is aligned, and has no gaps."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _aligned(rows: Tensor) -> Tensor:
+    """The rows as `_own` has them; a block that begins in the middle of others is copied."""
+    return _own(rows) if rows.storage_offset() or not rows.is_contiguous() else rows
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> tuple[Any, ...]:

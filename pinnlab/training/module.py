@@ -205,7 +205,7 @@ class PINN(PhasedModule):
         if needs_linearization(_unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
         self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
-        self._updates.make(self, _unwrapped(optimizer), self.phases[self.phase].updates - 1)
+        self._updates.make(self, _unwrapped(optimizer), self.phases[self.phase].updates - 1, _is_plain(self))
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))
@@ -314,6 +314,12 @@ class PINN(PhasedModule):
 def _blocks(module: PINN, optimizer: Optimizer) -> dict[str, Any]:
     """What an optimizer is handed that works on the parts of a network."""
     return {"blocks": blocks_by_colour(module.system, module.loss_weights)} if wants_blocks(optimizer) else {}
+
+
+def _is_plain(module: PINN) -> bool:
+    """Whether no subclass has another loss or another clipping."""
+    names = ("training_step", "backward", "configure_gradient_clipping")
+    return all(getattr(type(module), name) is getattr(PINN, name) for name in names)
 
 
 def _unwrapped(optimizer: Any) -> Optimizer:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
+from pinnlab.training.closure import evaluate
 from pinnlab.training.phases import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
@@ -105,6 +106,9 @@ def probe(trainer: L.Trainer, module: Any, evaluations: int) -> Outcome:
     limit = module.phases[module.phase].steps or math.inf
     losses: list[float] = []
     first = batch = store.batch()
+    if module.phases[module.phase].updates > 1:  # the loss that a step tells is that of its last update
+        module.on_train_batch_start(first, 0)
+        _closure(trainer, module, first, losses)()
     while True:
         try:
             _step(trainer, module, batch, losses)
@@ -134,17 +138,12 @@ def _step(trainer: L.Trainer, module: Any, batch: dict[str, Tensor], losses: lis
 
 
 def _closure(trainer: L.Trainer, module: Any, batch: dict[str, Tensor], losses: list[float]) -> Callable[[], Tensor]:
-    """Lightning's closure: through the strategy, which averages gradients over ranks."""
-    strategy = trainer.strategy
+    """Evaluates loss and gradient, and appends the loss."""
 
-    @torch.enable_grad()
     def closure() -> Tensor:
-        loss = strategy.training_step(batch, 0)
-        assert isinstance(loss, Tensor)
-        module.optimizer_zero_grad(trainer.current_epoch, 0, module.optimizers())
-        strategy.backward(loss, module.optimizers())
+        loss = evaluate(trainer, module, batch)
         losses.append(float(loss))
-        return loss.detach()
+        return loss
 
     return closure
 

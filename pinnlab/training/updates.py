@@ -13,16 +13,18 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.numerics import distributed
 from pinnlab.numerics.compilation import TensorFunction
-from pinnlab.numerics.compiled_loss import leave_gradient
 from pinnlab.numerics.graph_replay import Replayed
 from pinnlab.objective.faults import total
 from pinnlab.objective.global_loss import Repeatable
-from pinnlab.optimizers.adam_updates import AdamUpdates, is_pure
+from pinnlab.optimizers.adam_updates import AdamState, is_pure
+from pinnlab.training.closure import evaluate
 
 MOST_RECORDED = 50
 """Updates in one recording: each adds its kernels, of which a GPU looks at some thousand before it begins."""
+
+STEADY_STEPS = 10
+"""Steps at the same rate before its updates are recorded: the rate is part of the recording."""
 
 
 class Updates:
@@ -38,39 +40,54 @@ class Updates:
 
     def __init__(self) -> None:
         self._kind: Any = None
+        self._steady = 0  # steps of that kind
         self._replayed: dict[int, Replayed] = {}  # by how many updates it makes
+        self._refused: Any = None  # the gradients that cannot be recorded
 
-    def make(self, module: Any, optimizer: Optimizer, number: int) -> None:
+    def make(self, module: Any, optimizer: Optimizer, number: int, own: bool) -> None:
         """Makes them; a collective.
 
         Args:
             module: the `PINN`, in a step.
             optimizer: of its phase, not Lightning's wrapper of it.
             number: of updates.
+            own: whether loss and clipping are those of `PINN`, and no subclass has others.
         """
         if number == 0:
             return
-        pure = is_pure(optimizer) and not module.trainer.gradient_clip_val
+        pure = own and is_pure(optimizer) and not module.trainer.gradient_clip_val
         loss = module.objective.repeatable(module.batch, module.loss_weights) if pure else None
         if loss is None:
             _one_by_one(module, optimizer, number)
-        else:
+            return
+        self._look(loss, optimizer)
+        with module.trainer.precision_plugin.train_step_context():
             for made in range(0, number, MOST_RECORDED):
                 self._at_once(loss, optimizer, min(number - made, MOST_RECORDED))
-            module.evaluations += number
+        module.evaluations += number
+
+    def _look(self, loss: Repeatable, optimizer: Optimizer) -> None:
+        """Throws recordings away that have other numbers in them, or another loss."""
+        kind = (AdamState(optimizer, _names(loss)).rule, loss.recordings, loss.gradients)
+        if kind == self._kind:
+            self._steady += 1
+            return
+        if not all([replayed.close() for replayed in self._replayed.values()]):
+            self._refused = self._kind[-1]
+        self._kind, self._steady, self._replayed = kind, 0, {}
 
     def _at_once(self, loss: Repeatable, optimizer: Optimizer, number: int) -> None:
-        """Some as one computation; it is recorded while the optimizer's numbers, such as its rate, stay."""
-        names: dict[Any, str] = {p: name for name, p in loss.tensors.items() if isinstance(p, torch.nn.Parameter)}
-        updates = AdamUpdates(optimizer, names)
-        compute = functools.partial(updates.after, number, loss.gradients)
-        kind = (updates.numbers, loss.recordings, loss.gradients)
-        if kind != self._kind:
-            self._kind, self._replayed = kind, {}
-            replayed: TensorFunction = compute
-        else:
-            replayed = self._replayed.setdefault(number, Replayed(compute, loss.recordings, "updates of Adam"))
-        updates.take(replayed({**loss.tensors, **updates.tensors()}, loss.inputs))
+        """Some as one computation."""
+        state = AdamState(optimizer, _names(loss))
+        compute: TensorFunction = functools.partial(state.rule.after, number, loss.gradients)
+        if self._steady >= STEADY_STEPS and self._refused is not loss.gradients:
+            compute = self._replayed.setdefault(number, Replayed(compute, loss.recordings, "updates of Adam"))
+        state.take(compute({**loss.tensors, **state.tensors()}, loss.inputs))
+
+
+def _names(loss: Repeatable) -> dict[Any, str]:
+    """Those of parameters, by themselves."""
+    return {p: name for name, p in loss.tensors.items() if isinstance(p, torch.nn.Parameter)}
 
 
 class _NotFinite(Exception):
@@ -82,36 +99,16 @@ def _one_by_one(module: Any, optimizer: Optimizer, number: int) -> None:
     trainer = module.trainer
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss: Tensor = module.objective(module.batch, module.loss_weights)
-        module.evaluations += 1
-        _leave_gradient(loss, optimizer)
-        if not math.isfinite(total(_gradients(optimizer))):
+        loss = evaluate(trainer, module, module.batch)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not math.isfinite(total(gradients)):
             raise _NotFinite
         module.configure_gradient_clipping(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
-        return loss.detach()
+        return loss
 
     with contextlib.suppress(_NotFinite):
         for _ in range(number):
             optimizer.step(closure)  # type: ignore[arg-type]  # a tensor, as torch's optimizers expect in fact
-
-
-def _gradients(optimizer: Optimizer) -> list[Tensor]:
-    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-
-
-def _leave_gradient(loss: Tensor, optimizer: Optimizer) -> None:
-    """Leaves the mean of all ranks' gradients, as DDP does, which is beside the module here."""
-    world = distributed.world_size()
-    if world == 1:
-        if not leave_gradient(loss):
-            loss.backward()
-        return
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    gradients = torch.autograd.grad(loss, parameters)  # of each, as ranks agree on what there is
-    flat = distributed.all_sum(torch.cat([g.reshape(-1) for g in gradients])) / world
-    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.grad = part.view_as(p).clone()
 
 
 def check_updates(trainer: Any, updates: Sequence[int]) -> None:

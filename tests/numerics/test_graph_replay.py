@@ -260,6 +260,41 @@ def test_a_failure_of_one_function_leaves_the_recordings_of_others():
     assert len(recordings) == 1
 
 
+def test_a_function_inside_another_one_is_part_of_its_recording(recorder):
+    """Its blocks begin where memory is aligned, as they do in calls of its own: kernels may round differently."""
+    recordings, (parameters, inputs) = Recordings(CPU, recorder), example(40)
+    (name,) = inputs
+    starts = []
+
+    def noted(parameters, inputs):
+        starts.append((inputs[name].storage_offset(), inputs[name].is_contiguous()))
+        return squares(parameters, inputs)
+
+    inner = Replayed(noted, recordings)
+
+    def halves(parameters, inputs):
+        return sum(inner(parameters, {name: block}) for block in inputs[name].tensor_split(2))
+
+    outer = Replayed(halves, recordings)
+    expected = squares(parameters, inputs)
+    for _ in range(PLAIN_CALLS + 2):
+        torch.testing.assert_close(outer(parameters, inputs), expected, rtol=1e-14, atol=0)
+    assert not recordings.recording
+    assert recorder.recorded == 2  # the inner one by itself, in the plain calls, and the outer one with it inside
+    assert set(starts) == {(0, True)}
+
+
+def test_recordings_go_with_their_function():
+    recordings, given = Recordings(CPU, by_calling), example(40)
+    one, other = Replayed(results, recordings), Replayed(squares, recordings)
+    for _ in range(PLAIN_CALLS + 1):
+        one(*given), other(*given)
+    assert len(recordings) == 2
+    assert one.close()
+    assert len(recordings) == 1
+    agree(one, *given)
+
+
 def test_many_rows_are_not_replayed(recorder, monkeypatch):
     monkeypatch.setattr(graph_replay, "MOST_ROWS", 89)
     replayed, given = replaying(results, recorder), example(40, 50)

@@ -5,8 +5,9 @@ import functools
 import pytest
 import torch
 from card import WAITS, card
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from pinnlab.optimizers.adam_updates import AdamUpdates, is_pure
+from pinnlab.optimizers.adam_updates import AdamState, is_pure
 
 OPTIONS = [
     {},
@@ -36,6 +37,11 @@ def gradients(tensors, inputs):
     return {"a": (a * x).T.contiguous().T.sin(), "b": b.cos() * a.sum(), "c": c * b.sum(), "unused": None}
 
 
+def sines(tensors, inputs):
+    """Of a function of a alone, laid out anew."""
+    return {"a": tensors["a"].detach().sin().contiguous()}
+
+
 POINTS = {"points": torch.linspace(0, 1, 4, dtype=torch.float64)}
 
 
@@ -59,10 +65,10 @@ def names_of(named):
 def test_they_are_the_steps_of_the_optimizer(kind, options):
     optimizer, named = trained(kind, **options)
     before = everything(optimizer, named)
-    updates = AdamUpdates(optimizer, names_of(named))
-    after = updates.after(3, gradients, {**named, **updates.tensors()}, POINTS)
+    state = AdamState(optimizer, names_of(named))
+    after = state.rule.after(3, gradients, {**named, **state.tensors()}, POINTS)
     assert all(torch.equal(before[name], now) for name, now in everything(optimizer, named).items())  # nothing moved
-    updates.take(after)
+    state.take(after)
     found = everything(optimizer, named)
     other, same = trained(kind, **options)
     for _ in range(3):
@@ -79,35 +85,75 @@ def test_they_are_the_steps_of_the_optimizer(kind, options):
 def test_an_update_that_is_not_finite_is_not_made(kind):
     optimizer, named = trained(kind)
     before = everything(optimizer, named)
-    updates = AdamUpdates(optimizer, names_of(named))
+    state = AdamState(optimizer, names_of(named))
     bad = {"points": torch.tensor([0.0, 1.0, torch.inf, 0.0], dtype=torch.float64)}
-    updates.take(updates.after(2, gradients, {**named, **updates.tensors()}, bad))
+    state.take(state.rule.after(2, gradients, {**named, **state.tensors()}, bad))
     assert all(torch.equal(before[name], now) for name, now in everything(optimizer, named).items())
 
 
 def test_the_host_does_not_wait_for_them():
     optimizer, named = trained(torch.optim.Adam)
-    updates = AdamUpdates(optimizer, names_of(named))
-    tensors = {**named, **updates.tensors()}
-    expected = updates.after(3, gradients, tensors, POINTS)
+    state = AdamState(optimizer, names_of(named))
+    tensors = {**named, **state.tensors()}
+    expected = state.rule.after(3, gradients, tensors, POINTS)
     with card() as device:
         there = {name: tensor.detach().to(device) for name, tensor in tensors.items()}
         points = {name: rows.to(device) for name, rows in POINTS.items()}
         WAITS.clear()
-        found = updates.after(3, gradients, there, points)
+        found = state.rule.after(3, gradients, there, points)
         assert not WAITS.seen
         assert all(tensor.device == device for tensor in found.values())
         for name, value in expected.items():
             torch.testing.assert_close(found[name].cpu(), value, rtol=1e-13, atol=0)
 
 
-def test_numbers_tell_one_computation_from_another():
+def test_rules_are_equal_as_long_as_they_do_the_same():
     optimizer, named = trained(torch.optim.Adam)
-    first = AdamUpdates(optimizer, names_of(named)).numbers
+    first = AdamState(optimizer, names_of(named)).rule
     step(optimizer, named)
-    assert AdamUpdates(optimizer, names_of(named)).numbers == first
+    assert AdamState(optimizer, names_of(named)).rule == first
     optimizer.param_groups[1]["lr"] = 0.03
-    assert AdamUpdates(optimizer, names_of(named)).numbers != first
+    assert AdamState(optimizer, names_of(named)).rule != first
+
+
+def test_gradients_depend_on_no_state_of_the_optimizer():
+    """Else its tensors would be arguments of the loss, which would be compiled anew for them."""
+    optimizer, named = trained(torch.optim.Adam)
+    state, seen = AdamState(optimizer, names_of(named)), set()
+
+    def watched(tensors, inputs):
+        seen.update(tensors)
+        return gradients(tensors, inputs)
+
+    state.rule.after(2, watched, {**named, **state.tensors(), "factors": torch.ones(1)}, POINTS)
+    assert seen == {*named, "factors"}
+
+
+def test_a_parameter_that_is_not_trained_now_stays():
+    optimizer, named = trained(torch.optim.Adam)
+    named["b"].requires_grad_(False)
+    before = everything(optimizer, named)
+    state = AdamState(optimizer, names_of(named))
+    state.take(state.rule.after(2, gradients, {**named, **state.tensors()}, POINTS))
+    moved = {name for name, now in everything(optimizer, named).items() if not torch.equal(before[name], now)}
+    assert {"a", "c"} <= moved
+    assert not any(name.startswith("b") for name in moved)
+
+
+def test_parameters_keep_their_layout():
+    """The kernel goes through the memory of parameter and gradient in one order."""
+    weight = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+    turned, plain = torch.nn.Parameter(weight.T), torch.nn.Parameter(weight.T.contiguous())
+    results = []
+    for parameter in (turned, plain):
+        optimizer = torch.optim.Adam([parameter], lr=0.1, fused=True)
+        parameter.grad = torch.empty_like(parameter).copy_(parameter.detach().sin())
+        optimizer.step()
+        state = AdamState(optimizer, {parameter: "a"})
+        state.take(state.rule.after(3, sines, {"a": parameter, **state.tensors()}, POINTS))
+        results.append(parameter.detach())
+    assert turned.stride() != plain.stride()
+    torch.testing.assert_close(*results, rtol=1e-14, atol=0)
 
 
 def test_what_they_can_be_made_for():
@@ -118,6 +164,8 @@ def test_what_they_can_be_made_for():
         lambda: named["a"].register_post_accumulate_grad_hook(lambda p: None),
         lambda: optimizer.register_step_pre_hook(lambda *unused: None),
         lambda: optimizer.register_step_post_hook(lambda *unused: None),
+        lambda: register_optimizer_step_pre_hook(lambda *unused: None),
+        lambda: register_optimizer_step_post_hook(lambda *unused: None),
     )
     for register in hooks:
         handle = register()

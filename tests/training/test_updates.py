@@ -1,16 +1,23 @@
 """Steps of several updates are those updates, one after the other; one process or two: `tests/ddp`."""
 
 import functools
+import warnings
+from dataclasses import replace
 
+import lightning as L
 import pytest
 import torch
-from training import ADAM, DECAY, QUASI_NEWTON, Recorder, quiet_trainer, small_data, small_module
+from compiling import needs_compiler
+from training import ADAM, DECAY, QUASI_NEWTON, Recorder, quiet_trainer, small_data, small_module, two_levels
 
+from pinnlab import PINN
 from pinnlab.errors import ConfigurationError, NotFiniteError
+from pinnlab.networks import MLP
 from pinnlab.numerics.graph_replay import PLAIN_CALLS, Recordings, by_calling
 from pinnlab.objective import global_loss
 from pinnlab.problems import Burgers
 from pinnlab.training import updates
+from pinnlab.training.optimizer_trial import probe
 from pinnlab.training.phases import Phase, planned_evaluations
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
@@ -33,14 +40,26 @@ def recorded(monkeypatch):
         return by_calling(compute)
 
     monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, record))
+    monkeypatch.setattr(updates, "STEADY_STEPS", 0)
     return made
 
 
-def run(*phases, problem=None, **trainer):
+def run(*phases, problem=None, callbacks=(), module=None, compile=False, **trainer):
     """A run; its module and the parameters after each step."""
-    recorder, module = Recorder(), small_module(problem, phases=[*phases])
-    quiet_trainer(callbacks=[recorder], **trainer).fit(module, small_data(module.problem))
+    recorder, module = Recorder(), module or small_module(problem, phases=[*phases], compile=compile)
+    quiet_trainer(callbacks=[*callbacks, recorder], **trainer).fit(module, small_data(module.problem))
     return module, recorder.parameters
+
+
+def alike(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[step], other[step]) for step in one)
+
+
+def unrecorded(*phases, **options):
+    """The same run where nothing is recorded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(global_loss, "recordings_for", lambda device: None)
+        return run(*phases, **options)
 
 
 @pytest.mark.parametrize("trainer", [{}, {"gradient_clip_val": 1e-2}])
@@ -75,13 +94,136 @@ def test_many_updates_are_recorded_in_parts(recorded, monkeypatch):
     assert all(torch.equal(own, singly[9 * step]) for step, own in parameters.items())
 
 
-def test_updates_at_a_rate_that_changes_are_not_recorded_and_are_right(recorded, monkeypatch):
-    phase = Phase(ADAM, steps=8, updates=3, scheduler=DECAY)
+def every(steps):
+    return functools.partial(torch.optim.lr_scheduler.StepLR, step_size=steps, gamma=0.9)
+
+
+@pytest.mark.parametrize(("scheduler", "made"), [(DECAY, 0), (every(9), 0), (every(14), 2)])
+def test_updates_are_recorded_where_the_rate_stays(scheduler, made, recorded, monkeypatch):
+    monkeypatch.setattr(updates, "STEADY_STEPS", 10)
+    phase = Phase(ADAM, steps=30, updates=3, scheduler=scheduler)
     _, parameters = run(phase)
+    assert len(recorded) == made
+    assert alike(parameters, unrecorded(phase)[1])
+
+
+def test_what_cannot_be_recorded_is_tried_once(monkeypatch):
+    tried = []
+
+    def refuse(compute):
+        tried.append(compute)
+        raise RuntimeError("it waits")
+
+    monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, refuse))
+    monkeypatch.setattr(updates, "STEADY_STEPS", 1)
+    phase = Phase(ADAM, steps=30, updates=3, scheduler=every(8))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        _, parameters = run(phase)
+    assert len(tried) == 1
+    assert [str(w.message) for w in seen if "kernel by kernel" in str(w.message)] == [
+        "updates of Adam: cannot be replayed, it runs kernel by kernel: it waits"
+    ]
+    assert alike(parameters, unrecorded(phase)[1])
+
+
+class Kept:
+    """Makes the recordings of runs, and keeps them."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, device):
+        self.made.append(Recordings(device, by_calling))
+        return self.made[-1]
+
+
+def test_recordings_of_other_rates_are_thrown_away(recorded, monkeypatch):
+    kept = Kept()
+    monkeypatch.setattr(global_loss, "recordings_for", kept)
+    run(Phase(ADAM, steps=30, updates=3, scheduler=every(6)))
+    assert len(kept.made[-1]) == 1
+
+
+def test_updates_of_a_part_of_the_network_are_recorded(recorded):
+    narrow, wider, *rest = two_levels()
+    phases = [*(replace(phase, updates=3, steps=6, scheduler=None) for phase in (narrow, wider)), *rest]
+    _, parameters = run(*phases)
+    assert len(recorded) == 2
+    assert alike(parameters, unrecorded(*phases)[1])
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_the_loss_in_updates_is_the_one_that_is_compiled(recorded):
+    module, _ = run(Phase(ADAM, steps=8, updates=3), compile=True)
+    assert module.objective.compilation()["functions"] == ["loss and gradient"]
+    assert len(module.objective.compiler.used) == 1
+
+
+class Freezer(L.Callback):
+    """Has a parameter trained no longer."""
+
+    def on_train_batch_start(self, trainer, pl_module, *unused):
+        next(iter(pl_module.trial.parameters())).requires_grad_(trainer.global_step < 6)
+
+
+def test_a_parameter_that_is_frozen_stays(recorded):
+    phase = Phase(ADAM, steps=12, updates=3)
+    _, parameters = run(phase, callbacks=[Freezer()])
+    assert recorded
+    assert alike(parameters, unrecorded(phase, callbacks=[Freezer()])[1])
+
+
+class WithPenalty(PINN):
+    """Somebody's own loss and clipping."""
+
+    clipped = 0
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) + 0.1 * sum(p.square().sum() for p in self.trial.parameters())
+
+    def configure_gradient_clipping(self, *unused, **options):
+        self.clipped += 1
+
+
+def with_penalty(number):
+    torch.manual_seed(0)
+    problem = Burgers(viscosity=0.1, exact_conditions=False)
+    adam = Phase(ADAM, steps=12 // number, updates=number)
+    return WithPenalty(problem, functools.partial(MLP, hidden=[6]), [adam], compile=False, seed=0)
+
+
+def test_what_a_subclass_says_holds_for_all_updates(recorded):
+    one, singly = run(module=with_penalty(1))
+    other, together = run(module=with_penalty(3))
     assert not recorded
-    monkeypatch.undo()
-    _, expected = run(phase)
-    assert all(torch.equal(own, expected[step]) for step, own in parameters.items())
+    assert all(torch.equal(own, singly[3 * step]) for step, own in together.items())
+    assert one.clipped == other.clipped == 12
+
+
+def test_a_trial_step_is_judged_by_the_loss_at_its_start():
+    outcomes = []
+    for number in (1, 3):
+        outcome = []
+
+        class Probe(L.Callback):
+            def on_train_batch_end(self, trainer, pl_module, *unused, outcome=outcome):
+                if trainer.global_step == 2:
+                    outcome.append(probe(trainer, pl_module, 6))
+
+        run(Phase(ADAM, steps=12 // number, updates=number), callbacks=[Probe()])
+        outcomes += outcome
+    # The one that makes three updates a step begins two steps, which are six updates, behind the other.
+    assert outcomes[0].after < outcomes[0].before
+    assert outcomes[1].after < outcomes[1].before
+    _, losses = outcomes, []
+    for steps in (2, 6, 12):
+        module, _ = run(Phase(ADAM, steps=steps))
+        losses.append(float(module.objective(module.batch, module.loss_weights)))
+    assert outcomes[0].before == pytest.approx(losses[0], rel=1e-12)
+    assert outcomes[1].before == pytest.approx(losses[1], rel=1e-12)
+    assert outcomes[1].after == pytest.approx(losses[2], rel=1e-12)
 
 
 def test_a_problem_that_changes_is_followed(recorded):
@@ -98,9 +240,7 @@ def test_a_problem_that_changes_is_followed(recorded):
     assert len(recorded) == 2  # once for each viscosity
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(global_loss, "recordings_for", lambda device: None)
-        expected = fit()
-    assert len(recorded) == 2
-    assert all(torch.equal(own, expected[step]) for step, own in found.items())
+        assert alike(found, fit())
 
 
 class Cracked(Burgers):

@@ -1,0 +1,31 @@
+"""Many tensors copied at once: one launch on a GPU for all of one data type, where each would take one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copies each tensor into another one; of a list with several data types torch would copy one after the other."""
+    for places in _by_dtype(targets):
+        torch._foreach_copy_([targets[i] for i in places], [sources[i] for i in places])
+
+
+def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """A copy of each tensor."""
+    found: list[Tensor] = [*tensors]
+    for places in _by_dtype(tensors):
+        for i, copied in zip(places, torch._foreach_mul([tensors[i] for i in places], 1.0), strict=True):
+            found[i] = copied
+    return found
+
+
+def _by_dtype(tensors: Sequence[Tensor]) -> list[list[int]]:
+    """The places of the tensors of each data type."""
+    places: dict[torch.dtype, list[int]] = {}
+    for i, tensor in enumerate(tensors):
+        places.setdefault(tensor.dtype, []).append(i)
+    return [*places.values()]
