@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics import distributed
 from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.graph_replay import Replayed
 from pinnlab.objective.faults import total
@@ -99,7 +100,7 @@ def _one_by_one(module: Any, optimizer: Optimizer, number: int) -> None:
     trainer = module.trainer
 
     def closure() -> Tensor:
-        loss = evaluate(trainer, module, module.batch)
+        loss = _alone(module, optimizer) if distributed.world_size() == 1 else evaluate(trainer, module, module.batch)
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not math.isfinite(total(gradients)):
             raise _NotFinite
@@ -109,6 +110,15 @@ def _one_by_one(module: Any, optimizer: Optimizer, number: int) -> None:
     with contextlib.suppress(_NotFinite):
         for _ in range(number):
             optimizer.step(closure)  # type: ignore[arg-type]  # a tensor, as torch's optimizers expect in fact
+
+
+def _alone(module: Any, optimizer: Optimizer) -> Tensor:
+    """As `evaluate` on one process, without the callbacks around it, which take as long as a small loss."""
+    with module.trainer.precision_plugin.train_step_context():
+        loss: Tensor = module.training_step(module.batch, 0)
+    optimizer.zero_grad()
+    module.backward(loss)
+    return loss.detach()
 
 
 def check_updates(trainer: Any, updates: Sequence[int]) -> None:

@@ -202,6 +202,24 @@ def test_what_a_subclass_says_holds_for_all_updates(recorded):
     assert one.clipped == other.clipped == 12
 
 
+class OfDefault(Burgers):
+    """Burgers' equation with a number that has the precision torch is set to."""
+
+    def momentum(self, u, x, t):
+        return super().momentum(u, x, t) + torch.full((1,), 1 / 3) * u
+
+
+@pytest.mark.parametrize("how", ["one by one", "recorded"])
+def test_all_updates_are_made_in_the_precision_of_the_trainer(how, request):
+    made = request.getfixturevalue("recorded") if how == "recorded" else [None]
+    results = []
+    for number in (1, 3):
+        problem, adam = OfDefault(exact_conditions=False), Phase(ADAM, steps=24 // number, updates=number)
+        results.append(run(adam, problem=problem, precision="64-true")[1])
+    assert made
+    assert all(torch.equal(own, results[0][3 * step]) for step, own in results[1].items())
+
+
 def test_a_trial_step_is_judged_by_the_loss_at_its_start():
     outcomes = []
     for number in (1, 3):
