@@ -113,7 +113,7 @@ def spelled(value: Any) -> str:
         arguments = _without_defaults(path, {**value.get("init_args", {}), **value.get("dict_kwargs", {})})
         return path.rpartition(".")[2] + (f"({_arguments(arguments)})" if arguments else "")
     if "optimizer" in value:
-        given = {key: item for key, item in value.items() if item is not None and item is not False}
+        given = _without_defaults("pinnlab.Phase", value)  # recipes leave the class of phases out
         rest = {key: item for key, item in given.items() if key != "optimizer"}
         return ", ".join([spelled(value["optimizer"]), *([_arguments(rest)] if rest else [])])
     return f"{{{_arguments(value)}}}"
@@ -124,6 +124,7 @@ def _arguments(values: Mapping[str, Any]) -> str:
 
 
 def _without_defaults(path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a class, by its path, that are not those it has by default."""
     module, _, name = path.rpartition(".")
     try:
         parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters

@@ -51,6 +51,9 @@ def test_only_what_differs_from_the_defaults_is_spelled():
     assert spelled({"class_path": "torch.optim.Adam", "init_args": {"betas": [0.5, 0.9]}}) == "Adam(betas=[0.5, 0.9])"
     until = {"class_path": "pinnlab.criteria.LossPlateau", "init_args": {}}
     assert spelled({"optimizer": adam, "steps": None, "until": until}) == "Adam(lr=0.005), until=LossPlateau"
+    whole = {"optimizer": adam, "steps": 5, **{key: None for key in ("until", "scheduler", "width", "points", "dtype")}}
+    assert spelled({**whole, "updates": 1, "prolong": False}) == "Adam(lr=0.005), steps=5"
+    assert spelled({**whole, "updates": 10, "prolong": True}) == "Adam(lr=0.005), steps=5, updates=10, prolong=True"
     assert spelled({"class_path": "nowhere.Thing", "init_args": {"a": 1}}) == "Thing(a=1)"
     assert spelled({"pde": ["x", "t"]}) == "{pde=[x, t]}"
 
