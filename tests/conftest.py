@@ -127,6 +127,22 @@ def traced(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def recorded(monkeypatch):
+    """Has evaluations recorded anywhere, by calling again, and lists what is recorded."""
+    from pinnlab.numerics.graph_replay import Recordings, by_calling
+    from pinnlab.objective import global_loss
+
+    made = []
+
+    def record(compute):
+        made.append(compute)
+        return by_calling(compute)
+
+    monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, record))
+    return made
+
+
+@pytest.fixture
 def quick_starts(monkeypatch):
     """Forks the processes of studies, which spawn them: each would import everything."""
     import multiprocessing

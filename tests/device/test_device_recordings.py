@@ -30,19 +30,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 NUMBERS = (0.1, 0.2, 0.3, 0.4)
 
 
-@pytest.fixture
-def recorded(monkeypatch):
-    """Has evaluations recorded anywhere, by calling again, and lists what is recorded."""
-    made = []
-
-    def record(compute):
-        made.append(compute)
-        return by_calling(compute)
-
-    monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, record))
-    return made
-
-
 def burgers():
     problem = Burgers(viscosity=0.05)
     module = PINN(problem, functools.partial(MLP, hidden=[6]), [Phase(ADAM, steps=8)])
