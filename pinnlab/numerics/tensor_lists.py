@@ -1,4 +1,4 @@
-"""Many tensors copied at once: one launch on a GPU for all of one data type, where each would take one."""
+"""Copies: of many tensors at once, one launch on a GPU for all of one data type, and in another layout."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
         for i, copied in zip(places, torch._foreach_mul([tensors[i] for i in places], 1.0), strict=True):
             found[i] = copied
     return found
+
+
+def laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient in the layout of its parameter: a fused step goes through the memory of both in one order."""
+    alike = gradient.stride() == parameter.stride()
+    return gradient if alike else torch.empty_like(parameter).copy_(gradient)
 
 
 def _by_dtype(tensors: Sequence[Tensor]) -> list[list[int]]:

@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.adam import adam
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from pinnlab.numerics.tensor_lists import copy_all
+from pinnlab.numerics.tensor_lists import copy_all, laid_out_like
+from pinnlab.objective.faults import total
 
 Gradients = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Mapping[str, Tensor | None]]
 """Of parameters, by name, from all tensors of the loss and the points; None where nothing depends on one."""
@@ -63,7 +64,7 @@ class AdamRule:
 
     def _update(self, own: Mapping[str, Tensor], state: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         """One update in place."""
-        bad = (~torch.cat([g.reshape(-1) for g in gradients.values()]).sum().isfinite()).float()
+        bad = (~total([*gradients.values()]).isfinite()).float()
         for group in self.groups:
             present = [name for name in group.names if name in gradients]
             numbers = dict(group.numbers)
@@ -72,7 +73,7 @@ class AdamRule:
                 [state[key] for name in present if (key := f"{name} {kind}") in state] for kind in _KINDS
             )
             parameters = [own[name] for name in present]
-            slopes = [_laid_out_like(p, gradients[name]) for p, name in zip(parameters, present, strict=True)]
+            slopes = [laid_out_like(p, gradients[name]) for p, name in zip(parameters, present, strict=True)]
             if present:
                 adam(
                     parameters, slopes, averages, squares, largest, steps,
@@ -123,9 +124,3 @@ def is_pure(optimizer: Optimizer) -> bool:
     hooks = [p._backward_hooks or p._post_accumulate_grad_hooks for p in parameters]
     hooks += [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
     return known and not any([*hooks, _global_optimizer_pre_hooks, _global_optimizer_post_hooks])
-
-
-def _laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The kernel goes through the memory of both in one order."""
-    alike = gradient.stride() == parameter.stride()
-    return gradient if alike else torch.empty_like(parameter).copy_(gradient)

@@ -6,6 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+
+
+def gradients_of(optimizer: Optimizer) -> list[Tensor]:
+    """The gradients that are left for an optimizer's parameters."""
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
 @torch.enable_grad()

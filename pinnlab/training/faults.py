@@ -12,12 +12,12 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.numerics import distributed
 from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault, total
+from pinnlab.training.closure import gradients_of
 from pinnlab.training.phases import point_store
 
 
@@ -47,7 +47,7 @@ def gradient_fault(module: Any, optimizer: Optimizer) -> str | None:
     """
     if hasattr(optimizer, "multi_eval") or getattr(module.trainer.precision_plugin, "scaler", None) is not None:
         return None
-    gradients = _gradients(optimizer)
+    gradients = gradients_of(optimizer)
     if not gradients or math.isfinite(module.objective.value_with(total(gradients))[1]):
         return None
     when = _in_step(module)
@@ -66,7 +66,7 @@ def step_fault(module: Any, optimizer: Optimizer) -> str | None:
     """
     loss, known = module.current_loss(), getattr(optimizer, "loss", None) is not None
     stalled = getattr(optimizer, "status", None) is StopReason.STALLED
-    if math.isfinite(loss) and not (stalled and not all_finite(_gradients(optimizer))):
+    if math.isfinite(loss) and not (stalled and not all_finite(gradients_of(optimizer))):
         return None
     when = _in_step(module)
     line = fault_line(module, when)
@@ -124,10 +124,6 @@ def keep_checkpoints(trainer: L.Trainer, module: Any, error: BaseException) -> N
         for callback in trainer.checkpoint_callbacks:
             if hasattr(callback, "save_on_exception"):
                 callback.save_on_exception = False
-
-
-def _gradients(optimizer: Optimizer) -> list[Tensor]:
-    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
 def _in_step(module: Any) -> str:

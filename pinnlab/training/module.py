@@ -205,7 +205,8 @@ class PINN(PhasedModule):
         if needs_linearization(_unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
         self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
-        self._updates.make(self, _unwrapped(optimizer), self.phases[self.phase].updates - 1, _is_plain(self))
+        if (more := self.phases[self.phase].updates - 1) > 0:
+            self._updates.make(self, _unwrapped(optimizer), more, _is_plain(self))
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
         optimizer.step(closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.numerics import distributed
 from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.graph_replay import Replayed
-from pinnlab.objective.faults import total
+from pinnlab.objective.faults import all_finite
 from pinnlab.objective.global_loss import Repeatable
-from pinnlab.optimizers.adam_updates import AdamState, is_pure
-from pinnlab.training.closure import evaluate
+from pinnlab.optimizers.adam_updates import AdamRule, AdamState, is_pure
+from pinnlab.training.closure import evaluate, gradients_of
 
 MOST_RECORDED = 50
 """Updates in one recording: each adds its kernels, of which a GPU looks at some thousand before it begins."""
@@ -51,25 +50,24 @@ class Updates:
         Args:
             module: the `PINN`, in a step.
             optimizer: of its phase, not Lightning's wrapper of it.
-            number: of updates.
+            number: of updates, at least one.
             own: whether loss and clipping are those of `PINN`, and no subclass has others.
         """
-        if number == 0:
-            return
         pure = own and is_pure(optimizer) and not module.trainer.gradient_clip_val
         loss = module.objective.repeatable(module.batch, module.loss_weights) if pure else None
         if loss is None:
             _one_by_one(module, optimizer, number)
             return
-        self._look(loss, optimizer)
+        state = AdamState(optimizer, {p: n for n, p in loss.tensors.items() if isinstance(p, torch.nn.Parameter)})
+        self._look(loss, state.rule)
         with module.trainer.precision_plugin.train_step_context():
             for made in range(0, number, MOST_RECORDED):
-                self._at_once(loss, optimizer, min(number - made, MOST_RECORDED))
+                self._at_once(loss, state, min(number - made, MOST_RECORDED))
         module.evaluations += number
 
-    def _look(self, loss: Repeatable, optimizer: Optimizer) -> None:
+    def _look(self, loss: Repeatable, rule: AdamRule) -> None:
         """Throws recordings away that have other numbers in them, or another loss."""
-        kind = (AdamState(optimizer, _names(loss)).rule, loss.recordings, loss.gradients)
+        kind = (rule, loss.recordings, loss.gradients)
         if kind == self._kind:
             self._steady += 1
             return
@@ -77,18 +75,12 @@ class Updates:
             self._refused = self._kind[-1]
         self._kind, self._steady, self._replayed = kind, 0, {}
 
-    def _at_once(self, loss: Repeatable, optimizer: Optimizer, number: int) -> None:
+    def _at_once(self, loss: Repeatable, state: AdamState, number: int) -> None:
         """Some as one computation."""
-        state = AdamState(optimizer, _names(loss))
         compute: TensorFunction = functools.partial(state.rule.after, number, loss.gradients)
         if self._steady >= STEADY_STEPS and self._refused is not loss.gradients:
             compute = self._replayed.setdefault(number, Replayed(compute, loss.recordings, "updates of Adam"))
         state.take(compute({**loss.tensors, **state.tensors()}, loss.inputs))
-
-
-def _names(loss: Repeatable) -> dict[Any, str]:
-    """Those of parameters, by themselves."""
-    return {p: name for name, p in loss.tensors.items() if isinstance(p, torch.nn.Parameter)}
 
 
 class _NotFinite(Exception):
@@ -101,8 +93,7 @@ def _one_by_one(module: Any, optimizer: Optimizer, number: int) -> None:
 
     def closure() -> Tensor:
         loss = _alone(module, optimizer) if distributed.world_size() == 1 else evaluate(trainer, module, module.batch)
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if not math.isfinite(total(gradients)):
+        if not all_finite(gradients_of(optimizer)):
             raise _NotFinite
         module.configure_gradient_clipping(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
         return loss
