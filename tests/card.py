@@ -33,8 +33,8 @@ _SUMS = {aten.index_add.default, aten.index_add_.default, aten.scatter_add.defau
 _READS = {aten._local_scalar_dense.default, aten.equal.default, aten.nonzero.default, aten.masked_select.default}
 
 
-class Waits:
-    """Counts how often the host waited for the card since `clear`, and for what."""
+class Notes:
+    """The operations since `clear` that had the host wait for the card, or whatever else is noted."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -49,7 +49,9 @@ class Waits:
         return len(self.seen)
 
 
-WAITS = Waits()
+WAITS = Notes()
+MIXED = Notes()
+"""Operations of tensors in two places: copies, and what copies inside of itself, as `where` does with a number."""
 
 
 class CardTensor(torch.Tensor):
@@ -189,6 +191,8 @@ def _compute(func, args, kwargs):
     if kind.solves and kwargs.get("driver", "gels") != "gels":
         raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels)")
     result_there = there if to is None else torch.device(to).type == CARD.type
+    if tensors and len({result_there, *map(_is_card, tensors)}) > 1:
+        MIXED.note(func)
     if kind.reads and there:
         WAITS.note(func)
     if kind.copies and len(tensors) and (to is not None or len(tensors) > 1):
@@ -254,4 +258,4 @@ def card_trainer_options():
     return {"accelerator": "auto", "strategy": strategy, "devices": 1, "inference_mode": False}
 
 
-__all__ = ["CARD", "WAITS", "CardTensor", "L", "card", "card_trainer_options"]
+__all__ = ["CARD", "MIXED", "WAITS", "CardTensor", "L", "card", "card_trainer_options"]

@@ -144,9 +144,27 @@ def fewer_dimensions(name):
     return ["--problem.dim=30", "--model.network.hidden=[16,16]"] if given >= MANY else []
 
 
+MOST_POINTS = 400
+"""Of one condition: with those of all of them each step and each look takes longer, and shows no more."""
+
+
+def leaves(key, value):
+    """The entries of a recipe at and below a key that are no groups of others."""
+    if isinstance(value, dict):
+        return {k: v for name, below in value.items() for k, v in leaves(f"{key}.{name}", below).items()}
+    return {key: value}
+
+
+def fewer_points(name):
+    """What bounds the points of each condition, by the keys of the recipe."""
+    points = leaves("data.points", recipe(name).get("data", {}).get("points", {}))
+    return [f"--{key}={MOST_POINTS}" for key, count in points.items() if count > MOST_POINTS]
+
+
 def options_of(name):
     return [
         "--data.evaluation_points=300",
+        *fewer_points(name),
         *smaller_network(name),
         *fewer_dimensions(name),
         *SHORTER.get(name, []),

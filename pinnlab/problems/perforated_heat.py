@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import AbstractField
 from pinnlab.domains import Box, Disk, Domain, GradedInterval, Interval
+from pinnlab.numerics.constants import constant_like
 from pinnlab.problems import checks
 from pinnlab.problems.base import Numerical, Problem
 from pinnlab.problems.conditions import Dirichlet, Residual, Robin
@@ -46,18 +47,17 @@ class PerforatedHeat(Problem):
         checks.positive("weight", weight)
         names, early = ["x", "y"], GradedInterval("t", 0, HORIZON, power=1.5)
         rectangle: Domain = Box(names, [-WIDTH, -HEIGHT], [WIDTH, HEIGHT])
-        self.large, self.small = (
-            [Disk(names, at, radius) for at in _mirrored(own)]
-            for own, radius in zip((LARGE, SMALL), RADII, strict=True)
-        )
-        plane = functools.reduce(lambda left, hole: left - hole, [*self.large, *self.small], rectangle)
+        centers = [_mirrored(own) for own in (LARGE, SMALL)]
+        self.centers = [torch.tensor(own, dtype=torch.float64) for own in centers]
+        large, small = ([Disk(names, at, radius) for at in own] for own, radius in zip(centers, RADII, strict=True))
+        plane = functools.reduce(lambda left, hole: left - hole, [*large, *small], rectangle)
         graded = plane * early
         conditions = {
             "pde": Residual(graded, self.balance),
-            "around_large": Residual(_rings(self.large, RINGS[0], plane) * early, self.balance),
-            "around_small": Residual(_rings(self.small, RINGS[1], plane) * early, self.balance),
-            "large": Robin(graded.boundary(*names, on=self.large), weight=weight, u=HOT),
-            "small": Robin(graded.boundary(*names, on=self.small), weight=weight, u=WARM),
+            "around_large": Residual(_rings(large, RINGS[0], plane) * early, self.balance),
+            "around_small": Residual(_rings(small, RINGS[1], plane) * early, self.balance),
+            "large": Robin(graded.boundary(*names, on=large), weight=weight, u=HOT),
+            "small": Robin(graded.boundary(*names, on=small), weight=weight, u=WARM),
             "rectangle": Robin(graded.boundary(*names, on=rectangle), weight=weight, u=OUTSIDE),
         }
         domain = plane * Interval("t", 0, HORIZON)
@@ -81,11 +81,11 @@ class PerforatedHeat(Problem):
         total = root * u
         for side, s in itertools.product((1, -1), ((x, WIDTH), (y, HEIGHT))):
             total = total + _half_space(s[1] - side * s[0], root, 1.0, OUTSIDE)
-        for holes, heat in ((self.large, HOT), (self.small, WARM)):
-            for hole in holes:
-                r = torch.sqrt((x - hole.center[0]) ** 2 + (y - hole.center[1]) ** 2)
-                rate = 1 + 1 / (2 * hole.radius)
-                total = total + torch.sqrt(hole.radius / r) * _half_space(r - hole.radius, root, rate, heat)
+        for centers, radius, heat in zip(self.centers, RADII, (HOT, WARM), strict=True):
+            to_x, to_y = constant_like(centers, x).T
+            r = torch.sqrt((x[..., None] - to_x) ** 2 + (y[..., None] - to_y) ** 2)  # of each point from each hole
+            heat_of_each = _half_space(r - radius, root[..., None], 1 + 1 / (2 * radius), heat)
+            total = total + (torch.sqrt(radius / r) * heat_of_each).sum(-1)
         return total
 
     def reference(self) -> Numerical:

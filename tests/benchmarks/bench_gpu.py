@@ -120,7 +120,7 @@ def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
 
 def run_agrees(name: str, place: str) -> None:
     """A whole run on the device against the CPU."""
-    fits.test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, False)
+    fits.agrees(name, place)
 
 
 # ------------------------------------------------------------------------------------- times

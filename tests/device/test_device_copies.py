@@ -1,63 +1,25 @@
-"""What a GPU records neither copies from the CPU nor waits, once caches are filled: every problem, every network."""
+"""What a GPU records neither copies nor waits however it is evaluated; `test_device_objective` sees to each problem."""
 
 import numpy as np
 import pytest
 import torch
-from card import WAITS, CardTensor, card
-from cases import NETWORKS, PROBLEMS
+from card import card
+from cases import PROBLEMS
 from test_device_objective import built, products, small_network
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+from watched import RECORDED, watched
 
 from pinnlab.domains import Box, Interval
 from pinnlab.numerics.constants import constant_like
-from pinnlab.objective import global_loss, linearized_functions, residuals
 from pinnlab.problems import Given, Problem, Residual
 from pinnlab.problems.enhancement import Enhancement
 
-RECORDED = {"loss and gradient", "sizes of residuals", "loss", "Jacobian", "jvp", "vjp", "hessian product"}
-"""All that may be."""
-
-
-class Copies(TorchDispatchMode):
-    """Notes what has tensors in two places: a copy, or what copies inside of itself, as `where` does with a number."""
-
-    def __init__(self, seen):
-        super().__init__()
-        self._seen = seen
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        taken, made = (
-            [t for t in pytree.tree_leaves(x) if isinstance(t, torch.Tensor)] for x in ((args, kwargs), found)
-        )
-        if taken and len({isinstance(t, CardTensor) for t in taken + made}) > 1:
-            self._seen.append(str(func))
-        return found
-
 
 @pytest.fixture
-def copies(monkeypatch):
-    """Evaluates each recorded function once more before, and lists what then still has two places, or waits."""
-    seen, evaluated = [], set()
-
-    def chosen(function, compiler, title="", recordings=None, **how):
-        def watched(parameters, inputs):
-            evaluated.add(title)
-            with torch.no_grad():
-                function(parameters, inputs)
-                WAITS.clear()
-                with Copies(seen):
-                    found = function(parameters, inputs)
-            seen.extend(WAITS.seen)
-            return found
-
-        return watched
-
-    for module in (global_loss, linearized_functions, residuals):
-        monkeypatch.setattr(module, "evaluator", chosen)
-    yield seen
-    assert evaluated == RECORDED
+def copies():
+    """What recorded functions copied or waited for; all of them have to be evaluated."""
+    with watched() as watch:
+        yield watch.seen
+    assert watch.evaluated == RECORDED
 
 
 def evaluate(problem, network, width=None, **options):
@@ -73,20 +35,6 @@ def evaluate(problem, network, width=None, **options):
         around.gram()
         around.loss()
         products(objective, system, rows, weights)
-
-
-@pytest.mark.usefixtures("coarser_references")
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_every_problem(name, copies):
-    problem = PROBLEMS[name]()
-    evaluate(problem, small_network(problem))
-    assert not copies
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network(name, copies):
-    evaluate(PROBLEMS["burgers_soft"](), NETWORKS[name](2, 1))
-    assert not copies
 
 
 HOW = {

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from board import read_board
-from devices import GPU, PLACES, at, fetched, some_compiled
+from devices import PLACES, at, fetched, some_compiled
 from training import (
     ADAM,
     BATCH_SIZES,
@@ -33,6 +33,10 @@ from watching import CRITERIA
 
 from pinnlab.callbacks import Rollback
 from pinnlab.criteria import Any
+from pinnlab.numerics import graph_replay
+from pinnlab.numerics.graph_replay import Recordings, by_calling
+from pinnlab.numerics.outlines import name_of
+from pinnlab.objective import global_loss
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.phases import Phase
 
@@ -92,9 +96,26 @@ def fit_on_cpu(name):
     return fit(name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("place", "compiled"), [("card", False), pytest.param("cuda", False, marks=GPU.marks)])
-def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
+@pytest.fixture
+def replays(monkeypatch):
+    """Has evaluations on any device but the CPU replayed from the second on, and lists what is replayed.
+
+    By a recorder that calls again: the tensors around it are all there is of it.
+    """
+    seen, replay = [], Recordings.replay
+
+    def recorded(own, kind, function, *given):
+        seen.append(name_of(function))
+        return replay(own, kind, function, *given)
+
+    monkeypatch.setattr(graph_replay, "PLAIN_CALLS", 1)
+    monkeypatch.setattr(Recordings, "replay", recorded)
+    monkeypatch.setattr(global_loss, "recordings_for", lambda d: None if d.type == "cpu" else Recordings(d, by_calling))
+    return seen
+
+
+def agrees(name, place, compiled=False):
+    """Asserts that a run on a device is that on the CPU."""
     expected, metrics = fit_on_cpu(name)
     with at(place) as there:
         found, seen = fit(name, compiled, **there.trainer)
@@ -105,10 +126,41 @@ def test_a_run_on_a_device_is_the_run_on_the_cpu(name, place, compiled):
     assert seen == pytest.approx(metrics, rel=max(bound, 1e-6))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replayed_run_on_a_device_is_the_run_on_the_cpu(name, replays):
+    agrees(name, "card")
+    assert len(replays) > 3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_on_a_gpu_is_the_run_on_the_cpu(name):
+    agrees(name, "cuda")
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", some_compiled(NAMES, COMPILED))
 def test_a_compiled_run_on_a_gpu_is_the_run_on_the_cpu(name):
-    test_a_run_on_a_device_is_the_run_on_the_cpu(name, "cuda", True)
+    agrees(name, "cuda", compiled=True)
+
+
+def test_a_jacobian_and_the_losses_of_trials_are_replayed(replays):
+    agrees("gauss_newton", "card")
+    assert {"LinearizedFunctions.jacobian_rows", "LinearizedFunctions.loss"} <= set(replays)
+
+
+@pytest.mark.parametrize("name", ["plain", "gauss_newton"])
+def test_replays_can_be_turned_off(name, replays, monkeypatch):
+    monkeypatch.setattr(global_loss.GlobalLoss, "replay", property(lambda own: False, lambda own, value: None), False)
+    agrees(name, "card")
+    assert not replays
+
+
+def test_a_run_whose_arguments_are_not_copied_is_another(replays, monkeypatch):
+    """The comparison above can fail."""
+    monkeypatch.setattr(torch, "_foreach_copy_", lambda static, given: None)
+    with pytest.raises(AssertionError):
+        agrees("gauss_newton", "card")
 
 
 def board_of(folder, **trainer):

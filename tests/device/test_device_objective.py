@@ -1,12 +1,17 @@
-"""Losses, gradients, scores and Jacobians on a device are those on the CPU: every problem, every network."""
+"""Losses, gradients, scores and Jacobians on a device are those on the CPU: every problem, every network.
+
+And on the card that is not there, none of them copies from the CPU or waits where a GPU would record it.
+"""
 
 import copy
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
 import torch
 from cases import NETWORKS, PROBLEMS
 from devices import PLACES, at, fetched, some_compiled
+from watched import RECORDED, watched
 
 from pinnlab.networks import MLP, Tiles
 from pinnlab.numerics.compilation import can_compile
@@ -88,13 +93,15 @@ def small_network(problem):
 
 
 def agree(problem, network, place, compiled=False):
-    """Asserts that a device computes what the CPU computes."""
+    """Asserts that a device computes what the CPU computes, and on the card that no recording would be refused."""
     expected = computed(problem, network, torch.device("cpu"))
-    with at(place) as there:
+    with at(place) as there, watched() if place == "card" else nullcontext() as watch:
         if compiled and not can_compile(there.device):
             pytest.skip("no Triton, without which nothing is compiled for a GPU")
         found = computed(problem, network, there.device, compiled)
         assert {name: t.device for name, t in found.items()} == dict.fromkeys(found, there.device)
+    if watch is not None:
+        assert (watch.evaluated, watch.seen) == (RECORDED, [])
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].shape == value.shape, name

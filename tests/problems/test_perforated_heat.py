@@ -88,13 +88,14 @@ def test_the_layers_are_what_there_is_early():
 def test_one_layer_has_its_flux_and_all_but_a_quarter_of_its_value_in_the_equation():
     """Around one circle alone: du/dn = 5 - u exactly, u_t - Delta u = -u / 4 r^2."""
     problem = PerforatedHeat()
-    problem.large, problem.small = problem.large[:1], []
-    (x0, y0), wanted = problem.large[0].center, PerforatedHeat().wanted
+    large, small = problem.centers
+    problem.centers = [large[:1], small[:0]]
+    (x0, y0), wanted = large[0].tolist(), problem.wanted
 
     def layer(points):
         x, y, t = points.unbind(-1)
         edges = PerforatedHeat()
-        edges.large = edges.small = []
+        edges.centers = [large[:0], small[:0]]
         nothing = torch.zeros_like(x)
         return (problem.from_layers(nothing, x, y, t) - edges.from_layers(nothing, x, y, t))[:, None]
 
