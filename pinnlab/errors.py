@@ -72,10 +72,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigurationError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError:
     """Builds the one-line error for a name that does not exist, with the closest one that does."""
     names = sorted(known)
-    return ConfigurationError(f"unknown {kind} {name!r}{suggest(name, names)}; known: {', '.join(names)}")
+    return ConfigurationError(f"unknown {kind} {name!r}{suggest(str(name), names)}; known: {', '.join(names)}")
 
 
 def check_whole(owner: str, **values: object) -> None:

@@ -20,7 +20,7 @@ from pinnlab.domains.plane_curves import numbers, sides
 from pinnlab.domains.rules import Rule
 from pinnlab.domains.selection import Selection, selected
 from pinnlab.domains.trimmed import trimmed_side
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_real, unknown
 
 
 class Domain(Region, Movable["Domain"]):
@@ -86,8 +86,8 @@ class Domain(Region, Movable["Domain"]):
         if len(fixed) != 1:
             raise ConfigurationError(f"face: give exactly one coordinate, got {', '.join(fixed) or 'none'}")
         self._check_known(fixed)
-        name, value = next(iter(fixed.items()))
-        return self._face(name, value)
+        check_real("face", **fixed)
+        return self._face(*next(iter(fixed.items())))
 
     def inside(self, points: Tensor) -> Tensor:
         """Which of the points `(n, d)` lie in the domain, `(n,)` booleans; on its boundary either may be said."""

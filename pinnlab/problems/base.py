@@ -372,6 +372,8 @@ def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, giv
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"problem {name}: {key} must be a mapping by name, got {_kind(values)}")
         for own, value in values.items():
+            if not isinstance(own, str):
+                raise ConfigurationError(f"problem {name}: {key}: a name must be text, got {own!r}")
             if not isinstance(value, kind):
                 raise ConfigurationError(
                     f"problem {name}: {key}: {own!r} must be a {kind.__name__}, got {_kind(value)}"
