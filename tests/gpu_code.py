@@ -7,13 +7,16 @@ Needs a CUDA build of torch with its Triton, and `TRITON_INTERPRET=1` before Tri
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.util
 import inspect
 import linecache
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pinnlab.numerics import compilation
 from pinnlab.numerics.compiled_value import _placeholder
+from pinnlab.numerics.packed_graph import compile_given as compile_given
+from pinnlab.numerics.packed_graph import pack
 
 CARD = torch.device("cuda", 0)
 BLOCKS = {"XBLOCK": 1024, "YBLOCK": 16, "R0_BLOCK": 64}
@@ -93,6 +98,39 @@ def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[.
         return call([*tensors, *constants])
 
     return run
+
+
+def names(make: Callable[[], object]) -> list[str]:
+    """The names under which torch keeps the code that a function makes for a card."""
+    from torch._inductor import codecache
+    from torch._inductor.async_compile import AsyncCompile
+
+    found, name = list[str](), codecache.compiled_fx_graph_hash
+
+    def noted(*given: Any) -> Any:
+        found.append(name(*given)[0])
+        return name(*given)
+
+    with _described_card() as patch:
+        patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
+        patch(codecache, "compiled_fx_graph_hash", noted)
+        make()
+    return found
+
+
+def names_of_packed(job: Any) -> list[list[str]]:
+    """Those of a graph's code in this process, and in a new one that is given the graph, see `packed_graph`."""
+    with _described_card():
+        placed, _ = _on_card(job._graph, job._examples)
+        packed = pack(job._graph, placed, job.fingerprint)
+    program = "import gpu_code; print(gpu_code.names(gpu_code.compile_given))"
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", program]
+        run = subprocess.run(command, input=packed, env=environment, stdout=subprocess.PIPE, check=True)
+    with torch.no_grad():
+        own = names(lambda: compilation.generate(job._graph, placed))
+    return [own, ast.literal_eval(run.stdout.decode().splitlines()[-1])]
 
 
 # ------------------------------------------------------------------------------- the generator

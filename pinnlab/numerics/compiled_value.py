@@ -23,6 +23,7 @@ from pinnlab.numerics import torch_version
 from pinnlab.numerics.compilation import TensorFunction, fingerprint, first_line, generate, remember
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_outline, name_of, outline
+from pinnlab.numerics.packed_graph import pack
 
 MOST_GRAPHS = 8
 """Compilations of one function at most: a function that needs one for every number of points is not worth any."""
@@ -49,9 +50,6 @@ class CompiledValue:
         decompositions: how to write some operations in terms of others before the graph is compiled.
         any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
             that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
-
-    Attributes:
-        pending: whether the last call was uncompiled because the code for it is still being made.
     """
 
     def __init__(
@@ -68,11 +66,10 @@ class CompiledValue:
         self._decompositions = torch_version.decompositions() | dict(decompositions or {})
         self._any_length = any_length
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
-        self._failed, self.pending = False, False
+        self._failed = False
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
-        self.pending = False
         with torch.no_grad():
             graph = None if self._failed else self._graph(parameters, inputs)
             return self._function(parameters, inputs) if graph is None else graph(parameters, inputs)
@@ -91,8 +88,7 @@ class CompiledValue:
             if not graph.admits(inputs):  # something in the function depends on the number of points
                 kind = (*kind, *lengths.values())
                 graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic=False)
-            self.pending = not graph.is_right(parameters, inputs)
-            return None if self.pending else graph
+            return graph if graph.is_right(parameters, inputs) else None
         except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
             self._failed = self._compiler.uncompiled = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=4)
@@ -170,6 +166,10 @@ class _Graph:
                 self._error = error
             else:
                 remember(self.fingerprint)
+
+    def packed(self) -> bytes:
+        """The graph, for a process that makes its code."""
+        return pack(self._graph, self._examples, self.fingerprint)
 
     def is_right(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> bool:
         """Whether there is code; looks at what it returns when there is for the first time.

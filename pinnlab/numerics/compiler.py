@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator
-from multiprocessing.process import BaseProcess
-from typing import Protocol
 
 import torch
 
 from pinnlab.numerics.compilation import is_known
-
-
-class Job(Protocol):
-    """What is compiled: a traced function.
-
-    Attributes:
-        title: what it computes, for people.
-        fingerprint: its name, the same in every process.
-    """
-
-    title: str
-    fingerprint: str
-
-    def compile(self) -> None:
-        """Makes the machine code, or fetches it from the cache on the disk; notes an error instead of raising it."""
+from pinnlab.numerics.compiling_process import Job, Process, most_at_a_time, start
 
 
 class Compiler:
     """Compiles the functions of one run.
 
-    Beside the run, a process forked from it makes the code and leaves it in torch's cache, while the run goes on with
-    functions that are not compiled. Between two steps, `adopt` fetches what is ready, in about a second. What the cache
-    has already is compiled at once, and so is what a run used that this one resumes: it repeats that run's rounding.
+    Beside the run, another process makes the code and leaves it in torch's cache, while the run goes on with functions
+    that are not compiled. Between two steps, `adopt` fetches what is ready, in about a second. What the cache has
+    already is compiled at once, and so is what a run used that this one resumes: it repeats that run's rounding.
     As many functions as half of torch's threads are compiled at a time, in the order in which they were asked for, and
     torch has a thread less for each: where all cores are taken, threads wait for each other, and the run is ten times
-    slower. Only Linux can be trusted to fork; elsewhere, and on a GPU, everything is compiled at once.
+    slower. The process is forked from the run. Only Linux can be trusted with that; elsewhere, and where a GPU was
+    used, it is a new one, and there is one at a time.
 
     Args:
         beside: whether to compile beside the run what is in no cache.
@@ -55,13 +35,13 @@ class Compiler:
     """
 
     def __init__(self, beside: bool = False, used: Iterable[str] = ()) -> None:
-        self.beside = beside and can_fork()
+        self.beside = beside
         self.used = set(used)
         self.seconds = 0.0
         self.titles: list[str] = []
         self.uncompiled = False
         self._asked: list[tuple[Job, float]] = []  # when
-        self._running: list[tuple[Job, BaseProcess, float]] = []
+        self._running: list[tuple[Job, Process, float]] = []
         self._threads: int | None = None  # of torch, when nothing is compiled beside the run
 
     @contextlib.contextmanager
@@ -122,9 +102,9 @@ class Compiler:
     def _start(self) -> None:
         """Begins to compile what there is room for."""
         with self._all_threads():  # code is made for a number of them
-            while self._asked and len(self._running) < max(torch.get_num_threads() // 2, 1):
+            while self._asked and len(self._running) < most_at_a_time():
                 job, since = self._asked.pop(0)
-                self._running.append((job, _forked(job), since))
+                self._running.append((job, start(job), since))
         self._share_cores()
 
     def _share_cores(self) -> None:
@@ -151,29 +131,3 @@ class Compiler:
             job.compile()
         self.used.add(job.fingerprint)
         self.titles.append(job.title)
-
-
-def can_fork() -> bool:
-    """Whether a copy of this process can compile: on Linux, unless it is one that may not have children."""
-    return sys.platform == "linux" and not multiprocessing.current_process().daemon
-
-
-def _forked(job: Job) -> BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=_alone, args=(job,), daemon=True)
-    with warnings.catch_warnings():
-        # From Python 3.12 on: other threads' locks may be held in the copy. It takes none but those of the compiler.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
-    return process
-
-
-def _alone(job: Job) -> None:
-    """The work of the other process: compile, note it, and say nothing."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the run ends this process when it ends
-    os.nice(19)  # the compiler's own processes are more than one at times; the run comes first
-    silence = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(silence, stream)
-    # The threads of the original are not here, but code is made for their number; nothing is computed that needs them.
-    job.compile()

@@ -91,9 +91,9 @@ class Replayed:
     """A pure function `(parameters, inputs) -> tensors`, recorded for each kind of its arguments. Not differentiable.
 
     A kind is the names, shapes and data types of all arguments. Their contents may change: they are copied to where the
-    recording expects them. What the function reads beside them is recorded as it is at that time, see
-    `Recordings.forget`. Results are copies. Arguments that are not where the recordings are, and those for which code
-    is still being compiled, are none to record.
+    recording expects them. What the function reads beside them is recorded as it is at that time, and uncompiled where
+    its code is still being made, see `Recordings.forget`. Results are copies. Arguments that are not where the
+    recordings are, are none to record.
 
     Should a recording fail, as it does where something in the function waits for the GPU, the function is called as it
     is from then on, with one line of warning.
@@ -121,8 +121,7 @@ class Replayed:
                 # As they lie in a recording: kernels for another alignment or stride may round differently, and a run
                 # that is resumed begins with plain calls where the other one replays.
                 found = self._function(parameters, {name: _own(rows) for name, rows in inputs.items()})
-                if not getattr(self._function, "pending", False):  # else its code would come and never be used
-                    self._recordings.count(kind)
+                self._recordings.count(kind)
                 return found
             try:
                 return self._recordings.replay(kind, self._function, parameters, inputs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
@@ -29,8 +30,7 @@ def exact_products() -> Iterator[None]:
     before: str | None = None
     with suppress(RuntimeError):  # where the setting of one backend was changed, there is none for all
         before = torch.get_float32_matmul_precision()
-    backends = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    single = [backend.fp32_precision for backend in backends]
+    single = products()
     torch.set_float32_matmul_precision("highest")
     try:
         yield
@@ -38,8 +38,22 @@ def exact_products() -> Iterator[None]:
         if before is not None:
             torch.set_float32_matmul_precision(before)
         else:
-            for backend, setting in zip(backends, single, strict=True):
-                backend.fp32_precision = setting
+            set_products(single)
+
+
+def products() -> list[str]:
+    """How products of float32 matrices are rounded on a GPU, and on a CPU: torch's names for it."""
+    return [backend.fp32_precision for backend in _backends()]
+
+
+def set_products(settings: Sequence[str]) -> None:
+    """Has them rounded as `products` said."""
+    for backend, setting in zip(_backends(), settings, strict=True):
+        backend.fp32_precision = setting
+
+
+def _backends() -> tuple[Any, Any]:
+    return torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 
 
 def multiply_coarsely(coarsely: bool) -> bool:

@@ -17,10 +17,10 @@ from pinnlab.numerics.compiled_loss import CompiledLoss, gradients_by, with_fact
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, recordings_for, share_of
 from pinnlab.objective.batch_overlap import BatchOverlap
-from pinnlab.objective.blocked_loss import blocked, gpu_budget, in_blocks
+from pinnlab.objective.blocked_loss import blocked
 from pinnlab.objective.gradients import LossGradients
 from pinnlab.objective.linearization import Linearization, LinearizedFunctions
-from pinnlab.objective.products import floats_of
+from pinnlab.objective.mean_squares import mean_squares
 from pinnlab.objective.residuals import Batch, ResidualSystem
 from pinnlab.objective.trial_function import device_of
 
@@ -120,6 +120,15 @@ class GlobalLoss:
     def waited(self) -> float:
         """Seconds that evaluations have waited for compilation so far."""
         return 0.0 if self.compiler is None else self.compiler.seconds
+
+    def adopt(self) -> list[tuple[str, float]]:
+        """Has what was compiled beside the run used from now on, see `Compiler.adopt`."""
+        if self.compiler is None or self.compiler.waiting is None:
+            return []
+        adopted = self.compiler.adopt()
+        if adopted and self._recordings is not None:
+            self._recordings.forget()  # functions were recorded uncompiled
+        return adopted
 
     def build(self, device: torch.device) -> None:
         """Builds what evaluates, for the network's present width and dtype, which are part of a compiled graph.
@@ -297,20 +306,7 @@ class GlobalLoss:
 
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
-        if not rows:
-            return {}
-        sums = torch.stack([self._squared_sum(name, part) for name, part in rows.items()])
-        counts = sums.new_tensor([len(part) for part in rows.values()])
-        sums, counts = distributed.all_sum(torch.stack([sums, counts]))
-        return dict(zip(rows, sums / counts, strict=True))
-
-    def _squared_sum(self, name: str, rows: Tensor) -> Tensor:
-        """The sum of a condition's squared residuals; on a GPU in blocks of rows."""
-        system, budget = self._system, gpu_budget(rows.device) if self.budget is None else self.budget
-        each = 4 * system.floats_per_point()[name] * rows.element_size()  # what a layer is made of, and what it makes
-        rows = system.products.shaped({name: rows})[name]
-        parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, floats_of(rows, each), budget)
-        return torch.stack([system.summed(name, system.residuals({name: part})[name]) for part in parts]).sum()
+        return mean_squares(self._system, rows, self.budget)
 
     def _parameters(self) -> dict[str, Tensor]:
         return self._tensors or self._system.trial.tensors()

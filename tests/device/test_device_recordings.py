@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
@@ -15,7 +16,9 @@ from pinnlab import PINN, Phase
 from pinnlab.analysis.curvature import curvature
 from pinnlab.analysis.ntk import kernel_spectra
 from pinnlab.networks import MLP
+from pinnlab.numerics import compiler
 from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.compiling_process import can_fork
 from pinnlab.numerics.graph_replay import PLAIN_CALLS, Recordings, by_calling
 from pinnlab.objective import global_loss
 from pinnlab.objective.scores import SCORES
@@ -71,6 +74,32 @@ HOW = {
     "cannot be compiled": Refusing,
     "compiled": Compiler,
 }
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_is_recorded_uncompiled_makes_room_for_code_made_beside_the_run(recorded, monkeypatch):
+    """The recordings before and after go on without a look at the function itself; only those before call it."""
+    monkeypatch.setattr(compiler, "start", lambda job: SimpleNamespace(is_alive=lambda: False, join=lambda: None))
+    module, batch = burgers()
+    calls, sums, objective = [], module.system.squared_sums, module.objective
+    monkeypatch.setattr(module.system, "squared_sums", lambda *given: calls.append(0) or sums(*given))
+    objective.compiler = Compiler(beside=True)
+    objective.build(torch.device("cpu"))
+
+    def steps(number):
+        calls.clear()
+        losses = [float(objective(batch, module.loss_weights)) for _ in range(number)]
+        assert losses == pytest.approx(losses[:1] * number, rel=1e-12)
+        return losses[0], len(calls)
+
+    first, _ = steps(PLAIN_CALLS + 1)
+    assert len(recorded) == 1
+    assert steps(3) == (first, 3)  # the recorder calls again what it has recorded
+    assert [title for title, _ in objective.adopt()] == ["loss and gradient"]
+    assert objective.adopt() == []
+    assert steps(PLAIN_CALLS + 1)[0] == pytest.approx(first, rel=1e-12)
+    assert len(recorded) == 2
+    assert steps(3)[1] == 0
 
 
 @pytest.mark.parametrize("announced", [False, True])
@@ -189,11 +218,11 @@ class Places(L.Callback):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_resumed_run_on_a_gpu_compiles_nothing_beside_itself(place):
+def test_a_resumed_run_on_a_gpu_compiles_beside_itself_in_new_processes(place):
     """A process that has used a GPU must not be forked."""
     module, _ = burgers()
     with at(place) as there:
         module.to(there.device)
-        compiler = compiling.compiler_for(module, "auto", ["a"])
-    assert not compiler.beside
-    assert compiler.used == {"a"}
+        chosen = compiling.compiler_for(module, "auto", ["a"])
+    assert (chosen.beside, chosen.used) == (True, {"a"})
+    assert place == "card" or not can_fork()

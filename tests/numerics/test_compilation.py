@@ -92,10 +92,10 @@ class Idle(Compiler):
         pass
 
 
-def test_a_graph_is_for_one_device_and_pending_until_its_code_is_there():
+def test_a_graph_is_for_one_device_and_the_function_uncompiled_until_its_code_is_there():
     value, (parameters, inputs) = CompiledValue(squares, Idle()), example(40, 50)
     assert torch.equal(value(parameters, inputs), squares(parameters, inputs))
-    assert value.pending
+    assert not value._compiler.titles
     there = {"w": parameters["w"].detach().to("meta")}
     value(there, {name: rows.to("meta") for name, rows in inputs.items()})
     assert len(value._graphs) == 2  # code for a GPU is nothing for a model that went back to the CPU
@@ -113,4 +113,3 @@ def test_a_compiler_knows_that_a_function_runs_uncompiled():
     with pytest.warns(UserWarning, match="cannot be traced"):
         value(*given)
     assert not compiler.complete
-    assert not value.pending

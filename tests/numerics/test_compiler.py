@@ -8,10 +8,11 @@ import pytest
 import torch
 from compiling import example, needs_compiler, squares
 
-from pinnlab.numerics import compiler as module
-from pinnlab.numerics.compilation import remember
+from pinnlab.numerics import compiling_process
+from pinnlab.numerics.compilation import is_known, remember
 from pinnlab.numerics.compiled_value import CompiledValue
-from pinnlab.numerics.compiler import Compiler, can_fork
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.compiling_process import can_fork
 
 needs_fork = pytest.mark.skipif(not can_fork(), reason="this system cannot be trusted to fork")
 
@@ -160,11 +161,81 @@ def test_a_failure_shows_when_the_code_is_fetched(tmp_path):
         until(lambda: compiler.adopt() or work.here)
 
 
-def test_without_forks_everything_is_waited_for(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "can_fork", lambda: False)
-    compiler, work = Compiler(beside=True), Work("loss", tmp_path)
-    compiler.take(work)
-    assert work.here == 1
+@pytest.fixture
+def without_forks(monkeypatch):
+    """As where a GPU was used."""
+    monkeypatch.setattr(compiling_process, "can_fork", lambda: False)
+
+
+def test_a_process_that_has_used_a_gpu_is_not_forked(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert not can_fork()
+
+
+class Unpacked(Work):
+    """What another process cannot be given."""
+
+    def packed(self):
+        raise TypeError("an operation of somebody's own")
+
+
+@pytest.mark.usefixtures("without_forks")
+def test_what_cannot_be_packed_is_compiled_when_it_is_fetched(tmp_path):
+    compiler, works = Compiler(beside=True), [Unpacked(name, tmp_path) for name in "ab"]
+    for work in works:
+        compiler.take(work)
+    assert [work.here for work in works] == [0, 0]
+    assert [title for title, _ in compiler.adopt()] == ["a"]
+    assert [title for title, _ in compiler.adopt()] == ["b"]
+    assert [work.here for work in works] == [1, 1]
+    assert compiler.complete
+
+
+@pytest.mark.usefixtures("without_forks")
+def test_one_new_process_at_a_time_which_ends_with_the_run(tmp_path):
+    class Packed(Work):
+        def packed(self):
+            return b"nothing that can be compiled"
+
+    compiler = Compiler(beside=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        compiler.take(Packed("a", tmp_path))
+        compiler.take(Packed("b", tmp_path))
+        ((job, process, _),) = compiler._running
+        assert job.title == "a"
+        compiler.close()
+        assert not process.is_alive()
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+TABLE = torch.arange(1.0, 41.0, dtype=torch.float64)
+
+
+def with_a_table(parameters, inputs):
+    return squares(parameters, inputs) + (TABLE * parameters["w"].sum()).sin().sum()
+
+
+@needs_compiler
+@pytest.mark.usefixtures("without_forks")
+def test_a_new_process_leaves_the_code_that_this_one_would_make(monkeypatch):
+    from torch._inductor.graph import GraphLowering
+
+    compiler = Compiler(beside=True)
+    function, given = CompiledValue(with_a_table, compiler), example(40, 50)
+    expected = with_a_table(*given).detach()
+    assert torch.equal(function(*given), expected)
+    until(lambda: not compiler._running[0][1].is_alive(), 200)
+    (graph,) = function._graphs.values()
+    assert is_known(graph.fingerprint)
+    monkeypatch.setattr(GraphLowering, "run", lambda *unused: pytest.fail("made here"))
+    ((title, _),) = compiler.adopt()
+    assert title == "with_a_table"
+    assert torch.allclose(function(*given), expected, rtol=1e-13)
+    assert compiler.used == {graph.fingerprint}
 
 
 @needs_fork

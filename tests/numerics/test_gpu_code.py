@@ -18,6 +18,7 @@ from pinnlab.numerics import compiled_value
 from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.precision import exact_products
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -134,3 +135,18 @@ def test_kernels_that_are_wrong_are_seen(monkeypatch):
     monkeypatch.setattr(gpu_code._Library, "__getattr__", lambda own, name: lambda x, *more: x)
     with pytest.raises(AssertionError):
         assert_loss_agrees(system_of(PROBLEMS["burgers_soft"]()))
+
+
+def test_a_new_process_makes_the_code_that_a_run_looks_for(monkeypatch, tmp_path):
+    """Under one name, with what is set during a training."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    jobs = []
+    monkeypatch.setattr(Compiler, "take", lambda own, job: jobs.append(job))
+    system = system_of(Burgers(exact_conditions=False))
+    rows = probe_rows(system.problem, POINTS, 0)
+    with exact_products():
+        CompiledLoss(system.squared_sums)(system.trial.tensors(), rows, torch.ones(len(rows), dtype=torch.float64))
+        (job,) = jobs
+        own, other = gpu_code.names_of_packed(job)
+    assert own == other
+    assert len(own) == 1

@@ -212,24 +212,6 @@ def test_what_is_elsewhere_is_neither_recorded_nor_replayed(first, recorder):
     assert recorder.recorded == int(first)
 
 
-def test_nothing_is_recorded_while_its_code_is_pending(recorder):
-    class Compiling:
-        pending = True
-
-        def __call__(self, parameters, inputs):
-            return results(parameters, inputs)
-
-    function = Compiling()
-    replayed, given = Replayed(function, Recordings(CPU, recorder), "compiling"), example(40)
-    for _ in range(3 * PLAIN_CALLS):
-        agree(replayed, *given)
-    assert recorder.recorded == 0
-    function.pending = False  # the code is there
-    for _ in range(PLAIN_CALLS + 1):
-        agree(replayed, *given)
-    assert recorder.recorded == 1
-
-
 def test_a_forgotten_recording_is_earned_again(recorder):
     recordings, given = Recordings(CPU, recorder), example(40)
     replayed = Replayed(results, recordings)

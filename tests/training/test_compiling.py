@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
@@ -10,7 +11,9 @@ from compiling import needs_compiler
 
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.networks import MLP
-from pinnlab.numerics.compiler import Compiler, can_fork
+from pinnlab.numerics import compiling_process
+from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.compiling_process import can_fork
 from pinnlab.optimizers import EnergyNaturalGradient, LeastSquares, LevenbergMarquardt
 from pinnlab.problems import Poisson1D
 from pinnlab.training import compiling
@@ -77,6 +80,22 @@ def test_auto_counts_seconds(seconds, steps, compiles, monkeypatch):
     assert (compiling.compiler_for(module, "auto", None) is not None) == compiles
 
 
+@pytest.mark.parametrize(
+    ("points", "steps", "compiles"),
+    [(1000, 2000, False), (1000, 20_000, True), (1_000_000, 50, False), (1_000_000, 500, True)],
+)
+def test_auto_counts_estimated_seconds_on_a_gpu(points, steps, compiles, monkeypatch):
+    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    monkeypatch.setattr(PINN, "device", torch.device("cuda", 0))
+    monkeypatch.setattr(compiling, "point_store", lambda module: SimpleNamespace(batch_sizes=lambda: {"pde": points}))
+    module, _ = module_and_data(steps)
+    module.system.resolve_engine()
+    module.trainer = L.Trainer(max_epochs=-1, **QUIET)
+    compiler = compiling.compiler_for(module, "auto", None)
+    assert (compiler is not None) == compiles
+    assert compiler is None or compiler.beside
+
+
 def test_without_a_compiler_auto_compiles_nothing(monkeypatch):
     monkeypatch.setattr(compiling, "can_compile", lambda device: False)
     module, _ = module_and_data(10**9)
@@ -85,7 +104,7 @@ def test_without_a_compiler_auto_compiles_nothing(monkeypatch):
     assert compiling.compiler_for(module, "auto", None) is None
 
 
-@pytest.mark.parametrize(("option", "used", "expected"), [(True, None, False), ("auto", ["a"], can_fork())])
+@pytest.mark.parametrize(("option", "used", "expected"), [(True, None, False), ("auto", ["a"], True)])
 def test_who_compiles(option, used, expected):
     module, _ = module_and_data()
     module.system.resolve_engine()
@@ -116,13 +135,25 @@ def test_an_evaluation_is_timed_on_some_rows_for_all_of_them(monkeypatch):
     assert timed.seconds > 0
 
 
-@beside
 @needs_compiler
-def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_resumed(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("accelerator", "forks"),
+    [
+        pytest.param("cpu", True, marks=beside),
+        pytest.param("cpu", False, marks=pytest.mark.slow),  # its process takes some seconds to begin
+        pytest.param("gpu", False, marks=pytest.mark.cuda),
+    ],
+)
+def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_resumed(
+    accelerator, forks, monkeypatch, tmp_path
+):
     monkeypatch.setattr(compiling, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(compiling, "WORTH_ON_GPU", 0.0)
+    monkeypatch.setattr(compiling_process, "can_fork", lambda: forks)
+    quiet = {**QUIET, "accelerator": accelerator, "devices": 1}
     module, data = module_and_data(6)
     patient = Patient(2)
-    trainer = fit(module, data, patient)
+    trainer = fit(module, data, patient, **quiet)
     assert patient.found[2] == set()  # two steps were made without
     assert len(patient.found[3]) == 1
     (decision, *_) = phases_of(trainer).decisions
@@ -135,7 +166,7 @@ def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_res
 
     again, data = module_and_data(9)
     patient = Patient(-1)
-    trainer = L.Trainer(max_epochs=-1, callbacks=[patient], **QUIET)
+    trainer = L.Trainer(max_epochs=-1, callbacks=[patient], **quiet)
     trainer.fit(again, data, ckpt_path=path)
     assert patient.found[6] == set(saved["pinnlab"]["compiled"])  # from the first step on
     assert [d.event for d in phases_of(trainer).decisions] == ["compiled", "stop", "stop"]
