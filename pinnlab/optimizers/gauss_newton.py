@@ -121,9 +121,10 @@ class GaussNewton(LinearizedOptimizer):
             numbers["qr"] = 10 * columns * min(residuals or columns, columns)
         takes = {key: count * parameters[0].element_size() for key, count in numbers.items()}
         ways = ["LBFGS", "NystromNewtonCG", "fewer points" if form == "dual" else "a smaller network"]
-        other, size = min(((key, takes[key]) for key in ("primal", "dual") if key != form), key=lambda pair: pair[1])
-        if 0 < size < takes[form]:
-            ways.insert(0, f"form: {other} ({gibibytes(size)})")
+        others = [key for key in ("primal", "dual") if 0 < takes[key] < takes[form] and not self._needs_rows]
+        if others:
+            other = min(others, key=takes.__getitem__)
+            ways.insert(0, f"form: {other} ({gibibytes(takes[other])})")
         rows = columns if form == "primal" else residuals
         shape = f"{rows or 'N'} x {rows if form == 'dual' else columns}"
         check_fits(
@@ -163,9 +164,14 @@ class GaussNewton(LinearizedOptimizer):
         columns = sum(p.numel() for p in parameters)
         least = min(residuals, columns) if residuals else columns
         exact = self.damping.lowest < _SQUARED and parameters[0].dtype == torch.float64 and least <= _QR_PAYS
-        if self.damping.needs_lengths or self.param_groups[0]["sketch"] or exact:
+        if self._needs_rows or exact:
             return "qr"
         return "dual" if residuals < columns else "primal"
+
+    @property
+    def _needs_rows(self) -> bool:
+        """Whether the step takes `form: qr`, see `_check_together`."""
+        return bool(self.damping.needs_lengths or self.param_groups[0]["sketch"])
 
 
 def _check_together(rule: StepRule, form: str, sketch: float, momentum: float, row_scaling: bool) -> None:

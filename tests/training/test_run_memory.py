@@ -15,10 +15,12 @@ from pinnlab.optimizers import (
     LBFGS,
     SPRING,
     EnergyNaturalGradient,
+    GaussNewton,
     LevenbergMarquardt,
     MultiBatchLBFGS,
     NystromNewtonCG,
     SSBroyden,
+    TargetRatioGaussNewton,
 )
 from pinnlab.problems import Poisson1D
 from pinnlab.training.phases import Phase
@@ -96,6 +98,15 @@ def test_with_many_points_the_primal_form_is_the_small_one(free):
         r"form: dual, .*'s 102 x 102 .* use form: primal \(", two(LevenbergMarquardt, form="dual"),
         points={"pde": 100, "boundary": 2},
     )  # fmt: skip
+
+
+def test_no_form_is_proposed_that_the_optimizer_does_not_take(free):
+    free(1000)
+    many = {"pde": 100, "boundary": 2}
+    advice = "use LBFGS, NystromNewtonCG or a smaller network"
+    refused(rf"form: qr, TargetRatioGaussNewton's .* {advice}", two(TargetRatioGaussNewton), points=many)
+    refused(rf"form: qr, GaussNewton's .* {advice}", two(GaussNewton, form="qr", sketch=2), points=many)
+    refused(r"form: qr, GaussNewton's .* use form: primal \(", two(GaussNewton, form="qr"), points=many)
 
 
 def test_points_of_a_later_phase_count(free):
