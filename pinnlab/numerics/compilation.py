@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,10 +130,14 @@ def _forget_instructions(cpu_vec_isa: Any) -> None:
 
 
 def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
-    """Names a graph, for inputs of these shapes; the same in every process with this version of torch."""
-    shapes = [(str(tuple(t.shape)), str(t.dtype), str(t.device)) for t in examples]
+    """Names a graph, for inputs of these shapes and torch's default data type.
+
+    It is the same in every process with this version of torch, and on every GPU of a machine: ranks say it alike.
+    """
+    shapes = [(str(tuple(t.shape)), str(t.dtype), t.device.type) for t in examples]
     constants = [(name, tuple(t.shape), str(t.dtype)) for name, t in graph.named_buffers()]
-    said = repr((graph.code, shapes, constants, torch.__version__))
+    code = re.sub(r"(device\(type='cuda', index=)\d+", r"\1", graph.code)
+    said = repr((code, shapes, constants, torch.get_default_dtype(), torch.__version__))
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
@@ -158,7 +163,14 @@ def remember(name: str) -> None:
 def _mark(name: str) -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    return Path(cache_dir()) / "pinnlab" / f"{name}-{torch.get_num_threads()}"
+    index = gpu_index()
+    place = "" if index is None else f"-{index}"  # torch's name for the code has it, too
+    return Path(cache_dir()) / "pinnlab" / f"{name}-{torch.get_num_threads()}{place}"
+
+
+def gpu_index() -> int | None:
+    """Which of a machine's GPUs this process works on; None where it has used none."""
+    return torch.cuda.current_device() if torch.cuda.is_initialized() else None
 
 
 def outer_products(left: Tensor, right: Tensor) -> Any:

@@ -24,6 +24,7 @@ from pinnlab.numerics.compilation import TensorFunction, fingerprint, first_line
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_outline, name_of, outline
 from pinnlab.numerics.packed_graph import pack
+from pinnlab.numerics.precision import default_dtype
 
 MOST_GRAPHS = 8
 """Compilations of one function at most: a function that needs one for every number of points is not worth any."""
@@ -152,6 +153,7 @@ class _Graph:
         with mode, enable_python_dispatcher():
             self._graph = make_fx(flat, dict(decompositions), _allow_non_fake_inputs=True)(*self._examples)
         self.title, self.fingerprint = title, fingerprint(self._graph, self._examples)
+        self._default = torch.get_default_dtype()  # of what is made in the graph without a data type
         self._run: Callable[..., Any] | None = None
         self._error: Exception | None = None
         self._checked = False
@@ -159,7 +161,7 @@ class _Graph:
 
     def compile(self) -> None:
         """Makes the code, or fetches it from the cache on the disk; an error shows when the code is to be used."""
-        with torch.no_grad():
+        with torch.no_grad(), default_dtype(self._default):
             try:
                 self._run = generate(self._graph, self._examples)
             except Exception as error:
@@ -169,7 +171,7 @@ class _Graph:
 
     def packed(self) -> bytes:
         """The graph, for a process that makes its code."""
-        return pack(self._graph, self._examples, self.fingerprint)
+        return pack(self._graph, self._examples, self.fingerprint, self._default)
 
     def is_right(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> bool:
         """Whether there is code; looks at what it returns when there is for the first time.

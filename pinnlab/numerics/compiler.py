@@ -5,11 +5,26 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 
 from pinnlab.numerics.compilation import is_known
 from pinnlab.numerics.compiling_process import Job, Process, most_at_a_time, start
+
+
+class Adopted(NamedTuple):
+    """What is used from now on.
+
+    Attributes:
+        title: what it computes, for people.
+        seconds: after how many its code was there.
+        beside: whether the process beside the run had made it; else the run has, and has waited.
+    """
+
+    title: str
+    seconds: float
+    beside: bool
 
 
 class Compiler:
@@ -18,10 +33,10 @@ class Compiler:
     Beside the run, another process makes the code and leaves it in torch's cache, while the run goes on with functions
     that are not compiled. Between two steps, `adopt` fetches what is ready, in about a second. What the cache has
     already is compiled at once, and so is what a run used that this one resumes: it repeats that run's rounding.
-    As many functions as half of torch's threads are compiled at a time, in the order in which they were asked for, and
-    torch has a thread less for each: where all cores are taken, threads wait for each other, and the run is ten times
-    slower. The process is forked from the run. Only Linux can be trusted with that; elsewhere, and where a GPU was
-    used, it is a new one, and there is one at a time.
+    Functions are compiled in the order in which they were asked for, by processes that are forked from the run, on half
+    of torch's threads at most. Torch has a thread less for each: where all cores are taken, threads wait for each
+    other, and the run is ten times slower. Only Linux can be trusted to fork; elsewhere, and where a GPU was used, the
+    process is a new one, and there is one at a time.
 
     Args:
         beside: whether to compile beside the run what is in no cache.
@@ -76,19 +91,19 @@ class Compiler:
             self._asked.append((job, time.monotonic()))
             self._start()
 
-    def adopt(self) -> list[tuple[str, float]]:
-        """Has what was compiled beside the run used from now on; to be called between steps.
-
-        Returns:
-            What it computes, and after how many seconds its code was there.
-        """
+    def adopt(self) -> list[Adopted]:
+        """Has what was compiled beside the run used from now on; to be called between steps."""
+        adopted = []
         done = [entry for entry in self._running if not entry[1].is_alive()]
-        for job, process, _ in done:
+        for job, process, since in done:
             process.join()
-            self._finish(job)  # also after a failure, which then shows here
+            beside = is_known(job.fingerprint)
+            with self.counting():
+                self._finish(job)  # also after a failure, which then shows here
+            adopted.append(Adopted(job.title, time.monotonic() - since, beside))
         self._running = [entry for entry in self._running if entry not in done]
         self._start()
-        return [(job.title, time.monotonic() - since) for job, _, since in done]
+        return adopted
 
     def close(self) -> None:
         """Ends what is still being compiled."""

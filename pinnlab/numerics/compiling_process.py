@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -93,9 +92,8 @@ class _New:
     """A new Python process, in a session of its own, so that Ctrl-C does not reach it."""
 
     def __init__(self, packed: bytes) -> None:
-        root = str(Path(__file__).parents[2])  # of the package
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
         with tempfile.TemporaryFile() as given:  # a pipe would have the run wait until the process reads
             given.write(packed)
             given.seek(0)
@@ -111,7 +109,12 @@ class _New:
         self._process.wait()
 
     def kill(self) -> None:
-        self._process.kill()
+        if not self.is_alive():
+            return
+        if sys.platform == "win32":
+            self._process.kill()
+        else:  # with the workers that torch has started for it
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 class _None:

@@ -96,7 +96,7 @@ class Replayed:
     recordings are, are none to record.
 
     Should a recording fail, as it does where something in the function waits for the GPU, the function is called as it
-    is from then on, with one line of warning.
+    is from then on, with one line of warning. See `Recordings.begin_anew`.
 
     Args:
         function: as `CompiledValue` takes it, or one.
@@ -107,14 +107,14 @@ class Replayed:
     def __init__(self, function: TensorFunction, recordings: Recordings, name: str = "") -> None:
         self._function, self._recordings, self._name = function, recordings, name or name_of(function)
         self._owner = object()  # not itself: what is recorded must not keep alive what it was recorded for
-        self._failed = False
+        self._failed: int | None = None  # in which generation of recordings
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
         with torch.no_grad():
             if self._recordings.recording:  # another function, that calls this one: it is part of that recording
                 return self._function(parameters, {name: _aligned(rows) for name, rows in inputs.items()})
-            if self._failed or not self._can_record(parameters, inputs):
+            if not self._can_record(parameters, inputs):
                 return self._function(parameters, inputs)
             kind = (self._owner, _shapes(parameters), _shapes(inputs))
             if not self._recordings.is_worth_it(kind):
@@ -126,7 +126,7 @@ class Replayed:
             try:
                 return self._recordings.replay(kind, self._function, parameters, inputs)
             except RuntimeError as error:
-                self._failed = True
+                self._failed = self._recordings.generation
                 self._recordings.forget(self._owner)
                 warnings.warn(
                     f"{self._name}: cannot be replayed, it runs kernel by kernel: {first_line(error)}", stacklevel=2
@@ -140,10 +140,12 @@ class Replayed:
             Whether it could be recorded, as far as is known.
         """
         self._recordings.forget(self._owner)
-        return not self._failed
+        return self._failed != self._recordings.generation
 
     def _can_record(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> bool:
-        """Whether there are few rows, and everything is where the recordings are."""
+        """Whether it did not fail, there are few rows, and everything is where the recordings are."""
+        if self._failed == self._recordings.generation:
+            return False
         places = {tensor.device for tensor in (*parameters.values(), *inputs.values())}
         return places == {self._recordings.device} and sum(map(len, inputs.values())) <= MOST_ROWS
 
@@ -158,10 +160,11 @@ class Recordings:
     Attributes:
         device: the same.
         recording: whether a function is being recorded.
+        generation: how often functions became others, see `begin_anew`.
     """
 
     def __init__(self, device: torch.device, record: Recorder) -> None:
-        self.device, self._record, self.recording = device, record, False
+        self.device, self._record, self.recording, self.generation = device, record, False, 0
         self._kept: dict[tuple[Any, ...], _Recorded] = {}
         self._calls: dict[tuple[Any, ...], int] = {}
 
@@ -219,6 +222,11 @@ class Recordings:
             self._calls.clear()
         else:
             self._kept = {kind: recorded for kind, recorded in self._kept.items() if kind[0] is not owner}
+
+    def begin_anew(self) -> None:
+        """Functions have become others, as code for them is there: also those that failed are tried again."""
+        self.forget()
+        self.generation += 1
 
     def _note(self, kind: tuple[Any, ...], calls: int) -> None:
         self._calls.pop(kind, None)

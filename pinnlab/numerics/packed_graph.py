@@ -13,20 +13,21 @@ from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from pinnlab.numerics.compilation import generate, remember
-from pinnlab.numerics.precision import products, set_products
+from pinnlab.numerics.compilation import generate, gpu_index, remember
+from pinnlab.numerics.precision import default_dtype, products, set_products
 
 PROGRAM = "from pinnlab.numerics.packed_graph import compile_given; compile_given()"
 """What a new process runs, with a packed graph as its standard input."""
 
 
-def pack(graph: GraphModule, examples: Sequence[Any], name: str) -> bytes:
-    """A graph for another process of this machine, with what there is of settings that its code depends on.
+def pack(graph: GraphModule, examples: Sequence[Any], name: str, dtype: torch.dtype) -> bytes:
+    """A graph for another process of this machine, with the settings that its code, and torch's name for it, depend on.
 
     Args:
         graph: as `make_fx` traces it.
         examples: what it was traced with, tensors without contents.
         name: its fingerprint.
+        dtype: torch's default when it was traced.
 
     Raises:
         Exception: something in it cannot be pickled, such as an operation that is not torch's.
@@ -34,7 +35,7 @@ def pack(graph: GraphModule, examples: Sequence[Any], name: str) -> bytes:
     from torch.fx._graph_pickler import GraphPickler
 
     packed = GraphPickler.dumps((graph, [*examples]))
-    return pickle.dumps((packed, name, torch.get_num_threads(), products()))
+    return pickle.dumps((packed, name, dtype, torch.get_num_threads(), products(), gpu_index()))
 
 
 def compile_given() -> None:
@@ -43,15 +44,14 @@ def compile_given() -> None:
 
     if hasattr(os, "nice"):
         os.nice(19)
-    packed, name, threads, rounding = pickle.load(sys.stdin.buffer)
+    packed, name, dtype, threads, rounding, index = pickle.load(sys.stdin.buffer)
     torch.set_num_threads(threads)
     set_products(rounding)
+    if index is not None:
+        torch.cuda.set_device(index)
     mode = FakeTensorMode(shape_env=ShapeEnv(duck_shape=False), allow_non_fake_inputs=True)
     loaded: Any = GraphPickler.loads(packed, mode)
     graph, examples = loaded
-    places = {t.device for t in examples if isinstance(t, torch.Tensor) and t.device.type == "cuda"}
-    if places:
-        torch.cuda.set_device(places.pop())  # not the first of several GPUs
-    with torch.no_grad():
+    with torch.no_grad(), default_dtype(dtype):
         generate(graph, examples)
     remember(name)

@@ -41,6 +41,17 @@ def exact_products() -> Iterator[None]:
             set_products(single)
 
 
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Has torch take a data type where none is said."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def products() -> list[str]:
     """How products of float32 matrices are rounded on a GPU, and on a CPU: torch's names for it."""
     return [backend.fp32_precision for backend in _backends()]

@@ -14,7 +14,7 @@ from torch import Tensor
 from pinnlab.numerics import distributed
 from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.compiled_loss import CompiledLoss, gradients_by, with_factors, with_gradient
-from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.compiler import Adopted, Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, recordings_for, share_of
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.objective.blocked_loss import blocked
@@ -121,13 +121,13 @@ class GlobalLoss:
         """Seconds that evaluations have waited for compilation so far."""
         return 0.0 if self.compiler is None else self.compiler.seconds
 
-    def adopt(self) -> list[tuple[str, float]]:
+    def adopt(self) -> list[Adopted]:
         """Has what was compiled beside the run used from now on, see `Compiler.adopt`."""
         if self.compiler is None or self.compiler.waiting is None:
             return []
         adopted = self.compiler.adopt()
         if adopted and self._recordings is not None:
-            self._recordings.forget()  # functions were recorded uncompiled
+            self._recordings.begin_anew()  # functions were recorded uncompiled, or could not be
         return adopted
 
     def build(self, device: torch.device) -> None:
@@ -137,6 +137,8 @@ class GlobalLoss:
             device: where the parameters are; large batches are evaluated in blocks, see `blocked`, and on a GPU
                 evaluations are replayed, see `Replayed`.
         """
+        if self.compiler is not None:
+            self.compiler.close()  # nobody will use what it makes
         self._system.readings.settle()
         self._build(device, self.compiler)
 
@@ -198,6 +200,7 @@ class GlobalLoss:
             if self._rebuilt > MOST_BUILDS:
                 names = ", ".join(changed)
                 warnings.warn(f"the run goes on uncompiled: the problem's {names} changes too often", stacklevel=2)
+                self.compiler.close()
                 self.compiler = None
             self.build(device)
         elif changed:

@@ -88,6 +88,7 @@ def _seconds(module: Any) -> float:
 
 def adopt_compiled(module: Any) -> None:
     """Has what was compiled beside the run used from this step on, and says so; a decision about the run."""
-    for title, seconds in module.objective.adopt():
-        reason = f"{title}, made beside the run in {seconds:.0f} s (once for this kind of problem, then cached)"
+    for title, seconds, beside in module.objective.adopt():
+        where = "beside the run" if beside else "by the run itself, as no process beside it could,"
+        reason = f"{title}, made {where} in {seconds:.0f} s (once for this kind of problem, then cached)"
         phases_of(module.trainer).decide(module.trainer, module, "compiled", reason, seconds)

@@ -42,7 +42,7 @@ class Updates:
         self._kind: Any = None
         self._steady = 0  # steps of that kind
         self._replayed: dict[int, Replayed] = {}  # by how many updates it makes
-        self._refused: Any = None  # the gradients that cannot be recorded
+        self._refused: Any = None  # the gradients that cannot be recorded, and in which generation of recordings
 
     def make(self, module: Any, optimizer: Optimizer, number: int, own: bool) -> None:
         """Makes them; a collective.
@@ -67,7 +67,7 @@ class Updates:
 
     def _look(self, loss: Repeatable, rule: AdamRule) -> None:
         """Throws recordings away that have other numbers in them, or another loss."""
-        kind = (rule, loss.recordings, loss.gradients)
+        kind = (rule, loss.recordings, (loss.gradients, loss.recordings.generation))
         if kind == self._kind:
             self._steady += 1
             return
@@ -78,7 +78,7 @@ class Updates:
     def _at_once(self, loss: Repeatable, state: AdamState, number: int) -> None:
         """Some as one computation."""
         compute: TensorFunction = functools.partial(state.rule.after, number, loss.gradients)
-        if self._steady >= STEADY_STEPS and self._refused is not loss.gradients:
+        if self._steady >= STEADY_STEPS and self._refused != self._kind[-1]:
             compute = self._replayed.setdefault(number, Replayed(compute, loss.recordings, "updates of Adam"))
         state.take(compute({**loss.tensors, **state.tensors()}, loss.inputs))
 

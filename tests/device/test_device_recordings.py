@@ -95,7 +95,7 @@ def test_what_is_recorded_uncompiled_makes_room_for_code_made_beside_the_run(rec
     first, _ = steps(PLAIN_CALLS + 1)
     assert len(recorded) == 1
     assert steps(3) == (first, 3)  # the recorder calls again what it has recorded
-    assert [title for title, _ in objective.adopt()] == ["loss and gradient"]
+    assert [made.title for made in objective.adopt()] == ["loss and gradient"]
     assert objective.adopt() == []
     assert steps(PLAIN_CALLS + 1)[0] == pytest.approx(first, rel=1e-12)
     assert len(recorded) == 2

@@ -1,5 +1,7 @@
 """The option `compile`, what a graph is called by, and how products are written before they are compiled."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from compiling import example, squares
@@ -10,6 +12,7 @@ from pinnlab.numerics import compilation
 from pinnlab.numerics.compilation import check_option, fingerprint, generate, is_known, outer_products, remember
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
+from pinnlab.numerics.precision import default_dtype
 
 
 @pytest.mark.parametrize("option", [True, False, "auto"])
@@ -35,8 +38,28 @@ def test_a_fingerprint_tells_graphs_shapes_and_types_apart():
         fingerprint(graph_of(torch.sin, longer), [longer]),
         fingerprint(graph_of(torch.sin, x.double()), [x.double()]),
     ]
+    with default_dtype(torch.float64):  # of what a graph makes without saying of which type
+        others.append(fingerprint(graph_of(torch.sin, x), [x]))
     assert len(set(same)) == 1
-    assert len({*same, *others}) == 4
+    assert len({*same, *others}) == 5
+
+
+def test_a_fingerprint_is_that_of_a_graph_on_any_gpu(monkeypatch, tmp_path):
+    """Ranks, and runs that are resumed on another one, say it alike; torch keeps the code of each GPU apart."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    graph, x = graph_of(lambda x: x + torch.ones(3, device=x.device), torch.ones(3)), torch.ones(3)
+    names = []
+    for index in (0, 1):
+        monkeypatch.setattr(compilation, "gpu_index", lambda index=index: index)
+        code = graph.code.replace("device(type='cpu')", f"device(type='cuda', index={index})")
+        assert code != graph.code
+        placed = SimpleNamespace(code=code, named_buffers=list)
+        there = SimpleNamespace(shape=x.shape, dtype=x.dtype, device=torch.device("cuda", index))
+        names.append(fingerprint(placed, [there]))
+        assert not is_known(names[-1])
+        remember(names[-1])
+        assert is_known(names[-1])
+    assert names[0] == names[1] != fingerprint(graph, [x])
 
 
 def test_what_was_compiled_is_known_where_its_code_is_kept(monkeypatch, tmp_path):

@@ -7,12 +7,14 @@ import time
 import pytest
 import torch
 from compiling import example, needs_compiler, squares
+from two_process_runs import alive
 
 from pinnlab.numerics import compiling_process
 from pinnlab.numerics.compilation import is_known, remember
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.compiling_process import can_fork
+from pinnlab.numerics.precision import default_dtype
 
 needs_fork = pytest.mark.skipif(not can_fork(), reason="this system cannot be trusted to fork")
 
@@ -64,7 +66,8 @@ def test_beside_the_run_and_used_when_adopted(tmp_path):
     assert compiler.used == set()
     found = []
     until(lambda: found.extend(compiler.adopt()) or found)
-    ((title, seconds),) = found
+    ((title, seconds, beside),) = found
+    assert beside
     assert title == "loss"
     assert seconds >= 0.1
     assert work.here == 1  # fetched by this process, too
@@ -114,7 +117,7 @@ def test_half_of_the_cores_at_most_compile_in_the_order_that_was_asked_for(threa
         assert torch.get_num_threads() == max(threads - at_a_time, 1)
         assert int((tmp_path / "a-begun").read_text()) > os.nice(0)  # the run comes first
         (tmp_path / "a-end").touch()
-        until(lambda: [title for title, _ in compiler.adopt()] == ["a"])
+        until(lambda: [made.title for made in compiler.adopt()] == ["a"])
         until(lambda: begun() == list("abc")[: at_a_time + 1])
         assert not compiler.complete
         for name in "bc":
@@ -185,18 +188,34 @@ def test_what_cannot_be_packed_is_compiled_when_it_is_fetched(tmp_path):
     for work in works:
         compiler.take(work)
     assert [work.here for work in works] == [0, 0]
-    assert [title for title, _ in compiler.adopt()] == ["a"]
-    assert [title for title, _ in compiler.adopt()] == ["b"]
+    assert [made.title for made in compiler.adopt()] == ["a"]
+    assert [made.title for made in compiler.adopt()] == ["b"]
     assert [work.here for work in works] == [1, 1]
     assert compiler.complete
 
 
-@pytest.mark.usefixtures("without_forks")
-def test_one_new_process_at_a_time_which_ends_with_the_run(tmp_path):
-    class Packed(Work):
-        def packed(self):
-            return b"nothing that can be compiled"
+class Packed(Work):
+    """What a new process is given, whatever it makes of it."""
 
+    def packed(self):
+        return b"nothing that can be compiled"
+
+
+@pytest.mark.usefixtures("without_forks")
+def test_a_process_that_fails_leaves_the_work_to_the_run_which_counts_it_as_waiting(tmp_path):
+    compiler, work = Compiler(beside=True), Packed("loss", tmp_path, 0.2)
+    compiler.take(work)
+    until(lambda: not compiler._running[0][1].is_alive(), 60)
+    assert compiler.seconds == 0
+    ((title, _, beside),) = compiler.adopt()
+    assert (title, beside, work.here) == ("loss", False, 1)
+    assert compiler.seconds >= 0.2
+
+
+@pytest.mark.usefixtures("without_forks")
+def test_one_new_process_at_a_time_which_ends_with_the_run(tmp_path, monkeypatch):
+    program = f"import os, time; open({str(tmp_path / 'begun')!r}, 'w').write(str(os.fork())); time.sleep(60)"
+    monkeypatch.setattr(compiling_process, "PROGRAM", program)
     compiler = Compiler(beside=True)
     before = torch.get_num_threads()
     torch.set_num_threads(4)
@@ -205,8 +224,12 @@ def test_one_new_process_at_a_time_which_ends_with_the_run(tmp_path):
         compiler.take(Packed("b", tmp_path))
         ((job, process, _),) = compiler._running
         assert job.title == "a"
+        until(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text() not in ("", "0"))
+        assert process.is_alive()
         compiler.close()
         assert not process.is_alive()
+        worker = int((tmp_path / "begun").read_text())
+        until(lambda: not alive(worker))  # torch has workers of its own for a GPU
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
@@ -216,7 +239,9 @@ TABLE = torch.arange(1.0, 41.0, dtype=torch.float64)
 
 
 def with_a_table(parameters, inputs):
-    return squares(parameters, inputs) + (TABLE * parameters["w"].sum()).sin().sum()
+    """And with places and a quotient whose data type is torch's default when it is traced."""
+    places = torch.linspace(0, 1, 7) + 1 / (3 * torch.arange(1, 8))
+    return squares(parameters, inputs) + (TABLE * parameters["w"].sum()).sin().sum() + places.sum()
 
 
 @needs_compiler
@@ -226,14 +251,15 @@ def test_a_new_process_leaves_the_code_that_this_one_would_make(monkeypatch):
 
     compiler = Compiler(beside=True)
     function, given = CompiledValue(with_a_table, compiler), example(40, 50)
-    expected = with_a_table(*given).detach()
-    assert torch.equal(function(*given), expected)
+    with default_dtype(torch.float64):
+        expected = with_a_table(*given).detach()
+        assert torch.equal(function(*given), expected)
     until(lambda: not compiler._running[0][1].is_alive(), 200)
     (graph,) = function._graphs.values()
     assert is_known(graph.fingerprint)
     monkeypatch.setattr(GraphLowering, "run", lambda *unused: pytest.fail("made here"))
-    ((title, _),) = compiler.adopt()
-    assert title == "with_a_table"
+    ((title, _, beside),) = compiler.adopt()
+    assert (title, beside) == ("with_a_table", True)
     assert torch.allclose(function(*given), expected, rtol=1e-13)
     assert compiler.used == {graph.fingerprint}
 
@@ -249,8 +275,8 @@ def test_a_function_runs_uncompiled_until_its_code_is_adopted():
     assert torch.equal(function(parameters, inputs), expected)  # in the middle of a step nothing changes
     (graph,) = function._graphs.values()
     assert graph._run is None
-    ((title, _),) = compiler.adopt()
-    assert title == "squares"
+    ((title, _, beside),) = compiler.adopt()
+    assert (title, beside) == ("squares", True)
     assert torch.allclose(function(parameters, inputs), expected, rtol=1e-13)
     assert graph._run is not None
     assert compiler.used == {graph.fingerprint}

@@ -1,6 +1,7 @@
 """Replayed computations: the tensors around a recording, with a recorder that calls the function again."""
 
 import warnings
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -240,6 +241,27 @@ def test_a_failure_of_one_function_leaves_the_recordings_of_others():
     with pytest.warns(UserWarning, match="fails: cannot be replayed"):
         fails(*given)
     assert len(recordings) == 1
+
+
+def test_what_failed_uncompiled_is_tried_again_when_functions_have_become_others():
+    """And not when a number has changed that it reads."""
+    recorded = []
+
+    def record(compute):
+        recorded.append(compute)
+        if len(recorded) == 1:
+            raise RuntimeError("cannot be recorded")
+        return by_calling(compute)
+
+    recordings, given = Recordings(CPU, record), example(40)
+    replayed = Replayed(results, recordings)
+    for change, tried in ((recordings.forget, 1), (recordings.begin_anew, 1), (recordings.begin_anew, 2)):
+        with pytest.warns(UserWarning, match="cannot be replayed") if not recorded else nullcontext():
+            for _ in range(PLAIN_CALLS + 2):
+                agree(replayed, *given)
+        assert len(recorded) == tried
+        assert replayed.close() == (tried > 1)
+        change()
 
 
 def test_a_function_inside_another_one_is_part_of_its_recording(recorder):

@@ -1,5 +1,6 @@
 """What a problem's functions read and somebody changes acts alike on eager and on compiled evaluations."""
 
+import contextlib
 import functools
 import math
 
@@ -213,6 +214,17 @@ def test_what_keeps_changing_and_cannot_be_an_argument_ends_compilation_in_one_l
     assert module.objective.compiler is None
     plain = sum(map(float, module.mean_squares(batch).values()))
     assert float(module.objective(batch, module.loss_weights)) == pytest.approx(plain, rel=1e-14)
+
+
+def test_what_compiles_code_that_nobody_will_use_is_ended(monkeypatch):
+    ended, module = [], built(compile=False)
+    monkeypatch.setattr(Compiler, "close", lambda own: ended.append(own))
+    module.objective.compiler = compiler = Compiler()
+    for power in range(3, 8):
+        module.problem.power = power
+        with pytest.warns(UserWarning, match="too often") if power == 7 else contextlib.nullcontext():
+            module.objective.follow(module.device)
+    assert ended == [compiler] * 5  # four times for a new one, and for good
 
 
 class Anneal(L.Callback):
