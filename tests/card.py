@@ -167,13 +167,16 @@ def _tensors(values):
 
 def _inner(value):
     """An argument with the numbers in the place of what is on the card."""
-    if isinstance(value, (list, tuple)):
-        return [_inner(one) for one in value]
-    return value.inner if _is_card(value) else value
+    kind = type(value)
+    if kind is CardTensor:
+        return value.inner
+    return [*map(_inner, value)] if kind is list or kind is tuple else value
 
 
 def _wrapped(value):
     """A result on the card: a tensor, or several."""
+    if type(value) is torch.Tensor:
+        return CardTensor(value)
     if isinstance(value, (list, tuple)):
         return type(value)(_wrapped(one) for one in value)
     return CardTensor(value) if isinstance(value, torch.Tensor) and not _is_card(value) else value
@@ -181,17 +184,19 @@ def _wrapped(value):
 
 def _compute(func, args, kwargs):
     tensors = _tensors([*args, *kwargs.values()] if kwargs else args)
-    there, to = any(map(_is_card, tensors)), kwargs.get("device")
+    count, to = [*map(type, tensors)].count(CardTensor), kwargs.get("device")
+    there, here = count > 0, count < len(tensors)
     if not there and (to is None or torch.device(to).type != CARD.type):
         return func(*args, **kwargs)
     kind = _kind(func)
-    _check_places(func, kind, args, tensors)
+    if kind.indexes or (here and not kind.copies):
+        _check_places(func, kind, args, tensors)
     if kind.sums:
         _check_order(func, *map(_inner, args[1:4]))
     if kind.solves and kwargs.get("driver", "gels") != "gels":
         raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels)")
     result_there = there if to is None else torch.device(to).type == CARD.type
-    if tensors and len({result_there, *map(_is_card, tensors)}) > 1:
+    if tensors and ((there and here) or there != result_there):
         MIXED.note(func)
     if kind.reads and there:
         WAITS.note(func)
@@ -203,7 +208,7 @@ def _compute(func, args, kwargs):
     options = {name: _inner(value) for name, value in kwargs.items()}
     if to is not None:
         options["device"] = "cpu"
-    found = func(*(_inner(value) for value in args), **options)
+    found = func(*map(_inner, args), **options)
     if not result_there:
         return found
     wrapped = _wrapped(found)
@@ -211,14 +216,10 @@ def _compute(func, args, kwargs):
 
 
 def _check_places(func, kind, args, tensors):
-    """Refuses tensors in two places, as CUDA does: but for copies, numbers of no dimension, and indices."""
-    if kind.copies:
-        return
+    """Refuses tensors in two places, as CUDA does: but for numbers of no dimension, and indices."""
     if kind.indexes and _is_card(args[0]):
         if any(t is not None and (not _is_card(t) or t.dtype == torch.bool) for t in args[1]):
             WAITS.note(func)
-        return
-    if all(map(_is_card, tensors)):
         return
     if any(not _is_card(t) and (t.ndim or not kind.pointwise) for t in tensors):
         raise RuntimeError(f"{func}: expected all tensors to be on one device, found some on the card, some on the CPU")

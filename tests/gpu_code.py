@@ -122,7 +122,7 @@ def names_of_packed(job: Any) -> list[list[str]]:
     """Those of a graph's code in this process, and in a new one that is given the graph, see `packed_graph`."""
     with _described_card():
         placed, _ = _on_card(job._graph, job._examples)
-        packed = pack(job._graph, placed, job.fingerprint)
+        packed = pack(job._graph, placed, job.fingerprint, job._default)
     program = "import gpu_code; print(gpu_code.names(gpu_code.compile_given))"
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": os.pathsep.join(sys.path)}

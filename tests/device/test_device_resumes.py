@@ -57,7 +57,8 @@ def resumes(tmp_path, name, place, compiled):
     with at(place) as there:
         options = {"trainer": there.trainer, "compile": compiled}
         whole, *_ = full_run(tmp_path / "whole", **OPTIONS[name](), **options)
-        saved = sorted((tmp_path / "whole").glob("step=*.ckpt"))[:: 1 if name == "plain" else 4]
+        saved = sorted((tmp_path / "whole").glob("step=*.ckpt"))
+        saved = saved if name == "plain" else saved[len(saved) // 2 :: 4]  # the CPU's own tests take each of all
         assert saved
         for path in saved:
             part, *_ = full_run(tmp_path / "part", ckpt_path=path, every=100, **OPTIONS[name](), **options)

@@ -137,7 +137,10 @@ def test_fourier_layers_see_each_function_once(name, engine):
 
 
 @needs_compiler
-def test_compiled_fourier_layers_are_the_same():
+@pytest.mark.parametrize("code", ["traced", pytest.param("of the machine", marks=pytest.mark.slow)])
+def test_compiled_fourier_layers_are_the_same(code, request):
+    if code == "traced":
+        request.getfixturevalue("traced")
     case, compiled = Case("equation", own=FOURIER), Case("equation", compiler=Compiler(), own=FOURIER)
     found, expected = (one.loss(one.batch, case.weights) for one in (compiled, case))
     assert compiled.loss.compiler.used
