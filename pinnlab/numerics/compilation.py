@@ -129,6 +129,10 @@ def _forget_instructions(cpu_vec_isa: Any) -> None:
         getattr(kept, "cache_clear", lambda: None)()
 
 
+_ON_GPU = "-gpu"
+"""The end of the name of a graph for a GPU."""
+
+
 def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
     """Names a graph, for inputs of these shapes and torch's default data type.
 
@@ -138,7 +142,8 @@ def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
     constants = [(name, tuple(t.shape), str(t.dtype)) for name, t in graph.named_buffers()]
     code = re.sub(r"(device\(type='cuda', index=)\d+", r"\1", graph.code)
     said = repr((code, shapes, constants, torch.get_default_dtype(), torch.__version__))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    on_gpu = any(kind == "cuda" for *_, kind in shapes)
+    return hashlib.sha256(said.encode()).hexdigest()[:32] + (_ON_GPU if on_gpu else "")
 
 
 def is_known(name: str) -> bool:
@@ -163,8 +168,7 @@ def remember(name: str) -> None:
 def _mark(name: str) -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    index = gpu_index()
-    place = "" if index is None else f"-{index}"  # torch's name for the code has it, too
+    place = f"-{gpu_index()}" if name.endswith(_ON_GPU) else ""  # torch's name for the code has it, too
     return Path(cache_dir()) / "pinnlab" / f"{name}-{torch.get_num_threads()}{place}"
 
 

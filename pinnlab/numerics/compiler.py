@@ -97,7 +97,8 @@ class Compiler:
         done = [entry for entry in self._running if not entry[1].is_alive()]
         for job, process, since in done:
             process.join()
-            beside = is_known(job.fingerprint)
+            with self._all_threads():
+                beside = is_known(job.fingerprint)
             with self.counting():
                 self._finish(job)  # also after a failure, which then shows here
             adopted.append(Adopted(job.title, time.monotonic() - since, beside))

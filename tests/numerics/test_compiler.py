@@ -79,6 +79,7 @@ def test_beside_the_run_and_used_when_adopted(tmp_path):
 @needs_fork
 @pytest.mark.parametrize("end", ["adopt", "close"])
 def test_the_compiler_gets_a_core_of_its_own(end, tmp_path):
+    """And what it has made is found under the number of threads that the run has again."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -89,7 +90,9 @@ def test_the_compiler_gets_a_core_of_its_own(end, tmp_path):
         if end == "close":
             compiler.close()
         else:
-            until(lambda: (compiler.adopt() and compiler.waiting is None) or compiler.waiting is None)
+            found = []
+            until(lambda: found.extend(compiler.adopt()) or compiler.waiting is None)
+            assert [made.beside for made in found] == [True, True]
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
