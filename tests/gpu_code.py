@@ -79,14 +79,12 @@ LAUNCHES = Launches()
 def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[..., Any]:
     """Stands in for `numerics.compilation.generate`: code for a card, which takes and returns tensors on the CPU."""
     from torch._inductor import config
-    from torch._inductor.async_compile import AsyncCompile
     from torch._inductor.graph import GraphLowering
 
     codes: list[str] = []
     with _described_card() as patch:
         placed, constants = _on_card(graph, examples)
         patch(GraphLowering, "save_output_code", staticmethod(codes.append))
-        patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
         with config.patch(fx_graph_cache=False):
             compilation.generate(graph, placed)
         LAUNCHES.code = codes[-1]
@@ -103,16 +101,15 @@ def generate(graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[.
 def names(make: Callable[[], object]) -> list[str]:
     """The names under which torch keeps the code that a function makes for a card."""
     from torch._inductor import codecache
-    from torch._inductor.async_compile import AsyncCompile
 
     found, name = list[str](), codecache.compiled_fx_graph_hash
 
     def noted(*given: Any) -> Any:
-        found.append(name(*given)[0])
-        return name(*given)
+        key = name(*given)
+        found.append(key[0])
+        return key
 
     with _described_card() as patch:
-        patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
         patch(codecache, "compiled_fx_graph_hash", noted)
         make()
     return found
@@ -142,6 +139,7 @@ def _described_card() -> Iterator[Callable[..., Any]]:
     torch._C._ensureCUDADeviceGuardSet()
     import triton
     from torch._dynamo.device_interface import CudaInterface
+    from torch._inductor.async_compile import AsyncCompile
     from torch._inductor.fx_passes import fuse_attention, joint_graph, misc_patterns, pad_mm
     from torch._subclasses import fake_tensor
 
@@ -169,6 +167,7 @@ def _described_card() -> Iterator[Callable[..., Any]]:
             if hasattr(module, "has_triton"):
                 patch(module, "has_triton", lambda *device: True)
         triton.runtime.driver.set_active(_Driver())
+        patch(AsyncCompile, "triton", lambda self, name, source, *more, **options: _kernel(name, source))
         # These try patterns on tensors of the card: attention, and padded products, which are off for ours.
         patch(fuse_attention, "_sfdp_init", lambda *device: None)
         patch(pad_mm, "_pad_mm_init", lambda *device: None)

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.compiled_value import CompiledValue
-from pinnlab.numerics.tensor_lists import laid_out_like
+from pinnlab.numerics.tensor_lists import copies, laid_out_like
 
 
 class CompiledLoss:
@@ -152,7 +152,7 @@ def leave_gradient(loss: Tensor) -> bool:
         return False
     present = [(p, g) for p, g in known if g is not None]
     # Copies: what a graph returns for two parameters may be one tensor, and gradients are clipped in place.
-    for (parameter, _), own in zip(present, torch._foreach_mul([g for _, g in present], 1.0), strict=True):
+    for (parameter, _), own in zip(present, copies([g for _, g in present]), strict=True):
         own = laid_out_like(parameter, own)  # as the engine does it
         parameter.grad = own if parameter.grad is None else parameter.grad + own
     return True

@@ -93,13 +93,14 @@ class Compiler:
 
     def adopt(self) -> list[Adopted]:
         """Has what was compiled beside the run used from now on; to be called between steps."""
+        if not self._running:
+            return []
         adopted = []
         done = [entry for entry in self._running if not entry[1].is_alive()]
         for job, process, since in done:
             process.join()
-            with self._all_threads():
+            with self._all_threads(), self.counting():
                 beside = is_known(job.fingerprint)
-            with self.counting():
                 self._finish(job)  # also after a failure, which then shows here
             adopted.append(Adopted(job.title, time.monotonic() - since, beside))
         self._running = [entry for entry in self._running if entry not in done]

@@ -123,9 +123,7 @@ class GlobalLoss:
 
     def adopt(self) -> list[Adopted]:
         """Has what was compiled beside the run used from now on, see `Compiler.adopt`."""
-        if self.compiler is None or self.compiler.waiting is None:
-            return []
-        adopted = self.compiler.adopt()
+        adopted = [] if self.compiler is None else self.compiler.adopt()
         if adopted and self._recordings is not None:
             self._recordings.begin_anew()  # functions were recorded uncompiled, or could not be
         return adopted
