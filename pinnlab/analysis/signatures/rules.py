@@ -167,7 +167,7 @@ def vanishing_coefficient_gradient(
 
 
 def imbalance(
-    record: Record, factor: float = 1e3, kept: float = 0.1, patience: int = 3, noise: float = 1e3
+    record: Record, factor: float = 1e3, kept: float = 0.1, patience: int = 3, least: float = 1e-6, noise: float = 1e3
 ) -> list[Finding]:
     """The gradient of one term of the loss is drowned by that of another, and the term does not fall.
 
@@ -176,17 +176,20 @@ def imbalance(
         factor: between the norms of the largest gradient and of this one.
         kept: the share of its largest mean square that the weak term still has: as long as it falls, all is well.
         patience: looks in a row.
-        noise: how many rounding units of the loss, in size, a term may have that holds exactly: sums of many functions
-            that vanish on a wall are not quite zero there.
+        least: a term that is smaller, in size, holds: without a weight it would be a millionth of a millionth of the
+            loss. So small are terms with few points after a linear solve: they have no gradient, and need none.
+        noise: the same in rounding units, where the numbers have few digits: sums of many functions that vanish on a
+            wall are not quite zero there.
     """
     looks, found = record.looks, []
     squares = [{**look.equations, **look.sides, **look.given} for look in looks]
     terms = shares_of_largest(squares)
+    # Weights may be anything: against the loss, and against the largest term without its weight.
+    largest = min(looks[-1].loss, max(squares[-1].values(), default=math.inf)) if looks else math.inf
     for name, norm in looks[-1].gradients.items() if looks else ():
         drowned = recent(patience, (_drowned(look, name) for look in looks))
         left = recent(patience, (shares.get(name, 1.0) for shares in terms))
-        # What holds to rounding errors has no gradient, and needs none.
-        holds = squares[-1].get(name, math.inf) <= (noise * looks[-1].epsilon) ** 2 * looks[-1].loss
+        holds = squares[-1].get(name, math.inf) <= max(least, noise * looks[-1].epsilon) ** 2 * largest
         if drowned and min(drowned) >= factor and min(left) >= kept and not holds:
             strongest = max(looks[-1].gradients, key=looks[-1].gradients.__getitem__)
             evidence = (
