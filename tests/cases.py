@@ -59,6 +59,31 @@ class AttentionNetwork(nn.Module):
         return self.read(self.attend(tokens).flatten(-2))
 
 
+class Wave(nn.Module):
+    """An activation with a trained frequency."""
+
+    def __init__(self):
+        super().__init__()
+        self.frequency = nn.Parameter(torch.tensor(1.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(self.frequency * x)
+
+
+class SharingNetwork(nn.Module):
+    """One activation with a trained number in three places, a matrix in two layers, a last layer of two names."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        wave, middle, again = Wave(), nn.Linear(5, 5), nn.Linear(5, 5)
+        again.weight = middle.weight
+        self.layers = nn.Sequential(nn.Linear(inputs, 5), wave, middle, wave, again, wave, nn.Linear(5, outputs))
+        self.last = self.layers[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
 def _of_layers(inputs: int, outputs: int) -> nn.Module:
     """One after the other, smooth activations and norms that torch has."""
     layers = [nn.ELU(), nn.RMSNorm(6), nn.Mish(), nn.LayerNorm(6), nn.CELU(1.5), nn.Softplus(2.0), nn.Tanhshrink()]
@@ -188,6 +213,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "composed": _composed,
     "attention": AttentionNetwork,
     "layers-of-torch": _of_layers,
+    "sharing": SharingNetwork,
 }
 """Small networks by name, as functions of (inputs, outputs): every class and every option at least once."""
 

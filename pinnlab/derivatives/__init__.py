@@ -1,7 +1,8 @@
 """Derivatives of networks with respect to their inputs: `partials` is the one entry point.
 
-The engine `"taylor"` (jet.py; rules in rules.py, functions.py, layers.py, writing.py) carries derivatives forward
-through the network; `"reverse"` (reverse.py) nests reverse-mode differentiation and serves as oracle and fallback.
+The engine `"taylor"` (jet.py; rules in rules.py, einsum.py, functions.py, formulas.py, layers.py and writing.py)
+carries derivatives forward through the network; `"reverse"` (reverse.py) nests reverse-mode differentiation and serves
+as oracle and fallback.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import functions, grids, layers, mapping, reverse, rules, writing
+from pinnlab.derivatives import einsum, formulas, functions, grids, layers, mapping, reverse, rules, writing
 from pinnlab.derivatives.expressions import Expression, d, divergence
 from pinnlab.derivatives.fields import AbstractField, Field, Partials, RecordingField
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian, Wanted
@@ -40,6 +41,8 @@ __all__ = [
     "d",
     "divergence",
     "downward_closure",
+    "einsum",
+    "formulas",
     "functions",
     "grids",
     "layers",

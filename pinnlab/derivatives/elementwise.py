@@ -118,6 +118,57 @@ def log1p(z: Tensor, order: int) -> list[Tensor]:
     return [torch.log1p(z), *log(1 + z, order)[1:]]
 
 
+def of_slope(
+    function: Callable[[Tensor], Tensor], base: tuple[float, ...], power: float, sign: float = 1.0
+) -> Derivatives:
+    """Derivatives of g with g' = sign q(z)^p for a polynomial q: inverses of trigonometric and hyperbolic functions.
+
+    All of them are q^(p - k) P_k with P_0 = sign and P_{k+1} = (p - k) q' P_k + q P_k'.
+
+    Args:
+        function: g itself.
+        base: the coefficients of q, constant term first.
+        power: p.
+        sign: in front.
+    """
+
+    def derivatives(z: Tensor, order: int) -> list[Tensor]:
+        if order == 0:
+            return [function(z)]
+        q, factors = horner(base, z), _slope_factors(base, power, sign, order)
+        return [function(z), *(q ** (power - k) * horner(factors[k], z) for k in range(order))]
+
+    return derivatives
+
+
+@functools.cache
+def _slope_factors(base: tuple[float, ...], power: float, sign: float, order: int) -> tuple[tuple[float, ...], ...]:
+    q, p = Polynomial(base), Polynomial([sign])
+    factors = [tuple(p.coef.tolist())]
+    for k in range(order - 1):
+        p = (power - k) * q.deriv() * p + q * p.deriv()
+        factors.append(tuple(p.coef.tolist()))
+    return tuple(factors)
+
+
+atan = of_slope(torch.atan, (1.0, 0.0, 1.0), -1.0)
+asin = of_slope(torch.asin, (1.0, 0.0, -1.0), -0.5)
+acos = of_slope(torch.acos, (1.0, 0.0, -1.0), -0.5, sign=-1.0)
+asinh = of_slope(torch.asinh, (1.0, 0.0, 1.0), -0.5)
+acosh = of_slope(torch.acosh, (-1.0, 0.0, 1.0), -0.5)
+atanh = of_slope(torch.atanh, (1.0, 0.0, -1.0), -1.0)
+
+
+def lgamma(z: Tensor, order: int) -> list[Tensor]:
+    """The logarithm of the gamma function and the polygamma functions."""
+    return [torch.lgamma(z), *(torch.polygamma(k, z) for k in range(order))]
+
+
+def digamma(z: Tensor, order: int) -> list[Tensor]:
+    """The slope of `lgamma` and the polygamma functions behind it."""
+    return [torch.polygamma(k, z) for k in range(order + 1)]
+
+
 def power(exponent: float | Tensor) -> Derivatives:
     """z^p and its derivatives p (p-1) ... (p-k+1) z^(p-k); exact zeros past an integer power."""
 
@@ -194,6 +245,11 @@ def erf(z: Tensor, order: int) -> list[Tensor]:
     root = math.sqrt(2)
     tail = normal_cdf(root * z, order)[1:]
     return [torch.erf(z), *(2 * root ** (k + 1) * f for k, f in enumerate(tail))]
+
+
+def erfc(z: Tensor, order: int) -> list[Tensor]:
+    """1 - erf(z), which keeps its digits where erf is near one."""
+    return [torch.erfc(z), *(-f for f in erf(z, order)[1:])]
 
 
 def erfcx(z: Tensor, order: int) -> list[Tensor]:

@@ -201,6 +201,8 @@ class Jet:
             raise AttributeError(name)
         if name in ("T", "mT"):
             return apply_rule("transpose", self, -2, -1)
+        if name in ("real", "imag"):
+            return apply_rule(name, self)
         find_rule(name)
         return functools.partial(apply_rule, name, self)
 
@@ -339,6 +341,8 @@ def apply_rule(name: str, *args: Any, **kwargs: Any) -> Any:
     leading = [kwargs.pop("input")] if "input" in kwargs else []
     trailing = [kwargs.pop("other")] if "other" in kwargs else []
     operation = find_rule(name)
+    if kwargs.get("out", ...) is None:
+        del kwargs["out"]
     if kwargs.pop("inplace", False):
         operation = functools.partial(_write, operation)
     try:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pinnlab.derivatives.formulas import cdist
 from pinnlab.derivatives.jet import rule
 from pinnlab.errors import UnsupportedOperationError
 
@@ -190,6 +191,7 @@ COMPOSED: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
         F.celu: celu,
         torch.celu: celu,
+        torch.cdist: cdist,
         F.hardsigmoid: hardsigmoid,
         F.layer_norm: layer_norm,
         torch.layer_norm: layer_norm,
@@ -199,4 +201,5 @@ COMPOSED: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     }
 )
 """What reverse mode takes by formula. In torch 2.13 the third derivative of `layer_norm` is wrong, without a word; fast
-kernels of attention and `hardsigmoid` have no second one; `celu` rounds alpha to float32; `data` is no constant."""
+kernels of attention, `hardsigmoid` and `cdist` have no second one; `celu` rounds alpha to float32; `data` is no
+constant."""

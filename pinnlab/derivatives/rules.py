@@ -126,28 +126,6 @@ def _matmul(a: Any, b: Any) -> Jet:
     return bilinear(torch.matmul, whole(a) if isinstance(a, Jet) else a, b)
 
 
-@rule("einsum")
-def _einsum(equation: str, *operands: Any) -> Jet:
-    factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
-    jets = [factor for factor in factors if isinstance(factor, Jet)]
-    if len(jets) > 2:
-        raise UnsupportedOperationError("the Taylor engine has no rule for einsum with three factors that vary")
-
-    def product(*varying: Tensor) -> Tensor:
-        given = iter(varying)
-        return torch.einsum(equation, *(next(given) if isinstance(factor, Jet) else factor for factor in factors))
-
-    if len(jets) == 1:
-        return linear_map(product, jets[0])
-    a, b = (linear_map(lambda t: t, jet) for jet in jets)  # with all of their entries
-
-    def each(left: Tensor, right: Tensor) -> Tensor:
-        dims = tuple(0 if t.ndim > jet.ndim else None for t, jet in ((left, a), (right, b)))
-        return product(left, right) if dims == (None, None) else torch.vmap(product, dims)(left, right)
-
-    return bilinear(each, a, b)
-
-
 @rule("addmm", "baddbmm")
 def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
     return _add(alpha * _matmul(a, b), beta * bias)
@@ -225,7 +203,10 @@ def _register_linear() -> None:
         "unflatten", "expand", "expand_as", "select", "narrow", "t", "contiguous", "to", "double", "float", "type_as",
         "adjoint", "diagonal", "view_as", "reshape_as",
     )  # fmt: skip
-    copies = ("sum", "mean", "clone", "roll", "flip", "cumsum", "repeat", "repeat_interleave", "index_select")
+    copies = (
+        "sum", "mean", "clone", "roll", "flip", "cumsum", "diff", "repeat", "tile", "repeat_interleave", "broadcast_to",
+        "index_select", "gather", "take_along_dim",
+    )  # fmt: skip
     for name in views + copies:
         # A channel that does not vary is expanded, and no view of such memory need exist.
         method = name.replace("view", "reshape")
@@ -381,7 +362,7 @@ def _register_constants() -> None:
 
         rule(name)(make)
     queries = ("numel", "is_floating_point", "is_complex", "new_zeros", "new_ones", "new_full", "new_tensor")
-    for name in (*queries, "sign", "floor", "ceil", "round", "trunc"):
+    for name in (*queries, "sign", "sgn", "floor", "ceil", "round", "trunc"):
 
         def ask(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Any:
             return getattr(x.value, _name)(*args, **kwargs)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.checks import positive_int
 from pinnlab.numerics.mapped import mapped
+from pinnlab.numerics.swapped import call_with, places_of
 
 _ROWS = 16
 """Rows of a part that are computed together: enough for efficient products, and few to fill up a part's last block.
@@ -31,16 +31,15 @@ def stacked(build: Callable[[int, int], nn.Module], inputs: int, outputs: int, c
     first = networks[0]
     if not isinstance(first, nn.Module):
         raise ConfigurationError(f"network must build a Module, got {type(first).__name__}")
-    tensors = [tensors_of(network) for network in networks]
-    for name, tensor in tensors[0].items():
+    places = [dict(places_of(network)) for network in networks]
+    made: dict[Tensor, Tensor] = {}  # what several modules of a network share stays shared
+    for name, tensor in places[0].items():
         owner, _, leaf = name.rpartition(".")
-        all_of_them = torch.stack([own[name].detach() for own in tensors])
-        is_parameter = isinstance(tensor, nn.Parameter)
-        setattr(
-            first.get_submodule(owner),
-            leaf,
-            nn.Parameter(all_of_them, requires_grad=tensor.requires_grad) if is_parameter else all_of_them,
-        )
+        if tensor not in made:
+            all_of_them = torch.stack([own[name].detach() for own in places])
+            is_parameter = isinstance(tensor, nn.Parameter)
+            made[tensor] = nn.Parameter(all_of_them, tensor.requires_grad) if is_parameter else all_of_them
+        setattr(first.get_submodule(owner), leaf, made[tensor])
     return first
 
 
@@ -69,7 +68,7 @@ def by_parts(network: nn.Module, x: Any, numbers: Tensor, count: int) -> Any:
     rows = x.reshape(-1, x.shape[-1])[blocks.rows].reshape(len(blocks.parts), blocks.size, x.shape[-1])
     # Not `index_select`, whose gradient a GPU adds up in any order.
     own = {name: tensor[blocks.parts] for name, tensor in tensors_of(network).items()}
-    values = mapped(lambda x, tensors: functional_call(network, tensors, (x,)), rows, own)
+    values = mapped(lambda x, tensors: call_with(network, tensors, (x,)), rows, own)
     return values.flatten(0, 1)[blocks.places].unflatten(0, tuple(numbers.shape))
 
 
@@ -78,7 +77,7 @@ def _one_by_one(network: nn.Module, x: Any, numbers: Tensor, count: int) -> Any:
     found = []
     for part in range(count):
         own = {name: tensor[part] for name, tensor in tensors_of(network).items()}
-        found.append((numbers == part).unsqueeze(-1) * functional_call(network, own, (x,)))
+        found.append((numbers == part).unsqueeze(-1) * call_with(network, own, (x,)))
     return reduce(torch.add, found)
 
 

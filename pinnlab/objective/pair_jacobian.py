@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 
 from pinnlab.derivatives import Jet
 from pinnlab.derivatives.lifting import lift
@@ -24,6 +24,7 @@ from pinnlab.networks import InFactors, unscaled
 from pinnlab.networks.on_products import Features
 from pinnlab.numerics.linalg import mirror_lower
 from pinnlab.numerics.memory import BLOCK_BYTES as _BLOCK_BYTES
+from pinnlab.numerics.swapped import call_with
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.pair_sides import Side
 from pinnlab.objective.parameter_derivatives import split_parameters
@@ -231,7 +232,7 @@ class _Net:
 
     def features(self, x: Any) -> tuple[Any, Any]:
         """What the last layers are given at points, tensors or jets."""
-        found: tuple[Any, Any] = functional_call(self._features, self._values, (x, self._places))
+        found: tuple[Any, Any] = call_with(self._features, self._values, (x, self._places))
         return found
 
     def layer(self, name: str) -> Tensor:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
 from pinnlab.networks import last_layer
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
+from pinnlab.numerics.swapped import call_with
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
 from pinnlab.objective.products import Products, flattened, floats_of
@@ -275,7 +275,7 @@ class ResidualSystem:
         if parameters is None and self.width is None:
             return functools.partial(self.trial, **known) if known else self.trial
         values = self._tensors(parameters)
-        return lambda points: functional_call(self.trial, values, (points,), known)
+        return lambda points: call_with(self.trial, values, (points,), known)
 
     def _tensors(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """What the trial function is evaluated with: the given values, else its own; slices of them if narrow."""

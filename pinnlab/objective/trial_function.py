@@ -129,10 +129,11 @@ class Trial(nn.Module):
         The solution before it, which is frozen, is shared.
         """
         copied = copy.deepcopy(self, {id(shared): shared for shared in (self._problem, self.before)})
+        made: dict[Tensor, Tensor] = {}  # what several modules share stays shared
         for module in copied.modules():
-            for name, parameter in list(module.named_parameters(recurse=False)):
+            for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
                 delattr(module, name)
-                module.register_buffer(name, parameter.detach())
+                module.register_buffer(name, made.setdefault(parameter, parameter.detach()))
         return copied
 
     @torch.no_grad()

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.optim import Optimizer
 
 from pinnlab.derivatives import MultiIndex, Wanted, partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.compilation import first_line
+from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
@@ -195,7 +195,7 @@ def _without_traces(network: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def evaluate(points: Tensor) -> Tensor:
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-        result: Tensor = functional_call(network, buffers, (points,))
+        result: Tensor = call_with(network, buffers, (points,))
         return result
 
     return evaluate
@@ -241,7 +241,7 @@ def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]
     } | {key: buffer.clone() for key, buffer in network.named_buffers()}
     for few in (points[:4], points):
         with torch.no_grad(), _untouched_generators(points):
-            found = partials(lambda x: functional_call(network, weights, (x,)), few, asked, system.engine).partials
+            found = partials(lambda x: call_with(network, weights, (x,)), few, asked, system.engine).partials
         high = {i for i in high if not found[i].any() and all(bool(found[j].any()) for j in lower[i])}
         if not high:
             return []

@@ -281,7 +281,7 @@ def test_nothing_wanted_is_a_plain_call():
 
 def test_rules_are_named_after_torch_operations():
     for name in RULES:
-        places = (torch, torch.Tensor, F, torch._C._nn, torch._C._special)
+        places = (torch, torch.Tensor, F, torch._C._nn, torch._C._special, torch._C._linalg)
         assert any(hasattr(place, name) for place in places) or name in ("getitem", "setitem", "mapped", "grid_sum"), (
             name
         )

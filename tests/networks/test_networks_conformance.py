@@ -9,10 +9,11 @@ import pytest
 import torch
 from cases import NETWORKS
 from torch import nn
-from torch.func import functional_call, jacrev, vmap
+from torch.func import jacrev, vmap
 from torch.overrides import TorchFunctionMode
 
 from pinnlab.derivatives.reverse import ByFormula
+from pinnlab.numerics.swapped import call_with
 
 Factory = Callable[[int, int], nn.Module]
 
@@ -154,7 +155,7 @@ def test_vmap_of_the_gradient_with_respect_to_parameters(factory: Factory):
     parameters = dict(network.named_parameters())
 
     def value(parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-        return functional_call(network, parameters, (x,))[0]
+        return call_with(network, parameters, (x,))[0]
 
     rows = vmap(jacrev(value), (None, 0))(parameters, points(3))
     network(points(3)).sum().backward()
