@@ -119,7 +119,7 @@ def _cosine_similarity(x: Any, y: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return (x * y).sum(dim) / (lengths[0] * lengths[1])
 
 
-@rule("linalg_vecdot", "vecdot")
+@rule("linalg_vecdot")
 def _vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     return (x * y).sum(dim)
 
