@@ -69,6 +69,10 @@ class FrequencyHistory(L.Callback):
         found = {name: spectrum.error.cpu() for name, spectrum in pl_module.errors.spectra.items()}
         if any(name in self.errors and self.errors[name][0].shape != row.shape for name, row in found.items()):
             self._start_over()  # the run goes on with another grid of evaluation points
+        if self.steps[-1:] == [trainer.global_step]:  # by a validation and by `ErrorMeasurement`: the later one counts
+            del self.steps[-1]
+            for rows in self.errors.values():
+                del rows[-1]
         self.steps.append(trainer.global_step)
         for name, row in found.items():
             self.errors.setdefault(name, []).append(row)

@@ -193,6 +193,17 @@ def test_the_history_is_thinned(tmp_path):
     assert len(history.errors["u"]) == len(history.steps)
 
 
+def test_a_step_that_is_measured_twice_is_kept_once(tmp_path):
+    """As the only one of a linear solve: after it, and when the run ends."""
+    history, module = FrequencyHistory(), small_module()
+    trainer = quiet_trainer(max_steps=1, callbacks=[ErrorMeasurement(), history], logger=logger(tmp_path))
+    trainer.fit(module, small_data(module.problem, evaluation_points=60, held_out=0))
+    trainer.state.fn = "fit"
+    history.on_validation_end(trainer, module)
+    assert history.steps == [1]
+    assert len(history.errors["u"]) == 1
+
+
 def test_another_grid_begins_another_history(tmp_path):
     _, module, _, history = run(tmp_path)
     data = small_data(module.problem, evaluation_points=1000)
