@@ -481,6 +481,7 @@ NUMBERS = {
     functools.partial(nw.Kink, 1): {"column": (1, -1, "a", True), "at": (1, -2, math.nan, "abc", True)},
     functools.partial(nw.Root, 1): {"column": (-1, 1, 0.5, True, "x", None)},
     functools.partial(nw.Graded, 1): {"column": (1, *INDEX), "at": (2, -2, math.nan, "abc", True), "width": POSITIVE},
+    functools.partial(nw.Lens, 1): {"column": (1, *INDEX), "at": (2, -2, math.nan, "abc", True), "width": POSITIVE},
     functools.partial(nw.GradedEnds, 1): {"widths": (*LIST, [-1.0], [1.0, 1.0], [])},
     functools.partial(nw.GradedEnds, 1, widths=[0.1]): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},
     functools.partial(nw.Stretch, 1): {"factors": (*LIST, [0.0], [1.0, 1.0], [])},

@@ -63,7 +63,17 @@ FEW_SINES = ["--model.network.waves=[12,3]", "--data.points.pde=1500"]
 """And for recipes with many sines."""
 
 
+def through_a_lens(times, width):
+    """Few sines on a small grid that a lens gathers."""
+    grid = {"class_path": "Grid", "init_args": {"cells": [26, times]}}
+    sampler = {"class_path": "Focused", "init_args": {"sampler": grid, "width": width, "periodic": True}}
+    points = [f"--data.points.pde={26 * times}", "--data.points.start=26"]
+    return ["--model.network.waves=[20]", *points, f"--data.sampler={json.dumps(sampler)}"]
+
+
 SHORTER = {
+    "burgers_viscous_windows": through_a_lens(11, 0.25),
+    "burgers_windows": through_a_lens(9, 0.125),
     "darcy_operator": ["--problem.data=60", "--problem.places=20"],
     "gray_scott": ["--problem.horizon=5"],
     "pinnacle_gray_scott": ["--problem.horizon=4", "--march.edges=[0,2,4]"],
@@ -71,7 +81,7 @@ SHORTER = {
     "pinnacle_heat_long": ["--problem.horizon=2", "--march.windows=8"],
     "pulsed_channel": ["--problem.horizon=0.2"],
 }
-"""For recipes whose problem is solved at length before it is learned: the first part of it."""
+"""For recipes whose problem is solved at length before it is learned, the first part of it; and for those on grids."""
 
 LONG = ("pinnacle_heat_ball", "pinnacle_heat_holes", "pinnacle_heat_long", "pinnacle_step")
 """Those that stand for a kind only if there is no other one: it takes less."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks.checks import column_of, positive, positive_int
+from pinnlab.networks.embeddings import Embedding, embed
 
 
 @final
@@ -42,9 +43,11 @@ class SpectralFeatures(nn.Module):
             that fewer digits of them are needed: 0.7 saves a third of all numbers.
         period: of the functions, in lengths of the interval. With 2 they are half waves, for what is zero or flat at
             two walls.
+        embedding: what the coordinates go through before, into as many, such as a `Lens` for a front.
 
     Raises:
-        ConfigurationError: a size or the period is not positive, the taper is not in [0, 1], or there is no column.
+        ConfigurationError: a size or the period is not positive, the taper is not in [0, 1], there is no column, or the
+            embedding has another number of columns.
     """
 
     numbers: Tensor
@@ -61,8 +64,10 @@ class SpectralFeatures(nn.Module):
         degree: int = 6,
         taper: float = 0.0,
         period: float = 1.0,
+        embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()
+        self.embedding = _same_columns(inputs, embedding)
         check_list("", columns=columns)
         periodic = [column_of("columns", column, inputs) for column in columns]
         if not isinstance(taper, (int, float)) or isinstance(taper, bool) or not 0 <= taper <= 1:
@@ -90,7 +95,7 @@ class SpectralFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
-        tables = self.last()
+        x, tables = self.embedding(x), self.last()
         if not self._others:
             return F.linear(self._waves(x), torch.cat([table.T for table in tables]))
         polynomials = _products(x, self._others, self.powers, self._degree)
@@ -132,10 +137,11 @@ class SineSeries(nn.Module):
         flat: whether there are cosines in place of sines: for solutions whose slope is zero at walls.
         bends: whether two polynomials are added to the sines, or cosines, of each coordinate, whose second derivatives
             (with `flat` the third) are not zero at the walls.
+        embedding: what the coordinates go through before, into as many, such as a periodic `Lens` for a shock.
 
     Raises:
-        ConfigurationError: a number is not positive, there is no such column, lists are not of one length, or bends are
-            asked for beside folds.
+        ConfigurationError: a number is not positive, there is no such column, lists are not of one length, bends are
+            asked for beside folds, or the embedding has another number of columns.
     """
 
     places: Tensor
@@ -152,8 +158,10 @@ class SineSeries(nn.Module):
         degree: int = 6,
         flat: bool = False,
         bends: bool = False,
+        embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()
+        self.embedding = _same_columns(inputs, embedding)
         check_list("", columns=columns, waves=waves, folds=folds or [])
         self._walled = [column_of("columns", column, inputs) for column in columns]
         own = [1] * len(columns) if folds is None else list(folds)
@@ -186,6 +194,7 @@ class SineSeries(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, inputs)` to `(n, outputs)`."""
+        x = self.embedding(x)
         waves = self._line(x, 0)
         for i in range(1, len(self._walled)):
             waves = waves * self._line(x, i)
@@ -203,6 +212,17 @@ class SineSeries(nn.Module):
             even, odd = (z**4 - 2.0 * z**2, z**3 - 3.0 * z) if self._flat else (1.0 - z**2, z - z**3)
             found = torch.cat([found, even, odd], -1)
         return found.index_select(-1, self.places[:, i].long())
+
+
+def _same_columns(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
+    """The embedding of coordinates that stay coordinates."""
+    built = embed(inputs, embedding)
+    if built.outputs != inputs:
+        raise ConfigurationError(
+            f"embedding: {type(built).__name__} makes {built.outputs} columns of {inputs}; waves and polynomials need "
+            "each coordinate as one, as Lens and Stretch leave it"
+        )
+    return built
 
 
 class _Amplitudes(nn.Module):

@@ -18,7 +18,8 @@ from pinnlab.numerics.swapped import call_with
 Factory = Callable[[int, int], nn.Module]
 
 ARITHMETIC = {"matmul", "add", "sub", "mul", "div", "cat", "linear", "__getitem__", "unsqueeze", "sum"}
-ELEMENTWISE = {"abs", "sin", "cos", "exp", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "silu", "gelu"}
+ELEMENTWISE = {"abs", "sin", "cos", "exp", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "silu", "gelu",
+               "asinh", "atan"}  # fmt: skip
 OF_TORCH = {"elu", "celu", "mish", "tanhshrink", "layer_norm", "rms_norm", "multi_head_attention_forward", "dropout",
             "transpose", "unflatten", "flatten"}  # fmt: skip
 PLACES = {

@@ -14,7 +14,9 @@ from scipy.stats import qmc
 
 from pinnlab.domains import Ball, Box, Disk, Interval
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks import Lens
 from pinnlab.samplers import (
+    Focused,
     FunctionsTimesPlaces,
     Grid,
     Halton,
@@ -312,3 +314,62 @@ def test_few_points_are_scrambled_in_few_dimensions_only(dim, monkeypatch):
     assert points.min() < 1 < points.max()
     assert torch.equal(points, few_points(box, 5, seed=1))
     assert asked == ([dim] * 2 if dim <= MANY_DIMENSIONS else [])
+
+
+FOCUSED = Focused(Grid(), width=0.1)
+
+
+@pytest.mark.parametrize("region", [r for r in REGIONS if "Disk" not in repr(r) and "Ball" not in repr(r)], ids=repr)
+def test_gathered_points_lie_in_their_region(region):
+    points = FOCUSED.sample(region, 64, 0)
+    assert bool(region.contains(points).all())
+    assert len(points) == (region.count or 64)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("region", [X, X * T, (X * T).face(t=0.0)], ids=repr)
+def test_points_are_those_of_the_sampler_through_a_lens(region, periodic):
+    focused = Focused(Sobol(), at=0.2, width=0.05, periodic=periodic)
+    points, plain = focused.sample(region, 50, 3), Sobol().sample(region, 50, 3)
+    back = Lens(region.dim, at=0.2, width=0.05, periodic=periodic)(points)
+    away = (back - plain).abs()
+    away[:, 0] = torch.minimum(away[:, 0], (away[:, 0] - 2).abs())
+    assert float(away.max()) < 1e-12
+    assert bool((points[:, 1:] == plain[:, 1:]).all())
+
+
+def test_half_of_the_points_are_near_the_place():
+    points = Focused(Grid(), at=0.4, width=0.02).sample(X, 1000, 0)[:, 0]
+    assert float(((points - 0.4).abs() < 0.1).double().mean()) > 0.5
+    assert float((Grid().sample(X, 1000, 0)[:, 0] - 0.4).abs().lt(0.1).double().mean()) < 0.11
+
+
+def test_another_column_and_walls_that_have_none():
+    focused = Focused(Sobol(), column=1, at=-1.0, width=0.05)
+    assert torch.equal(focused.sample((X * T).boundary("x"), 20, 0), Sobol().sample((X * T).boundary("x"), 20, 0))
+    early = focused.sample(X * T, 500, 0)[:, 1]
+    assert float(early.median()) < 0.25 * 0.5
+    assert torch.equal(focused.sample((X * T).face(t=0.0), 9, 0), Sobol().sample((X * T).face(t=0.0), 9, 0))
+    assert torch.equal(focused.design(9, 1, 0), Sobol().design(9, 1, 0))
+    assert float(focused.design(500, 2, 0)[:, 1].median()) < 0.25
+
+
+def test_a_gathered_design_says_what_it_is():
+    assert repr(Focused(Sobol(), at=0.25, width=0.05)) == "Focused(Sobol(), column 0 at 0.25, width 0.05)"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Focused(3), r"sampler: must be a Sampler, such as Sobol\(\), not 3"),
+        (lambda: Focused(Sobol(), column=-1), "column: must be the number of a coordinate, from 0, got -1"),
+        (lambda: Focused(Sobol(), at=2.0), r"at: must be in \[-1, 1\], the range of the scaled coordinate, got 2"),
+        (lambda: Focused(Sobol(), width=0.0), "width: must be positive, got 0"),
+        (lambda: FOCUSED.sample(Disk(), 9, 0), "column: x is no side of Disk"),
+        (lambda: Focused(Sobol(), column=2).sample(X * T, 9, 0), "column: there is no column 2 among x, t"),
+        (lambda: FOCUSED.sample(3, 9, 0), "region: must be a domain"),
+    ],
+)
+def test_what_cannot_be_gathered_is_refused(make, said):
+    with pytest.raises(ConfigurationError, match=said):
+        make()
