@@ -109,6 +109,11 @@ def _check(condition: Condition, residuals: Sequence[Tensor], count: int) -> Non
             )
         if part.dtype == torch.bool or not (part.is_floating_point() or part.is_complex()):
             raise ConfigurationError(f"condition {condition.name!r} returns {part.dtype}, and must return real numbers")
+        if part.dtype in (torch.float32, torch.float16, torch.bfloat16):
+            raise ConfigurationError(
+                f"condition {condition.name!r} returns {part.dtype} for float64 points, which loses digits; leave "
+                "casts out of it, and give tables in float64"
+            )
         if part.is_complex():
             raise ConfigurationError(
                 f"condition {condition.name!r} is complex; return its real and its imaginary part as two residuals"

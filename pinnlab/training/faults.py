@@ -38,14 +38,14 @@ def fault_line(module: Any, when: str) -> str | None:
 def gradient_fault(module: Any, optimizer: Optimizer) -> str | None:
     """What is not finite of the gradient that a step begins with, before it gets into the parameters.
 
-    Optimizers of pinnlab that evaluate several times look themselves, and leave the parameters where they were; with
-    half precision the gradient's scaler looks. All ranks have the same gradient.
+    Optimizers of pinnlab that evaluate several times look themselves, and leave the parameters where they were. All
+    ranks have the same gradient.
 
     Args:
         module: the `PINN`, after the backward pass.
         optimizer: about to step.
     """
-    if hasattr(optimizer, "multi_eval") or getattr(module.trainer.precision_plugin, "scaler", None) is not None:
+    if hasattr(optimizer, "multi_eval"):
         return None
     gradients = gradients_of(optimizer)
     if not gradients or math.isfinite(module.objective.value_with(total(gradients))[1]):

@@ -42,7 +42,7 @@ from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
 from pinnlab.training.network import build_network, check_coordinates, check_periodicity, check_tiles
-from pinnlab.training.network_checks import check_setup, warn_of_flat_derivatives
+from pinnlab.training.network_checks import check_setup, warn_of_conditions
 from pinnlab.training.phase_precision import DTYPES, use_saved_dtype
 from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
@@ -153,7 +153,7 @@ class PINN(PhasedModule):
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
-        warn_of_flat_derivatives(self.system)
+        warn_of_conditions(self.system)
         self.objective.compiler = compiler_for(self, self._compile, self._compiled_before)
         self.objective.build(self.device)
         check_batch(self, point_store(self), self.device)
@@ -184,8 +184,7 @@ class PINN(PhasedModule):
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Leaves the gradient in `.grad`; the autograd engine runs only where it is not known with the loss."""
         computed, self._computed = self._computed, None
-        scaled = self.trainer.accumulate_grad_batches != 1 or "mixed" in str(self.trainer.precision)
-        if scaled or computed is None or not leave_gradient(computed):
+        if self.trainer.accumulate_grad_batches != 1 or computed is None or not leave_gradient(computed):
             super().backward(loss, *args, **kwargs)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

@@ -100,6 +100,27 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
         )
 
 
+def warn_of_conditions(system: ResidualSystem) -> None:
+    """Warns of conditions from which nothing can be learned, see the two functions below."""
+    warn_of_idle_conditions(system)
+    warn_of_flat_derivatives(system)
+
+
+def warn_of_idle_conditions(system: ResidualSystem) -> None:
+    """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`."""
+    for name, condition in system.problem.conditions.items():
+        few = condition.rows(_few(system, name, _ROWS))[:_ROWS]
+        parameter = next(system.trial.parameters())
+        with torch.enable_grad(), _untouched_generators(parameter):
+            parts = system.condition_residuals(name, few.to(parameter), None)
+        if not any(part.requires_grad for part in parts):
+            warnings.warn(
+                f"condition {name!r}: its residual depends on nothing that is trained, so that nothing is learned from "
+                "it; leave out detach(), .data and torch.no_grad()",
+                stacklevel=2,
+            )
+
+
 def warn_of_flat_derivatives(system: ResidualSystem) -> None:
     """Warns of derivatives that a residual needs and that the network has not: those of piecewise linear networks.
 
@@ -166,6 +187,8 @@ def _check_gradient(trial: Trial, points: Tensor) -> None:
             total = _without_traces(trial.network)(points.clone()).sum()
             if total.requires_grad:
                 torch.autograd.grad(total, trained, allow_unused=True)
+            elif any(p.requires_grad for p in trial.network.parameters()):
+                raise RuntimeError("it is detached from them; leave out detach(), .data and torch.no_grad()")
     except RuntimeError as error:
         raise ConfigurationError(
             f"model.network: has no gradient with respect to its parameters: {first_line(error)}"
@@ -220,18 +243,23 @@ def _untouched_generators(points: Tensor) -> Any:
 # ----------------------------------------------------------------------------------- derivatives
 
 
+def _few(system: ResidualSystem, name: str, count: int) -> Tensor:
+    """Some points of a condition: its own, or of its region."""
+    condition = system.problem.conditions[name]
+    points = condition.fixed_points()
+    if points is None:
+        assert condition.region is not None  # the problem saw to it
+        points = Sobol().sample(condition.region, system.problem.evaluation_count(count), seed=0)
+    return points[:count]
+
+
 def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
     """The wanted derivatives of order two or more that vanish while those one order lower do not, low orders first."""
     high = {index for index in wanted.partials if len(index) > 1} | {(i, i) for axes in wanted.laplacians for i in axes}
     high |= {(sample.axes[0],) * 2 for sample in wanted.samples}  # one for all: there may be very many
     if not high:
         return []
-    condition = system.problem.conditions[name]
-    points = condition.fixed_points()
-    if points is None:
-        assert condition.region is not None  # the problem saw to it
-        points = Sobol().sample(condition.region, system.problem.evaluation_count(_MANY), seed=0)
-    points = points[:_MANY].to(next(system.trial.parameters()))
+    points = _few(system, name, _MANY).to(next(system.trial.parameters()))
     lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))
     network, generator = system.trial.network, torch.Generator().manual_seed(0)

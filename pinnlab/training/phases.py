@@ -270,10 +270,10 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     data = getattr(trainer, "datamodule", None)
     if getattr(data, "problem", module.problem) is not module.problem:
         raise ConfigurationError("data.problem: is another object than the module's; give both the same problem")
-    if str(trainer.precision) in ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16"):
+    if str(trainer.precision) not in ("32-true", "64-true"):
         raise ConfigurationError(
-            f"trainer.precision: {trainer.precision} rounds points and derivatives to three digits; leave it out "
-            "(model.dtype: float32 is the coarsest)"
+            f"trainer.precision: {trainer.precision} rounds points, or products in derivatives, to three digits; leave "
+            "it out (model.dtype: float32 is the coarsest)"
         )
     _check_widths(module)
     _check_points(module)
@@ -294,10 +294,6 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {name}, which calls the loss itself")
     if any(map(wants_overlap, several)) and getattr(getattr(trainer, "datamodule", None), "batch_size", None) == 1:
         raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
-    if "mixed" in str(trainer.precision) or str(trainer.precision).startswith(("16", "bf16")):
-        raise ConfigurationError(
-            f"trainer.precision: {trainer.precision} is too coarse for {name}; leave it out (the module is float64)"
-        )
 
 
 def _ends_runs(callback: L.Callback) -> bool:

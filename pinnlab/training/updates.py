@@ -126,7 +126,3 @@ def check_updates(trainer: Any, updates: Sequence[int]) -> None:
         return
     if trainer.accumulate_grad_batches != 1:
         raise ConfigurationError("trainer.accumulate_grad_batches: must be 1 with model.phases.updates")
-    if "mixed" in str(trainer.precision):
-        raise ConfigurationError(
-            f"trainer.precision: {trainer.precision} cannot go with model.phases.updates; leave it out"
-        )

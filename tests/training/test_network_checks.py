@@ -14,7 +14,7 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PirateNet
 from pinnlab.optimizers import BFGS, LBFGS, LevenbergMarquardt, NystromNewtonCG
-from pinnlab.problems import AllenCahn, Burgers, Poisson1D, Problem, Residual, Tiled
+from pinnlab.problems import AllenCahn, Burgers, Dirichlet, Poisson1D, Problem, Residual, Tiled
 from pinnlab.training.module import PINN
 from pinnlab.training.network_checks import warn_of_flat_derivatives
 from pinnlab.training.phases import Phase
@@ -74,6 +74,7 @@ MISFITS = {
     ),
     "writes into its points": (lambda: Before(lambda x: x.mul_(2)), r"changes the points .* clone\(\)"),
     "no gradient": (lambda: After(in_place), "has no gradient with respect to its parameters: one of the variables"),
+    "detached": (lambda: After(lambda y: y.detach()), "has no gradient .*: it is detached from them; leave out detach"),
     "nothing to train": (lambda: mlp().requires_grad_(False), "has no parameters to train"),
     "no parameters": (lambda: After(lambda y: y).network[1], "has no parameters to train|gives 2 columns"),
 }
@@ -111,6 +112,35 @@ def test_a_residual_that_couples_points():
     coupled = Problem(x, ("u",), {"mean": Residual(x, lambda u: u.value - u.value.mean())})
     with pytest.raises(ConfigurationError, match=r"^condition 'mean': .*use the condition Integral"):
         PINN(coupled, mlp(1))
+
+
+LINE = Interval("x", 0, 1)
+
+
+def trained_on(residual, wall=0.0):
+    conditions = {"pde": Residual(LINE, residual), "wall": Dirichlet(LINE.boundary(), u=wall)}
+    module = PINN(Problem(LINE, ("u",), conditions), mlp(1), phases=[Phase(ADAM, steps=2)], compile=False)
+    quiet_trainer().fit(module, small_data(module.problem))
+
+
+@pytest.mark.parametrize("cut", [torch.Tensor.detach, lambda r: r.data, lambda r: torch.full_like(r, 2.0)])
+def test_a_condition_that_teaches_nothing_is_said(cut):
+    with pytest.warns(UserWarning, match="^condition 'pde': its residual depends on nothing that is trained"):
+        trained_on(lambda u: cut(u.xx + 1))
+
+
+def test_conditions_that_teach_something_are_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained_on(lambda u: u.xx + u.value.detach())
+
+
+@pytest.mark.parametrize("cast", [torch.Tensor.float, torch.Tensor.half, lambda r: r.to(torch.bfloat16)])
+def test_a_residual_that_loses_digits_is_refused(cast):
+    with pytest.raises(
+        ConfigurationError, match=r"^condition 'pde' returns torch\..*float.* for float64 points, which"
+    ):
+        trained_on(lambda u: cast(u.xx + 1))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -293,7 +293,6 @@ def test_updates_are_planned_for():
 REFUSED = {
     "line search": ({"optimizer": QUASI_NEWTON}, {}, "model.phases.updates: LBFGS evaluates several times a step"),
     "accumulated": ({}, {"accumulate_grad_batches": 2}, "trainer.accumulate_grad_batches: must be 1"),
-    "half": ({}, {"precision": "bf16-mixed"}, "trainer.precision: bf16-mixed cannot go with model.phases.updates"),
 }
 
 
