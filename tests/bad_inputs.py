@@ -179,6 +179,13 @@ def _phase(text, *phrases):
     return _r(f"problem: Burgers\nmodel: {{phases: [{text}]}}\n", *phrases)
 
 
+def _in_turn(schedulers, milestones, *phrases):
+    options = f"{{schedulers: [{schedulers}], milestones: {milestones}}}"
+    return _phase(
+        f"{{optimizer: Adam, steps: 3, scheduler: {{class_path: SequentialLR, init_args: {options}}}}}", *phrases
+    )
+
+
 _LETTERS = "abcdefgh"
 _BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{key}: &{key} [{','.join(['*' + before] * 10)}]\n" for before, key in itertools.pairwise(_LETTERS)
@@ -254,6 +261,15 @@ RECIPES = [
         "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1}}}",
         "model.phases.scheduler: You must define either total_steps",
     ),
+    _in_turn(
+        "{class_path: LinearLR}, {class_path: CosineAnnealingLR}", "[1]", "schedulers[1]: CosineAnnealingLR needs"
+    ),
+    _in_turn("{class_path: LinearLR, init_args: {total_iter: 5}}", "[]", "'total_iter' (did you mean 'total_iters'?)"),
+    _in_turn("LinearLR, Adam", "[1]", "schedulers[1]: torch.optim.adam.Adam is no LRScheduler"),
+    _in_turn("LinearLR, LinearLR", "[1.5]", "model.phases[0].scheduler.milestones[0]: must be int, got 1.5"),
+    _in_turn("LinearLR, LinearLR", "[0]", "model.phases.scheduler.milestones: must be steps from 1 on"),
+    _in_turn("LinearLR, LinearLR, LinearLR", "[2, 1]", "each beyond the last, got [2, 1]"),
+    _in_turn("LinearLR", "[1]", "model.phases.scheduler: Sequential Schedulers expects number of schedulers"),
     _r("problem: Burgers\nmodel: {phases: foo}\n", "model.phases: must be a list of Phase, got foo"),
     _r("problem: Burgers\nname: ../../evil\n", "name: '../../evil' leads out"),
     _r("problem: Burgers\nseed_everything: -3\n", "seed_everything: must be from 0"),

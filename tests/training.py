@@ -57,6 +57,9 @@ from pinnlab.training.phases import Phase
 ADAM = functools.partial(torch.optim.Adam, lr=5e-3)
 QUASI_NEWTON = functools.partial(LBFGS, iterations=3, history=10)
 DECAY = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.99)
+LINEAR = functools.partial(torch.optim.lr_scheduler.LinearLR, total_iters=3)
+WARM_UP = functools.partial(torch.optim.lr_scheduler.SequentialLR, schedulers=[LINEAR, DECAY], milestones=[3])
+BOTH = functools.partial(torch.optim.lr_scheduler.ChainedScheduler, schedulers=[LINEAR, WARM_UP])
 
 # Enough damping that the order of sums over two processes does not matter at 1e-10.
 PRIMAL = functools.partial(LevenbergMarquardt, damping=GainRatio(1e-2, lowest=1e-3))
@@ -154,6 +157,11 @@ PHASES = {
         Phase(ADAM, steps=3, updates=2, scheduler=DECAY, prolong=True),
         Phase(functools.partial(torch.optim.SGD, lr=1e-3), steps=2, updates=4),
         Phase(QUASI_NEWTON, steps=3),
+    ],
+    "warm_up": lambda: [
+        Phase(ADAM, steps=7, scheduler=WARM_UP),
+        Phase(QUASI_NEWTON, steps=2),
+        Phase(ADAM, steps=7, scheduler=BOTH),
     ],
     "trials": trials,
     "going_back": lambda: [

@@ -34,10 +34,14 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 _FOREIGN = {
     "optimizers": ("torch.optim", "torch.optim.Optimizer"),
     "schedulers": ("torch.optim.lr_scheduler", "torch.optim.lr_scheduler.LRScheduler"),
+    "own schedulers": ("pinnlab.training.schedulers", "torch.optim.lr_scheduler.LRScheduler"),
     "lightning callbacks": ("lightning.pytorch.callbacks", "lightning.pytorch.Callback"),
     "loggers": ("lightning.pytorch.loggers", "lightning.pytorch.loggers.Logger"),
     "own loggers": ("pinnlab.reporting.loggers", "lightning.pytorch.loggers.Logger"),
 }
+
+_BUILT_HERE = ("torch.optim.lr_scheduler.SequentialLR", "torch.optim.lr_scheduler.ChainedScheduler")
+"""Paths of classes that want objects which no recipe can give; pinnlab's of the same name builds them."""
 
 
 def classes(package: str, base: str) -> dict[str, type]:
@@ -125,7 +129,7 @@ def _resolved(key: str, name: str, known: Mapping[str, str]) -> str:
         return known[name]
     today = known.get(name.rpartition(".")[2], "")
     has_moved = name.startswith("pinnlab.") and today.startswith("pinnlab.") and not _exists(name)
-    return today if has_moved else name
+    return today if has_moved or name in _BUILT_HERE else name
 
 
 def _exists(path: str) -> bool:

@@ -30,6 +30,7 @@ from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
+from pinnlab.training.schedulers import build_scheduler, check_length
 from pinnlab.training.updates import check_updates
 from pinnlab.training.wording import phase_in_words
 
@@ -45,7 +46,8 @@ class Phase:
         until: a criterion that may end the phase earlier. Default: with `steps`, none; without, where another
             phase follows, `recommended()`, the winner of the comparison in docs/studies/switching.md.
         scheduler: builds a learning-rate scheduler that is stepped after every optimizer step. `ReduceLROnPlateau` of
-            torch watches the loss after every step; that of `lightning.pytorch.cli`, its `monitor` at validation.
+            torch watches the loss after every step; that of `lightning.pytorch.cli`, its `monitor` at validation. Those
+            inside a `SequentialLR` or `ChainedScheduler` are given as what builds them, too.
         width: trains only the first neurons of every hidden layer, as many as this, at the cost of a network
             that narrow; the weights that lead from the others to them are set to zero. The next phase goes on
             from the same function: new neurons begin with their random incoming weights. Widths must not shrink
@@ -145,15 +147,12 @@ class Phase:
         if self.scheduler is None:
             return None
         try:
-            scheduler = self.scheduler(optimizer)
+            scheduler = build_scheduler(self.scheduler, optimizer)
+        except ConfigurationError:
+            raise
         except (TypeError, ValueError, KeyError) as error:
             raise ConfigurationError(f"model.phases.scheduler: {' '.join(str(error).split())}") from error
-        total = scheduler.total_steps if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR) else None
-        if total is not None and (self.steps is None or self.steps > total):
-            raise ConfigurationError(
-                f"model.phases.scheduler: OneCycleLR ends after total_steps={total}, the phase after "
-                f"{self.steps or 'an unknown number'}; make total_steps as large"
-            )
+        check_length(scheduler, self.steps)
         return scheduler
 
     def sample_optimizer(self) -> Optimizer:

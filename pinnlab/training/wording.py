@@ -108,5 +108,7 @@ def _is_default(kind: Any, key: str, value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list) and value and all(map(callable, value)):  # what a scheduler is made of
+        return f"[{', '.join(map(optimizer_in_words, value))}]"
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 40 else f"{type(value).__name__}(...)"

@@ -8,7 +8,19 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from training import ADAM, DECAY, PHASES, QUASI_NEWTON, Picky, Recorder, quiet_trainer, small_data, small_module
+from training import (
+    ADAM,
+    BOTH,
+    DECAY,
+    PHASES,
+    QUASI_NEWTON,
+    WARM_UP,
+    Picky,
+    Recorder,
+    quiet_trainer,
+    small_data,
+    small_module,
+)
 
 from pinnlab.callbacks import FreshPoints, Rollback, RunSummary
 from pinnlab.criteria import FixedSteps, LossPlateau, recommended
@@ -150,11 +162,12 @@ def fragile(bound):
     return functools.partial(Picky, bound=bound)
 
 
-def test_a_phase_that_blows_up_at_once_gives_way_to_the_one_before():
+@pytest.mark.parametrize("scheduler", [DECAY, WARM_UP, BOTH], ids=["decay", "warm-up", "both"])
+def test_a_phase_that_blows_up_at_once_gives_way_to_the_one_before(scheduler):
     """Which goes on as if nothing had been, for as many steps as it had made, with its moments and its rate."""
-    plain = Run([Phase(ADAM, steps=30, scheduler=DECAY)])
+    plain = Run([Phase(ADAM, steps=30, scheduler=scheduler)])
     rollback = Rollback(every=4)
-    run = Run([Phase(ADAM, steps=6, scheduler=DECAY), Phase(fragile(2.0), steps=9)], rollback)
+    run = Run([Phase(ADAM, steps=6, scheduler=scheduler), Phase(fragile(2.0), steps=9)], rollback)
     assert run.history() == [(1, 6), (2, 2), (1, 6), (2, 9)]
     assert run.events() == [(6, 1, "switch"), (8, 2, "back"), (14, 1, "switch"), (23, 2, "stop")]
     assert rollback.returns == 1

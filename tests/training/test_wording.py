@@ -5,6 +5,7 @@ import functools
 import pytest
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, OptimizerCallable
+from training import WARM_UP
 
 from pinnlab.optimizers import LBFGS
 from pinnlab.training.wording import optimizer_in_words
@@ -31,6 +32,7 @@ def build(parameters):
         (functools.partial(LBFGS, iterations=3), "LBFGS(iterations=3)"),
         (build, "build"),
         (functools.partial(build, strange=1), "build(strange=1)"),
+        (WARM_UP, "SequentialLR(schedulers=[LinearLR(total_iters=3), ExponentialLR(gamma=0.99)], milestones=[3])"),
         (from_a_recipe("--optimizer=torch.optim.Adam", "--optimizer.lr=0.005"), "Adam(lr=0.005)"),
         (from_a_recipe("--optimizer=pinnlab.optimizers.LBFGS"), "LBFGS"),
     ],
