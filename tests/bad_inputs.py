@@ -575,7 +575,7 @@ NUMBERS = {
     StrongWolfe: {"c1": SHARE, "c2": SHARE},
     functools.partial(PINN, Poisson1D()): {"seed": SEED},
     functools.partial(CollocationDataModule, Poisson1D()): {"seed": SEED},
-    Regression1D: {"frequencies": LIST, "amplitudes": LIST},
+    Regression1D: {"frequencies": LIST, "amplitudes": LIST, "noise": SHARE, "count": INDEX, "seed": SEED},
     dp.SeveralValues: {"factors": LIST, "initial": POSITIVE},
     dp.FixedDamping: {"value": POSITIVE},
     dp.GainRatio: {"initial": POSITIVE, "shrink": POSITIVE, "lowest": POSITIVE},

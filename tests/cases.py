@@ -223,6 +223,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "regression": problems.Regression1D,
+    "regression_measured": lambda: problems.Regression1D(count=60),
     "poisson1d": problems.Poisson1D,
     "poisson1d_exact": lambda: problems.Poisson1D(frequency=4, exact_conditions=True),
     "poisson2d": problems.Poisson2D,

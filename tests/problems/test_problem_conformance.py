@@ -372,6 +372,7 @@ def test_derivatives_are_recorded(name):
 BAD = {
     "frequencies": lambda: problems.Regression1D(frequencies=[1, -2]),
     "amplitudes": lambda: problems.Regression1D(frequencies=[1, 2], amplitudes=[1.0]),
+    "count: noise is that of measurements": lambda: problems.Regression1D(noise=0.1),
     "frequency": lambda: problems.Poisson1D(frequency=1.5),
     "amplitude": lambda: problems.Poisson1D(amplitude=math.nan),
     "dim": lambda: problems.Poisson(dim=1001),
