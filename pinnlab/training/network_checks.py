@@ -109,7 +109,7 @@ def warn_of_conditions(system: ResidualSystem) -> None:
 def warn_of_idle_conditions(system: ResidualSystem) -> None:
     """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`."""
     for name, condition in system.problem.conditions.items():
-        few = condition.rows(_few(system, name, _ROWS))[:_ROWS]
+        few = condition.rows(_points_of(system, name, _ROWS))[:_ROWS]
         parameter = next(system.trial.parameters())
         with torch.enable_grad(), _untouched_generators(parameter):
             parts = system.condition_residuals(name, few.to(parameter), None)
@@ -243,14 +243,14 @@ def _untouched_generators(points: Tensor) -> Any:
 # ----------------------------------------------------------------------------------- derivatives
 
 
-def _few(system: ResidualSystem, name: str, count: int) -> Tensor:
-    """Some points of a condition: its own, or of its region."""
+def _points_of(system: ResidualSystem, name: str, count: int) -> Tensor:
+    """Points of a condition: all of its own, or some of its region."""
     condition = system.problem.conditions[name]
     points = condition.fixed_points()
     if points is None:
         assert condition.region is not None  # the problem saw to it
         points = Sobol().sample(condition.region, system.problem.evaluation_count(count), seed=0)
-    return points[:count]
+    return points
 
 
 def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
@@ -259,7 +259,7 @@ def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]
     high |= {(sample.axes[0],) * 2 for sample in wanted.samples}  # one for all: there may be very many
     if not high:
         return []
-    points = _few(system, name, _MANY).to(next(system.trial.parameters()))
+    points = _points_of(system, name, _MANY)[:_MANY].to(next(system.trial.parameters()))
     lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))
     network, generator = system.trial.network, torch.Generator().manual_seed(0)

@@ -40,8 +40,8 @@ REFUSED = {
     "complex": (lambda u: u * 1j, "its real and its imaginary part"),
     "an error of its own": (lambda u: [][1], "it fails with IndexError: list index out of range"),
     "an operation without a rule": (
-        lambda u: torch.lgamma(u * u).d("x"),
-        "no rule for torch's 'lgamma'; write it with",
+        lambda u: torch.polygamma(1, u * u).d("x"),
+        "no rule for torch's 'polygamma'; write it with",
     ),
 }
 
