@@ -24,6 +24,7 @@ from pinnlab.training.ansatz_check import check_ansatz
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
+_LEAVE_OUT = "leave out detach(), .data and torch.no_grad()"
 _ORDERS = {2: "second", 3: "third", 4: "fourth"}
 
 
@@ -107,18 +108,27 @@ def warn_of_conditions(system: ResidualSystem) -> None:
 
 
 def warn_of_idle_conditions(system: ResidualSystem) -> None:
-    """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`."""
+    """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`.
+
+    Raises:
+        ConfigurationError: it is so for all of them.
+    """
+    idle = []
     for name, condition in system.problem.conditions.items():
         few = condition.rows(_points_of(system, name, _ROWS))[:_ROWS]
         parameter = next(system.trial.parameters())
         with torch.enable_grad(), _untouched_generators(parameter):
             parts = system.condition_residuals(name, few.to(parameter), None)
         if not any(part.requires_grad for part in parts):
-            warnings.warn(
-                f"condition {name!r}: its residual depends on nothing that is trained, so that nothing is learned from "
-                "it; leave out detach(), .data and torch.no_grad()",
-                stacklevel=2,
-            )
+            idle.append(name)
+    if len(idle) == len(system.problem.conditions):
+        raise ConfigurationError(f"model.network: no residual depends on its parameters; {_LEAVE_OUT}")
+    for name in idle:
+        warnings.warn(
+            f"condition {name!r}: its residual depends on nothing that is trained, so that nothing is learned from it; "
+            f"{_LEAVE_OUT}",
+            stacklevel=2,
+        )
 
 
 def warn_of_flat_derivatives(system: ResidualSystem) -> None:
@@ -187,8 +197,6 @@ def _check_gradient(trial: Trial, points: Tensor) -> None:
             total = _without_traces(trial.network)(points.clone()).sum()
             if total.requires_grad:
                 torch.autograd.grad(total, trained, allow_unused=True)
-            elif any(p.requires_grad for p in trial.network.parameters()):
-                raise RuntimeError("it is detached from them; leave out detach(), .data and torch.no_grad()")
     except RuntimeError as error:
         raise ConfigurationError(
             f"model.network: has no gradient with respect to its parameters: {first_line(error)}"

@@ -74,7 +74,6 @@ MISFITS = {
     ),
     "writes into its points": (lambda: Before(lambda x: x.mul_(2)), r"changes the points .* clone\(\)"),
     "no gradient": (lambda: After(in_place), "has no gradient with respect to its parameters: one of the variables"),
-    "detached": (lambda: After(lambda y: y.detach()), "has no gradient .*: it is detached from them; leave out detach"),
     "nothing to train": (lambda: mlp().requires_grad_(False), "has no parameters to train"),
     "no parameters": (lambda: After(lambda y: y).network[1], "has no parameters to train|gives 2 columns"),
 }
@@ -127,6 +126,12 @@ def trained_on(residual, wall=0.0):
 def test_a_condition_that_teaches_nothing_is_said(cut):
     with pytest.warns(UserWarning, match="^condition 'pde': its residual depends on nothing that is trained"):
         trained_on(lambda u: cut(u.xx + 1))
+
+
+def test_a_network_that_is_detached_is_refused():
+    module = PINN(Poisson1D(), After(torch.Tensor.detach, 1), phases=[Phase(ADAM, steps=2)], compile=False)
+    with pytest.raises(ConfigurationError, match="^model.network: no residual depends on its parameters; leave out"):
+        quiet_trainer().fit(module, small_data(module.problem))
 
 
 def test_conditions_that_teach_something_are_silent():
