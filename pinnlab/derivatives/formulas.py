@@ -30,8 +30,8 @@ def _moved_to(x: Any, value: Tensor) -> Any:
 
 @rule("atan2", "arctan2")
 def _atan2(y: Any, x: Any) -> Any:
-    steep = _value(y).abs() > _value(x).abs()
-    flat = torch.atan(y / torch.where(steep, 1.0, x))
+    steep, still = _value(y).abs() > _value(x).abs(), (_value(x) == 0) & (_value(y) == 0)
+    flat = torch.where(still, 0.0, torch.atan(y / torch.where(steep | still, 1.0, x)))
     tall = -torch.atan(x / torch.where(steep, y, 1.0))
     return _moved_to(torch.where(steep, tall, flat), torch.atan2(_value(y), _value(x)))
 
@@ -60,6 +60,7 @@ def _logit(x: Any, eps: float | None = None) -> Any:
 @rule("logaddexp")
 def _logaddexp(a: Any, b: Any) -> Any:
     larger = torch.maximum(_value(a), _value(b)).detach()
+    larger = torch.where(larger.isfinite(), larger, 0.0)
     return ((a - larger).exp() + (b - larger).exp()).log() + larger
 
 
@@ -81,20 +82,49 @@ def _hypot(x: Any, y: Any) -> Any:
     return (x * x + y * y).sqrt()
 
 
-@rule("norm", "linalg_norm", "linalg_vector_norm")
-def _norm(x: Any, p: Any = None, dim: Any = None, keepdim: bool = False, *, ord: Any = None) -> Any:
+@rule("norm", "linalg_vector_norm")
+def _norm(
+    x: Any, p: Any = None, dim: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None, *, ord: Any = None
+) -> Any:
     order = p if ord is None else ord
+    x = _real_numbers("norm", x if dtype is None else x.to(dtype))
     if dim is None:
         raise UnsupportedOperationError("the Taylor engine has no rule for a norm over all points; say dim=-1")
     if order in (None, "fro", 2):
-        return (x * x).sum(dim, keepdim=keepdim).sqrt()
-    if isinstance(dim, Sequence) and len(dim) > 1:
-        raise UnsupportedOperationError(f"the Taylor engine has no rule for a norm of matrices of order {order!r}")
-    if order == math.inf:
-        return _extreme(abs(x), dim, keepdim, largest=True)
+        return _root((x * x).sum(dim, keepdim=keepdim))
+    if order in (math.inf, -math.inf):
+        return _extreme(abs(x), dim, keepdim, largest=order > 0)
+    if isinstance(order, str) or order == 0:
+        raise UnsupportedOperationError(f"the Taylor engine has no rule for a norm of order {order!r}")
     return (
         abs(x).sum(dim, keepdim=keepdim) if order == 1 else (abs(x) ** order).sum(dim, keepdim=keepdim) ** (1 / order)
     )
+
+
+@rule("linalg_norm")
+def _linalg_norm(
+    x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
+) -> Any:
+    if isinstance(dim, Sequence) and len(dim) == 2 and ord not in (None, "fro"):
+        raise UnsupportedOperationError(f"the Taylor engine has no rule for a norm of matrices of order {ord!r}")
+    return _norm(x, ord, dim, keepdim, dtype)
+
+
+def _root(x: Any) -> Any:
+    """A square root whose slope at zero is zero, as that of torch's own norms."""
+    zero = _value(x) == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, x).sqrt())
+
+
+def _real_numbers(name: str, *tensors: Any) -> Any:
+    """The tensors, or the only one; their products would want a conjugate.
+
+    Raises:
+        UnsupportedOperationError: they are complex.
+    """
+    if any(t.dtype.is_complex for t in tensors):
+        raise UnsupportedOperationError(f"the Taylor engine has no rule for {name} of complex numbers")
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 @rule("normalize")
@@ -109,8 +139,13 @@ def _pairwise_distance(x: Any, y: Any, p: float = 2.0, eps: float = 1e-6, keepdi
 
 @rule("cdist")
 def cdist(x: Any, y: Any, p: float = 2.0, compute_mode: str | None = None) -> Any:
-    """`torch.cdist`: distances between all rows of one and of the other."""
-    return _norm(x.unsqueeze(-2) - y.unsqueeze(-3), p, -1)
+    """`torch.cdist`: distances between all rows of one and of the other.
+
+    Where two rows are the same a distance has no second derivative, and squared it has: there it is not a number, so
+    that nobody takes it for zero.
+    """
+    between = x.unsqueeze(-2) - y.unsqueeze(-3)
+    return (between * between).sum(-1).sqrt() if p == 2 else _norm(between, p, -1)
 
 
 @rule("cosine_similarity")
@@ -121,11 +156,21 @@ def _cosine_similarity(x: Any, y: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 @rule("linalg_vecdot")
 def _vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    x, y = _real_numbers("vecdot", x, y)
     return (x * y).sum(dim)
 
 
-@rule("linalg_cross", "cross")
-def _cross(x: Any, y: Any, *, dim: int = -1) -> Any:
+@rule("cross")
+def _cross(x: Any, y: Any, dim: int | None = None) -> Any:
+    if dim is None:  # torch takes the first dimension of three, and says that this will change
+        raise UnsupportedOperationError("the Taylor engine has no rule for cross without a dimension; say dim=-1")
+    return _linalg_cross(x, y, dim=dim)
+
+
+@rule("linalg_cross")
+def _linalg_cross(x: Any, y: Any, *, dim: int = -1) -> Any:
+    if x.shape[dim] != 3 or y.shape[dim] != 3:
+        raise UnsupportedOperationError("the Taylor engine has no rule for a cross product of other than three entries")
     ahead, behind = ((x.roll(-k, dim), y.roll(-m, dim)) for k, m in ((1, 2), (2, 1)))
     return ahead[0] * ahead[1] - behind[0] * behind[1]
 
@@ -184,6 +229,7 @@ def _var(
 ) -> Any:
     if dim is None:
         raise UnsupportedOperationError("the Taylor engine has no rule for a variance over all points; say dim=-1")
+    x = _real_numbers("a variance", x)
     centred = x - x.mean(dim, keepdim=True)
     dims = dim if isinstance(dim, Sequence) else [dim]
     count = math.prod(x.shape[k] for k in dims) - (int(unbiased) if correction is None else correction)
@@ -192,7 +238,7 @@ def _var(
 
 @rule("std")
 def _std(x: Any, *args: Any, **kwargs: Any) -> Any:
-    return _var(x, *args, **kwargs).sqrt()
+    return _root(_var(x, *args, **kwargs))
 
 
 # --------------------------------------------------------------------------------- choices, steps
@@ -287,6 +333,13 @@ def _convolution(name: str) -> None:
 
 for _name in ("conv1d", "conv2d", "conv3d"):
     _convolution(_name)
+
+
+@rule("diff")
+def _diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    parts = [part for part in (prepend, x, append) if part is not None]
+    joined: Any = torch.cat(parts, dim) if len(parts) > 1 else x
+    return linear_map(lambda t: t.diff(n=n, dim=dim), joined)
 
 
 @rule("pad")

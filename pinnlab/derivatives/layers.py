@@ -191,7 +191,6 @@ COMPOSED: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
         F.celu: celu,
         torch.celu: celu,
-        torch.cdist: cdist,
         F.hardsigmoid: hardsigmoid,
         F.layer_norm: layer_norm,
         torch.layer_norm: layer_norm,
@@ -201,5 +200,7 @@ COMPOSED: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     }
 )
 """What reverse mode takes by formula. In torch 2.13 the third derivative of `layer_norm` is wrong, without a word; fast
-kernels of attention, `hardsigmoid` and `cdist` have no second one; `celu` rounds alpha to float32; `data` is no
-constant."""
+kernels of attention and `hardsigmoid` have no second one; `celu` rounds alpha to float32; `data` is no constant."""
+
+OF_DERIVATIVES: Mapping[Any, Callable[..., Any]] = MappingProxyType({**COMPOSED, torch.cdist: cdist})
+"""The same where derivatives are wanted: `cdist` has no second one either, and its own first one where rows meet."""

@@ -7,7 +7,7 @@ compiled, hence the Taylor engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pinnlab.derivatives.jet import Wanted
-from pinnlab.derivatives.layers import COMPOSED
+from pinnlab.derivatives.layers import COMPOSED, OF_DERIVATIVES
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.derivatives.sampling import Draws, Sample, Trace
 from pinnlab.errors import UnsupportedOperationError
@@ -28,11 +28,18 @@ class ByFormula(TorchFunctionMode):
     """A context in which layers are computed by their formulas where torch's kernels lack higher derivatives.
 
     It costs about 2 microseconds for each operation, once for all points; a compiled graph has nothing of it.
+
+    Args:
+        formulas: by torch's functions.
     """
+
+    def __init__(self, formulas: Mapping[Any, Callable[..., Any]] = COMPOSED) -> None:
+        super().__init__()
+        self._formulas = formulas
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: tuple = (), kwargs: dict | None = None) -> Any:
         """Calls the formula of a layer that has one, else the operation itself."""
-        formula, options = COMPOSED.get(func), kwargs or {}
+        formula, options = self._formulas.get(func), kwargs or {}
         if formula is not None and not options.get("inplace"):
             try:
                 return formula(*args, **{key: value for key, value in options.items() if key != "inplace"})
@@ -58,6 +65,7 @@ def differentiate(
     """
     with ByFormula():
         value = function(points)
+    with ByFormula(OF_DERIVATIVES):
         partials = _partials(function, points, wanted.partials, value.shape[-1])
         laplacians = {
             axes: torch.stack([_along(function, (i, i), value.shape[-1])(points) for i in axes]).sum(0)
@@ -73,7 +81,7 @@ def differentiate(
 @differentiable_in_inference_mode
 def gradient(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
     """The value `(n, m)` and all first derivatives `(n, m, d)`, by one pass back for each output."""
-    with ByFormula():
+    with ByFormula(OF_DERIVATIVES):
         value = function(points)
         return value, _gradient(function, points, value.shape[-1])
 

@@ -204,7 +204,7 @@ def _register_linear() -> None:
         "adjoint", "diagonal", "view_as", "reshape_as",
     )  # fmt: skip
     copies = (
-        "sum", "mean", "clone", "roll", "flip", "cumsum", "diff", "repeat", "tile", "repeat_interleave", "broadcast_to",
+        "sum", "mean", "clone", "roll", "flip", "cumsum", "repeat", "tile", "repeat_interleave", "broadcast_to",
         "index_select", "gather", "take_along_dim",
     )  # fmt: skip
     for name in views + copies:
@@ -340,7 +340,8 @@ def _where(condition: Any, a: Any, b: Any) -> Jet:
         return value, None, dict.fromkeys(model.higher)
 
     (a0, a1, a2), (b0, b1, b2) = parts(a), parts(b)
-    first = choose(a1, b1)
+    widest = max((condition, a0, b0), key=lambda t: t.ndim)
+    first = choose(*(t if t is None else lead(t, jet, widest) for t, jet in ((a1, a), (b1, b))))
     if first is None:
         raise TypeError("where: neither branch is a jet")
     return Jet(torch.where(condition, a0, b0), model.axes, first, {k: choose(a2[k], b2[k]) for k in a2})

@@ -184,6 +184,7 @@ class SineSeries(nn.Module):
             for vector in itertools.product(*(range(len(size)) for size in sizes))
             if sum(size[k] ** 2 for k, size in zip(vector, sizes, strict=True)) <= 1
         ]
+        self._check_walls(inputs)
         powers, dtype = _simplex(len(self._others), self._degree), torch.get_default_dtype()
         for i, line in enumerate(lines):
             self.register_buffer(f"numbers_{i}", torch.tensor(line, dtype=dtype), persistent=False)
@@ -202,6 +203,18 @@ class SineSeries(nn.Module):
         if not self._others:
             return F.linear(waves, torch.cat([table.T for table in tables]))
         return _summed(waves, _products(x, self._others, self.powers, self._degree), tables)
+
+    @torch.no_grad()
+    def _check_walls(self, inputs: int) -> None:
+        """Refuses an embedding that moves a wall, on which sines would not be zero any more."""
+        for column in self._walled:
+            ends = torch.zeros(2, inputs)
+            ends[:, column] = torch.tensor([-1.0, 1.0])
+            if not torch.allclose(self.embedding(ends)[:, column], ends[:, column], atol=1e-5):
+                raise ConfigurationError(
+                    f"embedding: moves the walls of column {column} from -1 and 1; a periodic Lens leaves them where "
+                    "they are if its place is the middle, 0, or a wall"
+                )
 
     def _line(self, x: Tensor, i: int) -> Tensor:
         """What each function has of one coordinate, `(n, waves)`."""

@@ -14,8 +14,8 @@ from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.numerics.lens import LensMap
 from pinnlab.samplers.base import Sampler
 
-_STILL = 1e-12
-"""A coordinate that moves less does not depend on a side of the unit cube."""
+_STILL = 1e-9
+"""A coordinate that moves less, against how it moves along others, does not depend on a side of the unit cube."""
 
 
 class Focused(Sampler):
@@ -25,7 +25,8 @@ class Focused(Sampler):
     stays a grid on which waves are orthogonal. The loss weighs residuals by the density of its points, so that the
     layer counts more.
 
-    Parts of the boundary on which the coordinate is fixed, as the walls, get the other sampler's points as they are.
+    Parts of the boundary on which the coordinate is fixed, as the walls, and those of several faces get the other
+    sampler's points as they are.
 
     Args:
         sampler: whose points they are.
@@ -92,7 +93,7 @@ def _side(region: Region, column: int) -> int | None:
         places[2 * side + 1, side], places[2 * side + 2, side] = 0.3, 0.6
     points, _ = region.candidates(places)
     moved = (points[1:] - points[0]).reshape(region.unit_dim, 2, -1)
-    moves = moved.abs().amax(1) > _STILL
+    moves = moved.abs().amax(1) > _STILL * moved.abs().amax((0, 1))
     sides = moves[:, column].nonzero()[:, 0].tolist()
     if len(sides) == 1 and int(moves[sides[0]].sum()) == 1:
         back, forth = moved[sides[0], :, column].tolist()

@@ -113,12 +113,16 @@ def warn_of_idle_conditions(system: ResidualSystem) -> None:
     Raises:
         ConfigurationError: it is so for all of them.
     """
+    if not any(p.requires_grad for p in system.trial.network.parameters()):
+        return  # coefficients are sought, with a network that is there: not all conditions have them
+    # What a forward pass leaves in buffers is left in copies.
+    own = dict(system.trial.named_parameters()) | {k: b.clone() for k, b in system.trial.named_buffers()}
     idle = []
     for name, condition in system.problem.conditions.items():
         few = condition.rows(_points_of(system, name, _ROWS))[:_ROWS]
         parameter = next(system.trial.parameters())
         with torch.enable_grad(), _untouched_generators(parameter):
-            parts = system.condition_residuals(name, few.to(parameter), None)
+            parts = system.condition_residuals(name, few.to(parameter), own)
         if not any(part.requires_grad for part in parts):
             idle.append(name)
     if len(idle) == len(system.problem.conditions):

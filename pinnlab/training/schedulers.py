@@ -88,13 +88,15 @@ def check_length(scheduler: Any, steps: int | None) -> None:
     Raises:
         ConfigurationError: it, or one inside of it, is a `OneCycleLR` of fewer steps.
     """
-    for part in scheduler._schedulers if isinstance(scheduler, lr_scheduler.ChainedScheduler) else [scheduler]:
-        total = part.total_steps if isinstance(part, lr_scheduler.OneCycleLR) else None
-        if total is not None and (steps is None or steps > total):
-            raise ConfigurationError(
-                f"model.phases.scheduler: OneCycleLR ends after total_steps={total}, the phase after "
-                f"{steps or 'an unknown number'}; make total_steps as large"
-            )
+    if isinstance(scheduler, lr_scheduler.ChainedScheduler):
+        for part in scheduler._schedulers:
+            check_length(part, steps)
+    total = scheduler.total_steps if isinstance(scheduler, lr_scheduler.OneCycleLR) else None
+    if total is not None and (steps is None or steps > total):
+        raise ConfigurationError(
+            f"model.phases.scheduler: OneCycleLR ends after total_steps={total}, the phase after "
+            f"{steps or 'an unknown number'}; make total_steps as large"
+        )
 
 
 def _parts(builders: Sequence[Any], optimizer: Optimizer) -> list[Any]:

@@ -24,6 +24,7 @@ GRU, LSTM, RNN = (layer(2, 3).double() for layer in (nn.GRUCell, nn.LSTMCell, nn
 BILINEAR, CONVOLUTION = nn.Bilinear(2, 2, 3).double(), nn.Conv1d(1, 2, 2).double()
 STATE = random(7, 3)
 AROUND = torch.tensor([[1.0, 0.2], [1.0, -0.2], [-1.0, 0.2], [-1.0, -0.2], [0.2, 1.0], [0.2, -1.0], [-0.2, 1.0]])
+THREES, PAIR = random(7, 3, 3), torch.tensor([[0.3], [0.4]], dtype=torch.float64)
 FIRST = torch.zeros(7, 1, dtype=torch.long)
 
 FUNCTIONS = {
@@ -68,6 +69,16 @@ FUNCTIONS = {
     "fmod": lambda x: torch.fmod(x, 0.3) * x + torch.frac(3 * x),
     "nan_to_num": lambda x: torch.nan_to_num(x**2),
     "diff": lambda x: torch.diff(x**2, dim=-1) * x,
+    "diff of more": lambda x: torch.diff(x**2, dim=-1, prepend=ROWS) + torch.diff(x, append=x**3)[:, :1],
+    "norm of all orders": lambda x: (
+        x.norm(p=2, dim=(-1,), dtype=torch.float64)[:, None] * torch.norm(x, dim=-1)[:, None]
+    ),
+    "smallest entry": lambda x: torch.linalg.vector_norm(x**2, -math.inf, dim=-1, keepdim=True),
+    "norm of matrices": lambda x: torch.linalg.norm(x[:, :, None] * x[:, None, :], dim=(1, 2))[:, None],
+    "vector norm of matrices": lambda x: torch.norm(x[:, :, None] * x[:, None, :], 2, dim=(1, 2))[:, None],
+    "cross of rows": lambda x: torch.cross(x[:, :1, None] * THREES, x[:, 1:, None] ** 2 * THREES.flip(1), 1)[:, 0],
+    "operands of more dimensions": lambda x: torch.max(x[:, 0], PAIR).T + torch.atan2(x[:, 0], PAIR).T,
+    "chosen by more dimensions": lambda x: torch.where(PAIR > 0.35, x[:, 0] ** 2, x[:, 1] ** 3).T,
     "gather": lambda x: (x**2).gather(-1, FIRST) + x.take_along_dim(FIRST, -1) ** 2,
     "tile": lambda x: (x**2).tile(1, 2) + x[:, :1].broadcast_to(7, 4) ** 2,
     "pad": lambda x: F.pad(x**2, (1, 1)) + F.pad(x**3, (1, 1), value=2.0) + F.pad(x, (0, 2)),
@@ -119,6 +130,28 @@ def test_high_derivatives_of_the_arctangent(order):
     torch.testing.assert_close(found, known, rtol=1e-12, atol=1e-12 * math.factorial(order))
 
 
+def test_places_where_functions_have_kinks_are_those_of_torch():
+    zero = torch.zeros(2, 2, dtype=torch.float64)
+    for function in (
+        lambda x: torch.atan2(x[:, :1], x[:, 1:]),
+        lambda x: x.norm(dim=-1, keepdim=True),
+        lambda x: torch.cat([x[:, :1]] * 2, 1).std(-1, keepdim=True),
+    ):
+        computed = partials(function, zero, Wanted(frozenset({(0,), (1,)})))
+        assert computed.value.abs().max() == 0
+        assert all(bool((found == 0).all()) for found in computed.partials.values())
+    infinite = torch.full((7, 2), math.inf, dtype=torch.float64)
+    assert bool((partials(lambda x: torch.logaddexp(x, infinite), X, WANTED).value == math.inf).all())
+
+
+def test_distances_that_are_only_fitted_are_those_of_torch():
+    """Where two rows meet, its kernel has a gradient, and the formula has none."""
+    centers = X[:3].clone().requires_grad_()
+    value = partials(lambda x: torch.exp(-(torch.cdist(x, centers) ** 2)), X, Wanted(), "auto").value
+    (gradient,) = torch.autograd.grad(value.sum(), centers)
+    assert bool(gradient.isfinite().all())
+
+
 COUPLED = {
     "norm over all points; say dim=-1": lambda x: x.norm() * x,
     "product over all points; say dim=-1": lambda x: x.prod() * x,
@@ -126,6 +159,13 @@ COUPLED = {
     "extreme over several dimensions; say dim=-1": lambda x: x.amax() * x,
     "norm of matrices of order 1": lambda x: torch.linalg.norm(x[:, :, None] * x[:, None, :], 1, dim=(1, 2))[:, None],
     "einsum '...i,...i,...i->...': write all indices": lambda x: torch.einsum("...i,...i,...i->...", x, x, x)[:, None],
+    "norm of order 0": lambda x: torch.linalg.vector_norm(x, 0, dim=-1)[:, None] * x,
+    "norm of matrices of order 2": lambda x: torch.linalg.norm(x[:, :, None] * x[:, None, :], 2, dim=(1, 2))[:, None],
+    "norm of complex numbers": lambda x: torch.exp(1j * x).norm(dim=-1)[:, None],
+    "vecdot of complex numbers": lambda x: torch.linalg.vecdot(torch.exp(1j * x), torch.exp(2j * x)).real[:, None],
+    "a variance of complex numbers": lambda x: torch.exp(1j * x).var(-1)[:, None],
+    "cross without a dimension; say dim=-1": lambda x: torch.cross(x[:, :1] * THREES[:, 0], THREES[:, 1]),
+    "a cross product of other than three": lambda x: torch.cross(x, x**2, dim=-1),
     "fmod with a divisor that varies": lambda x: torch.fmod(ROWS, x),
     "tensordot with two factors that vary": lambda x: torch.tensordot(x, x.T, 1),
 }

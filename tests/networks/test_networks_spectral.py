@@ -12,7 +12,7 @@ from numpy.polynomial import chebyshev
 import pinnlab
 from pinnlab import Phase
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import SineSeries, SpectralFeatures
+from pinnlab.networks import FourierFeatures, Lens, SineSeries, SpectralFeatures, Stretch
 from pinnlab.networks.last_layer import last_layer
 from pinnlab.optimizers import LeastSquares
 from pinnlab.problems import KuramotoSivashinsky
@@ -164,3 +164,25 @@ def test_a_chaotic_equation_goes_on_through_windows(normal):
         data={"points": {"pde": 540, "start": 54}, "sampler": Grid(cells=[54, 10]), "evaluation_points": 500},
     )
     assert solution.errors()["u"] < 1e-8
+
+
+@pytest.mark.parametrize("at", [-1.0, 0.0, 1.0])
+def test_a_lens_leaves_walls_where_they_are(at):
+    lens = partial(Lens, at=at, width=0.2, periodic=True)
+    network = SineSeries(2, 1, waves=[5], degree=2, embedding=lens).double()
+    torch.nn.init.normal_(network.last.weight)
+    walls = torch.tensor([[-1.0, 0.3], [1.0, -0.7]], dtype=torch.float64)
+    assert float(network(walls).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("embedding", "said"),
+    [
+        (partial(Lens, at=0.5, periodic=True), "embedding: moves the walls of column 0 from -1 and 1"),
+        (partial(Stretch, factors=[2.0, 1.0]), "embedding: moves the walls"),
+        (partial(FourierFeatures, features=3), "embedding: FourierFeatures makes 6 columns of 2; waves and"),
+    ],
+)
+def test_embeddings_that_are_not_for_walls_are_refused(embedding, said):
+    with pytest.raises(ConfigurationError, match=said):
+        SineSeries(2, 1, waves=[5], embedding=embedding)
