@@ -14,9 +14,9 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PirateNet
 from pinnlab.optimizers import BFGS, LBFGS, LevenbergMarquardt, NystromNewtonCG
-from pinnlab.problems import AllenCahn, Burgers, Dirichlet, Poisson1D, Problem, Residual, Tiled
+from pinnlab.problems import AllenCahn, Burgers, Coefficient, Dirichlet, Poisson1D, Problem, Residual, Tiled
 from pinnlab.training.module import PINN
-from pinnlab.training.network_checks import warn_of_flat_derivatives
+from pinnlab.training.network_checks import warn_of_conditions, warn_of_flat_derivatives
 from pinnlab.training.phases import Phase
 
 ADAM = functools.partial(torch.optim.Adam, lr=1e-3)
@@ -133,6 +133,37 @@ def test_a_network_that_is_detached_is_refused():
     module = PINN(Poisson1D(), After(torch.Tensor.detach, 1), phases=[Phase(ADAM, steps=2)], compile=False)
     with pytest.raises(ConfigurationError, match=r"^model\.network: no residual depends on its parameters; leave out"):
         quiet_trainer().fit(module, small_data(module.problem))
+
+
+class Counting(After):
+    """It notes in a buffer how often it was called."""
+
+    def __init__(self, inputs):
+        super().__init__(lambda y: y, inputs)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+def test_looking_at_conditions_leaves_buffers_alone():
+    module = PINN(Poisson1D(), Counting(1), phases=[Phase(ADAM, steps=2)], compile=False)
+    before = module.trial.network.network.calls.clone()
+    warn_of_conditions(module.system)
+    assert module.trial.network.network.calls == before
+
+
+def test_coefficients_are_sought_with_a_network_that_is_there():
+    conditions = {
+        "pde": Residual(LINE, lambda u, k: k * u.xx + 1),
+        "wall": Dirichlet(LINE.boundary(), u=0.0),
+    }
+    problem = Problem(LINE, ("u",), conditions, coefficients={"k": Coefficient(1.0)})
+    module = PINN(problem, mlp(1).requires_grad_(False), phases=[Phase(ADAM, steps=2)], compile=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiet_trainer().fit(module, small_data(problem))
 
 
 def test_conditions_that_teach_something_are_silent():
