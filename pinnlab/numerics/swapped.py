@@ -31,11 +31,10 @@ def call_with(
 def places_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Every place that holds a parameter or a buffer, once; a tensor that is shared has several."""
     for prefix, part in module.named_modules():
-        for name, tensor in (
-            *part.named_parameters(recurse=False, remove_duplicate=False),
-            *part.named_buffers(recurse=False, remove_duplicate=False),
-        ):
-            yield f"{prefix}.{name}" if prefix else name, tensor
+        # As `named_parameters` has them, which takes twice as long, at each evaluation.
+        for name, tensor in (*part._parameters.items(), *part._buffers.items()):
+            if tensor is not None:
+                yield f"{prefix}.{name}" if prefix else name, tensor
 
 
 def _shared(module: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
