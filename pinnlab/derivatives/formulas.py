@@ -257,10 +257,6 @@ def _extreme(x: Any, dim: Any, keepdim: bool, *, largest: bool) -> Any:
     return found if keepdim else found.squeeze(axis)
 
 
-def _larger(x: Any, y: Any) -> Any:
-    return torch.where(_value(x) >= _value(y), x, y)
-
-
 @rule("amax")
 def _amax(x: Jet, dim: Any = None, keepdim: bool = False) -> Any:
     return _extreme(x, dim, keepdim, largest=True)
@@ -274,14 +270,16 @@ def _amin(x: Jet, dim: Any = None, keepdim: bool = False) -> Any:
 @rule("max")
 def _max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     if isinstance(dim, (Jet, Tensor)):
-        return _larger(x, dim)
+        other: Any = dim
+        return torch.maximum(x, other)
     return torch.return_types.max((_extreme(x, dim, keepdim, largest=True), x.value.argmax(dim, keepdim)))
 
 
 @rule("min")
 def _min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     if isinstance(dim, (Jet, Tensor)):
-        return -_larger(-x, -dim)
+        other: Any = dim
+        return torch.minimum(x, other)
     return torch.return_types.min((_extreme(x, dim, keepdim, largest=False), x.value.argmin(dim, keepdim)))
 
 
