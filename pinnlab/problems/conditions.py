@@ -18,7 +18,7 @@ from torch import Tensor
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
-from pinnlab.problems.enhancement import Enhancement
+from pinnlab.problems.enhancement import WEIGHT, Enhancement
 from pinnlab.problems.evaluation import Evaluation, asks_for
 
 Target = float | Callable[..., Tensor]
@@ -103,9 +103,10 @@ class Residual(Condition):
         function: takes unknowns, coordinates and coefficients by name, on a boundary the outward unit `normal`
             `(n, d)` as well; returns one `(n,)` tensor or several.
         weight: the factor in the loss; bring the residual to O(1) with it.
-        enhance: derivatives of the residual that are to vanish too, as `("x", "t")`; `"xx"` is one of order two. In the
-            interior of a domain only, where the residual vanishes all around a point. See `Enhancement`.
-        enhance_weight: the factor of their squares, relative to that of the residual.
+        enhance: derivatives of the residual that are to vanish too, as `("x", "t")`; `"xx"` is one of order two. With
+            factors of their own: `{"x": 0.01, "xx": 0.0001}`. In the interior of a domain only, where the residual
+            vanishes all around a point. See `Enhancement`.
+        enhance_weight: the factor of their squares, relative to that of the residual, where `enhance` has none.
 
     Raises:
         ConfigurationError: a derivative is not by the region's coordinates, or the region is not a domain.
@@ -116,8 +117,8 @@ class Residual(Condition):
         region: Region,
         function: Callable[..., Any],
         weight: float = 1.0,
-        enhance: Sequence[str] = (),
-        enhance_weight: float = Enhancement.weight,
+        enhance: Sequence[str] | Mapping[str, float] = (),
+        enhance_weight: float = WEIGHT,
     ) -> None:
         super().__init__(region, weight)
         if not callable(function):

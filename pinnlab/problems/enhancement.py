@@ -10,8 +10,8 @@ residual's own formula, not through the network.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Real
 
 import torch
@@ -25,57 +25,73 @@ Pointwise = Callable[[Tensor, Partials], Sequence[Tensor]]
 """Equations as a function of points `(n, d)` and of the unknowns there: `(n,)` each, row i from row i only."""
 
 
+WEIGHT = 0.01
+"""The factor of squared derivatives where none is given: it evens out a wave of number 10."""
+
+
 @dataclass(frozen=True)
 class Enhancement:
     """The derivatives of a condition's residuals that its loss has besides the residuals.
 
-    The condition's loss is then the mean over points of r^2 + weight * sum of (derivative of r)^2. Derivatives count as
-    more equations at the same points: Jacobian rows, kernels and gradients have them too.
+    The condition's loss is then the mean over points of r^2 + the sum of weight * (derivative of r)^2. Derivatives count
+    as more equations at the same points: Jacobian rows, kernels and gradients have them too.
 
     Args:
-        derivatives: sorted columns of the coordinates, for each derivative; empty for none.
-        weight: of the squared derivatives, relative to the squared residual. A wave of number k in the residual is k
-            times as large in its derivative, so that a weight near 1 leaves the residual itself little say; 0.01 evens
-            out k = 10. Which one is best depends on the problem (Yu et al.).
+        weights: the factor of each squared derivative, relative to the squared residual, by sorted columns of the
+            coordinates; none for no enhancement. A wave of number k in the residual is k times as large in its
+            derivative, k^2 times in its second one, so that a weight near 1 leaves the residual itself little say;
+            0.01, and 0.0001 for a second derivative, even out k = 10. Which one is best depends on the problem (Yu et
+            al.).
 
     Raises:
-        ConfigurationError: the weight is not a finite number >= 0.
+        ConfigurationError: a weight is not a finite number >= 0.
     """
 
-    derivatives: tuple[MultiIndex, ...] = ()
-    weight: float = 0.01
+    weights: Mapping[MultiIndex, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.weight, bool) or not isinstance(self.weight, Real) or not 0 <= self.weight < math.inf:
-            raise ConfigurationError(
-                f"enhance_weight: must be a number >= 0 (0 leaves derivatives out), got {self.weight!r}"
-            )
+        for weight in self.weights.values():
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < math.inf:
+                raise ConfigurationError(
+                    f"enhance_weight: must be a number >= 0 (0 leaves derivatives out), got {weight!r}"
+                )
+
+    @property
+    def derivatives(self) -> tuple[MultiIndex, ...]:
+        """Sorted columns of the coordinates, for each derivative."""
+        return tuple(self.weights)
 
     @classmethod
-    def of(cls, names: Iterable[str], weight: float, coordinates: Sequence[str], key: str = "enhance") -> Enhancement:
+    def of(
+        cls, names: Iterable[str] | Mapping[str, float], weight: float, coordinates: Sequence[str], key: str = "enhance"
+    ) -> Enhancement:
         """The enhancement by named derivatives.
 
         Args:
-            names: coordinates, or several one-letter ones in a word, as `"xx"`; none for no enhancement.
-            weight: as above.
+            names: coordinates, or several one-letter ones in a word, as `"xx"`; none for no enhancement. A mapping has
+                the weight of each.
+            weight: of all, where `names` has none.
             coordinates: the names of the columns of the points.
             key: what to name in an error.
 
         Raises:
-            ConfigurationError: a derivative is not by the coordinates, or the weight is not a finite number >= 0.
+            ConfigurationError: a derivative is not by the coordinates, or has two weights, or a weight is not a finite
+                number >= 0.
         """
         if isinstance(names, str):
             raise ConfigurationError(f"{key}: must be a list of derivatives such as [{coordinates[0]}], not {names!r}")
-        indices = dict.fromkeys(_multi_index(name, coordinates, key) for name in names)
-        enhancement = cls(tuple(indices), weight)
-        return enhancement if enhancement.weight > 0 else cls()
+        given = names if isinstance(names, Mapping) else dict.fromkeys(names, weight)
+        enhancement = cls({_multi_index(name, coordinates, key): factor for name, factor in given.items()})
+        if isinstance(names, Mapping) and len(enhancement.weights) < len(names):
+            raise ConfigurationError(f"{key}: a derivative has two weights in {dict(names)}; keep one name of each")
+        return cls({index: factor for index, factor in enhancement.weights.items() if factor > 0})
 
     def wanted(self, plain: Wanted) -> Wanted:
         """What the engine has to compute for residuals that by themselves want `plain`.
 
         Laplacians fall apart into second derivatives, because a derivative of a Laplacian has no channel of its own.
         """
-        if not self.derivatives:
+        if not self.weights:
             return plain
         if plain.samples:
             sample = min(plain.samples, key=lambda sample: sample.name)
@@ -83,11 +99,11 @@ class Enhancement:
             raise ConfigurationError(f"enhance: {sample.name} has no derivatives; leave out {what}, or enhance")
         # The residual may use the unknown's value, which nobody records; its first derivatives come along anyway.
         used = {(), *plain.partials, *((i, i) for axes in plain.laplacians for i in axes)}
-        shifts = ((), *downward_closure(self.derivatives))
+        shifts = ((), *downward_closure(self.weights))
         return Wanted(frozenset(_joined(index, shift) for index in used for shift in shifts) - {()})
 
     def rows(self, equations: Pointwise, points: Tensor, computed: Partials) -> list[Tensor]:
-        """The derivatives of every equation times the root of the weight, `(n,)` each: by derivative, then equation.
+        """The derivatives of every equation times the root of their weight, `(n,)` each: by derivative, then equation.
 
         Args:
             equations: the residuals.
@@ -95,11 +111,11 @@ class Enhancement:
             computed: what `wanted` asks for.
         """
         parts = []
-        for index in self.derivatives:
+        for index, weight in self.weights.items():
             derivative = equations
             for column in index:
                 derivative = total_derivative(derivative, column)
-            parts += [math.sqrt(self.weight) * part for part in derivative(points, computed)]
+            parts += [math.sqrt(weight) * part for part in derivative(points, computed)]
         return parts
 
 

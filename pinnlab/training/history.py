@@ -113,18 +113,18 @@ class RunHistory:
         reason, self.present.stopped = self.present.stopped, StopReason.RUNNING.value
         return reason
 
-    def start_watch(self, step: int) -> None:
-        """Time counts from now on, steps from this one."""
-        self._watch, self._counted = time.perf_counter(), step
+    def start_watch(self, trainer: L.Trainer, module: Any) -> None:
+        """Time and waiting count from now on, steps from this one."""
+        self._watch, self._counted, self._waited = time.perf_counter(), trainer.global_step, module.objective.waited
 
     def count(self, trainer: L.Trainer, module: Any) -> None:
         """Notes the present step in the record, once."""
         if self._counted == trainer.global_step:
             return
-        record, before = self.present, self._watch
-        self.start_watch(trainer.global_step)
-        waited, self._waited = module.objective.waited - self._waited, module.objective.waited
-        record.seconds += self._watch - before - waited  # compilation is no part of an optimizer's work
+        record, before, waited = self.present, self._watch, self._waited
+        self.start_watch(trainer, module)
+        # Compilation is no part of an optimizer's work.
+        record.seconds += (self._watch - before) - (self._waited - waited)
         record.steps += 1
         earlier = self._begun.evaluations + sum(r.evaluations for r in self.records[:-1])
         record.evaluations = module.evaluations - earlier

@@ -85,7 +85,7 @@ def loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
 
 
 def enhancements(
-    problem: Problem, enhance: Mapping[str, Sequence[str]] | None, weight: float
+    problem: Problem, enhance: Mapping[str, Sequence[str] | Mapping[str, float]] | None, weight: float
 ) -> dict[str, Enhancement]:
     """The derivatives of residuals in the loss that replace the problem's own, by condition."""
     found, equations = {}, problem.differential_equations()

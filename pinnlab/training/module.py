@@ -31,7 +31,7 @@ from pinnlab.optimizers import (
     wants_overlap,
 )
 from pinnlab.problems.base import Problem
-from pinnlab.problems.enhancement import Enhancement
+from pinnlab.problems.enhancement import WEIGHT
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.description import description
@@ -73,9 +73,10 @@ class PINN(PhasedModule):
             for networks of their own. Default: `MLP` with its defaults.
         phases: the optimizers, one after the other. Default: Adam, then L-BFGS (`default_phases`).
         weights: factors of single conditions in the loss, by name; the others keep the problem's.
-        enhance: derivatives of residuals that are in the loss too, as `{"pde": ["x", "t"]}`; see `Enhancement`. The
-            other conditions keep the problem's; an empty list leaves them out. Held-out residuals are without.
-        enhance_weight: the factor of the squares of those derivatives, relative to the squared residual.
+        enhance: derivatives of residuals that are in the loss too, as `{"pde": ["x", "t"]}`, or with their factors,
+            `{"pde": {"x": 0.01, "xx": 0.0001}}`; see `Enhancement`. The other conditions keep the problem's; an empty
+            list leaves them out. Held-out residuals are without.
+        enhance_weight: the factor of the squares of those derivatives that have none, relative to the squared residual.
         scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
         compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it, and go on uncompiled
@@ -93,8 +94,8 @@ class PINN(PhasedModule):
         network: Callable[[int, int], nn.Module] | nn.Module | ByUnknown | None = None,
         phases: Sequence[Phase] | None = None,
         weights: dict[str, float] | None = None,
-        enhance: dict[str, list[str]] | None = None,
-        enhance_weight: float = Enhancement.weight,
+        enhance: dict[str, list[str] | dict[str, float]] | None = None,
+        enhance_weight: float = WEIGHT,
         scale_inputs: bool = True,
         engine: str = "auto",
         compile: bool | str = "auto",

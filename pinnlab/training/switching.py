@@ -78,7 +78,7 @@ class OptimizerPhases(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Starts the clock; a run that was resumed after its end stops at once."""
-        self.history.start_watch(trainer.global_step)
+        self.history.start_watch(trainer, pl_module)
         fit_points(trainer, pl_module)
         if not self.finished:
             self.history.reopen()

@@ -39,7 +39,7 @@ def evaluate(problem, network, width=None, **options):
 
 HOW = {
     "reverse": {"engine": "reverse"},
-    "enhanced": {"enhancements": {"pde": Enhancement(((0,), (1,)), 1.0)}},
+    "enhanced": {"enhancements": {"pde": Enhancement({(0,): 1.0, (1,): 1.0})}},
     "narrow": {"width": 3},
 }
 

@@ -99,7 +99,7 @@ def test_derivatives_are_the_same_in_inference_mode(name):
 
 def test_enhanced_residuals_are_the_same_in_inference_mode():
     s = system("burgers_soft")
-    own = ResidualSystem(s.problem, s.trial, enhancements={"pde": Enhancement(((0,), (1,)), 1.0)})
+    own = ResidualSystem(s.problem, s.trial, enhancements={"pde": Enhancement({(0,): 1.0, (1,): 1.0})})
     batch = rows(s, 20)
     expected = own.residuals(batch, enhanced=True)["pde"].detach()
     assert expected.shape == (20, 3)

@@ -229,6 +229,24 @@ def test_derivatives_are_named_by_coordinates():
     assert Enhancement.of([], 1.0, ["x"]).derivatives == ()
 
 
+def test_each_derivative_may_have_its_own_weight():
+    assert Enhancement.of({"x": 0.5, "tx": 0.25, "t": 0.0}, 7.0, ["x", "t"]).weights == {(0,): 0.5, (0, 1): 0.25}
+    problem = BUILDERS["inverse"]()
+    points = torch.tensor([[0.2], [0.7]], dtype=torch.float64)
+    (key,) = problem.differential_equations()
+    torch.manual_seed(0)
+    trial = Trial(problem, MLP(1, 1, hidden=[6, 5]).double())
+    x = problem.coordinates[0]
+
+    def rows(names):
+        given = {key: Enhancement.of(names, 1.0, problem.coordinates)}
+        system = ResidualSystem(problem, trial, "taylor", given)
+        return system.residuals({key: points}, enhanced=True)[key].detach()
+
+    factors = points.new_tensor([1.0, 0.25, 0.0625]).sqrt()
+    assert close(rows({x: 0.25, 2 * x: 0.0625}), factors * rows([x, 2 * x]))
+
+
 LINE = Interval("x", 0, 1)
 
 
@@ -240,6 +258,9 @@ LINE = Interval("x", 0, 1)
         (lambda: Residual(LINE, lambda u: u.x, enhance="x"), r"enhance: must be a list .* such as \[x\], not 'x'"),
         (lambda: Residual(LINE, lambda u: u.x, enhance=["x"], enhance_weight=-1), "enhance_weight: must be a number"),
         (lambda: Residual(LINE, lambda u: u.x, enhance=["x"], enhance_weight=float("nan")), "enhance_weight"),
+        (lambda: Residual(LINE, lambda u: u.x, enhance={"x": -1.0}), "enhance_weight: must be a number"),
+        (lambda: Residual(LINE, lambda u: u.x, enhance={"y": 1.0}), "unknown derivative in enhance 'y'"),
+        (lambda: PINN(Burgers(), enhance={"pde": {"xt": 1.0, "tx": 2.0}}), "model.enhance.pde: a derivative has two"),
         (lambda: Residual(LINE.boundary(), lambda u: u.x, enhance=["x"]), "enhance: only .* inside a domain"),
         (lambda: PINN(Burgers(), enhance={"pde": ["x", "y"]}), "unknown derivative in model.enhance.pde 'y'"),
         (lambda: PINN(Burgers(), enhance={"pda": ["x"]}), "model.enhance 'pda'.*did you mean 'pde'"),

@@ -211,3 +211,20 @@ def test_waiting_is_no_part_of_a_phase(monkeypatch):
     assert module.objective.waited >= 0.3
     (record,) = phases_of(trainer).records
     assert record.seconds < module.objective.waited
+
+
+class LooksFirst(L.Callback):
+    """Has something compiled before the first step, and before the run's own clock starts."""
+
+    def on_fit_start(self, trainer, pl_module):
+        pl_module.objective.compiler = pl_module.objective.compiler or Compiler(beside=False)
+        with pl_module.objective.compiler.counting():
+            time.sleep(0.3)
+
+
+def test_waiting_before_the_first_step_is_not_taken_off_the_phase(monkeypatch):
+    monkeypatch.setattr(Compiler, "take", lambda self, job: None)
+    module, data = module_and_data(3, compile=True)
+    trainer = fit(module, data, LooksFirst())
+    assert module.objective.waited >= 0.3
+    assert phases_of(trainer).records[0].seconds > 0

@@ -46,8 +46,12 @@ def trained(network, optimizer, problem=None, **options):
     return module
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+RUNS = [(name, False) for name in OPTIMIZERS] + [
+    pytest.param(name, True, marks=[] if name == "adam" else pytest.mark.slow) for name in OPTIMIZERS
+]
+
+
+@pytest.mark.parametrize(("optimizer", "compiled"), RUNS)
 def test_a_run_is_that_of_the_network_that_shares_nothing(optimizer, compiled):
     shared = trained(SharingNetwork, optimizer, compile=compiled)
     plain = trained(Plain, optimizer, compile=compiled)
