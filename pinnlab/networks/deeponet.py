@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from pinnlab.networks.activations import Activation
 from pinnlab.networks.activations import activation as activation_named
 from pinnlab.networks.checks import places_beside, positive_int, widths
 from pinnlab.networks.embeddings import Embedding
@@ -58,7 +59,7 @@ class DeepONet(nn.Module):
         branch: Sequence[int] = (40, 40),
         trunk: Sequence[int] = (40, 40),
         rank: int = 40,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         embedding: Callable[[int], Embedding] | None = None,
     ):
         super().__init__()

@@ -350,10 +350,24 @@ class Lens(Embedding):
 
 
 def embed(inputs: int, embedding: Callable[[int], Embedding] | None) -> Embedding:
-    """Builds the embedding of that many coordinates; none at all is the `Identity`."""
-    if embedding is not None and not callable(embedding):
-        raise ConfigurationError(f"embedding must build an Embedding from a number of inputs, not {embedding!r}")
-    return (embedding or Identity)(positive_int("inputs", inputs))
+    """Builds the embedding of that many coordinates; none at all is the `Identity`.
+
+    Raises:
+        ConfigurationError: what is given is no function of the number of inputs, or builds no module with `outputs`.
+    """
+    if isinstance(embedding, nn.Module) or (embedding is not None and not callable(embedding)):
+        raise ConfigurationError(
+            f"embedding: must build an Embedding from a number of inputs, not be {_one_line(embedding)}; give a class "
+            "or functools.partial(FourierFeatures, scale=5.0)"
+        )
+    built = (embedding or Identity)(positive_int("inputs", inputs))
+    if not isinstance(built, nn.Module) or not isinstance(getattr(built, "outputs", None), int):
+        raise ConfigurationError(f"embedding: must build a module that says its `outputs`, not {_one_line(built)}")
+    return built
+
+
+def _one_line(value: object) -> str:
+    return " ".join(repr(value).split())
 
 
 def _columns(columns: Sequence[int], inputs: int) -> tuple[int, ...]:

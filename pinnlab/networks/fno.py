@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pinnlab.networks.activations import Activation
 from pinnlab.networks.activations import activation as activation_named
 from pinnlab.networks.checks import places_beside, positive_int
 from pinnlab.networks.linear import glorot
@@ -66,7 +67,7 @@ class FNO(nn.Module):
         layers: int = 3,
         waves: int = 8,
         decoder: Sequence[int] = (20,),
-        activation: str = "gelu",
+        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         self.place_columns = places_beside(modes, inputs)

@@ -9,6 +9,7 @@ from typing import final
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.activations import Activation
 from pinnlab.networks.activations import activation as activation_named
 from pinnlab.networks.checks import positive_int, widths
 from pinnlab.networks.embeddings import Embedding, embed
@@ -42,7 +43,7 @@ class MLP(nn.Module):
         outputs: int,
         *,
         hidden: Sequence[int] = (20, 20, 20),
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         embedding: Callable[[int], Embedding] | None = None,
         factorised: bool = False,
     ):
@@ -98,7 +99,7 @@ class ModifiedMLP(nn.Module):
         outputs: int,
         *,
         hidden: Sequence[int] = (20, 20, 20),
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         embedding: Callable[[int], Embedding] | None = None,
         factorised: bool = False,
     ):

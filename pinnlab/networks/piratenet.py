@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks.activations import Activation
 from pinnlab.networks.activations import activation as activation_named
 from pinnlab.networks.checks import positive_int
 from pinnlab.networks.embeddings import Embedding, FourierFeatures, embed
@@ -50,7 +51,7 @@ class PirateNet(nn.Module):
         *,
         width: int = 32,
         blocks: int = 2,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         embedding: Callable[[int], Embedding] | None = None,
         factorised: bool = False,
     ):

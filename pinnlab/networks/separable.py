@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from pinnlab.networks.activations import Activation
 from pinnlab.networks.checks import positive_int
 from pinnlab.networks.mlp import MLP
 
@@ -44,7 +45,7 @@ class Separable(nn.Module):
         *,
         rank: int = 10,
         hidden: Sequence[int] = (10, 10),
-        activation: str = "tanh",
+        activation: Activation = "tanh",
     ):
         super().__init__()
         positive_int("rank", rank)

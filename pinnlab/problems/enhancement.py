@@ -33,7 +33,7 @@ WEIGHT = 0.01
 class Enhancement:
     """The derivatives of a condition's residuals that its loss has besides the residuals.
 
-    The condition's loss is then the mean over points of r^2 + the sum of weight * (derivative of r)^2. Derivatives count
+    The loss is then the mean over points of r^2 + the sum of weight * (derivative of r)^2. Derivatives count
     as more equations at the same points: Jacobian rows, kernels and gradients have them too.
 
     Args:
