@@ -217,6 +217,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "attention": AttentionNetwork,
     "layers-of-torch": _of_layers,
     "sharing": SharingNetwork,
+    "own-activation": partial(MLP, hidden=[6, 5], activation=Wave()),
 }
 """Small networks by name, as functions of (inputs, outputs): every class and every option at least once."""
 
