@@ -10,7 +10,14 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import ConditionsCallback, Occasions, refuse_energies, shared_scores, time_axis
+from pinnlab.callbacks.redraw import (
+    ConditionsCallback,
+    Occasions,
+    mean_square,
+    refuse_energies,
+    shared_scores,
+    time_axis,
+)
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, check_list, check_real, check_whole, unknown
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
@@ -204,11 +211,13 @@ class SelfAdaptive(AbstractPointWeights):
 
 
 class CausalWeights(AbstractPointWeights):
-    """Causal training: a time counts only as far as the equation is solved at all times before it.
+    """Causal training: a time counts only as far as the problem is solved at all times before it.
 
-    See `pinnlab.objective.balancing.causal`. The tolerance eps goes on to its next value when even the last time has
-    almost its whole weight, as in the paper, so that all times count alike in the end. With `last_weight` eps goes on
-    growing as the residual falls, so that early times always count more: it serves where their errors grow later on.
+    That is the equation, and the conditions all of whose points are at the first time, with their weights in the loss
+    relative to the equation's. See `pinnlab.objective.balancing.causal`. The tolerance eps goes on to its next value
+    when even the last time has almost its whole weight, as in the paper, so that all times count alike in the end. With
+    `last_weight` eps goes on growing as the residual falls, so that early times always count more: it serves where
+    their errors grow later on.
 
     Args:
         every: loss evaluations between two updates. 20 costs at most 5 % of a step on average.
@@ -217,6 +226,8 @@ class CausalWeights(AbstractPointWeights):
         threshold: the last time's weight above which the next tolerance begins; 0.99 as in the paper.
         last_weight: the most that the last time weighs under the last tolerance; default: 1, the paper's weights.
             0.001 is like a `discount` of 3.5 in `AllenCahn`, but goes by where the residual is.
+        initial: whether all times wait for the initial conditions, too, as in the paper's code. Where they hold exactly
+            there are none.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
         closure_every: the same with closure optimizers, which an update costs their curvature; 500.
 
@@ -232,6 +243,7 @@ class CausalWeights(AbstractPointWeights):
         chunks: int = 32,
         threshold: float = 0.99,
         last_weight: float = 1.0,
+        initial: bool = True,
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
@@ -249,6 +261,7 @@ class CausalWeights(AbstractPointWeights):
         if not 0 < last_weight <= 1:
             raise ConfigurationError(f"CausalWeights.last_weight: must be above 0 and at most 1, got {last_weight}")
         self.tolerances, self.chunks, self.threshold, self.last_weight = values, chunks, threshold, last_weight
+        self.initial = initial
         self._stages: dict[str, int] = {}
         self._of_chunks: dict[str, Tensor] = {}
 
@@ -293,10 +306,24 @@ class CausalWeights(AbstractPointWeights):
         chunk, stage = self._chunk(store.problem, store.points(name).to(residual)), self._stages[name]
         final = stage + 1 == len(self.tolerances)
         most = self.last_weight if final else 1.0
-        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, self.tolerances[stage], most)
+        first = self._initial_loss(pl_module, store, name) if self.initial else 0.0
+        weights = self._of_chunks[name] = causal(residual, chunk, self.chunks, self.tolerances[stage], most, first)
         if weights.min() > self.threshold and not final:
             self._stages[name] = stage + 1  # from the next update on
         return weights[chunk]
+
+    def _initial_loss(self, pl_module: Any, store: PointStore, name: str) -> float:
+        """The loss of all conditions at the first time, over the weight of one condition; 0 without them."""
+        column, low, high = time_axis(store.problem)
+        weights = dict(zip(store.problem.conditions, pl_module.loss_weights.tolist(), strict=True))
+        if not weights[name] > 0:
+            return 0.0
+        total = 0.0
+        for other, rows in store.rows.items():
+            times, is_energy = store.points(other)[:, column], store.problem.conditions[other].is_energy
+            if other != name and not is_energy and bool((times - low <= 1e-6 * (high - low)).all()):
+                total += weights[other] / weights[name] * mean_square(pl_module.system, other, rows)
+        return total
 
     def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
         """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""

@@ -308,11 +308,13 @@ def ascended(weights: Tensor, residual: Tensor, rate: float, power: int, normali
     return raised / raised.mean() if normalized else raised
 
 
-def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last: float = 1.0) -> Tensor:
-    """Weights that let a time count only when the times before it are solved: w_i = exp(-eps sum_{j<i} L_j).
+def causal(
+    residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last: float = 1.0, initial: float = 0.0
+) -> Tensor:
+    """Weights that let a time count only when what is before it is solved: w_i = exp(-eps (L_0 + sum_{j<i} L_j)).
 
-    L_j is the mean squared residual in chunk j of the interval, 0 in one without points. Source: Wang, Sankaran,
-    Perdikaris, arXiv 2203.07404, equation 3.4.
+    L_j is the mean squared residual in chunk j of the interval, 0 in one without points, L_0 the loss of the initial
+    conditions. Source: Wang, Sankaran, Perdikaris, arXiv 2203.07404, equation 3.4, with L_0 as in the authors' code.
 
     Args:
         residual: `(n,)` its size at the points.
@@ -320,15 +322,16 @@ def causal(residual: Tensor, chunk: Tensor, chunks: int, tolerance: float, last:
         chunks: how many there are.
         tolerance: eps; the larger, the better the times before have to be solved.
         last: the most that the last chunk weighs. Where it would be more, eps is as large as it takes, which makes
-            w_i = last ** s_i with s_i the sum of L_j before chunk i over that before the last one.
+            w_i = last ** s_i with s_i the sum of what is before chunk i over that of what is before the last one.
+        initial: L_0.
 
     Returns:
-        `(chunks,)`, from 1 on not increasing. The weight of a point is that of its chunk.
+        `(chunks,)`, not increasing. The weight of a point is that of its chunk.
     """
     sums = add_by_number(residual.new_zeros(chunks), chunk, residual.square())
     counts = add_by_number(residual.new_zeros(chunks), chunk, torch.ones_like(residual))
     means = sums / counts.clamp_min(1)
-    before = means.cumsum(0) - means
+    before = initial + means.cumsum(0) - means
     total = float(before[-1])
     if total > TINY:  # else all times are solved, and count alike
         tolerance = max(tolerance, -math.log(last) / total)

@@ -209,6 +209,27 @@ def test_an_update_counts_as_the_evaluations_that_have_as_many_points(batch_size
     assert module.points_seen == (steps + cost) * sum(data.store.batch_sizes().values())
 
 
+def initial_loss(module, store):
+    """The weighted mean square of the initial value, over the weight of the equation."""
+    with torch.no_grad():
+        values = module.system.residuals({"start": store.rows["start"]})["start"]
+    own = dict(zip(module.problem.conditions, module.loss_weights.tolist(), strict=True))
+    return float(values.square().sum(1).mean()) * own["start"] / own["pde"]
+
+
+@pytest.mark.parametrize("initial", [True, False])
+def test_all_times_wait_for_the_initial_values(initial):
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=2)]
+    callback = CausalWeights(every=1, tolerances=[0.01, 0.1], chunks=4, initial=initial)
+    module, data, _ = fit(callback, phases=phases, weights={"pde": 0.5, "start": 3.0})
+    times = data.store.points("start")[:, 1]
+    assert (times == 0).all()
+    first = data.store.point_weights("pde")[data.store.points("pde")[:, 1].argmin()]
+    expected = math.exp(-0.01 * initial_loss(module, data.store)) if initial else 1.0
+    assert float(first) == pytest.approx(expected, rel=1e-9)
+    assert float(first) < 1 or not initial
+
+
 def test_causal_weights_move_on_when_all_times_are_solved():
     phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=4)]
     callback = CausalWeights(every=1, tolerances=[1e-9, 0.1, 0.2], chunks=4)
@@ -219,7 +240,7 @@ def test_causal_weights_move_on_when_all_times_are_solved():
         residual = module.system.score("pde", store.rows["pde"])
     times = store.points("pde")[:, module.problem.coordinates.index("t")]
     chunk = time_chunks(times, 0.0, 1.0, 4)
-    weights = causal(residual, chunk, 4, 0.1)
+    weights = causal(residual, chunk, 4, 0.1, initial=initial_loss(module, store))
     assert torch.allclose(store.point_weights("pde"), weights[chunk])
 
     points = torch.tensor([[0.5, 0.9], [0.5, 0.1], [0.5, 0.6]]).double()  # new ones wait for their time from the first
@@ -238,7 +259,7 @@ def test_the_last_time_weighs_no_more_than_it_may(tolerance):
         residual = module.system.score("pde", store.rows["pde"])
     chunk = time_chunks(store.points("pde")[:, 1], 0.0, 1.0, 4)
     means = torch.stack([residual[chunk == k].square().mean() for k in range(4)])
-    before = means.cumsum(0) - means
+    before = initial_loss(module, store) + means.cumsum(0) - means
     expected = torch.exp(-max(tolerance, math.log(100) / float(before[-1])) * before)
     assert torch.allclose(store.point_weights("pde"), expected[chunk])
     assert callback.held_back == 0
@@ -250,7 +271,8 @@ def test_where_nothing_is_left_all_times_weigh_alike():
 
 def test_signatures_know_which_times_causal_weights_hold_back():
     phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=4)]
-    causal_weights, signatures = CausalWeights(every=1, tolerances=[100.0], chunks=4), FailureSignatures(every=1)
+    causal_weights = CausalWeights(every=1, tolerances=[100.0], chunks=4, initial=False)
+    signatures = FailureSignatures(every=1)
     fit(causal_weights, signatures, phases=phases)
     assert causal_weights.held_back == 0.75  # only the first quarter of the times counts
     assert signatures.record.looks[-1].held_back == 0.75

@@ -189,6 +189,8 @@ def test_causal_weights():
     means = [5.0, 4.0, 0.25, 49.0]
     expected = [math.exp(-0.1 * sum(means[:i])) for i in range(4)]
     assert causal(residual, chunk, 4, 0.1).tolist() == pytest.approx(expected, rel=1e-12)
+    later = causal(residual, chunk, 4, 0.1, initial=2.0)
+    assert later.tolist() == pytest.approx([w * math.exp(-0.2) for w in expected], rel=1e-12)
     gap = causal(residual[[0, 4]], chunk[[0, 4]], 4, 0.1)
     assert gap.tolist() == pytest.approx([1.0, *[math.exp(-0.1)] * 3], rel=1e-12)
 
