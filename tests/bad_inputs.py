@@ -299,6 +299,14 @@ def _values(reference):
 
 CALLS = [
     (lambda: Residual(ARRAY, lambda u: u), "Residual: region must be a domain", "ndarray"),
+    (
+        lambda: Problem(LINE, ["u", "sigma"], {"data": Observations([[0.5]], u=[1.0], sigma=[2.0])}),
+        "condition 'data': Observations has an argument of the name of the unknown 'sigma'",
+    ),
+    (
+        lambda: Problem(LINE, ["u", "beta"], {"end": Robin(LINE.boundary(), beta=2.0, u=1.0)}),
+        "Robin has an argument of the name of the unknown 'beta'; call the unknown something else, such as 'beta_'",
+    ),
     (lambda: Residual(LINE, torch.zeros(3)), "Residual: function must be a function, got Tensor"),
     (lambda: Residual(LINE, lambda u: u, weight=-1), "weight: must be a number >= 0"),
     (lambda: Residual(LINE, lambda u: u, weight="a"), "weight: must be a number >= 0"),

@@ -16,6 +16,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.optimizers import is_multi_eval
+from pinnlab.problems.window import absent
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
@@ -67,14 +68,14 @@ class LossBalancing(L.Callback):
         refuse_energies(type(self).__name__, pl_module.problem, self.conditions or pl_module.problem.conditions)
         known = _weighable(pl_module)
         for name in self.conditions or ():
-            if name not in known:
+            if name not in known and name not in absent(pl_module.problem):
                 raise unknown("condition in LossBalancing.conditions (its weight is not zero)", name, known)
         if self.rule.needs_equation and not set(self._names(pl_module)) & set(_equations(pl_module)):
             raise ConfigurationError(
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
             )
-        if len(names := self._names(pl_module)) < 2:
+        if len(names := self._names(pl_module)) < 2 and not absent(pl_module.problem):
             alone = ", ".join(names) or "no condition"
             warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
         self.occasions.begin(pl_module.counted_before.evaluations)
@@ -100,10 +101,14 @@ class LossBalancing(L.Callback):
         self.rule.load_state_dict(state_dict["rule"])
 
     def _names(self, pl_module: Any) -> Sequence[str]:
-        return self.conditions or _weighable(pl_module)
+        if self.conditions is None:
+            return _weighable(pl_module)
+        return [name for name in self.conditions if name not in absent(pl_module.problem)]
 
     def _update(self, pl_module: Any) -> None:
-        terms = _Terms(pl_module, self._names(pl_module))
+        if not (names := self._names(pl_module)):
+            return  # in a window of time that has none of them
+        terms = _Terms(pl_module, names)
         if not terms.values().isfinite().all():
             return  # the loss has blown up; that is for `Rollback`
         weights = self.rule.update(terms)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import lightning as L
 
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.training.switching import phases_of
 
 Schedule = Literal["linear", "geometric"]
 _SCHEDULES = ("linear", "geometric")
@@ -98,7 +99,7 @@ class Continuation(L.Callback):
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Goes to the present stage; the module looks at the problem after this."""
         if self.steps is not None:
-            made = trainer.global_step - pl_module.counted_before.steps
+            made = trainer.global_step - phases_of(trainer).history.first_step
             self._stage = min(made * (self.stages - 1) // self.steps, self.stages - 1)
         self._made = self._stage
         self._apply(pl_module)

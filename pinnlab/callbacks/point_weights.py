@@ -23,6 +23,7 @@ from pinnlab.errors import ConfigurationError, check_list, check_real, check_who
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
+from pinnlab.problems.window import absent
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
 
@@ -63,11 +64,11 @@ class AbstractPointWeights(ConditionsCallback):
         name, known = type(self).__name__, pl_module.problem.conditions
         self._store(pl_module)
         for condition in self.conditions or ():
-            if condition not in known:
+            if condition not in known and condition not in absent(pl_module.problem):
                 raise unknown(f"condition in {name}.conditions", condition, known)
         own = self._names(pl_module)
         refuse_energies(name, pl_module.problem, list(own))
-        if not own:
+        if not own and not self.conditions:
             raise ConfigurationError(f"{name}.conditions: there is no differential equation; name conditions")
         for other in trainer.callbacks:  # type: ignore[attr-defined]
             if other is not self and isinstance(other, AbstractPointWeights):
@@ -114,7 +115,9 @@ class AbstractPointWeights(ConditionsCallback):
         """The new weights `(n,)` of a condition's points, `passed` evaluations after the last ones."""
 
     def _names(self, pl_module: Any) -> Sequence[str]:
-        return self.conditions or pl_module.problem.differential_equations()
+        if not self.conditions:
+            return pl_module.problem.differential_equations()
+        return [name for name in self.conditions if name not in absent(pl_module.problem)]
 
     def _store(self, pl_module: Any) -> PointStore:
         return needed_store(pl_module, type(self).__name__)

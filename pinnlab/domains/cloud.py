@@ -63,7 +63,7 @@ class Cloud(Region):
             ConfigurationError: there is no such file or column, or a field is not a number.
         """
         try:
-            with Path(path).open(newline="", encoding="utf-8") as file:
+            with Path(path).open(newline="", encoding="utf-8-sig") as file:
                 rows = list(csv.DictReader(file))
         except OSError as error:
             raise ConfigurationError(f"path: {path} cannot be read ({error.strerror})") from error

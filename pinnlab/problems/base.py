@@ -25,7 +25,7 @@ from pinnlab.problems.living import check_living
 from pinnlab.problems.picture import picture
 from pinnlab.problems.places import check_places
 from pinnlab.problems.trial_run import trial_run
-from pinnlab.problems.unknowns import Unknown, checked, with_regions
+from pinnlab.problems.unknowns import Unknown, check_arguments, checked, with_regions
 
 RESERVED = ("points", "normal")
 
@@ -145,6 +145,7 @@ class Problem:
         self.expressive: set[str] = set()
         for name, condition in self.conditions.items():
             condition.name = name
+            check_arguments(self.unknowns, condition)
             for unknown_name in condition.names():
                 if unknown_name not in self.unknowns:
                     raise unknown(f"unknown in condition {name!r}", unknown_name, self.unknowns)

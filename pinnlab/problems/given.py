@@ -174,7 +174,7 @@ def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
         if path.suffix == ".npz":
             with np.load(path) as file:
                 return dict(file)
-        table = np.genfromtxt(path, delimiter=",", names=True, deletechars="", autostrip=True)
+        table = np.genfromtxt(path, delimiter=",", names=True, deletechars="", autostrip=True, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"Given {name!r}: {path} cannot be read: {' '.join(str(error).split())}") from error
     return {column: table[column] for column in table.dtype.names or ()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -170,3 +171,21 @@ def shown(problem: Any, name: str, points: Tensor, values: Tensor, reference: Te
         values[first, column],
         None if exact is None else exact[first],
     )
+
+
+def check_arguments(names: Iterable[str], condition: Any) -> None:
+    """Refuses unknowns that a condition which is given values by their names takes for arguments of its own.
+
+    Raises:
+        ConfigurationError: there is one, such as a stress `sigma` beside `Observations`.
+    """
+    kind = type(condition)
+    arguments = inspect.signature(kind).parameters
+    if not any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values()):
+        return
+    for name in names:
+        if name in arguments:
+            raise ConfigurationError(
+                f"condition {condition.name!r}: {kind.__name__} has an argument of the name of the unknown {name!r}; "
+                f"call the unknown something else, such as {name + '_'!r}"
+            )

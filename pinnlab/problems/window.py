@@ -70,6 +70,12 @@ class Handover(Condition):
         return [at.fields[name].d(*by) - at.extras[:, k] for k, name in enumerate(self._columns)]
 
 
+def absent(problem: Problem) -> frozenset[str]:
+    """The conditions of a whole problem of which nothing is left in a window of it: measurements of other times."""
+    whole = problem.whole if isinstance(problem, Window) else problem
+    return frozenset(whole.conditions).difference(problem.conditions)
+
+
 class Window(Problem):
     """A problem between two values of a coordinate, mostly two times.
 

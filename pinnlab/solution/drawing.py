@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOVIES = (".gif", ".mp4")
+GIF_RATE = 50
+"""Frames a second that a GIF shows at most: programs that show one slow down those that last less than 20 ms."""
 
 
 def figure_of(solution: Function, name: str | None, count: int) -> Figure:
@@ -112,12 +114,33 @@ def _writer(path: Path, rate: float) -> Any:
     if path.suffix not in MOVIES:
         raise ConfigurationError(f"movie: {path.name} must end with {' or '.join(MOVIES)}")
     if path.suffix == ".gif":
-        return animation.PillowWriter(fps=rate)  # type: ignore[arg-type]
+        if rate > GIF_RATE:
+            raise ConfigurationError(
+                f"movie: a .gif shows at most {GIF_RATE} frames a second, not {rate:g}; ask for fewer frames or more "
+                "seconds, or write an .mp4"
+            )
+        return _gif_writer(rate)
     if ffmpeg() is None:
         raise ConfigurationError(
             'movie: .mp4 needs the program ffmpeg; pip install "pinnlab-lightning[solution]" brings it, or write a .gif'
         )
     return animation.FFMpegWriter(fps=rate)  # type: ignore[arg-type]
+
+
+def _gif_writer(rate: float) -> Any:
+    """One whose frames take their time in all: a GIF counts in hundredths of a second, Matplotlib rounds each down."""
+    from matplotlib import animation
+
+    class Writer(animation.PillowWriter):
+        _frames: list[Any]
+
+        def finish(self) -> None:
+            ends = [round(100 * (k + 1) / rate) for k in range(len(self._frames))]
+            lasts = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
+            first, *others = self._frames
+            first.save(self.outfile, save_all=True, append_images=others, duration=lasts, loop=0)
+
+    return Writer(fps=rate)  # type: ignore[arg-type]
 
 
 def _lines(samples: Samples, others: list[str], over: str, name: str) -> tuple[Figure, Callable[[int], None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -42,8 +43,11 @@ def write_npz(samples: Samples, path: Path) -> Path:
     """Writes NumPy's format: of a grid one `(k,)` axis for each coordinate, unknowns `(k1, ..., kd)`."""
 
     def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.savez(file, **samples.axes, **samples.values)  # type: ignore[arg-type]
+        # As `numpy.savez` does, whose own arguments would be no names for arrays.
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, array in {**samples.axes, **samples.values}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asanyarray(array))
 
     return whole(path, write)
 

@@ -41,7 +41,8 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
     Args:
         solution: what to write.
         path: ends with `.vtu`, or `.pvd` for a series.
-        mesh: a `meshio.Mesh`, or a file that meshio reads; default: the cells of a regular grid that lie in the domain.
+        mesh: a `meshio.Mesh`, or a file that meshio reads; default: the cells of a regular grid that lie in the domain,
+            at each time those that do so then. Times at which none does are left out.
         sides: of the grid, and the times, as for `on_grid`.
 
     Returns:
@@ -59,26 +60,27 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
     if not 1 <= len(space) <= 3:
         raise ConfigurationError(f"to_vtk: needs one to three coordinates of space, not {len(space)}")
     axes = axes_of(solution.problem, {TIME: TIMES, **sides} if TIME in names else sides)
-    times = axes[TIME] if TIME in names else None
+    times = axes[TIME].tolist() if TIME in names else [None]
     if mesh is None:
-        first = {name: axes[name] if name != TIME else axes[name][:1] for name in names}
-        places, cells = _cells(solution, first, space)
+        found = [_cells(solution, axes if t is None else {**axes, TIME: np.array([t])}, space) for t in times]
     else:
         if extra := [name for name in sides if name != TIME]:
             raise ConfigurationError(f"to_vtk: {extra[0]} is given by the mesh; leave it out")
-        places, cells = _of_mesh(mesh, space, meshio)
-    frames = (
-        [path.with_suffix(".vtu")]
-        if times is None
-        else [path.with_name(f"{path.stem}_{k:04d}.vtu") for k in range(len(times))]
-    )
-    for k, frame in enumerate(frames):
+        found = [_of_mesh(mesh, space, meshio)] * len(times)
+    shown = [(t, *part) for t, part in zip(times, found, strict=True) if part is not None]
+    if not shown:
+        raise ConfigurationError("to_vtk: no cell of the grid lies in the domain; use a finer grid")
+    frames = []
+    for k, (t, places, cells) in enumerate(shown):
+        frame = path.with_suffix(".vtu") if t is None else path.with_name(f"{path.stem}_{k:04d}.vtu")
         columns = {name: places[:, i] for i, name in enumerate(space)}
-        if times is not None:
-            columns[TIME] = np.full(len(places), times[k])
+        if t is not None:
+            columns[TIME] = np.full(len(places), t)
         points = torch.from_numpy(np.stack([columns[name] for name in names], -1))
         _write(meshio, frame, places, cells, at_points(solution, points).values)
-    return frames[0] if times is None else _write_series(path.with_suffix(".pvd"), frames, times)
+        frames.append(frame)
+    series = [t for t, *_ in shown if t is not None]
+    return _write_series(path.with_suffix(".pvd"), frames, series) if series else frames[0]
 
 
 def write_points(samples: Samples, path: Path) -> Path:
@@ -97,8 +99,8 @@ def write_points(samples: Samples, path: Path) -> Path:
     return path
 
 
-def _cells(solution: Function, axes: Mapping[str, Array], space: list[str]) -> tuple[Array, Cells]:
-    """Nodes `(n, k)` in space and cells of a grid, of those cells only whose corners all lie in the domain."""
+def _cells(solution: Function, axes: Mapping[str, Array], space: list[str]) -> tuple[Array, Cells] | None:
+    """Nodes `(n, k)` in space and cells of a grid, of those cells only whose corners all lie in the domain, if any."""
     grid = np.meshgrid(*axes.values(), indexing="ij")
     points = np.stack([g.reshape(-1) for g in grid], -1)
     inside = solution.problem.domain.contains(torch.from_numpy(points)).numpy()
@@ -114,7 +116,7 @@ def _cells(solution: Function, axes: Mapping[str, Array], space: list[str]) -> t
     cells = np.stack(found, -1)
     cells = cells[inside[cells].all(-1)]
     if not len(cells):
-        raise ConfigurationError("to_vtk: no cell of the grid lies in the domain; use a finer grid")
+        return None
     used, renumbered = np.unique(cells, return_inverse=True)
     columns = [i for i, name in enumerate(axes) if name in space]
     return points[used][:, columns], [(kind, renumbered.reshape(cells.shape))]
@@ -142,10 +144,10 @@ def _write(meshio: Any, path: Path, places: Array, cells: Cells, values: Mapping
     whole(path, lambda part: file.write(part))
 
 
-def _write_series(path: Path, frames: list[Path], times: Array) -> Path:
+def _write_series(path: Path, frames: list[Path], times: list[float]) -> Path:
     entries = "".join(
         f'    <DataSet timestep="{time!r}" part="0" file="{frame.name}"/>\n'
-        for time, frame in zip(times.tolist(), frames, strict=True)
+        for time, frame in zip(times, frames, strict=True)
     )
     text = (
         '<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">\n'

@@ -84,6 +84,8 @@ class RunHistory:
     Attributes:
         records: what each phase did; the last one is still running.
         decisions: all decisions, in order.
+        first_step: the trainer's number of the step before the run's first: not 0 in a later window of time, or in a
+            second `fit` of one trainer, which goes on counting.
     """
 
     def __init__(self) -> None:
@@ -91,6 +93,7 @@ class RunHistory:
         self.decisions: list[Decision] = []
         self._watch, self._counted, self._waited = time.perf_counter(), 0, 0.0
         self._begun = Counts()
+        self.first_step = 0
 
     @property
     def present(self) -> PhaseRecord:
@@ -142,7 +145,7 @@ class RunHistory:
 
     def phase_step(self, step: int) -> int:
         """How many steps the trainer has made since the present phase began, or the run came back to it."""
-        return step - next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), self._begun.steps)
+        return step - next((d.step for d in reversed(self.decisions) if d.event in BEGINNINGS), self.first_step)
 
     def steps_made(self, step: int | None = None) -> int:
         """Steps of the present phase, also those before the run came back to it; not those that were given up.
@@ -159,9 +162,11 @@ class RunHistory:
         return {
             "records": [asdict(record) for record in self.records],
             "decisions": [asdict(decision) for decision in self.decisions],
+            "first_step": self.first_step,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from a `state_dict`."""
         self.records = [PhaseRecord(**record) for record in state["records"]]
         self.decisions = [Decision(**decision) for decision in state["decisions"]]
+        self.first_step = state.get("first_step", self.first_step)

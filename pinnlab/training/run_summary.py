@@ -80,7 +80,7 @@ class RunSummary(L.Callback):
             "reference_accuracy": getattr(pl_module.problem.reference(), "accuracy", None),
             "loss": pl_module.current_loss(),
             "seconds": sum(record["seconds"] for record in records),
-            "steps": trainer.global_step,
+            "steps": trainer.global_step - phases.history.first_step + pl_module.counted_before.steps,
             "evaluations": pl_module.evaluations,
             "points_seen": pl_module.points_seen,
             "compilation": pl_module.objective.compilation(),

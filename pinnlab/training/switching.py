@@ -71,17 +71,22 @@ class OptimizerPhases(L.Callback):
         enter(pl_module, 0)
         draw_points(pl_module)
         self._start_over()
+        self.history.first_step = max(trainer.global_step, pl_module.counted_before.steps)
         self.history.open(pl_module)
         for phase in pl_module.phases:
             if phase.until is not None:
                 phase.until.reset()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Starts the clock; a run that was resumed after its end stops at once."""
+        """Starts the clock; a run that was resumed after its end stops at once, a phase that has all its steps ends."""
         self.history.start_watch(trainer, pl_module)
         fit_points(trainer, pl_module)
         if not self.finished:
             self.history.reopen()
+            # A callback saved the checkpoint between the last step and the look at it.
+            phase = pl_module.phases[pl_module.phase]
+            if self._over(phase, False, trainer.optimizers[0]) == StopReason.STEPS.value:
+                self._leave(trainer, pl_module, StopReason.STEPS.value, None)
         elif asked_for_more(self.history, pl_module):
             over, self.finished = phase_is_over(self.history, pl_module), False
             reason = self.history.reopen()
@@ -194,7 +199,13 @@ class OptimizerPhases(L.Callback):
         self.finished, self.hold_until = state_dict["finished"], state_dict["hold_until"]
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the phase's number and its criterion's memory."""
+        """Adds the phase's number and its criterion's memory; a step that nobody has counted yet is counted.
+
+        Callbacks see the end of a step in the order of the trainer, and one before this may save.
+        """
+        self.history.count(trainer, pl_module)
+        if "callbacks" in checkpoint:
+            checkpoint["callbacks"][self.state_key] = self.state_dict()
         checkpoint["pinnlab_phase"] = described_phase(pl_module)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

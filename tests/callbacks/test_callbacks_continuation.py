@@ -9,9 +9,10 @@ import torch
 from training import ADAM, PROBLEM_CALLBACKS, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab import Phase
-from pinnlab.callbacks import Continuation
+from pinnlab.callbacks import Continuation, RunSummary
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Burgers, Poisson1D
+from pinnlab.training.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -71,6 +72,20 @@ def test_a_second_fit_begins_with_the_first_stage_again():
     for _ in range(2):
         watch, *_ = fit(continuation, steps=5)
         assert watch.seen == [10.0] * 4 + [0.1]
+
+
+def test_so_does_a_second_fit_of_the_same_trainer_which_goes_on_counting():
+    problem = Burgers(viscosity=0.1, exact_conditions=False)
+    module, data, watch = small_module(problem, [Phase(ADAM, steps=5)]), small_data(problem), Watch()
+    summary = RunSummary()
+    trainer = quiet_trainer(callbacks=[Continuation("viscosity", 10.0, steps=4, stages=2), watch, summary])
+    for _ in range(2):
+        watch.seen.clear()
+        trainer.fit(module, data)
+        assert watch.seen == [10.0] * 4 + [0.1]
+        assert summary.result["steps"] == 5
+        assert phases_of(trainer).history.phase_step(trainer.global_step) == 5
+    assert trainer.global_step == 10
 
 
 @pytest.mark.usefixtures("traced")

@@ -351,6 +351,9 @@ def test_a_cloud_is_read_from_a_file(tmp_path):
     assert always.normals(torch.tensor([[3.0, 4.0, 0.5]])).tolist() == [[-1.0, 0.0, 0.0]]
     with pytest.raises(ConfigurationError, match="no column 'z'"):
         Cloud.read(tmp_path / "scan.csv", XYZ)
+    text = (tmp_path / "scan.csv").read_text()
+    (tmp_path / "excel.csv").write_text(text, encoding="utf-8-sig")  # with a mark before the first name
+    assert torch.equal(Sobol().sample(Cloud.read(tmp_path / "excel.csv", XY), 7, 0), points)
 
 
 def test_sampling_a_polygon_with_twenty_holes_takes_no_time():

@@ -45,6 +45,18 @@ def test_a_movie_of_lines_moves_and_takes_its_time(tmp_path):
     assert len(frames(waves().movie(tmp_path / "x.gif", over="x", unknown="v", frames=3, dpi=40))) == 3
 
 
+@pytest.mark.parametrize(("count", "seconds"), [(60, 5.0), (100, 3.0), (7, 0.5)])
+def test_all_frames_of_a_gif_take_the_seconds_that_were_asked_for(tmp_path, count, seconds):
+    pictures = frames(waves().movie(tmp_path / "u.gif", frames=count, seconds=seconds, dpi=20))
+    assert sum(duration for duration, _ in pictures) == pytest.approx(1000 * seconds)
+    assert min(duration for duration, _ in pictures) >= 20
+
+
+def test_a_gif_has_no_more_frames_than_it_can_show(tmp_path):
+    with pytest.raises(ConfigurationError, match="at most 50 frames a second, not 120; ask for fewer frames"):
+        waves().movie(tmp_path / "u.gif", frames=60, seconds=0.5)
+
+
 def test_a_movie_of_maps(tmp_path):
     pictures = frames(bowl(OnDisk(timed=True)).movie(tmp_path / "u.gif", frames=3, dpi=40))
     assert len(pictures) == 3

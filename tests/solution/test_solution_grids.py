@@ -10,9 +10,10 @@ import xarray
 from known_solutions import InBox, OnDisk, bowl, waves
 
 from pinnlab import PINN
+from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
-from pinnlab.problems import Poisson
+from pinnlab.problems import Poisson, Problem, Residual
 from pinnlab.solution import files, sampling
 
 
@@ -186,3 +187,13 @@ def test_a_missing_package_is_told_with_what_to_do(monkeypatch, tmp_path, packag
         call(waves(), tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_npz_has_any_names(tmp_path):
+    class File(Problem):
+        def __init__(self):
+            line = Interval("allow_pickle", 0, 1)
+            super().__init__(line, ["file"], {"pde": Residual(line, lambda file: file)})
+
+    with np.load(PINN(File(), MLP(1, 1, hidden=[3])).solution().to_npz(tmp_path / "u.npz", allow_pickle=4)) as read:
+        assert {name: read[name].shape for name in read.files} == {"allow_pickle": (4,), "file": (4,)}

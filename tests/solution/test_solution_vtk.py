@@ -9,9 +9,10 @@ import pytest
 from known_solutions import InBox, OnDisk, bowl, waves
 
 from pinnlab import PINN
+from pinnlab.domains import Polygon
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
-from pinnlab.problems import Poisson
+from pinnlab.problems import Poisson, Problem, Residual
 from pinnlab.solution import vtk
 
 
@@ -64,6 +65,29 @@ def test_a_disk_over_time_is_cut_out_of_its_square(tmp_path):
     x, y, _ = mesh.points.T
     assert (x**2 + y**2).max() <= 1 + 1e-9
     np.testing.assert_allclose(mesh.point_data["u"], x**2 + 3 * y**2 + 0.5, rtol=1e-14)
+
+
+class Emptying(Problem):
+    """An unknown on the triangle below the line from (0, 1) to (1, 0) in x and t, or above it."""
+
+    def __init__(self, above=False):
+        corners = [[1, 0], [1, 1], [0, 1]] if above else [[0, 0], [1, 0], [0, 1]]
+        domain = Polygon(["x", "t"], corners)
+        super().__init__(domain, ["u"], {"pde": Residual(domain, lambda u: u.x)})
+
+
+def test_a_domain_that_changes_in_time_has_the_cells_of_each_time(tmp_path):
+    solution = PINN(Emptying(), MLP(2, 1, hidden=[3])).solution()
+    path = solution.to_vtk(tmp_path / "u.vtu", x=11, t=[0.0, 0.5, 1.0])
+    entries = ElementTree.parse(path).getroot().findall("./Collection/DataSet")
+    assert [float(entry.get("timestep")) for entry in entries] == [0.0, 0.5]  # at 1 there is a point
+    for entry in entries:
+        mesh = meshio.read(tmp_path / entry.get("file"))
+        assert mesh.points[:, 0].max() == pytest.approx(1 - float(entry.get("timestep")))
+    later = PINN(Emptying(above=True), MLP(2, 1, hidden=[3])).solution()
+    path = later.to_vtk(tmp_path / "v.vtu", x=11, t=[0.0, 1.0])
+    (entry,) = ElementTree.parse(path).getroot().findall("./Collection/DataSet")
+    assert float(entry.get("timestep")) == 1.0
 
 
 @pytest.mark.parametrize(("dim", "cell", "corners"), [(1, "line", 2), (3, "hexahedron", 8)])

@@ -1,6 +1,7 @@
 """Windows of time together with what else there is: tiles, tests of a weak form, operators."""
 
 import functools
+import math
 
 import lightning as L
 import pytest
@@ -9,10 +10,11 @@ from training import quiet_trainer
 
 import pinnlab
 from pinnlab import Phase
-from pinnlab.callbacks import RunSummary
+from pinnlab.callbacks import LossBalancing, RunSummary, SelfAdaptive
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, DeepONet, Tiles
+from pinnlab.objective.balancing import GradientNorm
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LevenbergMarquardt
 from pinnlab.problems import (
@@ -21,6 +23,7 @@ from pinnlab.problems import (
     Dirichlet,
     Exact,
     Heat1D,
+    Observations,
     Problem,
     Residual,
     Tiled,
@@ -168,3 +171,37 @@ def test_unknowns_keep_their_coordinates_and_where_they_live():
     assert solution.derivative("q", "x", x=0.3, t=0.7) == 0.0
     with pytest.raises(ConfigurationError, match="march: Driven is to find q, the same at all times; train it whole"):
         march(Driven(of=("x",)), network)
+
+
+class Growth(Problem):
+    """u' = u from u(0) = 1, with measurements in the first half of the time."""
+
+    def __init__(self):
+        t = Interval("t", 0, 1)
+        times = torch.linspace(0.05, 0.45, 6, dtype=torch.float64)
+        conditions = {
+            "ode": Residual(t, lambda u: u.t - u),
+            "start": Dirichlet(t.face(t=0.0), u=1.0),
+            "data": Observations(times[:, None], u=torch.exp(times)),
+        }
+        super().__init__(t, ["u"], conditions)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        lambda: LossBalancing(GradientNorm(), every=1, conditions=["ode", "data"]),
+        lambda: LossBalancing(GradientNorm(), every=1, conditions=["data"]),
+        lambda: SelfAdaptive(every=1, conditions=["data"]),
+    ],
+)
+def test_measurements_that_are_named_may_be_in_some_windows_only(callback):
+    adam = functools.partial(torch.optim.Adam, lr=1e-2)
+    model = {"network": functools.partial(MLP, hidden=[4]), "phases": [Phase(adam, steps=3)], "compile": False}
+    trainer = quiet_trainer(callbacks=[callback()])
+    options = {"windows": 2, "data": {"points": 20, "evaluation_points": 100}}
+    solution = pinnlab.march(Growth(), model={**model, "weights": {"data": 10.0}}, trainer=trainer, **options)
+    assert trainer.global_step == 6
+    assert math.isfinite(solution.u(t=0.9))
+    with pytest.raises(ConfigurationError, match=r"unknown condition in model\.weights 'date'"):
+        pinnlab.march(Growth(), model={**model, "weights": {"date": 10.0}}, trainer=quiet_trainer(), **options)

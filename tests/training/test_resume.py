@@ -1,11 +1,24 @@
 """A run that was killed and resumed is bitwise the run that was not killed."""
 
+import lightning as L
 import pytest
 import torch
-from training import BATCH_SIZES, PARTS, PHASES, WATCHING_CALLBACKS, assert_alike, full_run
+from training import (
+    ADAM,
+    BATCH_SIZES,
+    PARTS,
+    PHASES,
+    WATCHING_CALLBACKS,
+    assert_alike,
+    full_run,
+    quiet_trainer,
+    small_data,
+    small_module,
+)
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Heat1D
+from pinnlab.training.phases import Phase
 from pinnlab.training.switching import phases_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -110,3 +123,30 @@ def test_resume_is_bitwise_when_compiled(tmp_path):
         again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, compile=True)
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step])
+
+
+class Saves(L.Callback):
+    """Saves at the end of steps, before the phases have looked at them: callbacks come in the order of the trainer."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, *unused):
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+
+def test_a_callback_of_ones_own_may_save(tmp_path):
+    def fitted(*callbacks, path=None):
+        module = small_module(phases=[Phase(ADAM, steps=4), Phase(ADAM, steps=3)])
+        trainer = quiet_trainer(callbacks=list(callbacks))
+        trainer.fit(module, small_data(module.problem), ckpt_path=path)
+        return module, trainer
+
+    whole, trainer = fitted(Saves(tmp_path))
+    for step in range(1, 8):
+        resumed, again = fitted(path=tmp_path / f"{step}.ckpt")
+        assert again.global_step == trainer.global_step == 7
+        counts = [(record.steps, record.evaluations, record.stopped) for record in phases_of(again).records]
+        assert counts == [(record.steps, record.evaluations, record.stopped) for record in phases_of(trainer).records]
+        for own, other in zip(resumed.parameters(), whole.parameters(), strict=True):
+            assert torch.equal(own, other), step
