@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning as L
-from torch.optim import Optimizer
 
 from pinnlab.criteria import TrialRule
 from pinnlab.errors import NotFiniteError, StopReason
@@ -19,7 +18,7 @@ from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
 from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, phase_is_over
-from pinnlab.training.phases import Phase, check_phases, draw_points, enter, use_width
+from pinnlab.training.phases import check_phases, draw_points, enter, use_width
 from pinnlab.training.quiet import quiet
 
 
@@ -83,9 +82,9 @@ class OptimizerPhases(L.Callback):
         fit_points(trainer, pl_module)
         if not self.finished:
             self.history.reopen()
-            # A callback saved the checkpoint between the last step and the look at it.
-            phase = pl_module.phases[pl_module.phase]
-            if self._over(phase, False, trainer.optimizers[0]) == StopReason.STEPS.value:
+            if (
+                self._over(pl_module, met=False) == StopReason.STEPS.value
+            ):  # saved before anybody looked at its last step
                 self._leave(trainer, pl_module, StopReason.STEPS.value, None)
         elif asked_for_more(self.history, pl_module):
             over, self.finished = phase_is_over(self.history, pl_module), False
@@ -104,7 +103,7 @@ class OptimizerPhases(L.Callback):
             return  # the run came back to this phase a moment ago
         phase = pl_module.phases[pl_module.phase]
         met = criterion_met(self.history.present, pl_module)
-        reason = self._over(phase, met, trainer.optimizers[0])
+        reason = self._over(pl_module, met)
         if distributed.any_rank(reason is not None, pl_module.device):
             value = phase.until.value if phase.until is not None and reason == phase.until.reason else None
             self._leave(trainer, pl_module, reason or StopReason.CRITERION.value, value)
@@ -187,11 +186,7 @@ class OptimizerPhases(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Records, decisions and the rest that later decisions depend on; primitives only."""
-        return {
-            **self.history.state_dict(),
-            "finished": self.finished,
-            "hold_until": self.hold_until,
-        }
+        return {**self.history.state_dict(), "finished": self.finished, "hold_until": self.hold_until}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where a checkpoint left off."""
@@ -199,10 +194,7 @@ class OptimizerPhases(L.Callback):
         self.finished, self.hold_until = state_dict["finished"], state_dict["hold_until"]
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the phase's number and its criterion's memory; a step that nobody has counted yet is counted.
-
-        Callbacks see the end of a step in the order of the trainer, and one before this may save.
-        """
+        """Adds the phase's number and its criterion's memory; a callback before this one may save an uncounted step."""
         self.history.count(trainer, pl_module)
         if "callbacks" in checkpoint:
             checkpoint["callbacks"][self.state_key] = self.state_dict()
@@ -225,11 +217,11 @@ class OptimizerPhases(L.Callback):
         if pl_module.phase + 1 == len(pl_module.phases):
             self._finish(trainer, pl_module, reason, value)
             return
-        self._tell("before_switch", trainer, pl_module)
+        _tell("before_switch", trainer, pl_module)
         self.history.present.stopped = reason
         self.decide(trainer, pl_module, "switch", reason, value)
         self._begin(trainer, pl_module, pl_module.phase + 1)
-        self._tell("after_switch", trainer, pl_module)
+        _tell("after_switch", trainer, pl_module)
 
     def _begin(self, trainer: L.Trainer, pl_module: Any, phase: int) -> None:
         install(trainer, pl_module, phase)
@@ -245,7 +237,7 @@ class OptimizerPhases(L.Callback):
 
     def _try_next(self, trainer: L.Trainer, pl_module: Any, trial: TrialRule) -> None:
         """Tries the next phase's optimizer; goes on from there, or as if nothing had been."""
-        self._tell("before_switch", trainer, pl_module)
+        _tell("before_switch", trainer, pl_module)
         present, snapshot = pl_module.phase, Snapshot(trainer, pl_module)
         install(trainer, pl_module, present + 1)
         outcome = probe(trainer, pl_module, trial.evaluations)
@@ -260,19 +252,14 @@ class OptimizerPhases(L.Callback):
         self._open_record(pl_module)
         record, steps = self.history.present, pl_module.phases[pl_module.phase].steps
         record.steps, record.evaluations, record.loss = outcome.steps, outcome.evaluations, outcome.after
-        self._tell("after_switch", trainer, pl_module)
+        _tell("after_switch", trainer, pl_module)
         if steps is not None and steps <= outcome.steps:
             self._leave(trainer, pl_module, StopReason.STEPS.value, None)
 
-    def _tell(self, hook: str, trainer: L.Trainer, pl_module: Any) -> None:
-        """Calls a method of the callbacks that have it."""
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if hasattr(callback, hook):
-                getattr(callback, hook)(trainer, pl_module)
-
-    def _over(self, phase: Phase, met: bool, optimizer: Optimizer) -> str | None:
+    def _over(self, module: Any, met: bool) -> str | None:
         """Why the phase is over, or None."""
-        if getattr(optimizer, "status", None) is StopReason.STALLED:
+        phase = module.phases[module.phase]
+        if getattr(module.current_optimizer(), "status", None) is StopReason.STALLED:
             return StopReason.STALLED.value  # also while it is held: it would only stall again
         if self._held():
             return None
@@ -284,6 +271,13 @@ class OptimizerPhases(L.Callback):
 
     def _held(self) -> bool:
         return self.history.steps_made() < self.hold_until
+
+
+def _tell(hook: str, trainer: L.Trainer, module: Any) -> None:
+    """Calls a method of the callbacks that have it."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, hook):
+            getattr(callback, hook)(trainer, module)
 
 
 def phases_of(trainer: L.Trainer) -> OptimizerPhases:
