@@ -171,6 +171,8 @@ def imbalance(
 ) -> list[Finding]:
     """The gradient of one term of the loss is drowned by that of another, and the term does not fall.
 
+    An equation that causal weights hold back at all times waits for the initial conditions, as it should.
+
     Args:
         record: of the run.
         factor: between the norms of the largest gradient and of this one.
@@ -190,7 +192,8 @@ def imbalance(
         drowned = recent(patience, (_drowned(look, name) for look in looks))
         left = recent(patience, (shares.get(name, 1.0) for shares in terms))
         holds = squares[-1].get(name, math.inf) <= max(least, noise * looks[-1].epsilon) ** 2 * largest
-        if drowned and min(drowned) >= factor and min(left) >= kept and not holds:
+        waits = name in looks[-1].equations and looks[-1].held_back >= 1
+        if drowned and min(drowned) >= factor and min(left) >= kept and not (holds or waits):
             strongest = max(looks[-1].gradients, key=looks[-1].gradients.__getitem__)
             evidence = (
                 f"the gradient of condition {strongest!r} is {drowned[-1]:.2g} times that of {name!r} ({norm:.2g}), "
