@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -93,3 +95,17 @@ def _numbers(key: str, values: Any) -> Tensor:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{key}: must be numbers, got {type(values).__name__}") from error
+
+
+def warn_of_outside(domain: Domain, points: Tensor) -> None:
+    """Warns of points `(n, d)` outside of the domain by more than 1e-3 of its shortest side."""
+    sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
+    outside = ~domain.contains(points, tolerance=1e-3 * min(sides))
+    if outside.any():
+        first = points[outside][0].tolist()
+        where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
+        warnings.warn(
+            f"{int(outside.sum())} of {len(points)} points lie outside of the domain, the first at {where}; what the "
+            "solution says there was not trained",
+            stacklevel=4,
+        )
