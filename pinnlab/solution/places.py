@@ -97,15 +97,20 @@ def _numbers(key: str, values: Any) -> Tensor:
         raise ConfigurationError(f"{key}: must be numbers, got {type(values).__name__}") from error
 
 
-def warn_of_outside(domain: Domain, points: Tensor) -> None:
-    """Warns of points `(n, d)` outside of the domain by more than 1e-3 of its shortest side."""
+def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any]) -> Places:
+    """The same for the coordinates of a domain, with a warning of points outside of it.
+
+    Points that are outside by less than 1e-3 of the domain's shortest side, as rounded nodes of a mesh, are in it.
+    """
+    found = places(domain.coordinates, like, points, named)
     sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
-    outside = ~domain.contains(points, tolerance=1e-3 * min(sides))
+    outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
     if outside.any():
-        first = points[outside][0].tolist()
+        first = found.points[outside][0].tolist()
         where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
         warnings.warn(
-            f"{int(outside.sum())} of {len(points)} points lie outside of the domain, the first at {where}; what the "
+            f"{int(outside.sum())} of {len(outside)} points lie outside of the domain, the first at {where}; what the "
             "solution says there was not trained",
             stacklevel=4,
         )
+    return found

@@ -24,7 +24,7 @@ from pinnlab.problems.unknowns import known_pair, with_reference
 from pinnlab.solution import drawing, exporting, files, sampling, vtk
 from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.functions import with_functions
-from pinnlab.solution.places import Places, places, warn_of_outside
+from pinnlab.solution.places import Places, places_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -324,10 +324,7 @@ class Solution:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
     def _places(self, points: Any, coordinates: dict[str, Any]) -> Places:
-        domain = self.problem.domain
-        found = places(self.problem.coordinates, self._like, points, with_functions(domain, coordinates))
-        warn_of_outside(domain, found.points)
-        return found
+        return places_in(self.problem.domain, self._like, points, with_functions(self.problem.domain, coordinates))
 
     def _unknowns(self, rows: Tensor) -> Tensor:
         return _in_blocks(self.trial, rows)
