@@ -64,6 +64,13 @@ def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Linear(width, outputs))
 
 
+class Blind(torch.optim.SGD):
+    """An optimizer that cannot be handed the loss."""
+
+    def step(self):
+        """One step."""
+
+
 class Command(NamedTuple):
     """Arguments after `fit -c burgers`, and phrases of the answer."""
 
@@ -389,7 +396,22 @@ CALLS = [
     (lambda: PINN(Poisson1D(), compile="maybe"), "model.compile: 'maybe'"),
     (lambda: PINN(Poisson1D(), seed="a"), "model.seed: must be a whole number, got 'a'"),
     (lambda: PINN(Poisson1D(), enhance={"pde": ["y"]}), "model.enhance.pde 'y'"),
-    (lambda: Phase(3), "model.phases.optimizer: must build an optimizer"),
+    (
+        lambda: Phase(3),
+        "model.phases.optimizer: must build an optimizer",
+        "partial(torch.optim.Adam, lr=1e-3)",
+        "an instance of int",
+    ),
+    (lambda: Phase("Adam", 300), "must build an optimizer from parameters", "got 'Adam', in the phase with steps=300"),
+    (
+        lambda: Phase(torch.optim.Adam(PARAMETERS), 9),
+        "from parameters",
+        "an instance of Adam, in the phase with steps=9",
+    ),
+    (
+        lambda: Phase(Blind).sample_optimizer(),
+        "Blind.step takes no closure; write it as `def step(self, closure=None)`",
+    ),
     (lambda: Phase(ADAM, steps="ten"), "model.phases.steps: must be a whole number, got 'ten'"),
     (lambda: Phase(ADAM, steps=0), "model.phases.steps: must be at least 1, got 0"),
     (lambda: Phase(ADAM, width=-1), "model.phases.width: must be at least 1, got -1"),
