@@ -326,6 +326,11 @@ CALLS = [
     (lambda: Dirichlet(LINE.boundary()), "Dirichlet: name at least one unknown"),
     (lambda: Neumann(3, u=0.0), "Neumann: region must be a domain"),
     (lambda: Robin(LINE.boundary(), alpha="x", u=0.0), "Robin: alpha: must be a finite number"),
+    (
+        lambda: Robin(LINE.boundary(), alpha=lambda x: x, u=0.0),
+        "Robin: alpha must be a finite number, got a function",
+        "Residual(region, lambda u, normal, x: h(x) * u + u.along(normal) - g(x))",
+    ),
     (lambda: Robin(LINE.boundary(), beta=math.nan, u=0.0), "Robin: beta: must be finite"),
     (lambda: Periodic(3, "x"), "Periodic: domain must be a domain"),
     (lambda: Periodic(LINE, "y"), "periodic condition 'y'"),
