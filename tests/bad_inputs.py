@@ -338,6 +338,7 @@ CALLS = [
     (lambda: Observations("abc", u=[1]), "Observations: points must be an array of numbers"),
     (lambda: Observations([[0.0]], u="abc"), "Observations: u"),
     (lambda: Observations([0.0, 1], u=[1, 2]), "Observations: points must be (n, d)"),
+    (lambda: Observations(np.zeros(40), u=np.zeros(40)), "not (40,); of one coordinate they are points[:, None]"),
     (lambda: Observations([[0.0]], u=[1, 2]), "Observations: u must have one value"),
     (lambda: Observations([[0.0]], u=[math.nan]), "Observations: u holds nan in row 0"),
     (lambda: Observations([[0.0]]), "Observations: name at least one unknown"),
