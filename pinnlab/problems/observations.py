@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -158,7 +159,7 @@ def _is_pair(value: Any) -> bool:
 def _as_tensor(key: str, values: Any) -> Tensor:
     """Data as a tensor; `key` is what to name when they are no real numbers."""
     try:
-        found = torch.as_tensor(values)
+        found = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))  # lists in float64
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"Observations: {key} must be an array of numbers, got {type(values).__name__}"

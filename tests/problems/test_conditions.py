@@ -69,6 +69,11 @@ def test_observations_of_expressions_over_their_standard_deviations():
     assert torch.allclose(r[:, 2], 2 * value * 2 * x / 0.25)
 
 
+def test_measurements_in_lists_keep_their_digits():
+    data = Observations([[0.1]], u=[0.2], sigma=0.3)
+    assert (data.points.item(), data.targets["u"].item(), data.sigmas["u"].item()) == (0.1, 0.2, 0.3)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_observations_are_read_from_a_file(encoding, tmp_path):
     path = tmp_path / "probe.csv"
