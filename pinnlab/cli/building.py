@@ -11,12 +11,22 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from pinnlab.cli.places import check, hints_of
-from pinnlab.problems.base import Problem
+from pinnlab.domains import Region
+from pinnlab.problems import Condition, Given, Problem
 from pinnlab.problems.own_file import builder
 from pinnlab.training.module import PINN
 
 HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
 """What may stand for the module's arguments."""
+
+BUILT_WITH_IT: tuple[type, ...] = (Problem, Given, Condition, Region)
+"""Problems, and what of their arguments may come from files."""
+
+
+def build_in(parser: ArgumentParser, folder: Path | None) -> None:
+    """Has a parser build problems, and what they are given, in a folder; see `builder`."""
+    for kind in BUILT_WITH_IT:
+        parser.add_instantiator(builder(folder), kind)
 
 
 def built(key: str, spec: Any, folder: Path | None = None) -> Any:
@@ -34,5 +44,5 @@ def built(key: str, spec: Any, folder: Path | None = None) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     others = set(inspect.signature(PINN).parameters) - {key}
     parser.add_class_arguments(PINN, skip=others, instantiate=False, fail_untyped=False)
-    parser.add_instantiator(builder(folder), Problem)
+    build_in(parser, folder)
     return parser.instantiate_classes(parser.parse_object({key: spec}))[key]

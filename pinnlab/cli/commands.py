@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
+from pinnlab.cli.building import build_in
 from pinnlab.cli.catalog import RUNS, find_recipe
 from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
@@ -32,7 +33,7 @@ from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
 from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
-from pinnlab.problems.own_file import builder, file_of
+from pinnlab.problems.own_file import file_of
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
@@ -225,7 +226,7 @@ class PinnlabCLI(LightningCLI):
             ConfigurationError: a package is missing, or an option of a logger, callback or the trainer is refused.
         """
         folder = self.config[self.subcommand].problem_folder
-        self._parser(self.subcommand).add_instantiator(builder(folder and Path(folder)), Problem)
+        build_in(self._parser(self.subcommand), folder and Path(folder))
         try:
             super().instantiate_classes()
             if self.subcommand == "fit":

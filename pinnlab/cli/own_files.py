@@ -109,9 +109,9 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | N
     from pinnlab.problems.own_file import folder_again, found_again, import_file, working_in
 
     for recipe in recipes:
-        folder = str(recipe.parent.resolve())
-        if recipe.suffix != ".ckpt" and folder not in sys.path:
-            sys.path.append(folder)
+        beside = str(recipe.parent.resolve())
+        if recipe.suffix != ".ckpt" and beside not in sys.path:
+            sys.path.append(beside)
     problem, file = config.get("problem"), config.get("problem_file")
     path = problem.get("class_path") if isinstance(problem, Mapping) else problem
     module = path.rpartition(".")[0] if isinstance(path, str) else ""
@@ -123,8 +123,8 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | N
         if found != Path(str(file)).resolve():
             warnings.warn(f"problem_file: {file} is not there; {found} is taken", stacklevel=2)
     else:
-        beside = (place / f"{module}.py" for place in folders if not is_taken(module))
-        found = next((place for place in beside if place.is_file()), None)
+        places = (place / f"{module}.py" for place in folders if not is_taken(module))
+        found = next((place for place in places if place.is_file()), None)
     if found is None:
         return None
     began = config.get("problem_folder")

@@ -170,14 +170,14 @@ def working_in(folder: Path | None) -> Iterator[None]:
         os.chdir(before)
 
 
-def builder(folder: Path | None) -> Callable[..., Problem]:
-    """A function that builds problems; whatever the constructor of a user's class raises is told in one line.
+def builder(folder: Path | None) -> Callable[..., Any]:
+    """A function that builds a problem, or what it is given; what a user's constructor raises is told in one line.
 
     Args:
         folder: in which they are built: relative paths begin there; None for the current one.
     """
 
-    def build(kind: type[Problem], *arguments: Any, **named: Any) -> Problem:
+    def build(kind: type[Any], *arguments: Any, **named: Any) -> Any:
         with working_in(folder):
             if kind.__module__.startswith("pinnlab."):
                 return kind(*arguments, **named)

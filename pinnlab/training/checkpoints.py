@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
 from pinnlab.problems.own_file import code_of, file_of
+from pinnlab.problems.tiled import Tiled
+from pinnlab.problems.window import Window
 from pinnlab.training.made_with import differences, made_with
 
 FORMAT = 1
@@ -116,8 +118,11 @@ def _warn_of_new_code(saved: str | None, module: Any, trains: bool) -> None:
 
 
 def _class_of_problem(module: Any) -> type[Problem]:
-    """That of the whole problem, where the module's is a window of it."""
-    return type(getattr(module.problem, "whole", module.problem))
+    """That of the user's problem, where the module's is a window or tiles of it."""
+    problem: Problem = module.problem
+    while isinstance(problem, (Window, Tiled)):
+        problem = problem.whole
+    return type(problem)
 
 
 def _data_of(module: Any) -> Any:

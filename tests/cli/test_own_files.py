@@ -28,14 +28,14 @@ from pinnlab.domains import Interval
 from pinnlab.problems import Dirichlet, Given, Observations, Residual
 
 class Decay(Problem):
-    def __init__(self, file: str = "data.csv", given: str | None = None, n: int = 0):
+    def __init__(self, file: str = "data.csv", given: Given | None = None, n: int = 0):
         t = Interval("t", 0, 1)
         table = np.genfromtxt(file, delimiter=",", names=True)
         times = torch.as_tensor(table["t"])[:, None]
         conditions = {"ode": Residual(t, lambda u: u.t + u)}
         conditions["data"] = Observations(times, u=torch.as_tensor(table["u"]))
         conditions.update({f"extra{i}": Dirichlet(t.face(t=0.0), u=1.0) for i in range(n)})
-        super().__init__(t, ("u",), conditions, given=[] if given is None else [Given("q", given)])
+        super().__init__(t, ("u",), conditions, given=[] if given is None else [given])
 """
 
 TWO = """
@@ -203,7 +203,8 @@ def test_a_run_finds_the_data_of_its_problem_from_elsewhere_and_after_a_move(com
     other.mkdir()
     (other / "real.csv").write_text("t,u\n0,7\n")  # of another run
     monkeypatch.chdir(decay)
-    code, _, err = command("fit", "decay.py", "--problem.file=real.csv", "--problem.given=q.npz", *SHORT)
+    given = ["--problem.given=pinnlab.problems.Given", "--problem.given.name=q", "--problem.given.source=q.npz"]
+    code, _, err = command("fit", "decay.py", "--problem.file=real.csv", *given, *SHORT)
     assert code == 0, err
     monkeypatch.chdir(other)
     for name in ("predict", "fit"):
