@@ -75,11 +75,11 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
 def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     """Compares what a checkpoint's run was made with to this run.
 
+    Warns where the problem is in a file of the user's whose code has changed: its functions are not in the checkpoint.
+
     Args:
         checkpoint: as Lightning hands it over; `checked` before.
         module: the `PINN` that is to go on from it, or to be looked at.
-
-    Warns where the problem is in a file of the user's whose code has changed: its functions are not in the checkpoint.
 
     Returns:
         One line for each difference that is none of an exact continuation and yet makes sense: phases to come, and
