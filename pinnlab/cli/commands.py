@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from pinnlab import callbacks as own
 from pinnlab.cli.bad_input import bad_input, refused, unwritable
+from pinnlab.cli.building import build_in
 from pinnlab.cli.catalog import RUNS, find_recipe
 from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.help import without_all
 from pinnlab.cli.places import import_path
+from pinnlab.cli.quiet import quieten
 from pinnlab.cli.runs import (
     LOOKING,
     NEED_A_RUN,
@@ -40,7 +40,6 @@ from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
-from pinnlab.training.quiet import ignore_remarks
 from pinnlab.training.ranks import exit_code
 from pinnlab.training.windows import March
 
@@ -177,6 +176,7 @@ class PinnlabCLI(LightningCLI):
         parser.add_argument(
             "--problem_file", type=str | None, default=None, help="The Python file of your own problem."
         )
+        parser.add_argument("--problem_folder", type=str | None, default=None, help="Where relative paths in it begin.")
         parser.add_argument("--march", type=March | None, default=None, help="Windows of time, one after the other.")
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; default: the recipe's.")
         for key in ("model.problem", "data.problem"):
@@ -190,6 +190,7 @@ class PinnlabCLI(LightningCLI):
         check_trainer(config.trainer)
         file = file_of(import_path(config.problem.class_path, "problem"))
         config.problem_file = None if file is None else str(file)
+        config.problem_folder = None if file is None else config.problem_folder or str(Path.cwd())
         config.name = config.get("name") or config.problem.class_path.rpartition(".")[2]
         board = board_in(config.trainer.get("logger"))
         if board is not None and board.get("name") == "lightning_logs":
@@ -224,6 +225,8 @@ class PinnlabCLI(LightningCLI):
         Raises:
             ConfigurationError: a package is missing, or an option of a logger, callback or the trainer is refused.
         """
+        folder = self.config[self.subcommand].problem_folder
+        build_in(self._parser(self.subcommand), folder and Path(folder))
         try:
             super().instantiate_classes()
             if self.subcommand == "fit":
@@ -304,24 +307,6 @@ class PinnlabCLI(LightningCLI):
             if isinstance(callback, own.RunSummary) and callback.failed:
                 raise SavingError(f"{callback.failed}: cannot be written; the end of the run is in last.ckpt")
         self._say(ending(self.trainer))
-
-
-def quieten() -> None:
-    """Hides remarks of Lightning and torch that a user of the command cannot act on."""
-    for name in (
-        "lightning.pytorch.utilities.rank_zero",
-        "lightning.fabric.utilities.rank_zero",
-        "lightning.fabric",
-    ):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    ignore_remarks()
-    warnings.showwarning = _one_line_warning
-
-
-def _one_line_warning(
-    message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
-) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
 
 def command(arguments: list[str] | None = None) -> PinnlabCLI:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
-from pinnlab.cli.catalog import CLASS_KEYS, class_paths, find_recipe, resolve_names
+from pinnlab.cli.catalog import class_paths, find_recipe, resolve_names
 from pinnlab.cli.dispatch import COMMANDS
+from pinnlab.cli.line import FLAGS, options, parsed, with_paths
 from pinnlab.cli.numbered import is_numbered, put
 from pinnlab.cli.overlay import merge, set_option
 from pinnlab.cli.own_files import use_own_file
 from pinnlab.cli.places import check, hints_of
 from pinnlab.cli.runs import recipe_in
-from pinnlab.cli.yaml_file import parse_yaml, read_yaml
+from pinnlab.cli.yaml_file import read_yaml
 from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
 from pinnlab.problems import Problem
 from pinnlab.training.datamodule import CollocationDataModule
@@ -33,6 +34,7 @@ GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
 SINGLE: Mapping[str, Any] = {
     "problem": Problem,
     "problem_file": str | None,
+    "problem_folder": str | None,
     "march": March | None,
     "name": str | None,
     "seed_everything": bool | int,
@@ -46,8 +48,6 @@ SINGLE: Mapping[str, Any] = {
     "format": str | None,
 }
 """The keys beside the groups, with their types."""
-
-_FLAGS = ("help", "print_config", "config", "c", "h")
 
 
 def content_of(path: Path) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
     paths = class_paths()
     config: dict[str, Any] = json.loads(json.dumps(default))
     rewritten, recipes = [arguments[0]], list[Path]()
-    for option, value in _options(arguments[1:]):
+    for option, value in options(arguments[1:]):
         name = option.lstrip("-")
         if value is None or not option.startswith("-"):
             rewritten += [option] if value is None else [option, value]
@@ -93,16 +93,18 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
         if name in ("c", "config"):
             recipes.append(find_recipe(value))
             merge(config, content_of(recipes[-1]))
-        elif name.split(".")[-1] not in _FLAGS:
+        elif name.split(".")[-1] not in FLAGS:
             _check_option(name)
-            value = _with_paths(name, value, paths)
+            value = with_paths(name, value, paths)
             if is_numbered(name):
-                name, value = put(config, name, _parsed(value))
+                name, value = put(config, name, parsed(value))
                 option = f"--{name}"
             else:
-                set_option(config, name, _parsed(value))
+                set_option(config, name, parsed(value))
         rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
-    use_own_file(config, recipes)
+    folder = use_own_file(config, recipes)
+    if folder is not None:
+        rewritten.append(f"--problem_folder={folder}")
     check_config(config)
     return rewritten
 
@@ -118,7 +120,7 @@ def check_config(config: Mapping[str, Any]) -> None:
             _check_group(key, value)
         elif key in SINGLE:
             check(value, SINGLE[key], key)
-        elif key not in _FLAGS:
+        elif key not in FLAGS:
             raise unknown("key", str(key), [*GROUPS, *SINGLE])
     seed = config.get("seed_everything", 0)
     if not isinstance(seed, bool) and not 0 <= int(seed) <= LARGEST_SEED:
@@ -158,39 +160,6 @@ def _check_group(key: str, value: Any) -> None:
 def _check_option(name: str) -> None:
     """Refuses what is no option at all; options inside of a group are looked at with their values."""
     first = name.rstrip("+").split(".")[0]
-    known = [*GROUPS, *SINGLE, *_FLAGS]
+    known = [*GROUPS, *SINGLE, *FLAGS]
     if first not in known and not first.isdigit():
         raise ConfigurationError(f"--{name}: there is no such option{suggest(first, known)}; see `--help`")
-
-
-def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Options with their values; what is not in that form is handed on as it is."""
-    rest = list(arguments)
-    while rest:
-        option = rest.pop(0)
-        name, equals, value = option.partition("=")
-        is_option = option.startswith("--") or option == "-c"
-        if is_option and equals:
-            yield name, value
-        elif is_option and option.lstrip("-") not in _FLAGS[:2] and rest and not rest[0].startswith("--"):
-            yield option, rest.pop(0)
-        else:
-            yield option, None
-
-
-def _with_paths(name: str, value: str, paths: Mapping[str, str]) -> str:
-    """The value of an option with full class paths, since several classes share a short name."""
-    if name.rstrip("+").split(".")[-1] in (*CLASS_KEYS, "callbacks") and value in paths:
-        return paths[value]
-    parsed = _parsed(value)
-    if isinstance(parsed, (list, dict)):
-        resolved = resolve_names(parsed, paths)
-        return value if resolved == parsed else json.dumps(resolved)
-    return value
-
-
-def _parsed(value: str) -> Any:
-    try:
-        return parse_yaml(value)
-    except ConfigurationError:
-        return value

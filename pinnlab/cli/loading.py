@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 from torch import nn
 
 from pinnlab.cli.bad_input import bad_input, refused
+from pinnlab.cli.building import HINTS, built
 from pinnlab.cli.catalog import resolve_names
 from pinnlab.cli.own_files import use_own_file
-from pinnlab.cli.places import check, hints_of
+from pinnlab.cli.places import check
 from pinnlab.cli.runs import checkpoint_of, recipe_of
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import ByUnknown
@@ -28,9 +27,6 @@ from pinnlab.training.windows import pieced_of
 
 OPTIONS = ("scale_inputs", "engine", "dtype", "seed")
 """Those of the module that decide about the trial function; the seed where a network keeps random numbers to itself."""
-
-HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
-"""What may stand for the module's arguments."""
 
 
 def load(
@@ -55,13 +51,14 @@ def load(
     saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     recipe = _recipe(saved, checkpoint)
     model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
+    folder = None
     try:
-        use_own_file(recipe, [checkpoint])
+        folder = use_own_file(recipe, [checkpoint])
     except ConfigurationError as error:
         if problem is None:
             raise ConfigurationError(f"{error}; or {_give('problem', checkpoint)}") from error
     if problem is None:
-        problem = _built("problem", recipe, missing, checkpoint)
+        problem = _built("problem", recipe, missing, checkpoint, folder)
     if network is None:
         network = _built("network", model, missing, checkpoint)
     elif isinstance(network, nn.Module):
@@ -89,7 +86,9 @@ def _recipe(saved: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
     return {**found, **named}
 
 
-def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], checkpoint: Path) -> Any:
+def _built(
+    key: str, owner: Mapping[str, Any], missing: Mapping[str, str], checkpoint: Path, folder: Path | None = None
+) -> Any:
     """The problem or the network that a recipe names.
 
     Raises:
@@ -102,11 +101,7 @@ def _built(key: str, owner: Mapping[str, Any], missing: Mapping[str, str], check
     if spec is None and key == "network":
         return None  # the module's own default
     try:
-        check(spec, HINTS[key], key)
-        parser = ArgumentParser(exit_on_error=False)
-        others = set(inspect.signature(PINN).parameters) - {key}
-        parser.add_class_arguments(PINN, skip=others, instantiate=False, fail_untyped=False)
-        return parser.instantiate_classes(parser.parse_object({key: spec}))[key]
+        return built(key, spec, folder)
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         told = bad_input(error) or refused(error)
         if told is None:

@@ -15,15 +15,6 @@ from pinnlab.errors import ConfigurationError, suggest
 LEVELS = 5
 """Folders above a checkpoint in which the file of its problem is looked for: `runs/NAME/version_0/checkpoints/`."""
 
-SETTINGS: Mapping[str, str] = {
-    "model.network": "MLP",
-    "model.phases": "[{optimizer: {class_path: Adam, init_args: {lr: 0.005}}}, {optimizer: SSBroyden, steps: 300}]",
-}
-"""What a problem without a recipe is trained with: the network and the phases of most shipped recipes."""
-
-POINTS = (1, 200, 1000)
-"""Points of a condition on a region of no, one or more dimensions, where no recipe says how many."""
-
 
 def is_file(place: str) -> bool:
     """Whether a word of the command line is a Python file, or a class in one: `my_problem.py:Burgers`."""
@@ -59,7 +50,7 @@ def is_taken(name: str) -> bool:
 def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
     """A command line in which a problem is named by its file, as `fit my_problem.py --seed_everything 3`.
 
-    The recipe beside the file is taken, unless the line names another one; without any, `SETTINGS` and `POINTS` are.
+    The recipe beside the file is taken, unless the line names another one; without any, `settings` are.
 
     Returns:
         The same with options.
@@ -67,7 +58,8 @@ def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
     Raises:
         ConfigurationError: the file is not there, has a name that is taken, or no single problem.
     """
-    from pinnlab.problems.own_file import import_file, problem_in, problems_in  # imports torch; the rest does not
+    from pinnlab.cli.starting import settings  # imports torch, as the next one; the rest does not
+    from pinnlab.problems.own_file import import_file, problem_in, problems_in
 
     path, name = split(place)
     check_file(path)
@@ -84,7 +76,7 @@ def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
         options.append(f"--problem={path.stem}.{problem_in(path, name).__name__}")
     if has_recipe:
         return [command, "-c", str(recipe), *options, *rest]
-    return [command, *options, *([] if given else _settings(problem_in(path, name), path)), *rest]
+    return [command, *options, *([] if given else settings(problem_in(path, name), path, rest)), *rest]
 
 
 def check_file(path: Path) -> None:
@@ -98,7 +90,7 @@ def check_file(path: Path) -> None:
     check_name(path)
 
 
-def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> None:
+def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | None:
     """Imports the file that a configuration's problem is in, if it is one of the user's.
 
     It is `problem_file`, or the module's file beside a recipe or in the current folder. The folders of recipes go to
@@ -108,30 +100,38 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> None:
         config: the whole configuration.
         recipes: the files that it was read from.
 
+    Returns:
+        The folder in which the problem of a run is built, see `folder_again`; None for no other than the current one.
+
     Raises:
         ConfigurationError: `problem_file` is nowhere, or the file cannot be imported.
     """
-    from pinnlab.problems.own_file import found_again, import_file
+    from pinnlab.problems.own_file import folder_again, found_again, import_file, working_in
 
     for recipe in recipes:
-        folder = str(recipe.parent.resolve())
-        if recipe.suffix != ".ckpt" and folder not in sys.path:
-            sys.path.append(folder)
+        beside = str(recipe.parent.resolve())
+        if recipe.suffix != ".ckpt" and beside not in sys.path:
+            sys.path.append(beside)
     problem, file = config.get("problem"), config.get("problem_file")
     path = problem.get("class_path") if isinstance(problem, Mapping) else problem
     module = path.rpartition(".")[0] if isinstance(path, str) else ""
     if not module or "." in module:
-        return
+        return None
     folders = list(_folders(recipes))
     if file is not None and Path(str(file)).stem == module:
-        found = found_again(Path(str(file)), folders)
+        found: Path | None = found_again(Path(str(file)), folders)
         if found != Path(str(file)).resolve():
             warnings.warn(f"problem_file: {file} is not there; {found} is taken", stacklevel=2)
+    else:
+        places = (place / f"{module}.py" for place in folders if not is_taken(module))
+        found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        return None
+    began = config.get("problem_folder")
+    folder = None if began is None else folder_again(Path(str(began)), Path(str(file or found)), found)
+    with working_in(folder):
         import_file(found)
-    elif not is_taken(module):
-        beside = next((f for f in (folder / f"{module}.py" for folder in folders) if f.is_file()), None)
-        if beside is not None:
-            import_file(beside)
+    return folder
 
 
 def _folders(recipes: Sequence[Path]) -> Iterator[Path]:
@@ -152,31 +152,3 @@ def _named(recipe: Path, module: str) -> str | None:
     path = problem.get("class_path") if isinstance(problem, Mapping) else problem
     owner, _, name = str(path).rpartition(".")
     return name if owner == module else None
-
-
-def _settings(problem: Any, path: Path) -> list[str]:
-    """Options for a problem without a recipe, and a remark on them."""
-    options = {"name": path.stem, **SETTINGS}
-    points = _points(problem)
-    if points is not None:
-        options["data.points"] = points
-    print(
-        f"{path.with_suffix('.yaml').name}: there is none, so MLP, Adam and SSBroyden"
-        + (f", points {points}" if points else "")
-        + "; --print_config shows it all",
-        file=sys.stderr,
-    )
-    return [f"--{key}={value}" for key, value in options.items()]
-
-
-def _points(kind: Any) -> str | None:
-    """Points for each condition as YAML; None where the problem must be told something first."""
-    from pinnlab.training.point_store import sampled_conditions
-
-    try:
-        problem = kind()
-    except TypeError:  # it has an argument without a default, which the options may give
-        return None
-    regions = {name: problem.conditions[name].region for name in sampled_conditions(problem)}
-    counts = {name: POINTS[min(r.dimension if r else 2, 2)] for name, r in regions.items()}
-    return "{" + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "}"

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sysconfig import get_paths
 
 from pinnlab.errors import ConfigurationError, PinnlabError
 from pinnlab.numerics.compilation import first_line
@@ -42,14 +43,22 @@ def explaining(what: str) -> Iterator[None]:
     except Exception as error:  # whatever the user's function raises
         said = first_line(error)
         known = next((advice for words, advice in _CAUSES.items() if words in said), None)
-        why = f"{known} ({said})" if known else f"it fails with {type(error).__name__}: {said}"
+        why = f"{known} ({said})" if known else _why(error)
         raise ConfigurationError(f"{what}: {why}{_line(error)}") from error
 
 
+def _why(error: Exception) -> str:
+    """What an error says, by itself; of a file that is missing also where it was looked for."""
+    if not isinstance(error, FileNotFoundError):
+        return f"it fails with {type(error).__name__}: {first_line(error)}"
+    said = first_line(error).rstrip(".") if error.filename is None else f"{error.filename} not found"
+    return f"{said}, relative paths begin in {Path.cwd()}"
+
+
 def _line(error: Exception) -> str:
-    """The last line outside of pinnlab and of installed packages that the error comes from."""
-    own = Path(__file__).parents[1]
+    """The last line outside of Python, pinnlab and installed packages that the error comes from."""
+    known = {Path(__file__).parents[1], Path(get_paths()["stdlib"])}
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if own not in Path(f.filename).parents and "site-packages" not in f.filename]
+    outside = [f for f in frames if known.isdisjoint(Path(f.filename).parents) and "site-packages" not in f.filename]
     users = [frame for frame in outside if Path(frame.filename).suffix == ".py"]
     return f"; see line {users[-1].lineno} of {users[-1].filename}" if users else ""

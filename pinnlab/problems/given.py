@@ -176,7 +176,9 @@ def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
                 return dict(file)
         table = np.genfromtxt(path, delimiter=",", names=True, deletechars="", autostrip=True, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"Given {name!r}: {path} cannot be read: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(
+            f"Given {name!r}: {path.absolute()} cannot be read: {' '.join(str(error).split())}"
+        ) from error
     return {column: table[column] for column in table.dtype.names or ()}
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.base import Problem
+
+_DIGEST = "__pinnlab_code__"
+"""Where a module keeps what `code_of` says."""
 
 
 def import_file(path: Path) -> ModuleType:
@@ -41,6 +50,7 @@ def import_file(path: Path) -> ModuleType:
         line = _line(error, path)
         where = "" if line is None else f"; see line {line} of {path}"
         raise ConfigurationError(f"problem: {name} cannot be imported: {reason}{where}") from error
+    _code(module)
     return module
 
 
@@ -100,6 +110,15 @@ def file_of(problem: type[Problem]) -> Path | None:
     return _file(module) if module is not None and is_file else None
 
 
+def code_of(problem: type[Problem]) -> str | None:
+    """A short word for the code in a problem's file as it was imported, whatever its comments and its layout.
+
+    Returns:
+        None for a problem of a package, and where there is nothing to read.
+    """
+    return None if file_of(problem) is None else _code(sys.modules[problem.__module__])
+
+
 def found_again(path: Path, folders: Iterable[Path]) -> Path:
     """Where the file of a run's problem is today.
 
@@ -117,6 +136,67 @@ def found_again(path: Path, folders: Iterable[Path]) -> Path:
     raise ConfigurationError(
         f"problem_file: there is no file {path}; if it has moved, say where it is: --problem_file FOLDER/{path.name}"
     )
+
+
+def folder_again(folder: Path, before: Path, now: Path) -> Path:
+    """In which folder the problem of a run is built today, so that relative paths in it lead where they did.
+
+    Args:
+        folder: the current one when the run began.
+        before: where the problem's file was then.
+        now: where it is today.
+
+    Returns:
+        The same folder; where it is gone, the one that lies to the file as it did; the current one without either.
+    """
+    moved = now.parent / os.path.relpath(folder, before.parent)
+    return next((place.resolve() for place in (folder, moved) if place.is_dir()), Path.cwd())
+
+
+@contextmanager
+def working_in(folder: Path | None) -> Iterator[None]:
+    """What is within is carried out in another folder; None for the current one.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    before = Path.cwd()
+    if folder is not None and not folder.is_dir():
+        raise ConfigurationError(f"problem_folder: there is no folder {folder}; name the one where the run began")
+    os.chdir(folder or before)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def builder(folder: Path | None) -> Callable[..., Any]:
+    """A function that builds a problem, or what it is given; what a user's constructor raises is told in one line.
+
+    Args:
+        folder: in which they are built: relative paths begin there; None for the current one.
+    """
+
+    def build(kind: type[Any], *arguments: Any, **named: Any) -> Any:
+        with working_in(folder):
+            if kind.__module__.startswith("pinnlab."):
+                return kind(*arguments, **named)
+            with explaining(f"problem: {kind.__name__}"):
+                return kind(*arguments, **named)
+
+    return build
+
+
+def _code(module: ModuleType) -> str | None:
+    """See `code_of`; read at the first look: what the file becomes later is not carried out."""
+    path, known = _file(module), vars(module)
+    if _DIGEST not in known:
+        known[_DIGEST] = None
+        with suppress(OSError, SyntaxError, ValueError):
+            text = ast.unparse(ast.parse(path.read_bytes())) if path is not None else ""
+            known[_DIGEST] = hashlib.sha256(text.encode()).hexdigest()
+    digest: str | None = known[_DIGEST]
+    return digest
 
 
 def _file(module: ModuleType) -> Path | None:

@@ -169,7 +169,7 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     }
 
 
-_OF_ONE_RUN = ("name", "ckpt_path", "problem_file", "weights_only", "trainer.default_root_dir")
+_OF_ONE_RUN = ("name", "ckpt_path", "problem_file", "problem_folder", "weights_only", "trainer.default_root_dir")
 """Keys that say where a run is, not how it is made."""
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.base import Problem
+from pinnlab.problems.own_file import code_of, file_of
+from pinnlab.problems.tiled import Tiled
+from pinnlab.problems.window import Window
 from pinnlab.training.made_with import differences, made_with
 
 FORMAT = 1
@@ -31,6 +37,7 @@ def described(module: Any) -> dict[str, Any]:
         "format": FORMAT,
         "made_with": made_with(module, _data_of(module)),
         "recipe": module.recipe,
+        "code": code_of(_class_of_problem(module)),
     }
 
 
@@ -68,6 +75,8 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
 def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     """Compares what a checkpoint's run was made with to this run.
 
+    Warns where the problem is in a file of the user's whose code has changed: its functions are not in the checkpoint.
+
     Args:
         checkpoint: as Lightning hands it over; `checked` before.
         module: the `PINN` that is to go on from it, or to be looked at.
@@ -94,7 +103,26 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     if found:
         lines = "\n  ".join(found)
         raise ConfigurationError(f"ckpt_path: the checkpoint was made with something else\n  {lines}")
+    _warn_of_new_code(checkpoint["pinnlab"].get("code"), module, trains)
     return told
+
+
+def _warn_of_new_code(saved: str | None, module: Any, trains: bool) -> None:
+    """Says in one line that the file of the user's problem is no longer that of the checkpoint, as far as both tell."""
+    problem = _class_of_problem(module)
+    path, own = file_of(problem), code_of(problem)
+    if path is not None and None not in (saved, own) and saved != own:
+        goes_on = f"training goes on with what it says now, from the old state; anew: pinnlab fit {path.name}"
+        then = goes_on if trains else "its solution is looked at with what it says now"
+        rank_zero_warn(f"problem: {path.name} has changed since the checkpoint was written; {then}")
+
+
+def _class_of_problem(module: Any) -> type[Problem]:
+    """That of the user's problem, where the module's is a window or tiles of it."""
+    problem: Problem = module.problem
+    while isinstance(problem, (Window, Tiled)):
+        problem = problem.whole
+    return type(problem)
 
 
 def _data_of(module: Any) -> Any:

@@ -2,11 +2,14 @@
 
 import json
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from pinnlab import load
 from pinnlab.cli.commands import run
 from pinnlab.cli.dispatch import answer
 from pinnlab.cli.own_files import split
@@ -14,6 +17,26 @@ from pinnlab.cli.own_files import split
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SHORT = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
+
+OWN = ("my_problem", "two", "decay")
+
+DECAY = """
+import numpy as np
+import torch
+from pinnlab import Problem
+from pinnlab.domains import Interval
+from pinnlab.problems import Dirichlet, Given, Observations, Residual
+
+class Decay(Problem):
+    def __init__(self, file: str = "data.csv", given: Given | None = None, n: int = 0):
+        t = Interval("t", 0, 1)
+        table = np.genfromtxt(file, delimiter=",", names=True)
+        times = torch.as_tensor(table["t"])[:, None]
+        conditions = {"ode": Residual(t, lambda u: u.t + u)}
+        conditions["data"] = Observations(times, u=torch.as_tensor(table["u"]))
+        conditions.update({f"extra{i}": Dirichlet(t.face(t=0.0), u=1.0) for i in range(n)})
+        super().__init__(t, ("u",), conditions, given=[] if given is None else [given])
+"""
 
 TWO = """
 from pinnlab.problems import Poisson1D, Poisson2D
@@ -36,7 +59,7 @@ def command(tmp_path, monkeypatch, capsys):
     before = set(sys.modules)
 
     def execute(*arguments):
-        for name in ("my_problem", "two"):
+        for name in OWN:
             sys.modules.pop(name, None)
         code = answer(list(arguments))
         code = run(list(arguments)) if code is None else code
@@ -45,7 +68,7 @@ def command(tmp_path, monkeypatch, capsys):
 
     yield execute
     for name in set(sys.modules) - before:
-        if name in ("my_problem", "two"):
+        if name in OWN:
             del sys.modules[name]
 
 
@@ -138,6 +161,89 @@ def test_a_problem_without_a_recipe_has_a_set_up_that_can_be_changed(command, tm
     assert shown["data"]["points"] == {"pde": 200, "boundary": 1}
     assert [phase["steps"] for phase in shown["model"]["phases"]] == [None, 7]
     assert shown["name"] == "two"
+
+
+@pytest.fixture
+def decay(tmp_path):
+    """A problem in a file whose data are in others, none of them where the defaults say."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "decay.py").write_text(DECAY)
+    (work / "real.csv").write_text("t,u\n0,1\n0.5,0.6065\n1,0.3679\n")
+    np.savez(work / "q.npz", t=np.linspace(0, 1, 9), q=np.linspace(0, 1, 9))
+    return work
+
+
+def test_points_are_those_of_the_problem_that_is_asked_for(command, decay):
+    options = [f"--problem.file={decay / 'real.csv'}", "--problem.n", "2", "--print_config"]
+    code, out, err = command("fit", str(decay / "decay.py"), *options)
+    assert code == 0, err
+    assert "points {ode: 200, extra0: 1, extra1: 1}" in err
+    assert yaml.safe_load(out)["data"]["points"] == {"ode": 200, "extra0": 1, "extra1": 1}
+    code, _, err = command("fit", str(decay / "decay.py"), "--problem.m", "2")
+    assert code == 2
+    assert err.startswith("error: unknown option of Decay in problem 'm'")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("has_recipe", [False, True])
+def test_what_a_constructor_raises_is_told_in_one_line(command, decay, monkeypatch, has_recipe):
+    monkeypatch.chdir(decay)
+    if has_recipe:
+        (decay / "decay.yaml").write_text("data: {points: 20}\nmodel: {network: MLP}\n")
+    for options, file in ((["--problem.file=nosuch.csv"], "nosuch.csv"), ([], "data.csv")):
+        code, _, err = command("fit", "decay.py", *options)
+        assert code == 2
+        line = f"error: problem: Decay: {file} not found, relative paths begin in {decay}; see line 11 of "
+        assert err == f"{line}{decay / 'decay.py'}\n"
+
+
+def test_a_run_finds_the_data_of_its_problem_from_elsewhere_and_after_a_move(command, decay, tmp_path, monkeypatch):
+    other, moved = tmp_path / "other", tmp_path / "moved"
+    other.mkdir()
+    (other / "real.csv").write_text("t,u\n0,7\n")  # of another run
+    monkeypatch.chdir(decay)
+    given = ["--problem.given=pinnlab.problems.Given", "--problem.given.name=q", "--problem.given.source=q.npz"]
+    code, _, err = command("fit", "decay.py", "--problem.file=real.csv", *given, *SHORT)
+    assert code == 0, err
+    monkeypatch.chdir(other)
+    for name in ("predict", "fit"):
+        code, _, err = command(name, str(decay / "runs" / "decay" / "version_0"), "--trainer.max_steps=5")
+        assert code == 0, err
+    sys.modules.pop("decay")
+    assert load(decay / "runs" / "decay" / "version_0").problem.conditions["data"].points.shape == (3, 1)
+    assert Path.cwd() == other
+
+    decay.rename(moved)
+    code, _, err = command("predict", str(moved / "runs" / "decay" / "version_0"))
+    assert code == 0, err
+    (moved / "q.npz").unlink()
+    code, _, err = command("predict", str(moved / "runs" / "decay" / "version_0"))
+    assert code == 2
+    assert last_line(err).startswith(f"error: Given 'q': {moved / 'q.npz'} cannot be read: ")
+
+
+def test_a_run_says_that_the_code_of_its_problem_has_changed(command, decay, monkeypatch):
+    monkeypatch.chdir(decay)
+    text, place = (decay / "decay.py").read_text(), "runs/decay/version_0"
+
+    def remarks(*arguments):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", "problem:")
+            code, _, err = command(*arguments)
+        assert code == 0, err
+        return [line for line in err.splitlines() if "has changed" in line]
+
+    assert remarks("fit", "decay.py", "--problem.file=real.csv", *SHORT) == []
+    (decay / "decay.py").write_text(f"# a remark\n{text}".replace("u.t + u", "u.t  +  u"))
+    assert remarks("fit", place, "--trainer.max_steps=4") == []
+    (decay / "decay.py").write_text(text.replace("u.t + u", "u.t + 2 * u"))
+    changed = "warning: problem: decay.py has changed since the checkpoint was written; "
+    assert remarks("predict", place) == [f"{changed}its solution is looked at with what it says now"]
+    assert remarks("fit", place, "--trainer.max_steps=5") == [
+        f"{changed}training goes on with what it says now, from the old state; anew: pinnlab fit decay.py"
+    ]
+    assert remarks("fit", "runs/decay/version_2", "--trainer.max_steps=6") == []
 
 
 def test_the_recipe_beside_a_file_says_which_problem(command, tmp_path):

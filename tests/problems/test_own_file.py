@@ -7,7 +7,15 @@ import pytest
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Burgers
-from pinnlab.problems.own_file import file_of, found_again, import_file, problem_in
+from pinnlab.problems.own_file import (
+    builder,
+    code_of,
+    file_of,
+    folder_again,
+    found_again,
+    import_file,
+    problem_in,
+)
 
 FILE = """
 import beside_own_file
@@ -70,3 +78,47 @@ def test_a_file_is_found_where_it_was_or_in_one_of_some_folders(tmp_path):
     assert found_again(Path("a") / path.name, [tmp_path]) == path.resolve()
     with pytest.raises(ConfigurationError, match=r"problem_file: there is no file .*; if it has moved"):
         found_again(gone, [tmp_path])
+
+
+def test_relative_paths_begin_where_the_run_began_or_in_the_same_place_after_a_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old, new = tmp_path / "old" / "a.py", tmp_path / "new" / "a.py"
+    for folder in ("old/data", "new/data", "new/elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert folder_again(old.parent / "data", old, new) == old.parent / "data"
+    assert folder_again(old.parent / "elsewhere", old, new) == new.parent / "elsewhere"
+    assert folder_again(old.parent / "nowhere", old, new) == tmp_path
+
+
+def test_a_problem_is_built_in_a_folder_and_the_current_one_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.json").write_text("[")
+    text = "import json\nfrom pathlib import Path\nfrom pinnlab.problems import Poisson1D\nclass Mine(Poisson1D):\n"
+    text += "    def __init__(self, file):\n        json.loads(Path(file).read_text())\n        super().__init__()\n"
+    path = written(tmp_path / "a", text)
+    problem, build = problem_in(path), builder(tmp_path / "there")
+    for file, said in (
+        ("b.json", f"b.json not found, relative paths begin in {tmp_path / 'there'}"),
+        ("a.json", "it fails with JSONDecodeError: Expecting value: line 1 column 2 (char 1)"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            build(problem, file)
+        assert str(caught.value) == f"problem: Mine: {said}; see line 6 of {path}"
+    (tmp_path / "there" / "a.json").write_text("[]")
+    assert isinstance(build(problem, "a.json"), problem)
+    assert Path.cwd() == tmp_path
+    with pytest.raises(ConfigurationError, match=r"problem_folder: there is no folder .*gone; name the one"):
+        builder(tmp_path / "gone")(problem, "a.json")
+    with pytest.raises(TypeError):
+        builder(None)(Burgers, nothing=1)  # a fault of the caller's
+
+
+def test_the_code_of_a_problem_is_that_which_was_imported_without_its_comments(tmp_path):
+    first = problem_in(written(tmp_path / "a"))
+    before = code_of(first)
+    (tmp_path / "a" / "own_file_of_a_test.py").write_text("x = 1")
+    assert code_of(first) == before
+    assert code_of(problem_in(written(tmp_path / "b", f"# a remark\n{FILE}"))) == before
+    assert code_of(problem_in(written(tmp_path / "c", FILE.replace("NUMBER", "NUMBER + 1")))) not in (before, None)
+    assert code_of(Burgers) is None
