@@ -185,8 +185,12 @@ class Loss(NamedTuple):
         return {"x" * j: math.comb(self.order, j) * length ** (2 * j) for j in range(1, self.order + 1)}
 
 
+DENSER = 3
+"""How many times as many points `dense` has: as many rows as two derivatives make."""
+
 LOSSES: Mapping[str, Loss | None] = {
     "plain": None,
+    "dense": None,
     **{f"h{order}_{k}": Loss(order, k) for order in (1, 2) for k in (4, 2, 1)},
 }
 
@@ -239,7 +243,8 @@ PROBLEMS: Mapping[str, tuple[str, Config]] = {
 }
 
 
-def _setting(method: Method, loss: Loss | None) -> Config:
+def _setting(method: Method, name: str) -> Config:
+    loss = LOSSES[name]
     weights = loss.weights() if loss else {}
     callbacks: list[Config] = [
         {"class_path": "EvaluationBudget", "init_args": {"evaluations": method.evaluations}},
@@ -250,11 +255,12 @@ def _setting(method: Method, loss: Loss | None) -> Config:
         callbacks.append(stable_rate(FRACTION))
     phase = {"optimizer": {"class_path": method.name, "init_args": dict(method.options)}, "steps": method.evaluations}
     model: Config = {"phases": [phase], **({"enhance": {"pde": weights}} if weights else {})}
-    return {"model": model, "trainer": {"callbacks": callbacks}}
+    points = {"data": {"points": DENSER * POINTS}} if name == "dense" else {}
+    return {"model": model, "trainer": {"callbacks": callbacks}, **points}
 
 
 SETTINGS: Mapping[str, Config] = {
-    f"{name}/{loss}": _setting(method, chosen) for name, method in METHODS.items() for loss, chosen in LOSSES.items()
+    f"{name}/{loss}": _setting(method, loss) for name, method in METHODS.items() for loss in LOSSES
 }
 
 CURVES = ("error", "slope_error", *(f"wave_{k}" for k in WAVE_NUMBERS))
