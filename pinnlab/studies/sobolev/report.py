@@ -48,6 +48,7 @@ def write_report(rows: Iterable[Row], folder: Path) -> list[Path]:
     if answer := if_made(_answer, runs):
         page.section("The answer in short", wrapped(answer))
     page.section("What the kernel says", wrapped(KERNEL), if_made(_shares_table, runs))
+    page.section("What they are worth", wrapped(WORTH), if_made(_worth, runs))
     for method in METHODS:
         page.section(TITLES[method], if_made(_errors_table, runs, method))
     page.section("Does the one tell the other?", wrapped(AGREEMENT), if_made(_agreement, runs))
@@ -72,7 +73,7 @@ order p = 0 (u = f), 1 (u + u' = f) and 2 (u - u'' = f) at {points} equally spac
 behind a periodic embedding with one harmonic (`low`: it has to make high frequencies itself) or four (`high`: it is
 given them), or behind none, with values at the ends as conditions (`tanh`). The losses:
 
-- `plain`: the residual alone;
+- `plain`: the residual alone; `dense`: the same at three times as many points, as many rows as two derivatives make;
 
 - `h1_k`: and its first derivative, weight l^2, where l = 1 / (pi k): from wave number k on it says more than the
 residual;
@@ -90,6 +91,10 @@ share of the slowest of the three waves, medians of the seeds; the largest of ea
 best.
 """
 
+WORTH = """The error with each loss over that of `dense`, which has as many rows as the longest of them: geometric means
+of the three equations, medians of the seeds. Below 1 the derivatives are worth more than further points.
+"""
+
 TITLES = {
     "gd": "Errors: gradient descent",
     "adam": "Errors: Adam",
@@ -99,7 +104,7 @@ TITLES = {
 
 AGREEMENT = """*Rank correlation*: Spearman's, of the slowest share and the error over the seven losses, mean of the
 problems; -1 where the order of the shares is that of the errors, from best to worst. *By the kernel*: the error with
-the loss whose slowest share is largest, over that with the plain loss; *best*: the same with the loss that was best,
+the loss whose slowest share is largest, over that with the plain one; *best*: the same with the loss that was best,
 in hindsight; geometric means of the problems.
 """
 
@@ -162,6 +167,17 @@ def _errors_table(runs: Runs, method: str) -> str:
     return _lines(_errors(runs, method), min)
 
 
+def _worth(runs: Runs) -> str:
+    rows = []
+    for method in METHODS:
+        errors = _errors(runs, method)
+        for network in EMBEDDINGS:
+            own = [errors[problem] for problem in _of_network(network)]
+            ratios = [geometric_mean([e[loss] / e["dense"] for e in own]) for loss in LOSSES]
+            rows.append([f"`{method}`, `{network}`", *(f"{ratio:.2g}" for ratio in ratios)])
+    return markdown_table(["method, network", *(f"`{loss}`" for loss in LOSSES)], rows)
+
+
 def _correlation(shares: Mapping[str, float], errors: Mapping[str, float]) -> float:
     """Spearman's rank correlation of two numbers by loss."""
     return float(stats.spearmanr([shares[loss] for loss in LOSSES], [errors[loss] for loss in LOSSES])[0])
@@ -172,8 +188,8 @@ def _gains(runs: Runs, method: str, problems: Sequence[str]) -> tuple[float, flo
     shares, errors = _shares(runs), _errors(runs, method)
     correlations = [_correlation(shares[problem], errors[problem]) for problem in problems]
     chosen = {problem: max(shares[problem], key=shares[problem].__getitem__) for problem in problems}
-    by_kernel = [errors[problem][chosen[problem]] / errors[problem]["plain"] for problem in problems]
-    at_best = [min(errors[problem].values()) / errors[problem]["plain"] for problem in problems]
+    by_kernel = [errors[problem][chosen[problem]] / errors[problem]["dense"] for problem in problems]
+    at_best = [min(errors[problem].values()) / errors[problem]["dense"] for problem in problems]
     return statistics.fmean(correlations), geometric_mean(by_kernel), geometric_mean(at_best)
 
 
