@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinnlab.derivatives import Jet
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -89,6 +90,11 @@ def _by_name(coordinates: Sequence[str], like: Tensor, named: Mapping[str, Any])
 def _numbers(key: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
+    if isinstance(values, Jet):
+        raise ConfigurationError(
+            f"{key}: must be numbers, got what another problem differentiates; give it the solution itself, as "
+            "Given('w', solution.w)"
+        )
     try:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
