@@ -59,6 +59,8 @@ class Solution:
         run: where it comes from, for tables and files.
     """
 
+    __slots__ = ("problem", "run", "system", "trial")  # nothing that `Readings` of a problem with it would follow
+
     def __init__(self, model: Trained, run: str | None = None) -> None:
         self.problem: Problem = model.problem
         self.run = run
@@ -87,8 +89,7 @@ class Solution:
         return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name)
 
     def __getattr__(self, name: str) -> Quantity:
-        problem = self.__dict__.get("problem")
-        if problem is None or name not in problem.unknowns:
+        if name in self.__slots__ or name not in self.problem.unknowns:
             raise AttributeError(f"a Solution has no attribute {name!r}, nor is that an unknown of its problem")
         return self[name]
 
@@ -158,16 +159,14 @@ class Solution:
         """
         return residual_of(self, condition, points, coordinates)
 
-    def integral(
-        self, region: Region, function: Callable[..., Any], /, points: int | None = None, **coordinates: float
-    ) -> Any:
+    def integral(self, region: Region, function: Callable[..., Any], /, points: int | None = None, **at: float) -> Any:
         """The integral of an expression over a region: a drag, a flux, an energy.
 
         Args:
             region: of all coordinates or of some, as a disk; a domain, a boundary or a part of one.
             function: as in `evaluate`, such as `lambda u: u.x**2`; on a boundary of `normal`, `(n, d)`, too.
             points: about how many, see `Region.quadrature`. Default: 256 on a line, 16,384 elsewhere.
-            coordinates: the values of those that the region leaves open, as `t=0.5`.
+            at: the values of the coordinates that the region leaves open, as `t=0.5`.
 
         Returns:
             A number; of a function that gives several an array of as many.
@@ -175,7 +174,7 @@ class Solution:
         Raises:
             ConfigurationError: a coordinate is missing or unknown, or the function does not fit, as in `evaluate`.
         """
-        return integral_of(self, region, function, points, coordinates)
+        return integral_of(self, region, function, points, at)
 
     def as_given(self, name: str, domain: Domain) -> Function:
         """The only unknown as data of another problem, see `Given`; of several give one, as `solution.u`."""

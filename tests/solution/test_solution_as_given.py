@@ -9,7 +9,7 @@ from formula import Formula
 from known_solutions import InBox, OnDisk, bowl, waves
 from training import quiet_trainer
 
-from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab import PINN, CollocationDataModule, Phase, load
 from pinnlab.domains import Box, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
@@ -136,6 +136,34 @@ def test_a_run_with_it_trains_only_its_own_network(engine, compiled, tmp_path):
     again, data = built()
     quiet_trainer().fit(again, data, ckpt_path=tmp_path / "a.ckpt")
     assert again.solution().v(x=1.0, t=1.0) == model.solution().v(x=1.0, t=1.0)
+
+
+class Carried(Problem):
+    """v_t = w_t, and keeps what it was given."""
+
+    def __init__(self, flow):
+        self.flow = flow
+        super().__init__(BOX, ["v"], {"pde": Residual(BOX, lambda v, w: v.t - w.t)}, given=[Given("w", flow)])
+
+
+def test_a_problem_that_keeps_a_solution_goes_on_with_a_loaded_one(tmp_path):
+    """Whose engine nobody has asked for yet, as that of one which was trained."""
+    network, checkpoint = partial(MLP, hidden=[4]), tmp_path / "a.ckpt"
+
+    def trained(problem, **options):
+        model = PINN(problem, network, [Phase(partial(torch.optim.Adam, lr=1e-2), steps=2)], compile=False)
+        trainer = quiet_trainer()
+        trainer.fit(model, CollocationDataModule(problem, points=20, evaluation_points=20), **options)
+        trainer.save_checkpoint(checkpoint)
+        return model
+
+    first = trained(Alone()).solution()
+    loaded = load(checkpoint, problem=Alone(), network=network)
+    assert loaded.u(x=1.0, t=1.0) == first.u(x=1.0, t=1.0)
+    model = trained(Carried(first))
+    again = trained(Carried(loaded), ckpt_path=checkpoint)
+    assert again.solution().v(x=1.0, t=1.0) == model.solution().v(x=1.0, t=1.0)
+    assert again.problem.flow.u(x=1.0, t=1.0) == first.u(x=1.0, t=1.0)
 
 
 def posed(source, domain=SQUARE):
