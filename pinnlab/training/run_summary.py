@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from pinnlab.errors import RankError
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.histories import how_far
@@ -111,6 +112,8 @@ class RunSummary(L.Callback):
         """What a run can do without: if it fails, that is told in one line, and the run ends as it would."""
         try:
             return measure()
+        except RankError:
+            raise
         except Exception as error:  # whatever a user's function raises when it is differentiated
             self.warnings.append(f"no {what}: {reason_of(error)}")
             warnings.warn(self.warnings[-1], stacklevel=2)
