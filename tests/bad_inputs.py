@@ -64,6 +64,13 @@ def network(inputs: int, outputs: int, width: int = 5) -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.Linear(width, outputs))
 
 
+class Blind(torch.optim.SGD):
+    """An optimizer that cannot be handed the loss."""
+
+    def step(self):
+        """One step."""
+
+
 class Command(NamedTuple):
     """Arguments after `fit -c burgers`, and phrases of the answer."""
 
@@ -319,6 +326,11 @@ CALLS = [
     (lambda: Dirichlet(LINE.boundary()), "Dirichlet: name at least one unknown"),
     (lambda: Neumann(3, u=0.0), "Neumann: region must be a domain"),
     (lambda: Robin(LINE.boundary(), alpha="x", u=0.0), "Robin: alpha: must be a finite number"),
+    (
+        lambda: Robin(LINE.boundary(), alpha=lambda x: x, u=0.0),
+        "Robin: alpha must be a finite number, got a function",
+        "Residual(region, lambda u, normal, x: h(x) * u + u.along(normal) - g(x))",
+    ),
     (lambda: Robin(LINE.boundary(), beta=math.nan, u=0.0), "Robin: beta: must be finite"),
     (lambda: Periodic(3, "x"), "Periodic: domain must be a domain"),
     (lambda: Periodic(LINE, "y"), "periodic condition 'y'"),
@@ -326,6 +338,7 @@ CALLS = [
     (lambda: Observations("abc", u=[1]), "Observations: points must be an array of numbers"),
     (lambda: Observations([[0.0]], u="abc"), "Observations: u"),
     (lambda: Observations([0.0, 1], u=[1, 2]), "Observations: points must be (n, d)"),
+    (lambda: Observations(np.zeros(40), u=np.zeros(40)), "not (40,); of one coordinate they are points[:, None]"),
     (lambda: Observations([[0.0]], u=[1, 2]), "Observations: u must have one value"),
     (lambda: Observations([[0.0]], u=[math.nan]), "Observations: u holds nan in row 0"),
     (lambda: Observations([[0.0]]), "Observations: name at least one unknown"),
@@ -334,8 +347,20 @@ CALLS = [
     (lambda: Observations([[0.0]], u=[1], sigma=0.0), "Observations: sigma of u must be a positive number"),
     (lambda: Observations([[0.0]], u=[1], sigma=[1, 2]), "Observations: sigma of u must be a positive number"),
     (lambda: Observations([[0.0]], u=[1], sigma={"v": 1}), "measurement in sigma of Observations"),
-    (lambda: _problem(lambda u: u.sum()), "u.sum: only derivatives are attributes", "u.value.sum"),
-    (lambda: _problem(lambda u: u.mean()), "u.mean: only derivatives are attributes"),
+    (lambda: _problem(lambda u: u.sum()), "u.sum: only derivatives are attributes", "Mean and Integral"),
+    (lambda: _problem(lambda u: u.sin()), "u.sin: only derivatives are attributes", "u.value.sin"),
+    (lambda: _problem(lambda u: u.mean()), "u.mean: only derivatives are attributes", "use the conditions Mean and In"),
+    (
+        lambda: _problem(lambda u: (u * u.mean()).d("x")),
+        "u.mean: only derivatives",
+        "use the conditions Mean and Integ",
+    ),
+    (lambda: _problem(lambda u: u.x1x2, Box(["x1", "x2"], 0, 1)), "u.x1x2: only der", "go to u.d('x1', 'x2')"),
+    (lambda: _problem(lambda u: u.laplacian), "'pde' returns the method laplacian; write its parentheses, laplacian()"),
+    (lambda: _problem(lambda u: u.laplacian + u), "condition 'pde': a method is written without its parentheses"),
+    (lambda: _problem(lambda u: 1 - u.gradient), "condition 'pde': a method is written without its parentheses"),
+    (lambda: _problem(lambda u, x: u.x - u(x / 2)), "u(...): u is known at the point itself only", "write u alone"),
+    (lambda: _problem(lambda u, x: (u * u(x)).d("x")), "u(...): u is known at the point itself only"),
     (lambda: _problem(lambda u: torch.sum(u)), "'pde' must return tensors of shape (n,)"),
     (lambda: _problem(lambda u: u * 1j), "'pde' is complex"),
     (lambda: _problem(lambda u: None), "'pde' must return tensors", "NoneType"),
@@ -389,7 +414,22 @@ CALLS = [
     (lambda: PINN(Poisson1D(), compile="maybe"), "model.compile: 'maybe'"),
     (lambda: PINN(Poisson1D(), seed="a"), "model.seed: must be a whole number, got 'a'"),
     (lambda: PINN(Poisson1D(), enhance={"pde": ["y"]}), "model.enhance.pde 'y'"),
-    (lambda: Phase(3), "model.phases.optimizer: must build an optimizer"),
+    (
+        lambda: Phase(3),
+        "model.phases.optimizer: must build an optimizer",
+        "partial(torch.optim.Adam, lr=1e-3)",
+        "an instance of int",
+    ),
+    (lambda: Phase("Adam", 300), "must build an optimizer from parameters", "got 'Adam', in the phase with steps=300"),
+    (
+        lambda: Phase(torch.optim.Adam(PARAMETERS), 9),
+        "from parameters",
+        "an instance of Adam, in the phase with steps=9",
+    ),
+    (
+        lambda: Phase(Blind).sample_optimizer(),
+        "Blind.step takes no closure; write it as `def step(self, closure=None)`",
+    ),
     (lambda: Phase(ADAM, steps="ten"), "model.phases.steps: must be a whole number, got 'ten'"),
     (lambda: Phase(ADAM, steps=0), "model.phases.steps: must be at least 1, got 0"),
     (lambda: Phase(ADAM, width=-1), "model.phases.width: must be at least 1, got -1"),

@@ -96,20 +96,31 @@ def partials(
     return Partials(ahead.value, {**ahead.partials, **firsts}, ahead.laplacians, ahead.samples, whole)
 
 
-def resolve_engine(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None) -> str:
+def resolve_engine(
+    function: Function, points: Tensor, wanted: Wanted, draws: Draws | None = None, engine: str = "auto"
+) -> str:
     """`"taylor"` when every operation of the function has a rule, else `"reverse"`, with one line of warning.
 
+    Args:
+        function: a network; the gradients of a module's parameters are looked at, too.
+        points: `(n, d)` some at which it is tried.
+        wanted: which derivatives.
+        draws: where some are estimated.
+        engine: the one that was asked for, which is tried only.
+
     Raises:
-        ConfigurationError: the function cannot be differentiated by either.
+        ConfigurationError: the function cannot be differentiated by either, or by the one that was asked for.
     """
     try:
-        with torch.no_grad():
-            followed = partials(function, points, wanted, "taylor", draws).value
-            if _agree(followed, function(points)) or not torch.equal(function(points), function(points)):
-                return "taylor"
-        reason = "the network gives other values in Taylor mode; does it ask for the type of its argument?"
+        reason = "" if engine == "reverse" else _wrong_in_taylor_mode(function, points, wanted, draws)
+        if engine != "reverse" and not reason:
+            return "taylor"
     except UnsupportedOperationError as error:
+        if engine == "taylor":
+            raise
         reason = str(error)
+    if engine == "taylor":
+        raise ConfigurationError(f"model.engine: taylor is no choice, because {reason}; set it to auto or reverse")
     try:
         partials(function, points, wanted, "reverse", draws)
     except Exception as error:
@@ -117,8 +128,33 @@ def resolve_engine(function: Function, points: Tensor, wanted: Wanted, draws: Dr
             f"model.network: its derivatives cannot be computed: {_in_words(error)}; write it in torch operations on "
             "tensors that depend on the points"
         ) from error
-    warnings.warn(f"derivatives by nested reverse mode instead of Taylor mode: {reason}", stacklevel=2)
+    if engine == "auto":
+        warnings.warn(f"derivatives by nested reverse mode instead of Taylor mode: {reason}", stacklevel=2)
     return "reverse"
+
+
+def _wrong_in_taylor_mode(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None) -> str:
+    """What Taylor mode does not do as plain evaluation does; empty for nothing."""
+    with torch.no_grad():
+        followed = partials(function, points, wanted, "taylor", draws).value
+        if not _agree(followed, function(points)) and torch.equal(function(points), function(points)):
+            return "the network gives other values in Taylor mode; does it ask for the type of its argument?"
+    parameters = [p for p in function.parameters() if p.requires_grad] if isinstance(function, torch.nn.Module) else []
+    if not parameters or torch.is_inference_mode_enabled():
+        return ""
+    with torch.enable_grad():
+        plain = _gradients(function(points.detach().requires_grad_()), parameters)
+        own = _gradients(partials(function, points, wanted, "taylor", draws).value, parameters)
+    if any(bool(a.any()) and not bool(b.any()) for a, b in zip(plain, own, strict=True)):
+        return "no gradient reaches some parameters in Taylor mode; is there a torch.autograd.Function in the network?"
+    return ""
+
+
+def _gradients(value: Tensor, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, ...]:
+    """Those of the sum of a value; zeros where there are none."""
+    if not value.requires_grad:
+        return tuple(map(torch.zeros_like, parameters))
+    return torch.autograd.grad(value.sum(), parameters, allow_unused=True, materialize_grads=True)
 
 
 def _taylor(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None) -> Jet | Tensor:

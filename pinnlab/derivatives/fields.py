@@ -10,11 +10,12 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
 
+from pinnlab.derivatives.attributes import instead_of
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.derivatives.sampling import Sample, Spread, checked_sample, checked_trace
@@ -178,12 +179,20 @@ class Differentiable(ABC):
             raise AttributeError(name)
         if name in self._coordinates:
             return self.d(name)
-        if hasattr(Tensor, name) and not set(name) <= set(self._coordinates):
-            raise UnknownDerivativeError(
-                f"{self._name}.{name}: only derivatives are attributes; write torch functions of {self._name}, or "
-                f"{self._name}.value.{name}"
-            )
+        if not set(name) <= set(self._coordinates) and (instead := instead_of(self._name, name, self._coordinates)):
+            raise UnknownDerivativeError(f"{self._name}.{name}: only derivatives are attributes; {instead}")
         return self.d(*name)
+
+    def __call__(self, *places: Any, **named: Any) -> NoReturn:
+        """Refuses, as values are known at the points of a condition only.
+
+        Raises:
+            UnknownDerivativeError: always.
+        """
+        raise UnknownDerivativeError(
+            f"{self._name}(...): {self._name} is known at the point itself only, not at another place or time; write "
+            f"{self._name} alone"
+        )
 
 
 class AbstractField(Differentiable):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from pinnlab.domains.base import Region, checked_names
 from pinnlab.domains.composite import ProductFace
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.tables import read_columns
 
 
 class Cloud(Region):
@@ -62,21 +62,9 @@ class Cloud(Region):
         Raises:
             ConfigurationError: there is no such file or column, or a field is not a number.
         """
-        try:
-            with Path(path).open(newline="", encoding="utf-8-sig") as file:
-                rows = list(csv.DictReader(file))
-        except OSError as error:
-            raise ConfigurationError(f"path: {path} cannot be read ({error.strerror})") from error
-
-        def columns(names: Sequence[str]) -> list[list[float]]:
-            try:
-                return [[float(row[name]) for name in names] for row in rows]
-            except KeyError as error:
-                raise ConfigurationError(f"path: {path} has no column {error}") from None
-            except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"path: {path}: {error}") from None
-
-        return Cloud(coordinates, columns(coordinates), None if normals is None else columns(normals))
+        rows = read_columns(path, [*coordinates, *(normals or ())])
+        d = len(coordinates)
+        return Cloud(coordinates, rows[:, :d], None if normals is None else rows[:, d:])
 
     @property
     def dimension(self) -> int:

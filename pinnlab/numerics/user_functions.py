@@ -19,6 +19,7 @@ _CAUSES = {
     "torch.maximum, and & and | between conditions",
     "element tensors can be converted": _OF_A_TENSOR,
     "a Tensor with": _OF_A_TENSOR,
+    "'method'": "a method is written without its parentheses; write u.laplacian(), not u.laplacian",
     "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",
 }
 """Advice by words of the error that torch or numpy raise."""

@@ -31,6 +31,7 @@ _SMALL = 4096
 """Bytes of an array of NumPy up to which a change in place is seen; tensors count such changes themselves."""
 
 _NUMBERS = (bool, int, float, complex, str, bytes, np.number, type(None))
+_DATA = (*_NUMBERS, Tensor, np.ndarray, dict, list)
 _OPAQUE = (Region, Trial, types.ModuleType, type, np.ndarray, Tensor, *_NUMBERS)
 _FOREIGN = ("torch", "numpy", "scipy", "builtins", "math", "functools", "lightning", "collections", "typing")
 
@@ -272,11 +273,23 @@ class _Places:
         self._entries(function.__name__, function.__kwdefaults__ or {})
         if function.__module__.startswith(("pinnlab.", *_FOREIGN)):
             return
-        for key in _names(function.__code__):
+        names = _names(function.__code__)
+        for key in names:
             value = function.__globals__.get(key)
             local = isinstance(value, types.FunctionType) and value.__module__ == function.__module__
-            if key in function.__globals__ and (local or isinstance(value, (*_NUMBERS, Tensor, np.ndarray))):
+            if key in function.__globals__ and (local or isinstance(value, _DATA) or _is_users(value)):
                 self._add(key, *_item(function.__globals__, key))
+            elif isinstance(value, types.ModuleType) and not value.__name__.startswith(("pinnlab", *_FOREIGN)):
+                for inner in names:  # `settings.viscosity` of a module of the user's
+                    if isinstance(vars(value).get(inner, self), _DATA):
+                        self._add(_joined(key, inner), *_item(vars(value), inner))
+
+
+def _is_users(value: Any) -> bool:
+    """Whether it is an object of a class of the user's, or a namespace: a place for numbers."""
+    kind = type(value)
+    own = not kind.__module__.startswith(("pinnlab.", *_FOREIGN)) and not isinstance(value, (*_OPAQUE, nn.Module))
+    return own and hasattr(value, "__dict__") and not callable(value)
 
 
 def _names(code: types.CodeType) -> list[str]:

@@ -67,15 +67,15 @@ class ResidualSystem:
         self.compile_scores(None)
 
     def resolve_engine(self) -> None:
-        """Turns `"auto"` into the engine that can differentiate this trial function."""
-        if self.engine != "auto":
-            return
+        """Turns `"auto"` into the engine that can differentiate this trial function; tries one that was asked for."""
         parameter = next(self.trial.parameters())
         low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
         high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
         points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
         asked, draws = (wanted for wanted in self._wanted.values() if wanted), self._draws.columns()
-        falls_back = any(resolve_engine(self.trial, points, wanted, draws) == "reverse" for wanted in asked)
+        falls_back = any(
+            resolve_engine(self.trial, points, wanted, draws, self.engine) == "reverse" for wanted in asked
+        )
         self.engine = "reverse" if falls_back else "taylor"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,26 @@ from pinnlab.errors import ConfigurationError
 def is_multi_eval(optimizer: Optimizer) -> bool:
     """True when `step` calls its closure several times: no gradient clipping, no moving points in between."""
     return bool(getattr(optimizer, "multi_eval", False)) or isinstance(optimizer, torch.optim.LBFGS)
+
+
+def check_closure(optimizer: Optimizer) -> None:
+    """Has an optimizer refused that cannot be handed the loss.
+
+    Args:
+        optimizer: any.
+
+    Raises:
+        ConfigurationError: its `step` takes no `closure`.
+    """
+    try:
+        parameters = inspect.signature(optimizer.step).parameters
+    except (TypeError, ValueError):  # one in another language does not tell
+        return
+    if "closure" not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise ConfigurationError(
+            f"model.phases.optimizer: {type(optimizer).__name__}.step takes no closure; write it as "
+            "`def step(self, closure=None)`, and call the closure first: it leaves the gradient, and returns the loss"
+        )
 
 
 def needs_linearization(optimizer: Optimizer) -> bool:

@@ -242,7 +242,7 @@ class Robin(_OnBoundary):
 
     Args:
         region: a boundary or a face.
-        alpha: the factor of the value.
+        alpha: the factor of the value, a number; one that varies stands in a `Residual`.
         beta: the factor of the outward normal derivative.
         weight: the factor in the loss.
         **targets: for each unknown a number or a function of the coordinates (and of `normal`).
@@ -252,7 +252,7 @@ class Robin(_OnBoundary):
         self, region: Region, alpha: float = 1.0, beta: float = 1.0, weight: float = 1.0, **targets: Target
     ) -> None:
         super().__init__(region, weight, targets)
-        self.alpha, self.beta = finite("Robin: alpha", alpha), finite("Robin: beta", beta)
+        self.alpha, self.beta = _factor("alpha", alpha), _factor("beta", beta)
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """Alpha u + beta du/dn - g for each unknown with a target."""
@@ -260,6 +260,16 @@ class Robin(_OnBoundary):
             self.alpha * at.fields[name] + self.beta * self._flux(name, at) - self._target(target, at)
             for name, target in self.targets.items()
         ]
+
+
+def _factor(key: str, value: Any) -> Any:
+    """A factor of a Robin condition, which is one number."""
+    if callable(value):
+        raise ConfigurationError(
+            f"Robin: {key} must be a finite number, got a function; where it varies, write the condition as "
+            "Residual(region, lambda u, normal, x: h(x) * u + u.along(normal) - g(x))"
+        )
+    return finite(f"Robin: {key}", value)
 
 
 class Periodic(Condition):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.tables import read_columns
 from pinnlab.problems.checks import finite
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
@@ -42,15 +45,50 @@ class Observations(Condition):
             raise ConfigurationError("Observations: name at least one unknown, for example u=values")
         self.points = _as_tensor("points", points).to(torch.float64)
         if self.points.ndim != 2 or len(self.points) == 0:
-            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {tuple(self.points.shape)}")
+            column = "; of one coordinate they are points[:, None]" if self.points.ndim == 1 else ""
+            shape = tuple(self.points.shape)
+            raise ConfigurationError(f"Observations: points must be (n, d) with n > 0, not {shape}{column}")
         finite("Observations: points", self.points)
         self.functions: dict[str, Callable[..., Any]] = {}
         self.targets: dict[str, Tensor] = {}
         for name, value in values.items():
-            if isinstance(value, (tuple, list)) and len(value) == 2 and callable(value[0]):
+            if _is_pair(value):
                 self.functions[name], value = value
             self.targets[name] = self._values(name, value)
         self.sigmas = self._deviations(sigma)
+
+    @classmethod
+    def read(
+        cls, path: str | Path, coordinates: Sequence[str], weight: float = 1.0, sigma: Sigma = 1.0, **columns: Any
+    ) -> Observations:
+        """Measurements of a CSV file whose first line names its columns.
+
+        Args:
+            path: the file.
+            coordinates: the columns of the points, in the order of the problem's coordinates.
+            weight: the factor in the loss.
+            sigma: as above; in place of numbers it may be the name of a column.
+            **columns: for each unknown the column of its values, as `u="temperature"`; for an expression its function
+                and the column, as `flux=(lambda u: u.x, "flow")`.
+
+        Raises:
+            ConfigurationError: there is no such file or column, or a field is not a number.
+        """
+        named = [coordinates] if isinstance(coordinates, str) else list(coordinates)
+        sigmas = dict(sigma) if isinstance(sigma, Mapping) else dict.fromkeys(columns, sigma)
+        for name, given in columns.items():
+            if not isinstance(given[1] if _is_pair(given) else given, str):
+                raise ConfigurationError(f"Observations: {name} must be the name of a column, or (function, name)")
+        measured = [given[1] if _is_pair(given) else given for given in columns.values()]
+        wanted = [*named, *measured, *(given for given in sigmas.values() if isinstance(given, str))]
+        rows = read_columns(path, wanted)
+        found = dict(zip(wanted, rows.T, strict=True))
+        return cls(
+            rows[:, : len(named)],
+            weight,
+            {name: found[given] if isinstance(given, str) else given for name, given in sigmas.items()},
+            **{name: (g[0], found[g[1]]) if _is_pair(g) else found[g] for name, g in columns.items()},
+        )
 
     def _values(self, name: str, value: Any) -> Tensor:
         if callable(value):
@@ -113,10 +151,15 @@ class Observations(Condition):
         return result
 
 
+def _is_pair(value: Any) -> bool:
+    """Whether an expression was measured: its function stands before what was measured."""
+    return isinstance(value, (tuple, list)) and len(value) == 2 and callable(value[0])
+
+
 def _as_tensor(key: str, values: Any) -> Tensor:
     """Data as a tensor; `key` is what to name when they are no real numbers."""
     try:
-        found = torch.as_tensor(values)
+        found = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))  # lists in float64
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"Observations: {key} must be an array of numbers, got {type(values).__name__}"

@@ -77,7 +77,9 @@ class OperatorData(Observations):
         )
 
     @classmethod
-    def read(cls, path: str | Path, **options: Any) -> OperatorData:
+    def read(  # type: ignore[override]  # other files
+        cls, path: str | Path, **options: Any
+    ) -> OperatorData:
         """From a file with arrays `inputs`, `outputs`, `points`, and perhaps `sensors`.
 
         Args:

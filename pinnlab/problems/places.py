@@ -41,6 +41,7 @@ def check_places(problem: Any, condition: Condition) -> None:
     if points is None:
         return
     outside = _outside(domain, points)
+    first = ""
     if outside.any():
         first = ", ".join(
             f"{c} = {x:.6g}" for c, x in zip(domain.coordinates, points[outside][0].tolist(), strict=True)
@@ -49,17 +50,14 @@ def check_places(problem: Any, condition: Condition) -> None:
             raise ConfigurationError(
                 f"condition {condition.name!r}: none of its points lies in the domain, see {first}"
             )
-        if given is not None:
-            warnings.warn(
-                f"condition {condition.name!r}: {int(outside.sum())} of its {len(points)} points lie outside of the "
-                f"domain, the first at {first}",
-                stacklevel=4,
-            )
     if condition.looks_along_normals and _lead_inwards(domain, points, condition.rows(points)[:, domain.dim :]):
         raise ConfigurationError(
             f"condition {condition.name!r}: its normals lead into the domain, and must lead out of it; the boundary of "
             "a hole is domain.boundary(on=hole), with the domain's normals"
         )
+    if first:
+        which = "a part of it lies" if given is None else f"{int(outside.sum())} of its {len(points)} points lie"
+        warnings.warn(f"condition {condition.name!r}: {which} outside of the domain, see {first}", stacklevel=4)
 
 
 def _outside(domain: Domain, points: Tensor) -> Tensor:

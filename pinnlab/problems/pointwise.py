@@ -31,7 +31,7 @@ def check_pointwise(problem: Problem) -> None:
         ConfigurationError: there is one.
     """
     for name, condition in problem.conditions.items():
-        residual, rows = _residual(problem, condition)
+        residual, rows = residual_of_stand_ins(problem, condition)
         if len(rows) > 1 and not _is_random(residual, rows) and couples_rows(residual, rows):
             raise ConfigurationError(
                 f"condition {name!r}: its residual at a point depends on the other points; a residual must be "
@@ -41,7 +41,7 @@ def check_pointwise(problem: Problem) -> None:
 
 def random_conditions(problem: Problem) -> list[str]:
     """The names of the conditions whose residual is another one at every evaluation."""
-    return [name for name, c in problem.conditions.items() if _is_random(*_residual(problem, c))]
+    return [name for name, c in problem.conditions.items() if _is_random(*residual_of_stand_ins(problem, c))]
 
 
 def couples_rows(function: Callable[[Tensor], Tensor], rows: Tensor, accuracy: float = _SAME) -> bool:
@@ -70,8 +70,8 @@ def _is_random(function: Callable[[Tensor], Tensor], rows: Tensor) -> bool:
     return not torch.equal(function(rows).nan_to_num(), function(rows).nan_to_num())
 
 
-def _residual(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """The residual as a function of rows `(n, d + k) -> (n, equations)`, and a few rows."""
+def residual_of_stand_ins(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The residual of smooth functions as a function of rows `(n, d + k) -> (n, equations)`, and a few rows."""
     points = condition.fixed_points()
     if points is None:
         assert condition.region is not None  # the problem saw to it

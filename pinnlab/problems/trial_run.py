@@ -6,6 +6,7 @@ for two and for three points, so that what works in one run only is refused with
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -102,6 +103,11 @@ def _rows(condition: Condition, coordinates: tuple[str, ...]) -> Tensor:
 
 def _check(condition: Condition, residuals: Sequence[Tensor], count: int) -> None:
     for part in residuals:
+        if inspect.ismethod(part):
+            raise ConfigurationError(
+                f"condition {condition.name!r} returns the method {part.__name__}; write its parentheses, "
+                f"{part.__name__}()"
+            )
         if not isinstance(part, Tensor) or part.shape != (count,):
             shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
             raise ConfigurationError(

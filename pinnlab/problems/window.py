@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -280,6 +281,22 @@ def check_start(problem: Problem, coordinate: str) -> None:
             f"march: {problem.name} has no initial condition: neither a Dirichlet at {coordinate} = {first:g} nor an "
             "ansatz that holds a value there"
         )
+
+
+def check_later(problem: Problem, coordinate: str, edges: Sequence[float], before: nn.Module) -> None:
+    """Cuts all later windows out of a problem, so that what they refuse is refused before the first one is trained.
+
+    Args:
+        problem: the whole one.
+        coordinate: that is cut.
+        edges: where windows begin and end.
+        before: stands for the solutions in the windows before; any function of the problem's coordinates.
+
+    Raises:
+        ConfigurationError: one of them cannot be cut, or nothing says with what it begins.
+    """
+    for low, high in itertools.pairwise(edges[1:]):
+        Window(problem, coordinate, low, high, before)
 
 
 def time_of(region: Region, column: int) -> float | None:

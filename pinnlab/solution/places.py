@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Jet
+from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, unknown
 
 
@@ -99,3 +101,22 @@ def _numbers(key: str, values: Any) -> Tensor:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{key}: must be numbers, got {type(values).__name__}") from error
+
+
+def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any]) -> Places:
+    """The same for the coordinates of a domain, with a warning of points outside of it.
+
+    Points that are outside by less than 1e-3 of the domain's shortest side, as rounded nodes of a mesh, are in it.
+    """
+    found = places(domain.coordinates, like, points, named)
+    sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
+    outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
+    if outside.any():
+        first = found.points[outside][0].tolist()
+        where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
+        warnings.warn(
+            f"{int(outside.sum())} of {len(outside)} points lie outside of the domain, the first at {where}; what the "
+            "solution says there was not trained",
+            stacklevel=4,
+        )
+    return found

@@ -85,10 +85,11 @@ def on_grid(solution: Function, sides: Mapping[str, Any]) -> Samples:
     places = torch.meshgrid(*(torch.from_numpy(axis) for axis in axes.values()), indexing="ij")
     points = torch.stack([place.reshape(-1) for place in places], -1)
     inside = solution.problem.domain.contains(points)
-    values = _values(solution, points, inside)
-    hidden = ~inside.numpy()
+    values = _values(solution, points[inside], inside[inside])
     for name, value in values.items():
-        values[name] = np.where(hidden, np.nan, value).reshape(shape) if hidden.any() else value.reshape(shape)
+        whole = np.full(len(points), np.nan, dtype=value.dtype)
+        whole[inside.numpy()] = value
+        values[name] = whole.reshape(shape)
     return Samples(axes, values, is_grid=True)
 
 

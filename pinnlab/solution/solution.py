@@ -27,7 +27,7 @@ from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.functions import with_functions
 from pinnlab.solution.integrals import integral_of
 from pinnlab.solution.measured import errors_of, residual_of
-from pinnlab.solution.places import Places, places
+from pinnlab.solution.places import Places, places_in
 from pinnlab.solution.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class Solution:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
     def _places(self, points: Any, coordinates: dict[str, Any]) -> Places:
-        return places(self.problem.coordinates, self._like, points, with_functions(self.problem.domain, coordinates))
+        return places_in(self.problem.domain, self._like, points, with_functions(self.problem.domain, coordinates))
 
     def _unknowns(self, rows: Tensor) -> Tensor:
         return _in_blocks(self.trial, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from pinnlab.errors import ConfigurationError
 from pinnlab.objective.global_loss import GlobalLoss
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -40,6 +42,26 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
     weights: LossWeights
     objective: GlobalLoss
     errors: SolutionErrors
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *given: Any, **options: Any) -> Any:
+        """As Lightning's, with the arguments that the module was built with: a checkpoint holds no problem.
+
+        Args:
+            checkpoint_path: of the run.
+            *given: further arguments of Lightning's.
+            **options: problem, network and what else is not as by default.
+
+        Raises:
+            ConfigurationError: the module needs a problem, and there is none among them.
+        """
+        problem = inspect.signature(cls).parameters.get("problem")
+        if problem is not None and problem.default is problem.empty and "problem" not in options:
+            raise ConfigurationError(
+                "load_from_checkpoint: a checkpoint holds no problem; give it problem= and network= as the module was "
+                f"built with, or use pinnlab.load({str(checkpoint_path)!r})"
+            )
+        return super().load_from_checkpoint(checkpoint_path, *given, **options)
 
     def setup(self, stage: str) -> None:
         """Has the trainer write checkpoints whole or not at all."""

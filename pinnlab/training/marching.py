@@ -16,6 +16,7 @@ from torch import Tensor
 from pinnlab.errors import ConfigurationError, StopReason, unknown
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
+from pinnlab.problems.window import check_later
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 from pinnlab.training.datamodule import CollocationDataModule
@@ -276,6 +277,7 @@ def train_windows(
     """
     marching = Marching(plan, module, plan.edges_in(module.problem))
     _check(plan, module, data)
+    check_later(module.problem, plan.coordinate, marching.edges, module.trial.frozen())
     others = [callback for callback in trainer.callbacks if not isinstance(callback, Checkpoint)]  # type: ignore[attr-defined]
     trainer.callbacks.insert(len(others), marching)  # type: ignore[attr-defined]
     before, counted, k = None, Counts(), 0

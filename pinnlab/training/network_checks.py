@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,13 +18,14 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
+from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
 from pinnlab.training.ansatz_check import check_ansatz
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
-_LEAVE_OUT = "leave out detach(), .data and torch.no_grad()"
+_LEAVE_OUT = "leave out detach(), .data, torch.no_grad() and what torch cannot differentiate"
 _ORDERS = {2: "second", 3: "third", 4: "fourth"}
 
 
@@ -102,7 +103,8 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
 
 
 def warn_of_conditions(system: ResidualSystem) -> None:
-    """Warns of conditions from which nothing can be learned, see the two functions below."""
+    """Warns of conditions from which nothing can be learned, or the wrong thing, see the three functions."""
+    warn_of_jumps(system.problem)
     warn_of_idle_conditions(system)
     warn_of_flat_derivatives(system)
 
@@ -192,19 +194,42 @@ def _check_output(problem: Problem, network: nn.Module, points: Tensor) -> None:
 
 
 def _check_gradient(trial: Trial, points: Tensor) -> None:
-    """Refuses a network that training could not change."""
-    trained = [p for p in trial.parameters() if p.requires_grad]
-    if not trained:
+    """Refuses a network that training could not change, and warns of parameters that it would leave as they are."""
+    trained = {name: p for name, p in trial.network.named_parameters() if p.requires_grad}
+    if not any(p.requires_grad for p in trial.parameters()):
         raise ConfigurationError("model.network: has no parameters to train")
     try:
         with torch.enable_grad():
             total = _without_traces(trial.network)(points.clone()).sum()
-            if total.requires_grad:
-                torch.autograd.grad(total, trained, allow_unused=True)
+            if not (total.requires_grad and trained):
+                return  # `warn_of_idle_conditions` tells what is not trained at all
+            gradients = torch.autograd.grad(total, list(trained.values()), allow_unused=True, materialize_grads=True)
     except RuntimeError as error:
         raise ConfigurationError(
             f"model.network: has no gradient with respect to its parameters: {first_line(error)}"
         ) from error
+    still = [name for name, gradient in zip(trained, gradients, strict=True) if not bool(gradient.any())]
+    if still and not _is_random(trial.network, points):
+        _warn_of_cut(trial.network, points, {name: trained[name] for name in still})
+
+
+def _warn_of_cut(network: nn.Module, points: Tensor, still: Mapping[str, Tensor]) -> None:
+    """Warns of parameters without a gradient on which the values depend all the same."""
+    evaluate, buffers = _without_traces(network), {name: buffer.clone() for name, buffer in network.named_buffers()}
+    before, generator = evaluate(points), torch.Generator().manual_seed(0)
+    cut = []
+    for name, parameter in still.items():
+        moved = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+        moved = parameter + 1e-3 * parameter.abs().mean().clamp_min(0.1) * moved
+        if not torch.equal(call_with(network, {**buffers, name: moved}, (points,)), before):
+            cut.append(name)
+    if cut:
+        others = f" and {len(cut) - 1} more" if len(cut) > 1 else ""
+        warnings.warn(
+            f"model.network: no gradient reaches {cut[0]}{others}, on which its values depend; {_LEAVE_OUT}, or "
+            "checkpoints with use_reentrant=True",
+            stacklevel=2,
+        )
 
 
 def _check_vmap(trial: Trial, points: Tensor, optimizer: str) -> None:

@@ -6,7 +6,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import lightning as L
 import torch
@@ -23,6 +23,7 @@ from pinnlab.training.hparams import describe
 from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.phases import Phase
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
+from pinnlab.training.point_store import DRAW_POINTS
 from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults
 from pinnlab.training.wording import phase_in_words
@@ -84,6 +85,14 @@ class PhasedModule(EvaluatedModule):
             super().print(*args, **kwargs)
         elif self.trainer.is_global_zero:
             bar.print(*args, **kwargs)
+
+    def train_dataloader(self) -> NoReturn:
+        """Where a trainer was given no data.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"data: the trainer has no points to train on; {DRAW_POINTS}")
 
     def configure_callbacks(self) -> list[L.Callback]:
         """The callback that moves from phase to phase is always there; for the others see `standard_callbacks`."""

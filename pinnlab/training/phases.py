@@ -25,6 +25,7 @@ from pinnlab.optimizers import (
     prefer_fused,
     wants_overlap,
 )
+from pinnlab.optimizers.requirements import check_closure
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
@@ -83,8 +84,13 @@ class Phase:
 
     def __post_init__(self) -> None:
         if not callable(self.optimizer):
-            kind = type(self.optimizer).__name__
-            raise ConfigurationError(f"model.phases.optimizer: must build an optimizer from parameters, got {kind}")
+            kind = f"an instance of {type(self.optimizer).__name__}"
+            given = repr(self.optimizer) if isinstance(self.optimizer, str) else kind
+            where = "" if self.steps is None else f", in the phase with steps={self.steps!r}"
+            raise ConfigurationError(
+                "model.phases.optimizer: must build an optimizer from parameters, as "
+                f"functools.partial(torch.optim.Adam, lr=1e-3) does, got {given}{where}"
+            )
         if self.until is not None and not isinstance(self.until, Criterion):
             raise ConfigurationError(f"model.phases.until: must be a Criterion, got {type(self.until).__name__}")
         numbers: dict[str, int | None] = {"steps": self.steps, "width": self.width, "updates": self.updates}
@@ -120,6 +126,7 @@ class Phase:
             raise ConfigurationError("model.phases.optimizer: SparseAdam needs sparse gradients; use Adam")
         if not isinstance(optimizer, Optimizer):
             raise ConfigurationError(f"model.phases.optimizer: must build an Optimizer, got {type(optimizer).__name__}")
+        check_closure(optimizer)
         if self.updates > 1 and is_multi_eval(optimizer):
             name = type(optimizer).__name__
             raise ConfigurationError(

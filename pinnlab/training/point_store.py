@@ -15,6 +15,9 @@ from pinnlab.problems.base import Problem
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.training.mini_batches import MiniBatches
 
+DRAW_POINTS = "write trainer.fit(module, CollocationDataModule(problem, points=...)), which draws them"
+"""What to do where a trainer has other data, or none."""
+
 
 class PointStore:
     """The GLOBAL set of points of each condition; every rank keeps all of it and trains on its share.
@@ -284,9 +287,16 @@ def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> 
     Args:
         batch: this rank's rows.
         store: what the batch is from; without one, all ranks are taken to have as many rows as this one.
+
+    Raises:
+        ConfigurationError: the batch is from a loader of other data than rows of conditions by name.
     """
     if store is not None:
         return store.batch_sizes()
+    if not isinstance(batch, Mapping):
+        raise ConfigurationError(
+            f"data: a batch must hold the points of each condition by name, got {type(batch).__name__}; {DRAW_POINTS}"
+        )
     return {name: distributed.world_size() * len(rows) for name, rows in batch.items()}
 
 

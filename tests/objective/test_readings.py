@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import types
 
 import lightning as L
 import numpy as np
@@ -23,11 +24,15 @@ from pinnlab.samplers import Sobol
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 X = Interval("x", 0, 1)
-SPEED = 2.0  # read by `global_number`, changed by tests
+SPEED = 2.0  # read by `twice`, as all of these, and changed by tests
+NUMBERS = {"drag": 0.3}
+NAMESPACE = types.SimpleNamespace(gain=1.1)
+CONFIG = types.ModuleType("config")
+CONFIG.rate = 0.6
 
 
 def twice(speed):
-    return SPEED * speed
+    return SPEED * speed + NUMBERS["drag"] + NAMESPACE.gain + CONFIG.rate
 
 
 class Material:
@@ -81,9 +86,23 @@ CHANGES = {
     "level": lambda p: setattr(p, "level", 0.5),
     "hidden": change_cell,
     "SPEED": change_global,
+    "NUMBERS.drag": lambda p: NUMBERS.__setitem__("drag", 0.4),
+    "NAMESPACE.gain": lambda p: setattr(NAMESPACE, "gain", 1.2),
+    "CONFIG.rate": lambda p: setattr(CONFIG, "rate", 0.7),
     "another table": lambda p: setattr(p, "table", torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)),
 }
-FREE = {"viscosity", "material.conductivity", "table", "list.0", "level", "hidden", "SPEED"}
+FREE = {
+    "viscosity",
+    "material.conductivity",
+    "table",
+    "list.0",
+    "level",
+    "hidden",
+    "SPEED",
+    "NUMBERS.drag",
+    "NAMESPACE.gain",
+    "CONFIG.rate",
+}
 """What is an argument of compiled functions once it has changed."""
 ONE_OF_EACH = {"viscosity", "switched"}
 """A number, which becomes an argument, and a flag, which does not: the others take as long to compile, on demand."""
@@ -99,6 +118,7 @@ def on_demand(names, at_once):
 def speed():
     yield
     globals()["SPEED"] = 2.0
+    NUMBERS["drag"], NAMESPACE.gain, CONFIG.rate = 0.3, 1.1, 0.6
 
 
 def built(compile=False, problem=None, **options):
@@ -182,6 +202,8 @@ def test_a_number_that_changes_again_costs_no_compilation(name):
         "hidden": lambda: setattr(module.problem.source.__closure__[0], "cell_contents", 0.1),
         "SPEED": lambda: globals().update(SPEED=3.0), "material.conductivity": lambda: setattr(
             module.problem.material, "conductivity", 9.0),
+        "NUMBERS.drag": lambda: NUMBERS.update(drag=5.0), "NAMESPACE.gain": lambda: vars(NAMESPACE).update(gain=5.0),
+        "CONFIG.rate": lambda: vars(CONFIG).update(rate=5.0),
     }.get(name, lambda: setattr(module.problem, name, 0.05))  # fmt: skip
     again()
     assert name in module.objective.follow(module.device)

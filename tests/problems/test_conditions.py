@@ -69,6 +69,51 @@ def test_observations_of_expressions_over_their_standard_deviations():
     assert torch.allclose(r[:, 2], 2 * value * 2 * x / 0.25)
 
 
+def test_measurements_in_lists_keep_their_digits():
+    data = Observations([[0.1]], u=[0.2], sigma=0.3)
+    assert (data.points.item(), data.targets["u"].item(), data.sigmas["u"].item()) == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_observations_are_read_from_a_file(encoding, tmp_path):
+    path = tmp_path / "probe.csv"
+    path.write_text("t, T, x,flow,err\n0.5,1,0,0.5,0.1\n0.25,2,1,0,0.2\n\n", encoding=encoding)
+    flux = lambda u: u.x  # noqa: E731
+    data = Observations.read(path, ["x", "t"], u="T", flux=(flux, "flow"), weight=2.0, sigma={"u": "err", "flux": 0.25})
+    assert data.points.tolist() == [[0.0, 0.5], [1.0, 0.25]]
+    assert {name: values.tolist() for name, values in data.targets.items()} == {"u": [1.0, 2.0], "flux": [0.5, 0.0]}
+    assert (data.functions, data.weight) == ({"flux": flux}, 2.0)
+    assert {name: s.tolist() for name, s in data.sigmas.items()} == {"u": [0.1, 0.2], "flux": 0.25}
+    one = Observations.read(path, "t", u="T", sigma="err")
+    assert (one.points.shape, one.sigmas["u"].tolist()) == ((2, 1), [0.1, 0.2])
+    assert not Observations.read(path, "t", u="T").sigmas
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("x;u\n0;1\n", {"u": "u"}, "has no column 'x', but x;u"),
+        ("x,u\n0,1\n", {"u": "T"}, "has no column 'T', but x, u"),
+        ("x,u\n0,1\n0,a\n", {"u": "u"}, "line 3 has no number for each of x, u"),
+        ("x,u\n0,1\n0\n", {"u": "u"}, "line 3 has no number for each of x, u"),
+        ("x,u\n0,nan\n", {"u": "u"}, "Observations: u holds nan in row 0"),
+        ("x,u\n", {"u": "u"}, "points must be"),
+        ("", {"u": "u"}, "has no column 'x', but none"),
+        ("x,u\n0,1\n", {"u": [1.0]}, "u must be the name of a column"),
+        ("x,u\n0,1\n", {}, "name at least one unknown"),
+        (None, {"u": "u"}, "cannot be read \\(No such file"),
+        (b"\xff\xfe\x00", {"u": "u"}, "cannot be read"),
+    ],
+)
+def test_files_of_other_observations_are_refused_in_one_line(text, columns, message, tmp_path):
+    path = tmp_path / "probe.csv"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Observations.read(path, ["x"], **columns)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_number_for_sigma_is_a_weight_of_its_inverse_square():
     """Mean squares are those of residuals over sigma: about 1 where the data are met within their noise."""
     noise = 0.01 * torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

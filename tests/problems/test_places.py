@@ -75,5 +75,11 @@ def test_a_condition_beside_the_domain_is_refused(condition):
 
 def test_single_measurements_far_outside_are_told():
     places = torch.tensor([[0.5, 0.1], [1.05, 0.5], [3.0, 0.25]])
-    with pytest.warns(UserWarning, match="1 of its 3 points lie outside of the domain, the first at x = 3, y = 0.25"):
+    with pytest.warns(UserWarning, match="1 of its 3 points lie outside of the domain, see x = 3, y = 0.25"):
         posed(PLATE, Observations(places, u=torch.ones(3)))
+
+
+def test_a_region_that_reaches_out_of_the_domain_is_told():
+    line = Interval("x", 0, 1)
+    with pytest.warns(UserWarning, match=r"condition 'pde': a part of it lies outside of the domain, see x = "):
+        Problem(line, ["u"], {"pde": Residual(Interval("x", 0, 2), lambda u: u.xx)})

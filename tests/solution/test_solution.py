@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from functools import partial
 
 import numpy as np
@@ -217,3 +218,13 @@ def test_many_coordinates():
     names = found.problem.coordinates
     assert type(found.u(**dict.fromkeys(names, 0.5))) is float
     assert found.evaluate(lambda u: u.laplacian(), np.full((2, 5), 0.5)).shape == (2,)
+
+
+def test_a_value_outside_of_the_domain_is_told():
+    solution = bowl(OnDisk())
+    for call in (lambda x: solution.u(x=x, y=0.0), lambda x: solution.derivative("u", "x", x=x, y=0.0)):
+        with pytest.warns(UserWarning, match="1 of 1 points lie outside of the domain, the first at x = 1.5, y = 0"):
+            call(1.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(1.0 + 1e-6)  # as on a mesh whose nodes are rounded

@@ -25,6 +25,7 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.tuner import Tuner
 from services import Client, install_mlflow, install_wandb
+from torch.utils.data import DataLoader, TensorDataset
 from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule
@@ -447,6 +448,23 @@ def test_mlflow_logger(tmp_path, monkeypatch):
     assert client.status == "FINISHED"
 
 
+# --------------------------------------------------------------------------------- data of one's own
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:The 'train_dataloader' does not have")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((), "the trainer has no points to train on"),
+        ((DataLoader(torch.rand(10, 1)),), "points of each condition by name, got Tensor"),
+        ((DataLoader(TensorDataset(torch.rand(10, 1))),), "points of each condition by name, got list"),
+    ],
+)
+def test_other_data_or_none_are_refused(given, message, tmp_path):
+    with pytest.raises(ConfigurationError, match=rf"{message}; write .*CollocationDataModule\(problem, points="):
+        plain_trainer(tmp_path, enable_progress_bar=False).fit(small_module(), *given)
+
+
 # ------------------------------------------------------------------------------------------ hparams
 
 
@@ -462,6 +480,11 @@ def test_hparams_are_primitives_and_in_no_checkpoint(tmp_path):
         path, problem=module.problem, network=small_module().trial.network.network, compile=False
     )
     assert torch.equal(first_weights(loaded), first_weights(module))
+
+
+def test_a_checkpoint_read_without_its_problem_is_told_how(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"give it problem= and network= .* pinnlab.load\('a.ckpt'\)"):
+        PINN.load_from_checkpoint("a.ckpt")
 
 
 class Named(PINN):

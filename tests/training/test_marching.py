@@ -308,6 +308,16 @@ def test_problems_that_cannot_be_cut_are_refused():
         march(Wave1D(exact_conditions=True), windows=2, model={"phases": [Phase(ADAM, steps=1)]}, trainer=trainer())
 
 
+def test_what_only_later_windows_refuse_is_refused_before_the_first_step(capsys):
+    t = Interval("t", 0, 1)
+    own = Residual(t.face(t=0.0), lambda u: u - 1)
+    problem = Problem(t, ("u",), {"ode": Residual(t, lambda u: u.t + u), "v": own})
+    with pytest.raises(ConfigurationError, match="initial condition 'v' is a Residual; write it as Dirichlet"):
+        march(problem, windows=3, model={"phases": [Phase(ADAM, steps=1)]}, trainer=trainer())
+    assert "window 1" not in capsys.readouterr().out
+    march(problem, windows=1, model={"phases": [Phase(ADAM, steps=1)], "compile": False}, trainer=trainer())
+
+
 def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
     problem = Decay()
     plain = trainer()

@@ -374,3 +374,95 @@ def test_attention_trains_with_every_kind_of_optimizer(optimizer, engine):
     assert module.system.engine == ("taylor" if engine == "auto" else "reverse")
     assert module.trial.network(torch.zeros(1, 2, dtype=torch.float64)).item() != before
     assert module.system.wanted["pde"] == Wanted(frozenset({(1,), (0, 0)}))
+
+
+class OwnTanh(torch.autograd.Function):
+    """As torch's tutorial has it: Taylor mode goes through `forward`, where torch records nothing."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.tanh(x)
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        return slope * (1 - torch.tanh(x) ** 2)
+
+
+class OwnSine(torch.autograd.Function):
+    """One that reverse mode can nest."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return torch.sin(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        return slope * torch.cos(x)
+
+
+class By(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def network_by(function):
+    return nn.Sequential(nn.Linear(1, 6), By(function), nn.Linear(6, 6), By(function), nn.Linear(6, 1)).double()
+
+
+@pytest.mark.parametrize("engine", ["auto", "taylor", "reverse"])
+def test_a_function_whose_gradient_is_cut_is_refused(engine):
+    module = PINN(Poisson1D(), network_by(OwnTanh.apply), [Phase(ADAM, steps=1)], engine=engine, compile=False)
+    message = "no gradient reaches some parameters" if engine == "taylor" else "must override the setup_context"
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        quiet_trainer().fit(module, small_data(module.problem))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_function_that_reverse_mode_can_nest_is_trained_by_it():
+    torch.manual_seed(0)
+    own = network_by(OwnSine.apply)
+    plain = network_by(torch.sin)
+    plain.load_state_dict(own.state_dict())
+    for network in (own, plain):
+        module = PINN(Poisson1D(), network, [Phase(ADAM, steps=5)], compile=False)
+        quiet_trainer().fit(module, small_data(module.problem))
+    for one, other in zip(own.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+class Reentrant(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Sequential(nn.Linear(2, 6), nn.Tanh()), nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.last(torch.utils.checkpoint.checkpoint(self.first, x, use_reentrant=True))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+def test_parameters_that_no_gradient_reaches_are_told():
+    with pytest.warns(UserWarning, match=r"no gradient reaches .*first.0.weight and 1 more, on which its values dep"):
+        PINN(Burgers(), Reentrant())
+    with pytest.warns(UserWarning, match=r"no gradient reaches network\.0\.0\.weight and 1 more"):
+        PINN(Burgers(), nn.Sequential(mlp()[:2], By(torch.detach), nn.Linear(6, 1)))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.startswith("tiles")])
+def test_shipped_networks_are_not_told_of_gradients(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PINN(Burgers(), NETWORKS[name])

@@ -1,0 +1,34 @@
+"""Attributes of unknowns that are no derivatives: what was meant, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+OVER_POINTS = frozenset({"mean", "sum", "max", "min", "amax", "amin", "norm", "std", "var", "prod", "median"})
+"""Methods of tensors that would take all points of an unknown together."""
+
+
+def instead_of(owner: str, name: str, coordinates: Sequence[str]) -> str:
+    """What to write in place of an attribute that is no derivative; nothing where it is not known what was meant.
+
+    Args:
+        owner: the unknown's name.
+        name: of the attribute.
+        coordinates: that it can be differentiated by.
+    """
+    if name in OVER_POINTS:
+        return f"{name} is over all points at once, and conditions hold at each; use the conditions Mean and Integral"
+    if parts := _names_in(name, coordinates):
+        return f"names of several letters go to {owner}.d({', '.join(map(repr, parts))})"
+    return f"write torch functions of {owner}, or {owner}.value.{name}" if hasattr(Tensor, name) else ""
+
+
+def _names_in(text: str, names: Sequence[str]) -> list[str]:
+    """The names that a text is one after the other; empty where it is anything else."""
+    for name in names:
+        rest = text.removeprefix(name)
+        if rest != text and (not rest or _names_in(rest, names)):
+            return [name, *_names_in(rest, names)]
+    return []
