@@ -15,6 +15,7 @@ from torch import Tensor
 from pinnlab.derivatives import Jet
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.torch_version import has_values
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any
     found = places(domain.coordinates, like, points, named)
     sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
     outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
-    if outside.any():
+    if has_values(outside) and outside.any():  # a function of another problem may call the solution, too
         first = found.points[outside][0].tolist()
         where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
         warnings.warn(

@@ -138,6 +138,15 @@ def test_a_run_with_it_trains_only_its_own_network(engine, compiled, tmp_path):
     assert again.solution().v(x=1.0, t=1.0) == model.solution().v(x=1.0, t=1.0)
 
 
+def test_a_function_that_calls_a_solution_has_values():
+    solution = bowl(InBox())
+    residual = Residual(SQUARE, lambda v, w: v - w)
+    problem = Problem(SQUARE, ["v"], {"pde": residual}, given=[Given("w", lambda x, y: solution.u(x=x, y=y))])
+    model = PINN(problem, partial(MLP, hidden=[6]), [Phase(LevenbergMarquardt, steps=20)], compile=False)
+    quiet_trainer().fit(model, CollocationDataModule(problem, points=60, evaluation_points=20))
+    assert model.solution().v(x=0.5, y=0.5) == pytest.approx(1.0, abs=0.02)
+
+
 class Carried(Problem):
     """v_t = w_t, and keeps what it was given."""
 
