@@ -19,6 +19,9 @@ CUTOFF = 1e-10
 """Eigenvalues of J'J below this share of the largest count as zero. Between 1e-16 and 1e-6 it hardly matters: a
 direction that the rows do not see is one in which training does not move, either."""
 
+UNSEEN = 1e-6
+"""The share of a parameter that may lie in directions that the rows do not see: round-off leaves 1e-12 there."""
+
 
 @torch.no_grad()
 def standard_errors(linearization: Linearization, data: Sequence[str], columns: Sequence[int]) -> Tensor | None:
@@ -33,15 +36,21 @@ def standard_errors(linearization: Linearization, data: Sequence[str], columns: 
         columns: the places of the parameters in the flat vector.
 
     Returns:
-        `(len(columns),)`, in the parameters' own units; None where the fit has no fewer degrees of freedom than there
-        are data, so that what is left of them says nothing about their noise. A collective.
+        `(len(columns),)`, in the parameters' own units, infinite where the rows do not determine a parameter; None
+        where the fit has no fewer degrees of freedom than there are data, so that what is left of them says nothing
+        about their noise. A collective.
     """
     whole, _ = linearization.gram()
-    values, vectors = torch.linalg.eigh(whole)
+    own, units = list(columns), _units(whole.diagonal(), columns)
+    values, vectors = torch.linalg.eigh(units[:, None] * whole * units)
     seen = values > CUTOFF * values[-1]
     values, vectors = values[seen], vectors[:, seen]
+    squares = vectors[own].square()
+    # What lies in the other directions, where their part of the inverse would be larger than that of these.
+    lost = 1 - squares.sum(1) > UNSEEN + CUTOFF * values[-1:] * (squares / values).sum(1)
+    vectors = units[:, None] * vectors
     # The columns of (J'J)+ that belong to the wanted parameters, (n, k).
-    inverse = vectors @ (vectors[list(columns)] / values).T
+    inverse = vectors @ (vectors[own] / values).T
     variance = values.new_zeros(len(columns))
     for name in data:
         rows = linearization.of_condition(name)
@@ -51,4 +60,21 @@ def standard_errors(linearization: Linearization, data: Sequence[str], columns: 
         if free < 0.5:
             return None
         variance += rows.residual().square().sum() / free * (inverse * (gram @ inverse)).sum(0)
-    return variance.sqrt()
+    return variance.sqrt().masked_fill(lost, torch.inf)
+
+
+def _units(squares: Tensor, columns: Sequence[int]) -> Tensor:
+    """Units `(n,)` in which the rows see the wanted parameters as well as the best seen other one.
+
+    A coefficient of some thousands would be lost below the cutoff otherwise.
+
+    Args:
+        squares: the diagonal of J'J.
+        columns: the wanted parameters.
+    """
+    own, units = squares[list(columns)], torch.ones_like(squares)
+    others = squares.clone()
+    others[list(columns)] = 0
+    largest = others.max() if bool(others.any()) else own.max()
+    units[list(columns)] = torch.where(own > 0, (largest / own).sqrt(), 1.0)
+    return units

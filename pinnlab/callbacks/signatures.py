@@ -12,13 +12,15 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab.analysis.signatures import SIGNATURES, Finding, Record, Rule, Switch
+from pinnlab.analysis.signatures import SIGNATURES, Finding, Look, Record, Rule, Switch
 from pinnlab.callbacks.point_weights import CausalWeights
 from pinnlab.callbacks.redraw import Occasions
 from pinnlab.diagnosis.observation import PARTS, Observer
+from pinnlab.errors import RankError
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.reporting.loggers import board_of, log_scalars
+from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.switching import phases_of
 
@@ -45,6 +47,7 @@ class AbstractSignatureWatch(L.Callback):
         rules: as above.
         record: what was seen so far.
         findings: what was concluded, each once.
+        failed: why nothing more is looked for, if a look failed: a run goes on without.
 
     Raises:
         ConfigurationError: `every` is below 1.
@@ -67,11 +70,12 @@ class AbstractSignatureWatch(L.Callback):
         self._switch: dict[str, Any] | None = None
         self._decisions = 0
         self._version, self._steps = 0, 0  # of the objective, and how many steps were made on it
+        self.failed: str | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What was said; goes into `summary.json`."""
-        return [finding.line for finding in self.findings]
+        return [*(finding.line for finding in self.findings), *([] if self.failed is None else [self.failed])]
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Starts with nothing seen, and leaves to others what they look for."""
@@ -131,13 +135,26 @@ class AbstractSignatureWatch(L.Callback):
     def _look(self, trainer: L.Trainer, pl_module: Any) -> None:
         """One look, what it says, and its numbers for the loggers."""
         self.occasions.pass_to(pl_module.evaluations)
-        assert self._observer is not None
-        look = self._observer.look(trainer.global_step, self.parts, trained=self._steps > 1)
+        look = self._seen(trainer.global_step)
         if look is None:
             return
         self.record.add(replace(look, held_back=_held_back(trainer)))
         log_scalars(trainer, look.scalars())
         self._conclude(trainer)
+
+    def _seen(self, step: int) -> Look | None:
+        """What is there to see; nothing once a function of the problem cannot be differentiated by parameters."""
+        if self.failed is not None:
+            return None
+        assert self._observer is not None
+        try:
+            return self._observer.look(step, self.parts, trained=self._steps > 1)
+        except (RankError, torch.OutOfMemoryError):
+            raise
+        except RuntimeError as error:
+            self.failed = f"signatures of failure are not looked for: {reason_of(error)}"
+            warnings.warn(self.failed, stacklevel=2)
+            return None
 
     def _looked(self, trainer: L.Trainer) -> bool:
         """Whether there was a look at the present weights."""

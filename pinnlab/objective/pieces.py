@@ -41,7 +41,7 @@ class Pieces(nn.Module):
             return self._values(0, points)
         if not has_values(later[0]):
             return self._everywhere(points)
-        windows = torch.stack(later).sum(0)
+        windows = torch.stack(later).sum(0).as_subclass(torch.Tensor)  # a trial run of a problem hides its numbers
         order = windows.argsort(stable=True)
         numbers, counts = windows[order].unique_consecutive(return_counts=True)
         if len(numbers) <= 1:

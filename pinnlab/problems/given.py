@@ -36,7 +36,8 @@ class Given:
             axis `(n_i,)` for each coordinate that the data depend on, up to three, and under `name` the values
             `(n_1, ..., n_k)` in the order of the problem's coordinates. In place of the grid it may be a table, each
             array `(n,)`: all places of a grid in any order, or up to 4,000 scattered ones. Or the path of such a file:
-            `.npz`, or `.csv` with a header.
+            `.npz`, or `.csv` with a header. Or a trained solution of one unknown, or an unknown of one, `solution.u`:
+            it is computed by its network, which is not trained any further.
         degree: of the spline, or the power of distances: 3 has two continuous derivatives, which fluxes need; 1 is
             linear interpolation on a grid.
 
@@ -54,16 +55,21 @@ class Given:
         self.source = _read(name, Path(source)) if isinstance(source, (str, Path)) else source
         if not callable(self.source) and not isinstance(self.source, Mapping):
             raise ConfigurationError(
-                f"Given {name!r}: source must be a function, arrays by name such as {{'x': x, {name!r}: values}}, or "
-                f"the path of a file, got {type(source).__name__}"
+                f"Given {name!r}: source must be a function, arrays by name such as {{'x': x, {name!r}: values}}, "
+                f"the path of a file, or a trained solution, got {type(source).__name__}"
             )
 
     def __repr__(self) -> str:
-        what = "a function" if callable(self.source) else f"arrays {', '.join(map(str, self.source))}"
+        if callable(self.source):
+            what = "a trained solution" if hasattr(self.source, "as_given") else "a function"
+        else:
+            what = f"arrays {', '.join(map(str, self.source))}"
         return f"Given({self.name!r}, {what})"
 
     def on(self, domain: Domain) -> Function:
         """The data as a function of points in a domain."""
+        if hasattr(self.source, "as_given"):  # a solution, which this room does not know
+            return self.source.as_given(self.name, domain)
         if callable(self.source):
             return _OfCoordinates(self.name, self.source, domain.coordinates)
         columns = [i for i, name in enumerate(domain.coordinates) if name in self.source]
@@ -96,7 +102,7 @@ class Given:
                     f"Given {self.name!r}: {domain.coordinates[i]} must be increasing, with more than {self.degree} "
                     f"numbers for degree {self.degree}, got {len(axis)}"
                 )
-            self._check_cover(axis, domain, i, margin=1e-6)
+            check_cover(self.name, axis, domain, i, margin=1e-6)
         return _OfColumns(Spline(axes, values, self.degree), columns)
 
     def _scattered(
@@ -110,22 +116,11 @@ class Given:
         if len(np.unique(places, axis=0)) < len(places):
             raise ConfigurationError(f"Given {self.name!r}: a place is twice among its {len(places)} rows; leave one")
         for i, axis in zip(columns, places.T, strict=True):
-            self._check_cover(axis, domain, i, margin=0.1)
+            check_cover(self.name, axis, domain, i, margin=0.1)
         try:
             return RadialInterpolant(places, values, self.degree)
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ConfigurationError(f"Given {self.name!r}: no function through its places: {error}") from error
-
-    def _check_cover(self, axis: np.ndarray, domain: Domain, column: int, margin: float) -> None:
-        """Whether the data reach from end to end, but for a share of the domain."""
-        name, low, high = domain.coordinates[column], domain.low[column], domain.high[column]
-        margin *= high - low
-        least, most = axis.min(), axis.max()
-        if least > low + margin or most < high - margin:
-            raise ConfigurationError(
-                f"Given {self.name!r}: its {name} goes from {least:g} to {most:g}, which leaves out a part of "
-                f"the domain, from {low:g} to {high:g}"
-            )
 
 
 class _OfCoordinates:
@@ -150,6 +145,29 @@ class _OfColumns:
 
     def __call__(self, points: Any) -> Any:
         return self._interpolant([points[:, i] for i in self._columns])
+
+
+def check_cover(name: str, axis: np.ndarray, domain: Domain, column: int, margin: float) -> None:
+    """Whether data reach from end to end of a domain, but for a share of it.
+
+    Args:
+        name: of the data.
+        axis: the values of a coordinate at which they are known.
+        domain: where they are needed.
+        column: the coordinate's.
+        margin: the share that may be missing at an end.
+
+    Raises:
+        ConfigurationError: they leave out more.
+    """
+    coordinate, low, high = domain.coordinates[column], domain.low[column], domain.high[column]
+    margin *= high - low
+    least, most = axis.min(), axis.max()
+    if least > low + margin or most < high - margin:
+        raise ConfigurationError(
+            f"Given {name!r}: its {coordinate} goes from {least:g} to {most:g}, which leaves out a part of "
+            f"the domain, from {low:g} to {high:g}"
+        )
 
 
 def once_more(given: Mapping[str, Function]) -> list[Given]:

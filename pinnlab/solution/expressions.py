@@ -25,6 +25,7 @@ def evaluate(
     coefficients: Mapping[str, Tensor],
     expression: Callable[..., Any],
     points: Tensor,
+    more: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The values of an expression at points.
 
@@ -35,6 +36,7 @@ def evaluate(
         expression: takes unknowns (as fields: `u`, `u.x`, `u.laplacian()`), coordinates, coefficients and `points` by
             name, in torch operations.
         points: `(n, d)`.
+        more: further arguments by name, `(n, ...)`.
 
     Returns:
         `(n,)`, or `(n, k)` where the expression gives so many numbers for each point.
@@ -42,14 +44,20 @@ def evaluate(
     Raises:
         ConfigurationError: it asks for a name that is not there, or gives no numbers for each point.
     """
-    wanted, differentiated = _wanted(problem, coefficients, expression, points)
+    given = more or {}
+    two = {name: rows[:1].expand(2, *rows.shape[1:]) for name, rows in given.items()}
+    wanted, differentiated = _wanted(problem, coefficients, expression, points, two)
     computed = derivatives(points, wanted)
     fields = {u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)}
-    return _per_point(_called(problem, coefficients, expression, points, fields, differentiated), points)
+    return _per_point(_called(problem, coefficients, expression, points, fields, differentiated, given), points)
 
 
 def _wanted(
-    problem: Problem, coefficients: Mapping[str, Tensor], expression: Callable[..., Any], points: Tensor
+    problem: Problem,
+    coefficients: Mapping[str, Tensor],
+    expression: Callable[..., Any],
+    points: Tensor,
+    more: Mapping[str, Tensor],
 ) -> tuple[Wanted, bool]:
     """The derivatives that an expression asks for in a dry run, on two points of the domain's bounding box.
 
@@ -60,7 +68,7 @@ def _wanted(
     value = trial.new_ones(2).as_subclass(Recorded)
     fields = {u: RecordingField(u, problem.coordinates, value) for u in problem.unknowns}
     differentiated = needs_expressions(
-        lambda wrapped: _called(problem, coefficients, expression, trial.as_subclass(Recorded), fields, wrapped)
+        lambda wrapped: _called(problem, coefficients, expression, trial.as_subclass(Recorded), fields, wrapped, more)
     )
     wanted = Wanted()
     for field in fields.values():
@@ -77,6 +85,7 @@ def _called(
     points: Tensor,
     fields: Mapping[str, AbstractField],
     differentiated: bool,
+    more: Mapping[str, Tensor],
 ) -> Any:
     def nowhere(points: Tensor) -> Evaluation:
         raise ConfigurationError(f"{WHERE}: cannot be evaluated elsewhere")
@@ -84,7 +93,7 @@ def _called(
     at = Evaluation(
         fields, problem.coordinates, points, points[:, :0], coefficients, nowhere, differentiated, problem.given
     )
-    return at.call(expression, WHERE)
+    return at.call(expression, WHERE, **more)
 
 
 def _per_point(result: Any, points: Tensor) -> Tensor:

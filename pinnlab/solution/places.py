@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinnlab.derivatives import Jet
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.torch_version import has_values
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ def _by_name(coordinates: Sequence[str], like: Tensor, named: Mapping[str, Any])
 def _numbers(key: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
+    if isinstance(values, Jet):
+        raise ConfigurationError(
+            f"{key}: must be numbers, got what another problem differentiates; give it the solution itself, as "
+            "Given('w', solution.w)"
+        )
     try:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
@@ -105,7 +112,7 @@ def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any
     found = places(domain.coordinates, like, points, named)
     sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
     outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
-    if outside.any():
+    if has_values(outside) and outside.any():  # a function of another problem may call the solution, too
         first = found.points[outside][0].tolist()
         where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
         warnings.warn(

@@ -5,26 +5,30 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from pinnlab.analysis.metrics import mean_relative_l2
 from pinnlab.derivatives import Partials, Wanted, partials
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.domains import Domain, Region
+from pinnlab.errors import unknown
 from pinnlab.networks.scaling import network_in_words
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.problems.base import Problem, known_solution
+from pinnlab.problems.base import Problem
 from pinnlab.problems.coefficients import by_number
-from pinnlab.problems.unknowns import known_pair, with_reference
+from pinnlab.problems.given import Function
 from pinnlab.solution import drawing, exporting, files, sampling, vtk
+from pinnlab.solution.as_given import only_unknown
 from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.functions import with_functions
+from pinnlab.solution.integrals import integral_of
+from pinnlab.solution.measured import errors_of, residual_of
 from pinnlab.solution.places import Places, places_in
+from pinnlab.solution.quantity import Quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,44 +47,6 @@ class Trained(Protocol):
     system: ResidualSystem
 
 
-class Quantity:
-    """Something that has a value at every point: an unknown, a derivative, an expression.
-
-    Called with points `(n, d)`, or with coordinates by name, which are broadcast against each other. Values come in the
-    kind of what was given: torch for torch, NumPy for NumPy, a number for numbers. A function that an operator is asked
-    for is given by the name of its space: coefficients `(..., modes)`, or a function, of which the nearest is taken.
-
-    Args:
-        name: for `repr`.
-        solution: whose it is.
-        compute: `(n, d)` points of the solution's dtype to `(n, ...)` values.
-        coordinates: those that it depends on, if not on all: the others need not be named.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        solution: Solution,
-        compute: Callable[[Tensor], Tensor],
-        coordinates: Sequence[str] | None = None,
-    ) -> None:
-        self._name, self._solution, self._compute = name, solution, compute
-        self._coordinates = tuple(solution.problem.coordinates if coordinates is None else coordinates)
-
-    def __call__(self, points: Any = None, /, **coordinates: Any) -> Any:
-        """The values at points, or at coordinates by name."""
-        given = coordinates.pop("points", points)
-        if given is None and coordinates:
-            domain = self._solution.problem.domain
-            ends = zip(domain.coordinates, domain.low, domain.high, strict=True)
-            coordinates = {c: (a + b) / 2 for c, a, b in ends if c not in self._coordinates} | coordinates
-        where = self._solution._places(given, coordinates)
-        return where.returned(self._compute(where.points))
-
-    def __repr__(self) -> str:
-        return f"{self._name} of {self._solution.problem.name}, a function of {', '.join(self._coordinates)}"
-
-
 class Solution:
     """A trained solution: evaluate it, derive it, put it on a grid, draw it, write it, export it.
 
@@ -92,6 +58,8 @@ class Solution:
         model: a `PINN`, trained or loaded.
         run: where it comes from, for tables and files.
     """
+
+    __slots__ = ("problem", "run", "system", "trial")  # nothing that `Readings` of a problem with it would follow
 
     def __init__(self, model: Trained, run: str | None = None) -> None:
         self.problem: Problem = model.problem
@@ -118,11 +86,10 @@ class Solution:
             raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
         column = self.problem.unknowns.index(name)
         own = [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
-        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own)
+        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name)
 
     def __getattr__(self, name: str) -> Quantity:
-        problem = self.__dict__.get("problem")
-        if problem is None or name not in problem.unknowns:
+        if name in self.__slots__ or name not in self.problem.unknowns:
             raise AttributeError(f"a Solution has no attribute {name!r}, nor is that an unknown of its problem")
         return self[name]
 
@@ -190,20 +157,28 @@ class Solution:
         Raises:
             ConfigurationError: there is no such condition, or points are given or missing against its kind.
         """
-        if condition not in self.problem.conditions:
-            raise unknown("condition", condition, self.problem.conditions)
-        own = self.problem.conditions[condition]
-        fixed = own.fixed_points()
+        return residual_of(self, condition, points, coordinates)
 
-        def compute(rows: Tensor) -> Tensor:
-            found = self.system.residuals({condition: rows})[condition]
-            return found[:, 0] if found.shape[1] == 1 else found
+    def integral(self, region: Region, function: Callable[..., Any], /, points: int | None = None, **at: float) -> Any:
+        """The integral of an expression over a region: a drag, a flux, an energy.
 
-        if fixed is None:
-            return Quantity(condition, self, lambda block: compute(own.rows(block)))(points, **coordinates)
-        if points is not None or coordinates:
-            raise ConfigurationError(f"residual: {condition} brings its own points; give none")
-        return compute(own.rows(fixed).to(self._like)).numpy(force=True)
+        Args:
+            region: of all coordinates or of some, as a disk; a domain, a boundary or a part of one.
+            function: as in `evaluate`, such as `lambda u: u.x**2`; on a boundary of `normal`, `(n, d)`, too.
+            points: about how many, see `Region.quadrature`. Default: 256 on a line, 16,384 elsewhere.
+            at: the values of the coordinates that the region leaves open, as `t=0.5`.
+
+        Returns:
+            A number; of a function that gives several an array of as many.
+
+        Raises:
+            ConfigurationError: a coordinate is missing or unknown, or the function does not fit, as in `evaluate`.
+        """
+        return integral_of(self, region, function, points, at)
+
+    def as_given(self, name: str, domain: Domain) -> Function:
+        """The only unknown as data of another problem, see `Given`; of several give one, as `solution.u`."""
+        return self[only_unknown(self.problem, name)].as_given(name, domain)
 
     @property
     def coefficients(self) -> dict[str, float]:
@@ -217,16 +192,7 @@ class Solution:
             points: `(n, d)`, or about how many of the problem's own (`Problem.evaluation_points`); of an operator the
                 error is the mean over its held-out functions then.
         """
-        if self.problem.reference() is None:
-            return {}
-        where = self.problem.evaluation_points(points) if isinstance(points, int) else self._places(points, {}).points
-        rows, reference = known_solution(self.problem, where.to("cpu", torch.float64))
-        assert reference is not None  # there is one
-        found, functions = self(rows), self.problem.held_out_functions if isinstance(points, int) else None
-        return {
-            u: float(mean_relative_l2(*known_pair(found[:, i], reference[:, i]), functions))
-            for u, i in with_reference(self.problem.unknowns, reference)
-        }
+        return errors_of(self, points)
 
     # -------------------------------------------------------------------------- take along
 
@@ -256,9 +222,8 @@ class Solution:
 
     def to_csv(self, path: PathLike, points: Any = None, **sides: Any) -> Path:
         """Writes a line for each point of a grid, or for each of `(n, d)` points; returns the path."""
-        if points is None:
-            return files.write_csv(sampling.on_grid(self, sides), Path(path))
-        return files.write_csv(self.samples(points), Path(path))
+        samples = sampling.on_grid(self, sides) if points is None else self.samples(points)
+        return files.write_csv(samples, Path(path))
 
     def to_vtk(self, path: PathLike, mesh: Any = None, **sides: Any) -> Path:
         """Writes the solution over space for ParaView; over time as a series of files with a `.pvd` to open.

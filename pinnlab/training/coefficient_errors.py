@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -25,8 +26,9 @@ def coefficient_errors(module: Any) -> dict[str, float]:
         module: the `PINN`, trained to the minimum of its loss.
 
     Returns:
-        By name, of a vector by its numbers; empty where there are no coefficients, no data, too few of them to tell
-        their noise, an `Energy` in the loss, or more than `MOST_PARAMETERS` parameters. A collective.
+        By name, of a vector by its numbers, infinite where the data do not determine it; empty where there are no
+        coefficients, no data, too few of them to tell their noise, an `Energy` in the loss, or more than
+        `MOST_PARAMETERS` parameters. A collective.
     """
     problem, store = module.problem, point_store(module)
     data = [name for name, condition in problem.conditions.items() if isinstance(condition, Observations)]
@@ -44,7 +46,8 @@ def coefficient_errors(module: Any) -> dict[str, float]:
     raw = standard_errors(around, data, columns)
     if raw is None:
         return {}
-    return {name: slope * float(error) for (name, slope), error in zip(slopes.items(), raw, strict=True)}
+    errors = zip(slopes.items(), raw.tolist(), strict=True)
+    return {name: slope * error if math.isfinite(error) else error for (name, slope), error in errors}
 
 
 def _slopes(module: Any, name: str) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from pinnlab.errors import RankError
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.histories import how_far
@@ -42,12 +45,14 @@ class RunSummary(L.Callback):
     Attributes:
         result: what was written, once training has ended.
         failed: the file, if it could not be written; on rank zero.
+        warnings: what could not be measured, and why.
     """
 
     def __init__(self, recipe: str | None = None) -> None:
         self.recipe = recipe
         self.result: dict[str, Any] = {}
         self.failed: Path | None = None
+        self.warnings: list[str] = []
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Goes behind all others, wherever it was listed: what they say at the end belongs in the summary."""
@@ -73,6 +78,8 @@ class RunSummary(L.Callback):
         phases = phases_of(trainer)
         records = phases.summary()
         store, data = point_store(pl_module), getattr(trainer, "datamodule", None)
+        self.warnings = []
+        errors = self._measured("± for the coefficients", lambda: coefficient_errors(pl_module))
         summary: dict[str, Any] = {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
@@ -89,7 +96,7 @@ class RunSummary(L.Callback):
             "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
             "points": {} if store is None else {name: len(rows) for name, rows in store.rows.items()},
             "coefficients": by_number(pl_module.system.coefficient_values()),
-            "standard_errors": coefficient_errors(pl_module),
+            "standard_errors": errors,
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
             "dtype": str(pl_module.dtype).removeprefix("torch."),
             "processes": distributed.world_size(),
@@ -100,6 +107,17 @@ class RunSummary(L.Callback):
             if hasattr(callback, "add_to_summary"):
                 callback.add_to_summary(summary)
         return summary
+
+    def _measured(self, what: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What a run can do without: if it fails, that is told in one line, and the run ends as it would."""
+        try:
+            return measure()
+        except RankError:
+            raise
+        except Exception as error:  # whatever a user's function raises when it is differentiated
+            self.warnings.append(f"no {what}: {reason_of(error)}")
+            warnings.warn(self.warnings[-1], stacklevel=2)
+            return {}
 
     @rank_zero_only
     def _report(self, summary: dict[str, Any], folder: str | None) -> None:
@@ -120,8 +138,7 @@ def _table(summary: dict[str, Any]) -> Table:
     errors = ", ".join(f"{name} {value:.3e}" for name, value in summary["relative_l2"].items()) or "no reference"
     errors_of = summary["standard_errors"]
     found = ", ".join(
-        f"{name} = {value:.6g}" + (f" ± {errors_of[name]:.2g}" if name in errors_of else "")
-        for name, value in summary["coefficients"].items()
+        f"{name} = {value:.6g}{_more_or_less(errors_of.get(name))}" for name, value in summary["coefficients"].items()
     )
     accuracy = summary["reference_accuracy"]
     if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):
@@ -148,6 +165,13 @@ def _table(summary: dict[str, Any]) -> Table:
         + (f"; found {found}" if found else "")
     )
     return table
+
+
+def _more_or_less(error: float | None) -> str:
+    """What stands behind a coefficient."""
+    if error is None:
+        return ""
+    return f" ± {error:.2g}" if math.isfinite(error) else " (not determined by the data)"
 
 
 def _row(records: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -71,3 +71,42 @@ def test_without_an_equation_they_are_the_textbook_s():
 def test_as_many_unknowns_as_data_say_nothing_about_the_noise(count):
     around, names, *_ = line_through([(slice(0, count), 1.0)], 0.0)
     assert standard_errors(around, names, [0]) is None
+
+
+def rows_of(network, x, y):
+    """A module whose unknown is a network of one parameter tensor, on data that it is to meet; its rows."""
+    line = Interval("x", 0, 1)
+    problem = Problem(line, ["u"], {"data": Observations(x[:, None], u=y)})
+    module = PINN(problem, network, scale_inputs=False, compile=False)
+    own = problem.conditions["data"]
+    return linearization(module, {"data": own.rows(own.fixed_points())})
+
+
+class OfNumbers(torch.nn.Module):
+    """A function of x and some numbers."""
+
+    def __init__(self, function, *numbers):
+        super().__init__()
+        self.numbers = torch.nn.Parameter(torch.tensor(numbers, dtype=torch.float64))
+        self.function = function
+
+    def forward(self, points):
+        return self.function(points[:, 0], *self.numbers)[:, None]
+
+
+def test_what_the_rows_do_not_determine_is_infinite():
+    """Of a product neither factor, and not what stands nowhere; the others as without them."""
+    alone = standard_errors(rows_of(OfNumbers(lambda x, a, c: a * x + c, 2.0, 1.0), X, Y), ["data"], [0, 1])
+    network = OfNumbers(lambda x, a, b, c, d: a * b * x + c, 4.0, 0.5, 1.0, 7.0)
+    found = standard_errors(rows_of(network, X, Y), ["data"], [0, 1, 2, 3])
+    assert found.isinf().tolist() == [True, True, False, True]
+    assert found[2].item() == pytest.approx(alone[1].item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e3, 1e8])
+@pytest.mark.parametrize("wanted", [[0], [0, 1]])
+def test_the_unit_of_a_parameter_does_not_matter(unit, wanted):
+    plain = standard_errors(rows_of(OfNumbers(lambda x, a, c: a * x + c, 2.0, 1.0), X, Y), ["data"], wanted)
+    network = OfNumbers(lambda x, a, c: a / unit * x + c, 2.0 * unit, 1.0)
+    found = standard_errors(rows_of(network, X, Y), ["data"], wanted)
+    assert found[0].item() == pytest.approx(unit * plain[0].item(), rel=1e-6)

@@ -16,7 +16,8 @@ from pinnlab.callbacks import FailureSignatures, FreshPoints, ResolutionWarning,
 from pinnlab.callbacks.signatures import AbstractSignatureWatch
 from pinnlab.cli.commands import run
 from pinnlab.criteria import FixedSteps
-from pinnlab.errors import ConfigurationError, StopReason
+from pinnlab.diagnosis.observation import Observer
+from pinnlab.errors import ConfigurationError, RankError, StopReason
 from pinnlab.optimizers import LBFGS, FixedDamping, LevenbergMarquardt, SSBroyden
 from pinnlab.problems import Burgers, Heat1D, Poisson1D, Poisson2D
 from pinnlab.training.datamodule import PointLoader
@@ -51,6 +52,28 @@ def test_divergence_is_seen_wherever_rollback_stands(order):
     fit_failing("divergence on switch", *callbacks)
     assert [finding.signature for finding in watch.findings] == ["divergence on switch"]
     assert "of phase 2 (SGD), and 0.59 before" in watch.warnings[0]
+
+
+@pytest.mark.parametrize(("error", "ends"), [(RuntimeError("no rule for vmap\nat all"), False), (RankError("2"), True)])
+def test_a_look_that_fails_does_not_end_a_run(error, ends, monkeypatch):
+    """As where a function of the problem has no rule for `vmap`; that another process failed is for all to know."""
+    watch, summary, module, looks = FailureSignatures(every=1), RunSummary(), poisson((ADAM, 5)), []
+
+    def failing(*unused, **options):
+        looks.append(1)
+        raise error
+
+    monkeypatch.setattr(Observer, "look", failing)
+    fit = functools.partial(quiet_trainer(callbacks=[watch, summary]).fit, module, small_data(module.problem))
+    if ends:
+        with pytest.raises(RankError):
+            fit()
+    else:
+        with pytest.warns(UserWarning, match="^signatures of failure are not looked for: no rule for vmap$"):
+            fit()
+        assert summary.result["steps"] == 5
+        assert summary.result["warnings"] == ["signatures of failure are not looked for: no rule for vmap"]
+    assert len(looks) == 1
 
 
 class Heavier(L.Callback):

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from pinnlab.derivatives import Wanted, partials
+from pinnlab.derivatives.expressions import Recorded
+from pinnlab.derivatives.lifting import lift
 from pinnlab.domains import Interval
 from pinnlab.networks import MLP
 from pinnlab.objective.pieces import Pieces
@@ -86,3 +88,12 @@ def test_the_number_of_points_that_networks_see_does_not_grow_with_the_windows()
     made = pieces(False, [Counting(), Counting(), Counting()])
     made(points())
     assert Counting.seen == len(points())
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_trial_run_of_a_problem_may_ask_them(hard):
+    made, x = pieces(hard), points()
+    recorded = x.as_subclass(Recorded)
+    assert torch.equal(made(recorded).as_subclass(torch.Tensor), made(x))
+    found, expected = (made(lift(where, WANTED)).channel((0, 0)) for where in (recorded, x))
+    assert torch.equal(found.as_subclass(torch.Tensor), expected)

@@ -1,6 +1,7 @@
 """Standard errors of coefficients against a fit of the solved equation, by another library."""
 
 import json
+import math
 from functools import partial
 
 import numpy as np
@@ -72,3 +73,53 @@ def test_a_large_network_has_none_and_float32_has_them(monkeypatch):
     monkeypatch.setattr(file, "MOST_PARAMETERS", 100)
     assert coefficient_errors(model) == {}
     assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("rate", [lambda a, b: a * b, lambda a, b: a])
+def test_what_data_do_not_determine_is_told_in_words(rate, tmp_path, capsys):
+    t = Interval("t", 0, 2)
+    conditions = {
+        "ode": Residual(t, lambda u, a, b: u.t + rate(a, b) * u),
+        "data": Observations(TIMES[:, None], weight=0.01, u=VALUES),
+    }
+    problem = Problem(t, ["u"], conditions, coefficients={"a": Coefficient(1.0), "b": Coefficient(1.5, (0.0, 9.0))})
+    model = trained(problem, tmp_path)
+    errors = coefficient_errors(model)
+    assert errors["b"] == math.inf
+    (path,) = tmp_path.rglob("summary.json")
+    assert json.loads(path.read_text(), parse_constant=pytest.fail)["standard_errors"]["b"] is None
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"b = {model.solution().coefficients['b']:.6g} (not determined by the data)" in shown
+
+
+class Cube(torch.autograd.Function):
+    """Without rules for `vmap` and forward mode."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, upstream):
+        (x,) = ctx.saved_tensors
+        return upstream * 3 * x**2
+
+
+def test_a_run_whose_residuals_have_no_errors_ends_as_it_would(tmp_path):
+    t = Interval("t", 0, 2)
+    conditions = {
+        "ode": Residual(t, lambda u, k: u.t + k * Cube.apply(u.value)),
+        "data": Observations(TIMES[:, None], u=VALUES),
+    }
+    problem = Problem(t, ["u"], conditions, coefficients={"k": Coefficient(1.0)})
+    phases = [Phase(partial(torch.optim.Adam, lr=1e-3), steps=3)]
+    model = PINN(problem, partial(MLP, hidden=[4]), phases, compile=False)
+    options = {"logger": CSVLogger(tmp_path), "callbacks": [RunSummary()]}
+    with pytest.warns(UserWarning, match="^no ± for the coefficients: .+"):
+        quiet_trainer(**options).fit(model, CollocationDataModule(problem, points=20, evaluation_points=20))
+    (path,) = tmp_path.rglob("summary.json")
+    summary = json.loads(path.read_text())
+    assert summary["standard_errors"] == {}
+    assert summary["steps"] == 3
+    assert summary["warnings"][-1].startswith("no ± for the coefficients: ")
