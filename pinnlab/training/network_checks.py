@@ -18,6 +18,7 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
+from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers import Sobol
@@ -103,8 +104,9 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
 
 
 def warn_of_conditions(system: ResidualSystem) -> None:
-    """Warns of conditions from which nothing can be learned, or the wrong thing, see the three functions."""
+    """Warns of conditions from which nothing can be learned, or the wrong thing, see the four functions."""
     warn_of_jumps(system.problem)
+    warn_of_conflicts(system.problem)
     warn_of_idle_conditions(system)
     warn_of_flat_derivatives(system)
 
