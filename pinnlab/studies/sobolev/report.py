@@ -244,10 +244,11 @@ def _times(runs: Runs) -> str:
     return markdown_table(heading, rows)
 
 
-ANSWER = """\ - **Where the network has the frequencies (`high`) the kernel tells gradient descent's time**: of
-{high_due} waves that should be learned {high_came} were, {high_right} of them within a factor of {factor}, and none
-against the prediction. So derivatives of the residual speed up a regression there ({gd_0:.2g} of the error with
-`{gd_best_0}`) and slow down an equation of order two, whose own derivatives weigh high frequencies already
+ANSWER = """\
+- **Where the network has the frequencies (`high`) the kernel tells gradient descent's time**: of
+{high_due} waves that should be learned {high_came} were, {high_right} of them within a factor of {factor}, and
+{high_early} against the prediction. So derivatives of the residual speed up a regression there ({gd_0:.2g} times the
+error with `{gd_best_0}`) and slow down an equation of order two, whose own derivatives weigh high frequencies already
 ({gd_2:.2g} times with `h2_1`).
 
 - **Where it has to make them (`low`, `tanh`) the kernel tells little**: it grows in training. Of {other_due} waves
