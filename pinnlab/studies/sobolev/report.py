@@ -312,5 +312,5 @@ def _figure(runs: Runs) -> Any:
                 axes.plot(x, y, marker, color=f"C{number}", ms=5, label=label)
         axes.set(xscale="log", yscale="log", title=method, xlabel="share of the slowest wave")
     grid[0].set_ylabel("relative L2 error")
-    grid[-1].legend(fontsize=6)
+    grid[0].legend(fontsize=6, loc="lower left")
     return figure
