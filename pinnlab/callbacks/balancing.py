@@ -16,7 +16,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.objective.parameter_derivatives import jacobian_rows
 from pinnlab.optimizers import is_multi_eval
-from pinnlab.problems.window import absent
+from pinnlab.problems.window import absent, present
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.phases import needed_store
@@ -101,9 +101,7 @@ class LossBalancing(L.Callback):
         self.rule.load_state_dict(state_dict["rule"])
 
     def _names(self, pl_module: Any) -> Sequence[str]:
-        if self.conditions is None:
-            return _weighable(pl_module)
-        return [name for name in self.conditions if name not in absent(pl_module.problem)]
+        return present(self.conditions, pl_module.problem) if self.conditions else _weighable(pl_module)
 
     def _update(self, pl_module: Any) -> None:
         if not (names := self._names(pl_module)):

@@ -23,7 +23,7 @@ from pinnlab.errors import ConfigurationError, check_list, check_real, check_who
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
-from pinnlab.problems.window import absent
+from pinnlab.problems.window import absent, present
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
 
@@ -115,9 +115,8 @@ class AbstractPointWeights(ConditionsCallback):
         """The new weights `(n,)` of a condition's points, `passed` evaluations after the last ones."""
 
     def _names(self, pl_module: Any) -> Sequence[str]:
-        if not self.conditions:
-            return pl_module.problem.differential_equations()
-        return [name for name in self.conditions if name not in absent(pl_module.problem)]
+        problem = pl_module.problem
+        return present(self.conditions, problem) if self.conditions else problem.differential_equations()
 
     def _store(self, pl_module: Any) -> PointStore:
         return needed_store(pl_module, type(self).__name__)

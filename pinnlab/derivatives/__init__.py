@@ -135,26 +135,26 @@ def resolve_engine(
 
 def _wrong_in_taylor_mode(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None) -> str:
     """What Taylor mode does not do as plain evaluation does; empty for nothing."""
-    with torch.no_grad():
+    is_trained = isinstance(function, torch.nn.Module) and not torch.is_inference_mode_enabled()
+    parameters = [p for p in function.parameters() if p.requires_grad] if is_trained else []  # type: ignore[attr-defined]
+    with torch.set_grad_enabled(bool(parameters)):
         followed = partials(function, points, wanted, "taylor", draws).value
-        if not _agree(followed, function(points)) and torch.equal(function(points), function(points)):
+        plain = function(points.detach().requires_grad_() if parameters else points)
+    with torch.no_grad():
+        if not _agree(followed, plain) and torch.equal(function(points), function(points)):
             return "the network gives other values in Taylor mode; does it ask for the type of its argument?"
-    parameters = [p for p in function.parameters() if p.requires_grad] if isinstance(function, torch.nn.Module) else []
-    if not parameters or torch.is_inference_mode_enabled():
-        return ""
-    with torch.enable_grad():
-        plain = _gradients(function(points.detach().requires_grad_()), parameters)
-        own = _gradients(partials(function, points, wanted, "taylor", draws).value, parameters)
-    if any(bool(a.any()) and not bool(b.any()) for a, b in zip(plain, own, strict=True)):
+    pairs = zip(*(_gradients(value, parameters) for value in (plain, followed)), strict=True)
+    if any(bool(a.any()) and not bool(b.any()) for a, b in pairs):
         return "no gradient reaches some parameters in Taylor mode; is there a torch.autograd.Function in the network?"
     return ""
 
 
 def _gradients(value: Tensor, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, ...]:
     """Those of the sum of a value; zeros where there are none."""
-    if not value.requires_grad:
+    if not (parameters and value.requires_grad):
         return tuple(map(torch.zeros_like, parameters))
-    return torch.autograd.grad(value.sum(), parameters, allow_unused=True, materialize_grads=True)
+    with torch.enable_grad():
+        return torch.autograd.grad(value.sum(), parameters, allow_unused=True, materialize_grads=True)
 
 
 def _taylor(function: Function, points: Tensor, wanted: Wanted, draws: Draws | None) -> Jet | Tensor:

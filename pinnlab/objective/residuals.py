@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
+from pinnlab.domains import Domain
 from pinnlab.networks import last_layer
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
@@ -30,6 +31,12 @@ Network = Callable[[Any], Any] | None
 
 _GPU_SCORE_BYTES = 256 << 20
 """Of a layer, of which four are there at a time: enough rows to fill a GPU, and 1 GiB of its memory, as the loss."""
+
+
+def two_points(domain: Domain, like: Tensor) -> Tensor:
+    """Two points `(2, d)` in the bounding box at which an engine is tried, with dtype and device of `like`."""
+    low, high = (like.new_tensor(corner) for corner in (domain.low, domain.high))
+    return torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
 
 
 class ResidualSystem:
@@ -68,15 +75,13 @@ class ResidualSystem:
 
     def resolve_engine(self) -> None:
         """Turns `"auto"` into the engine that can differentiate this trial function; tries one that was asked for."""
-        parameter = next(self.trial.parameters())
-        low = torch.as_tensor(self.problem.domain.low, dtype=parameter.dtype, device=parameter.device)
-        high = torch.as_tensor(self.problem.domain.high, dtype=parameter.dtype, device=parameter.device)
-        points = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
+        points = two_points(self.problem.domain, next(self.trial.parameters()))
         asked, draws = (wanted for wanted in self._wanted.values() if wanted), self._draws.columns()
         falls_back = any(
             resolve_engine(self.trial, points, wanted, draws, self.engine) == "reverse" for wanted in asked
         )
-        self.engine = "reverse" if falls_back else "taylor"
+        if self.engine == "auto":
+            self.engine = "reverse" if falls_back else "taylor"
 
     @property
     def wanted(self) -> Mapping[str, Wanted]:

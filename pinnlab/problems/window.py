@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +78,12 @@ def absent(problem: Problem) -> frozenset[str]:
     """The conditions of a whole problem of which nothing is left in a window of it: measurements of other times."""
     whole = problem.whole if isinstance(problem, Window) else problem
     return frozenset(whole.conditions).difference(problem.conditions)
+
+
+def present(names: Iterable[str], problem: Problem) -> list[str]:
+    """Those of some names of conditions of which a window has something; all of any other problem."""
+    gone = absent(problem)
+    return [name for name in names if name not in gone]
 
 
 class Window(Problem):

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pinnlab.derivatives import Jet, Wanted, partials, resolve_engine
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.constants import constant_like
 from pinnlab.numerics.swapped import call_with
+from pinnlab.objective.residuals import two_points
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.given import check_cover
@@ -116,8 +116,5 @@ def _engine_of(solution: Any) -> str:
     """What can differentiate its trial function."""
     if solution.system.engine != "auto":
         return str(solution.system.engine)
-    low, high = (
-        solution._like.new_tensor(corner) for corner in (solution.problem.domain.low, solution.problem.domain.high)
-    )
-    points: Tensor = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
+    points = two_points(solution.problem.domain, solution._like)
     return resolve_engine(solution.trial, points, Wanted(frozenset({(0,)})))

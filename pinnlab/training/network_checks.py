@@ -218,13 +218,13 @@ def _check_gradient(trial: Trial, points: Tensor) -> None:
 
 def _warn_of_cut(network: nn.Module, points: Tensor, still: Mapping[str, Tensor]) -> None:
     """Warns of parameters without a gradient on which the values depend all the same."""
-    evaluate, buffers = _without_traces(network), {name: buffer.clone() for name, buffer in network.named_buffers()}
+    evaluate = _without_traces(network)
     before, generator = evaluate(points), torch.Generator().manual_seed(0)
     cut = []
     for name, parameter in still.items():
         moved = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
         moved = parameter + 1e-3 * parameter.abs().mean().clamp_min(0.1) * moved
-        if not torch.equal(call_with(network, {**buffers, name: moved}, (points,)), before):
+        if not torch.equal(evaluate(points, {name: moved}), before):
             cut.append(name)
     if cut:
         others = f" and {len(cut) - 1} more" if len(cut) > 1 else ""
@@ -253,12 +253,12 @@ def _is_random(network: nn.Module, points: Tensor) -> bool:
     return not torch.equal(evaluate(points).nan_to_num(), evaluate(points).nan_to_num())
 
 
-def _without_traces(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The network as a function that leaves no trace: running statistics are written into copies."""
+def _without_traces(network: nn.Module) -> Callable[..., Tensor]:
+    """The network as a function of points, and of other tensors, without trace: statistics are written into copies."""
 
-    def evaluate(points: Tensor) -> Tensor:
+    def evaluate(points: Tensor, others: Mapping[str, Tensor] | None = None) -> Tensor:
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-        result: Tensor = call_with(network, buffers, (points,))
+        result: Tensor = call_with(network, {**buffers, **(others or {})}, (points,))
         return result
 
     return evaluate

@@ -82,9 +82,8 @@ class OptimizerPhases(L.Callback):
         fit_points(trainer, pl_module)
         if not self.finished:
             self.history.reopen()
-            if (
-                self._over(pl_module, met=False) == StopReason.STEPS.value
-            ):  # saved before anybody looked at its last step
+            # A callback may save a step, the phase's last one, before this one has looked at it.
+            if self._over(pl_module, met=False) == StopReason.STEPS.value:
                 self._leave(trainer, pl_module, StopReason.STEPS.value, None)
         elif asked_for_more(self.history, pl_module):
             over, self.finished = phase_is_over(self.history, pl_module), False

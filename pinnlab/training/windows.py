@@ -16,7 +16,7 @@ from pinnlab.errors import LARGEST_SEED, ConfigurationError, check_list, check_r
 from pinnlab.objective.pieces import Pieces
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
-from pinnlab.problems.window import Window, absent, check_start, column_of
+from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
@@ -120,7 +120,7 @@ def module_in(module: PINN, coordinate: str, edges: Sequence[float], k: int, bef
     options = {**module.constructed_with, "problem": window, "network": network, "seed": seed_of(module, k)}
     for key in ("weights", "enhance"):
         if options.get(key):
-            options[key] = {name: value for name, value in options[key].items() if name not in absent(window)}
+            options[key] = {name: options[key][name] for name in present(options[key], window)}
     return type(module)(**options)
 
 

@@ -18,6 +18,7 @@ from pinnlab.objective.parameter_derivatives import (
 )
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import Regression1D
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.samplers import Sobol
 
@@ -176,3 +177,9 @@ def test_one_trace_of_the_products_serves_every_number_of_points(name):
     for part in (both, both[:2]):
         for found, expected in zip(traced(others, part), products(others, part), strict=True):
             assert close(found, expected)
+
+
+def test_an_engine_that_was_asked_for_stays_also_where_no_derivative_is_wanted():
+    system = ResidualSystem(Regression1D(), Trial(Regression1D(), MLP(1, 1, hidden=[3]).double()), "reverse")
+    system.resolve_engine()
+    assert system.engine == "reverse"
