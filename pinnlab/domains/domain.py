@@ -330,7 +330,7 @@ class Combined(Domain):
         cut, both = self.operation == "-", self.operation == "&"
         own = Beside(self.other, within=both, shared="against" if cut else "same")
         tests = [(self.one, own, False), (self.other, Beside(self.one, within=both or cut), cut)]
-        parts = [part for domain, test, flipped in tests if (part := trimmed_side(side, domain, test, flipped))]
+        parts = [part for of in tests if (part := trimmed_side(side, *of, grown=not (cut or both)))]
         if not parts:
             raise ConfigurationError(f"{what} is no part of the boundary of {self!r}")
         return parts[0] if len(parts) == 1 else RegionUnion(parts)

@@ -101,3 +101,13 @@ class Beside:
             agree = (self.domain.boundary().normals(points[on]) * normals[on]).sum(1) > 0
             kept[on] = agree == (self.shared == "same")
         return kept
+
+
+def touch(one: Solid, other: Solid) -> bool:
+    """Whether two domains share a part of their boundaries from two sides, as two boxes side by side."""
+    face = one.boundary()
+    points = _looked_at(face)
+    apart, both = (
+        Beside(other, within=False, shared=shared)(points, face.normals(points)) for shared in (None, "against")
+    )
+    return bool((both & ~apart).any())

@@ -8,6 +8,7 @@ boundary meet. All of it is torch operations with rules for jets, so that an `an
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.curves import Curves
 from pinnlab.domains.domain import Combined, Domain, Moved, Product
 from pinnlab.domains.moved import MovedFace, Similarity
+from pinnlab.domains.overlap import touch
 from pinnlab.domains.plane_curves import PlaneCurves
 from pinnlab.domains.trimmed import Trimmed
 from pinnlab.domains.union import DomainUnion
@@ -65,8 +67,9 @@ def distance(region: Region) -> SmoothDistance:
     """A smooth approximate distance to a boundary, for an `ansatz` by which conditions hold exactly.
 
     `g + distance(domain)(x, y) * u` is g on the whole boundary of the domain, whatever u is. Pieces of curves in the
-    plane are joined by R-equivalence, so that their order does not matter; faces of boxes likewise;
-    combinations in space by the R-conjunction `a + b - sqrt(a^2 + b^2)` of their parts.
+    plane are joined by R-equivalence, so that their order does not matter; faces of boxes likewise, and they end at
+    their edges where the domain goes on; combinations in space by the R-conjunction `a + b - sqrt(a^2 + b^2)` of their
+    parts.
 
     Args:
         region: a domain, for all of its boundary; or a part of a boundary.
@@ -79,7 +82,7 @@ def distance(region: Region) -> SmoothDistance:
     >>> phi(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 0.0])).tolist()
     [0.0, 1.0]
     """
-    if isinstance(region, Combined):
+    if isinstance(region, Combined) and not _meets_itself(region):
         signed = _signed(region)
         return SmoothDistance(region, lambda columns: abs(signed(columns)))
     if isinstance(region, DomainUnion) and region.outline is not None:
@@ -87,25 +90,28 @@ def distance(region: Region) -> SmoothDistance:
     return SmoothDistance(region, _to(region.boundary() if isinstance(region, Domain) else region))
 
 
-def _to(face: Region) -> Function:
-    """The smooth distance to a boundary or a part of one."""
+def _to(face: Region, ends: bool = False) -> Function:
+    """The smooth distance to a boundary or a part of one.
+
+    Args:
+        face: it.
+        ends: whether the domain goes on beyond the face's edges, so that the face's plane cuts it.
+    """
     if isinstance(face, PlaneCurves):
         return _to_curves(face.curves)
     if isinstance(face, Sphere):
         inside = _in_ball(face)
         return lambda columns: abs(inside(columns))
     if isinstance(face, BoxFaces):
-        return _equivalent([_to_face(face, axis, upper) for axis, upper in face.faces])
+        return _equivalent([_to_face(face, axis, upper, ends) for axis, upper in face.faces])
     if isinstance(face, RegionUnion) and len({part.box for part in face.parts if isinstance(part, BoxFaces)}) <= 1:
-        return _equivalent([_to(part) for part in face.parts])
+        return _equivalent([_to(part, ends) for part in face.parts])
     if isinstance(face, ProductFace):
-        before = sum(part.dim for part in face.parts[: face.place])
-        own, inner = slice(before, before + face.parts[face.place].dim), _to(face.parts[face.place])
-        return lambda columns: inner(columns[own])
+        return _to_product(face, ends)
     if isinstance(face, Trimmed) and face.test is None:
-        return _to(face.face)
+        return _to(face.face, ends=True)
     if isinstance(face, MovedFace):
-        back, inner, factor = _back(face.map), _to(face.face), face.map.factor
+        back, inner, factor = _back(face.map), _to(face.face, ends), face.map.factor
         return lambda columns: factor * inner(back(columns))
     raise ConfigurationError(
         f"distance: {face!r} has no smooth distance; use a condition in the loss there, or a function of your own"
@@ -125,10 +131,25 @@ def _joined(a: Any, b: Any) -> Any:
     return a * b / torch.where(both, torch.ones_like(total), total).sqrt()
 
 
-def _to_face(faces: BoxFaces, axis: int, upper: bool) -> Function:
-    """To a plane: a face of a box reaches as far as anybody inside of it sees."""
+def _to_face(faces: BoxFaces, axis: int, upper: bool, ends: bool) -> Function:
+    """To a plane: a face of a box reaches as far as anybody inside of it sees; `ends`: to the rectangle."""
     end = faces.box.high[axis] if upper else faces.box.low[axis]
-    return lambda columns: abs(end - columns[axis])
+    sides = zip(faces.box.low, faces.box.high, strict=True)
+    across = [_between(k, a, b) for k, (a, b) in enumerate(sides) if k != axis] if ends else []
+    return _trimmed(lambda columns: end - columns[axis], across)
+
+
+def _to_product(face: ProductFace, ends: bool) -> Function:
+    """To a face of one factor, wherever the others are; `ends`: where a point is in all of these."""
+    edges = np.cumsum([0, *(part.dim for part in face.parts)]).tolist()
+    own = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    inner = _to(face.parts[face.place], ends)
+    others = [part for k, part in enumerate(zip(face.parts, own, strict=True)) if k != face.place and ends]
+    return _trimmed(_of_columns(inner, own[face.place]), [_of_columns(_signed(part), at) for part, at in others])
+
+
+def _of_columns(function: Function, own: slice) -> Function:
+    return lambda columns: function(columns[own])
 
 
 def _to_curves(curves: Curves) -> Function:
@@ -139,11 +160,17 @@ def _to_piece(piece: Curves) -> Function:
     """To a line or an arc: the distance to all of the line or ellipse, trimmed by a disk that its ends lie on."""
     whole = _to_line(piece) if piece.straight[0] else _to_ellipse(piece)
     if abs(float(piece.sweep[0])) >= 2 * math.pi * (1 - 1e-12):
+        return _trimmed(whole, [])
+    return _trimmed(whole, [_to_chord(piece) if not piece.straight[0] else _around(piece)])
+
+
+def _trimmed(whole: Function, within: Sequence[Function]) -> Function:
+    """The distance to where a function is 0, but only where others are positive, with a slope of 1 at their zeros."""
+    if not within:
         return lambda columns: abs(whole(columns))
-    cut = _to_chord(piece) if not piece.straight[0] else _around(piece)
 
     def trimmed(columns: Sequence[Any]) -> Any:
-        f, t = whole(columns), cut(columns)
+        f, t = whole(columns), functools.reduce(_conjunction, [inner(columns) for inner in within])
         square = f * f
         size = (t * t + square * square).sqrt()
         half = (size + abs(t)) / 2  # (size - t) / 2 = f^4 / (4 half): no square root of 0 on the piece itself
@@ -197,9 +224,9 @@ def _to_ellipse(arc: Curves) -> Function:
     return value
 
 
-def _signed(domain: Domain) -> Function:
+def _signed(domain: Region) -> Function:
     """Positive inside, negative outside, 0 on the boundary."""
-    if isinstance(domain, Combined):
+    if isinstance(domain, Combined) and not _meets_itself(domain):
         one, other = _signed(domain.one), _signed(domain.other)
         sign = -1.0 if domain.operation == "|" else 1.0  # a | b is what is not outside of both
 
@@ -215,15 +242,18 @@ def _signed(domain: Domain) -> Function:
         back, moved, factor = _back(domain.map), _signed(domain.domain), domain.map.factor
         return lambda columns: factor * moved(back(columns))
     if isinstance(domain, Product):
-        ends = np.cumsum([0, *(factor.dim for factor in domain.factors)]).tolist()
-        parts = [(_signed(f), slice(a, b)) for f, a, b in zip(domain.factors, ends[:-1], ends[1:], strict=True)]
+        edges = np.cumsum([0, *(factor.dim for factor in domain.factors)]).tolist()
+        parts = [(_signed(f), slice(a, b)) for f, a, b in zip(domain.factors, edges[:-1], edges[1:], strict=True)]
         return lambda columns: functools.reduce(_conjunction, [inner(columns[own]) for inner, own in parts])
     if isinstance(domain, Box):
-        ends_of = list(zip(domain.low, domain.high, strict=True))
-        return lambda columns: functools.reduce(
-            _conjunction, [(x - a) * (b - x) / (b - a) for x, (a, b) in zip(columns, ends_of, strict=True)]
-        )
+        sides = [_between(k, a, b) for k, (a, b) in enumerate(zip(domain.low, domain.high, strict=True))]
+        return lambda columns: functools.reduce(_conjunction, [inner(columns) for inner in sides])
     raise ConfigurationError(f"distance: {domain!r} has no smooth distance with a sign; use a condition in the loss")
+
+
+def _meets_itself(domain: Combined) -> bool:
+    """Whether it joins two domains that share a face: there both have a distance of 0, and so would all of it."""
+    return domain.operation == "|" and touch(domain.one, domain.other)
 
 
 def _back(map: Similarity) -> Callable[[Sequence[Any]], list[Any]]:
@@ -235,6 +265,11 @@ def _back(map: Similarity) -> Callable[[Sequence[Any]], list[Any]]:
         return [sum(weight * x for weight, x in zip(row, seen, strict=True)) for row in rows]
 
     return back
+
+
+def _between(k: int, a: float, b: float) -> Function:
+    """Positive where a coordinate is between two ends."""
+    return lambda columns: (columns[k] - a) * (b - columns[k]) / (b - a)
 
 
 def _conjunction(a: Any, b: Any) -> Any:

@@ -23,7 +23,7 @@ LOOKED_AT = 2**15
 
 
 class Trimmed(Region):
-    """A part of a face by rejection, and perhaps seen from the other side; `trimmed` builds it.
+    """A part of a face by rejection, or all of one at whose edges its domain does not end; `trimmed` builds it.
 
     Args:
         face: an infinite region.
@@ -93,13 +93,32 @@ def trimmed(face: Region, test: Test, flipped: bool = False) -> Region | None:
     return _piece(face, test, flipped)
 
 
-def trimmed_side(side: Callable[[Any], Region], domain: Any, test: Test, flipped: bool) -> Region | None:
-    """What is left of a side of a domain, see `trimmed`; None also where it has no such side."""
+def trimmed_side(side: Callable[[Any], Region], domain: Any, test: Test, flipped: bool, grown: bool) -> Region | None:
+    """What is left of a side of a domain, see `trimmed`; None also where it has no such side.
+
+    Args:
+        side: of a domain.
+        domain: it.
+        test: which points count.
+        flipped: whether the result's normals point the other way.
+        grown: whether the domain is a part of a larger one, see `of_larger`.
+    """
     try:
         face = side(domain)
     except ConfigurationError:
         return None
-    return trimmed(face, test, flipped)
+    found = trimmed(face, test, flipped)
+    return of_larger(found) if grown and found is not None else found
+
+
+def of_larger(face: Region) -> Region:
+    """A face of a part as one of the whole domain, which goes on beyond the face's edges: its plane cuts the domain."""
+    if face.count is not None or isinstance(face, PlaneCurves | Trimmed):
+        return face
+    pieces = face.pieces()
+    if len(pieces) > 1:
+        return RegionUnion([of_larger(piece) for piece in pieces])
+    return Trimmed(face, None, 1.0, False)
 
 
 def _piece(face: Region, test: Test, flipped: bool) -> Region | None:

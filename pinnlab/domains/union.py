@@ -16,6 +16,7 @@ from pinnlab.domains.curves import Array
 from pinnlab.domains.domain import Domain, Product
 from pinnlab.domains.outline import Outline
 from pinnlab.domains.rules import Rule, sobol
+from pinnlab.domains.trimmed import of_larger
 from pinnlab.errors import ConfigurationError
 
 TRIALS = 4096
@@ -113,7 +114,8 @@ class DomainUnion(Domain):
         pieces: list[Region] = []
         for part in parts:
             others = [other for other in self.parts if other is not part]
-            pieces += _outside(side(_simplified(part)), [_simplified(other) for other in others])
+            found = _outside(side(_simplified(part)), [_simplified(other) for other in others])
+            pieces += map(of_larger, found) if others else found
         if not pieces:
             raise ConfigurationError(f"{what} is no part of the boundary of {self!r}")
         return pieces[0] if len(pieces) == 1 else RegionUnion(pieces)

@@ -27,6 +27,7 @@ DOMAINS = [
     Ellipse(radii=(2, 0.7), angle=0.4) - Disk(center=(0.5, 0.0), radius=0.3),
     NOTCHED,
     CORNER,
+    Union([CUBE, CUBE.translate(x=1)]),
     CUBE,
     BALL,
     CUBE - BALL,
@@ -106,6 +107,32 @@ def test_a_half_of_a_circle_and_a_piece_of_a_line_end_where_they_end():
     torch.testing.assert_close(values[x < -1e-9], -x[x < -1e-9], rtol=1.0, atol=0.0)
 
 
+POST = (Disk(radius=0.2) * Interval("z", 0.2, 0.6)).translate(x=0.5, y=0.5)
+CAVITY = Box(XYZ, 0.4, 0.6).rotate(0.3, about=0.5, axis=[0, 0, 1])
+STAIRS = Union([Box(XYZ, [0, 0, 0], [1, 2, 1]), Box(XYZ, [1, 0, 0], [2, 1, 1])])
+PLANES = {  # a part of a boundary, and a point of the domain that lies in its plane, or on its cylinder
+    "a step": (CORNER.face(y=1.0), (0.5, 1.0)),
+    "a step over time": ((CORNER * Interval("t", 0, 1)).face(y=1.0), (0.5, 1.0, 0.5)),
+    "a step in space": (STAIRS.face(y=1.0), (0.5, 1.0, 0.5)),
+    "side by side": ((CUBE | Box(XYZ, [1, 0, 0], [2, 2, 1])).face(y=1.0), (1.5, 1.0, 0.5)),
+    "a cavity": ((CUBE - Box(XYZ, 0.4, 0.6)).boundary(), (0.4, 0.8, 0.3)),
+    "a turned cavity": (
+        (CUBE - CAVITY).boundary(on=CAVITY),
+        (0.5 + 0.1 * math.cos(0.3), 0.5 + 0.1 * math.sin(0.3), 0.8),
+    ),
+    "a post": ((CUBE - POST).boundary(on=POST), (0.7, 0.5, 0.8)),
+}
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_a_plane_ends_where_the_face_does(name):
+    """The domain goes on beyond the face's edges: a function of the plane alone would be 0 inside of it."""
+    part, point = PLANES[name]
+    phi = distance(part)
+    assert float(phi(*torch.tensor(point, dtype=torch.float64)[:, None])) > 0.1
+    assert float(phi(*Sobol().sample(part, 64, 0).T).abs().max()) < 1e-14
+
+
 def test_walls_over_time_and_what_is_moved():
     walls = distance(((SQUARE - HOLE) * Interval("t", 0, 1)).boundary("x", "y"))
     x, y, t = torch.rand(3, 20, dtype=torch.float64) / 3
@@ -145,7 +172,7 @@ BAD = [
     (lambda: distance((CUBE - Ball(XYZ, 1, 0.5)).boundary(on=CUBE)), "has no smooth distance"),
     (lambda: distance(SQUARE)(torch.zeros(3)), "distance: takes x, y one by one"),
     (lambda: distance(Box(XYZ, 0, 1).boundary(where=lambda x: x > 0.3)), "has no smooth distance"),
-    (lambda: distance(Union([CUBE, CUBE.translate(x=1)])), "has no smooth distance"),
+    (lambda: distance(CUBE | Box(XYZ, [1, 0, 0], [2, 1, 0.5])), "has no smooth distance"),  # a part of a face is shared
 ]
 
 

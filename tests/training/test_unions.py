@@ -196,8 +196,8 @@ def test_a_problem_on_an_l_is_solved():
 
 
 def test_periodic_faces_of_a_union_must_be_copies_of_each_other():
-    condition = Periodic(Union([Box(["x", "y"], [0, 0], [2, 1]), Box(["x", "y"], [0, 1], [2, 2])]), "y", order=0)
-    Problem(condition.region.box, ("u",), {"jump": condition})
+    tower = Union([Box(["x", "y"], [0, 0], [2, 1]), Box(["x", "y"], [0, 1], [2, 2])])
+    Problem(tower, ("u",), {"jump": Periodic(tower, "y", order=0)})
     with pytest.raises(ConfigurationError, match=r"y = 0 and y = 2 of .* are no copies"):
         Periodic(CORNER, "y")
 
