@@ -26,6 +26,7 @@ from pinnlab.optimizers import (
     wants_overlap,
 )
 from pinnlab.optimizers.requirements import check_closure
+from pinnlab.training.lightning_callbacks import check_searched
 from pinnlab.training.memory import check_optimizers
 from pinnlab.training.network_checks import check_random_network
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
@@ -295,9 +296,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
     if not several:
         return
-    name = type(several[0]).__name__
-    if trainer.accumulate_grad_batches != 1:
-        raise ConfigurationError(f"trainer.accumulate_grad_batches: must be 1 with {name}, which calls the loss itself")
+    check_searched(trainer, type(several[0]).__name__)
     if any(map(wants_overlap, several)) and getattr(getattr(trainer, "datamodule", None), "batch_size", None) == 1:
         raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
 

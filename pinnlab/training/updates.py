@@ -19,6 +19,7 @@ from pinnlab.objective.faults import all_finite
 from pinnlab.objective.global_loss import Repeatable
 from pinnlab.optimizers.adam_updates import AdamRule, AdamState, is_pure
 from pinnlab.training.closure import evaluate, gradients_of
+from pinnlab.training.lightning_callbacks import accumulation
 
 MOST_RECORDED = 50
 """Updates in one recording: each adds its kernels, of which a GPU looks at some thousand before it begins."""
@@ -124,5 +125,5 @@ def check_updates(trainer: Any, updates: Sequence[int]) -> None:
     """
     if max(updates) == 1:
         return
-    if trainer.accumulate_grad_batches != 1:
-        raise ConfigurationError("trainer.accumulate_grad_batches: must be 1 with model.phases.updates")
+    if (key := accumulation(trainer)) is not None:
+        raise ConfigurationError(f"{key}: must be 1 with model.phases.updates")

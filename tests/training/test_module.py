@@ -6,6 +6,7 @@ import math
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, GradientAccumulationScheduler, StochasticWeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from training import ADAM, QUASI_NEWTON, Recorder, quiet_trainer, small_data, small_module
 
@@ -197,6 +198,13 @@ def test_engine_falls_back_for_an_operation_without_a_rule():
 
 BAD = {
     "accumulate": ({}, {"accumulate_grad_batches": 2}, "accumulate_grad_batches"),
+    "accumulate later": ({}, {"callbacks": [GradientAccumulationScheduler({3: 2})]}, "Scheduler.scheduling: must be 1"),
+    "average": ({}, {"callbacks": [EMAWeightAveraging()]}, "EMAWeightAveraging: LBFGS is at its best where it ends"),
+    "swa": (
+        {},
+        {"callbacks": [StochasticWeightAveraging(1e-3, 1)], "max_epochs": 9},
+        "StochasticWeightAveraging: LBFGS",
+    ),
     "precision": ({}, {"precision": "bf16-mixed"}, "trainer.precision"),
     "endless": ({"phases": [Phase(ADAM)]}, {}, "model.phases"),
     "bad optimizer option": ({"phases": [Phase(functools.partial(QUASI_NEWTON, history=0), steps=2)]}, {}, "history"),
