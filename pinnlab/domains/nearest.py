@@ -13,6 +13,8 @@ CHUNK = 2_000_000
 """Pairs of a point and a piece that are looked at together: some 100 MB."""
 STARTS = 65
 """Places of an elliptic arc from the best of which Newton's method sets out."""
+HOLLOWS = 3
+"""Of these the most from which it does."""
 
 
 class Nearest(NamedTuple):
@@ -81,11 +83,25 @@ def _on_circles(points: Array, circles: Curves) -> Array:
 
 
 def _on_ellipse(points: Array, arc: Curves) -> Array:
+    """The best of the places that Newton's method finds from the best starts that are better than their neighbours.
+
+    There are up to two nearest places on two sides of a thin ellipse, and two ends, which a whole one has side by side.
+    """
     starts = np.linspace(0, 1, STARTS)
     place = arc.take(np.zeros(STARTS, dtype=np.intp)).at(starts)
-    best = ((points[:, None] - place) ** 2).sum(-1).argmin(1)
-    arcs, p = arc.take(np.zeros(len(points), dtype=np.intp)), starts[best]
-    low, high = np.maximum(p - starts[1], 0.0), np.minimum(p + starts[1], 1.0)
+    squares = ((points[:, None] - place) ** 2).sum(-1)
+    beside = np.pad(squares, ((0, 0), (1, 1)), constant_values=np.inf)
+    hollows = np.where(squares <= np.minimum(beside[:, :-2], beside[:, 2:]), squares, np.inf)
+    chosen = np.argpartition(hollows, HOLLOWS, axis=1)[:, :HOLLOWS]
+    found = np.stack([_from_start(points, arc, starts[k], squares[np.arange(len(k)), k]) for k in chosen.T])
+    return np.take_along_axis(found[..., 0], found[..., 1].argmin(0)[None], 0)[0]
+
+
+def _from_start(points: Array, arc: Curves, start: Array, square: Array) -> Array:
+    """The parameter that Newton's method finds near a start, whose squared distance is known; and the one there."""
+    arcs, p = arc.take(np.zeros(len(points), dtype=np.intp)), start
+    step = 1 / (STARTS - 1)
+    low, high = np.maximum(p - step, 0.0), np.minimum(p + step, 1.0)
     for _ in range(60):  # Newton's method for the root of the distance's slope, safeguarded by bisection
         offset, speed = arcs.at(p) - points, arcs.velocity(p)
         slope = (offset * speed).sum(1)
@@ -97,8 +113,5 @@ def _on_ellipse(points: Array, arc: Curves) -> Array:
         if np.abs(new - p).max(initial=0.0) < 1e-16:
             break
         p = new
-    return np.where(((arcs.at(p) - points) ** 2).sum(1) <= _end_squares(points, arcs, best), p, starts[best])
-
-
-def _end_squares(points: Array, arcs: Curves, best: Index) -> Array:
-    return ((arcs.at(np.linspace(0, 1, STARTS)[best]) - points) ** 2).sum(1)
+    found = ((arcs.at(p) - points) ** 2).sum(1)
+    return np.where((found <= square)[:, None], np.stack([p, found], -1), np.stack([start, square], -1))

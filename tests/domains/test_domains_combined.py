@@ -145,6 +145,17 @@ def test_boundary_points_lie_exactly_on_their_curves():
     assert float((outer.abs().amax(1) - 0.5).abs().max()) == 0.0
 
 
+@pytest.mark.parametrize("radii", [(2.0, 0.5), (1.0, 0.05)])
+def test_the_nearest_place_of_an_ellipse_is_found_on_either_side(radii):
+    """Beside the axis two places are almost as near, and at the tip where the curve begins two ends meet."""
+    rim = Ellipse(radii=radii, angle=0.3).boundary()
+    points = Sobol().sample(Box(["x", "y"], [-a for a in radii], radii), 1024, 0)
+    cloud = rim.from_unit(torch.arange(4000)[:, None].double() / 4000)
+    assert bool((rim.distance(points) <= torch.cdist(points, cloud).amin(1) + 1e-12).all())
+    tip = rim.from_unit(1 - torch.logspace(-5, -2, 50, dtype=torch.float64)[:, None])
+    assert float(rim.distance(tip).max()) < 1e-14
+
+
 def test_points_along_an_ellipse_are_evenly_spaced():
     """Against the length of each step by quadrature."""
     points = Ellipse(radii=(2, 0.5), angle=0.3).boundary().from_unit(torch.arange(40)[:, None].double() / 40)
