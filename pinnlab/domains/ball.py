@@ -213,8 +213,9 @@ class RadialBall(Ball):
         directions = self._sphere.directions(unit[:, 1:])
         return unit.new_tensor(self.center) + self.radius * unit[:, :1] * directions
 
-    def _quadrature(self, count: int) -> Rule:
-        return Ball(self.coordinates, self.center, self.radius)._quadrature(count)
+    def spread_evenly(self) -> Ball:
+        """The ball."""
+        return Ball(self.coordinates, self.center, self.radius)
 
 
 def _normalised(vectors: Tensor) -> Tensor:

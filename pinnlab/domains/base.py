@@ -7,10 +7,12 @@ their dtype and device from the unit points.
 
 from __future__ import annotations
 
+import copy
 import keyword
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -143,7 +145,16 @@ class Region(ABC):
         if self.count is not None:
             points = self.from_unit(torch.empty(1, 0, dtype=torch.float64))
             return points, torch.ones(len(points), dtype=torch.float64)
-        return self._quadrature(count)
+        return self.spread_evenly()._quadrature(count)
+
+    def spread_evenly(self) -> Region:
+        """The same region with points that are uniform in it; itself, unless it or a part of it gathers its points."""
+        even = {name: made for name, value in vars(self).items() if (made := _spread_evenly(value)) is not value}
+        if not even:
+            return self
+        region = copy.copy(self)
+        vars(region).update(even)
+        return region
 
     def __mul__(self, other: Region) -> Region:
         """Only domains have products; a boundary times time is a part of the boundary of the product."""
@@ -185,6 +196,14 @@ class Region(ABC):
     @abstractmethod
     def _normals(self, points: Tensor) -> Tensor:
         """`normals` after the check."""
+
+
+def _spread_evenly(value: Any) -> Any:
+    """A region, or several, as above, and anything else as it is."""
+    if isinstance(value, tuple | list):
+        even = [_spread_evenly(part) for part in value]
+        return value if all(a is b for a, b in zip(even, value, strict=True)) else type(value)(even)
+    return value.spread_evenly() if hasattr(value, "spread_evenly") else value
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -129,6 +129,14 @@ class Interval(Box):
     def __init__(self, name: str, low: float, high: float) -> None:
         super().__init__((name,), low, high)
 
+    def between(self, low: float, high: float) -> Interval:
+        """One of the same kind between other ends."""
+        return type(self)(self.coordinates[0], low, high)
+
+    def _moved(self, matrix: Array, offset: Array) -> Interval:
+        (low,), (high,) = corners(matrix, offset, self.low, self.high)
+        return self.between(low, high)
+
 
 class GradedInterval(Interval):
     """The interval with more points near its lower end: for times, where most happens early.
@@ -155,8 +163,13 @@ class GradedInterval(Interval):
     def _from_unit(self, unit: Tensor) -> Tensor:
         return super()._from_unit(unit**self.power)
 
-    def _quadrature(self, count: int) -> Rule:
-        return Interval(self.coordinates[0], self.low[0], self.high[0])._quadrature(count)
+    def between(self, low: float, high: float) -> GradedInterval:
+        """One of the same power between other ends."""
+        return GradedInterval(self.coordinates[0], low, high, self.power)
+
+    def spread_evenly(self) -> Interval:
+        """The plain interval."""
+        return Interval(self.coordinates[0], self.low[0], self.high[0])
 
     def __repr__(self) -> str:
         return f"GradedInterval({self.coordinates[0]!r}, {self.low[0]:g}, {self.high[0]:g}, power={self.power:g})"

@@ -149,6 +149,11 @@ class Columns:
         self.parts = tuple(parts)
         self.unit_dim = sum(part.unit_dim for part in self.parts)
 
+    def spread_evenly(self) -> Columns:
+        """Those of its parts with uniform points."""
+        even = [part.spread_evenly() for part in self.parts]
+        return self if all(a is b for a, b in zip(even, self.parts, strict=True)) else Columns(even)
+
     def split(self, points: Tensor) -> tuple[Tensor, ...]:
         """`(n, dim)` points -> the columns of each part."""
         return points.split([part.dim for part in self.parts], dim=1)

@@ -122,7 +122,7 @@ def of_larger(face: Region) -> Region:
 
 
 def _piece(face: Region, test: Test, flipped: bool) -> Region | None:
-    points, kept = face.candidates(sobol(face.unit_dim, LOOKED_AT)[0])
+    points, kept = face.spread_evenly().candidates(sobol(face.unit_dim, LOOKED_AT)[0])
     points = points if kept is None else points[kept]
     passed = test(points, face.normals(points))
     if not passed.any():

@@ -40,6 +40,11 @@ class Energy(Condition):
         super().__init__(region, weight)
         if not callable(density):
             raise ConfigurationError(f"Energy: density must be a function, got {type(density).__name__}")
+        if region.spread_evenly() is not region:
+            raise ConfigurationError(
+                f"Energy: an integral is the mean over uniform points, and {region!r} gathers its points; use Ball for "
+                "RadialBall, Interval for GradedInterval"
+            )
         self.function = density
         self._measure = region.measure
         self.looks_along_normals = not region.is_full_dimensional and asks_for(density, "normal")

@@ -12,7 +12,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Problem
-from pinnlab.samplers import Sampler, Sobol, seed_for
+from pinnlab.samplers import Focused, Sampler, Sobol, seed_for
 from pinnlab.training.mini_batches import MiniBatches
 
 DRAW_POINTS = "write trainer.fit(module, CollocationDataModule(problem, points=...)), which draws them"
@@ -333,6 +333,11 @@ def _check(problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, S
         for name in names:
             if name not in problem.conditions:
                 raise unknown(f"condition in {key}", name, problem.conditions)
+    for name in problem.energies():
+        if isinstance(samplers.get(name), Focused):
+            raise ConfigurationError(
+                f"data.samplers.{name}: an energy is the mean over uniform points, and Focused gathers them; use Sobol"
+            )
     for name in sampled_conditions(problem):
         if counts.get(name, 0) < 1:
             raise ConfigurationError(

@@ -1,8 +1,9 @@
 """The ball whose points have a uniform distance from the center."""
 
+import pytest
 import torch
 
-from pinnlab.domains import Ball, RadialBall
+from pinnlab.domains import Ball, Disk, GradedInterval, Interval, RadialBall, Union
 from pinnlab.samplers import UniformRandom
 
 AXES = [f"x{k}" for k in range(1, 41)]
@@ -29,3 +30,29 @@ def test_all_else_is_that_of_the_ball():
     points = torch.randn(50, 3, dtype=torch.float64)
     assert torch.equal(radial.distance(points), ball.distance(points))
     assert repr(radial) == repr(ball).replace("Ball", "RadialBall")
+
+
+XYZ = ["x", "y", "z"]
+RADIAL, TIMES = RadialBall(AXES[:9]), GradedInterval("t", 0, 1)
+GATHERED = {  # regions whose points lie closer together somewhere, and the mean of |x|^2 or of t
+    "many dimensions": (RADIAL * Interval("t", 0, 1), lambda x: x[:, :9].square().sum(1), 9 / 11),
+    "a boundary": ((RADIAL * TIMES).boundary(*RADIAL.coordinates), lambda x: x[:, 9], 0.5),
+    "a difference": (
+        RadialBall(XYZ) - Ball(XYZ, 0, 0.5),
+        lambda x: x.square().sum(1),
+        3 / 5 * (1 - 2**-5) / (1 - 2**-3),
+    ),
+    "a wall": ((Disk() * TIMES - Ball(["x", "y", "t"], [0, 0, 0.5], 0.1)).boundary("x", "y"), lambda x: x[:, 2], 0.5),
+    "a moved one": ((Disk() * TIMES - Ball(["x", "y", "t"], 0, 0.1)).translate(t=1), lambda x: x[:, 2], 1.5),
+    "a union": (Union([RadialBall(XYZ) - Ball(XYZ, 0, 0.5), Ball(XYZ, [2, 0, 0])]), lambda x: x[:, 0], 2 / (2 - 2**-3)),
+}
+
+
+@pytest.mark.parametrize("name", GATHERED)
+def test_integrals_are_those_of_uniform_points(name):
+    """Also where quasi-random points stand in for a product of rules: they would take the points' own density along."""
+    region, function, mean = GATHERED[name]
+    nodes, weights = region.quadrature(1024)
+    assert float(weights.sum()) == pytest.approx(region.measure)
+    assert float(weights @ function(nodes)) / region.measure == pytest.approx(mean, abs=2e-3)
+    assert region.spread_evenly().spread_evenly() is not region

@@ -9,7 +9,7 @@ from training import ADAM, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import FreshPoints, LossBalancing, NTKSpectrum, Rollback, SelfAdaptive
 from pinnlab.criteria.series import logarithms
-from pinnlab.domains import Box, Disk, Interval
+from pinnlab.domains import Box, Disk, GradedInterval, Interval, RadialBall
 from pinnlab.errors import ConfigurationError
 from pinnlab.objective.balancing import GradientNorm
 from pinnlab.objective.residuals import ResidualSystem
@@ -23,8 +23,9 @@ from pinnlab.optimizers import (
     SSBroyden,
 )
 from pinnlab.problems import Dirichlet, Energy, Exact, Problem
-from pinnlab.samplers import Sobol
+from pinnlab.samplers import Focused, Sobol
 from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import PointStore
 
 DISK = Disk(radius=2.0)
 
@@ -140,6 +141,12 @@ def test_bad_input_is_one_line():
         (lambda: Problem(DISK, ["u"], {"e": Energy(DISK, lambda u: (u.x, u.y))}), "'e': its density must return one"),
         (lambda: Problem(DISK, ["u"], {"e": Energy(DISK, lambda u: u.gradient())}), "'e' must return tensors of shape"),
         (lambda: Energy(Box(["x", "y"], 0, 1), lambda u: u, weight=-1.0), "weight"),
+        (lambda: Energy(DISK * GradedInterval("t", 0, 1), lambda u: u), "Energy: .* gathers its points; use Ball for"),
+        (lambda: Energy(RadialBall(["x", "y"]), lambda u: u), "Energy: .* gathers its points; use Ball for RadialBall"),
+        (
+            lambda: PointStore(Ritz(), {"energy": 9}, {"energy": Focused(Sobol())}, 0),
+            "samplers.energy: an energy is the",
+        ),
     ):
         with pytest.raises(ConfigurationError, match=message):
             build()
