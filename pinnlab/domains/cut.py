@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces, Interval
 from pinnlab.domains.composite import ProductFace, RegionUnion
@@ -69,6 +67,5 @@ def _cut_box(box: Box, coordinate: str, low: float, high: float) -> Box:
 
     below, above = replaced(box.low, low), replaced(box.high, high)
     if isinstance(box, Interval):
-        build: Callable[..., Box] = type(box)
-        return build(coordinate, below[0], above[0])
+        return box.between(below[0], above[0])
     return Box(box.coordinates, below, above)

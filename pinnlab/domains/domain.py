@@ -13,9 +13,9 @@ from torch import Tensor
 from pinnlab.domains.base import NO_PRODUCT, Region, checked_names
 from pinnlab.domains.composite import Columns, ProductFace, RegionUnion
 from pinnlab.domains.curves import Array
-from pinnlab.domains.moved import Movable, MovedFace, Similarity, corners, mixes
+from pinnlab.domains.moved import Movable, MovedFace, Similarity, corners, mixes, stays
 from pinnlab.domains.outline import Outline
-from pinnlab.domains.overlap import Beside, bounds, overlap
+from pinnlab.domains.overlap import Beside, bounds, overlap, parameters_of
 from pinnlab.domains.plane_curves import numbers, sides
 from pinnlab.domains.rules import Rule
 from pinnlab.domains.selection import Selection, selected
@@ -125,9 +125,10 @@ class Domain(Region, Movable["Domain"]):
 
     def _moved(self, matrix: Array, offset: Array) -> Domain:
         """The image under `x -> A x + b`."""
-        if self.outline is not None:
-            return Planar(self.coordinates, self.outline.moved(matrix, offset))
-        return Moved(self, Similarity(matrix, offset))
+        outline, map = self.outline, Similarity(matrix, offset)
+        moved = Planar(self.coordinates, outline.moved(matrix, offset)) if outline else Moved(self, map)
+        moved.parameters = self.parameters
+        return moved
 
     def _exactly(self, operation: str, one: Domain, other: Domain) -> Domain | None:
         """What two domains make, of which this is one, where its kind knows it; see `_combined`."""
@@ -185,14 +186,11 @@ class Product(Domain):
         return torch.stack([factor.inside(columns) for factor, columns in pairs]).all(0)
 
     def _quadrature(self, count: int) -> Rule:
-        rule = self._points.quadrature(count)
-        return super()._quadrature(count) if rule is None else rule
+        return self._points.quadrature(count) or super()._quadrature(count)
 
     def _boundary(self, names: frozenset[str]) -> Region:
-        faces = []
-        for factor in self.factors:
-            if named := [name for name in factor.coordinates if name in names]:
-                faces.append(self._swap(factor, factor.boundary(*named)))
+        named = [(factor, [name for name in factor.coordinates if name in names]) for factor in self.factors]
+        faces = [self._swap(factor, factor.boundary(*own)) for factor, own in named if own]
         return faces[0] if len(faces) == 1 else RegionUnion(faces)
 
     def _face(self, name: str, value: float) -> Region:
@@ -206,8 +204,8 @@ class Product(Domain):
         """Factor by factor, where none mixes its coordinates with those of another."""
         blocks = self._points.blocks()
         if not mixes(matrix, blocks):
-            pairs = zip(self.factors, blocks, strict=True)
-            return Product(*(factor._moved(matrix[own, own], offset[own]) for factor, own in pairs))
+            pairs = zip(self.factors, [(matrix[own, own], offset[own]) for own in blocks], strict=True)
+            return Product(*(factor if stays(*map) else factor._moved(*map) for factor, map in pairs))
         return super()._moved(matrix, offset)
 
     def __repr__(self) -> str:
@@ -290,10 +288,8 @@ class Combined(Domain):
         if self.measure <= 1e-9 * one.measure:
             raise ConfigurationError(f"domain: {self!r} is empty")
         self.low, self.high = bounds(operation, one, other)
-        self._from: Region = one
-        if operation == "&" and other.envelope < one.envelope:
-            self._from = other
-        elif operation == "|":
+        self._from: Region = other if operation == "&" and other.envelope < one.envelope else one
+        if operation == "|":
             rest = [other] if common == 0 else [Combined("-", other, one)] if common < other.measure else []
             self._from = RegionUnion([one, *rest])
         self.unit_dim, self._envelope = self._from.unit_dim, self._from.envelope
@@ -391,10 +387,12 @@ def _combined(operation: str, one: Domain, other: Domain) -> Domain:
     what = f"domain: {one!r} {operation} {other!r}"
     if one.coordinates != other.coordinates:
         raise ConfigurationError(f"{what} needs the same coordinates in the same order on both sides")
+    parts = operation, one, other
     if one.outline is None or other.outline is None:
-        made = one._exactly(operation, one, other) or other._exactly(operation, one, other)
-        return made or Combined(operation, one, other)
-    outline = one.outline.combined(operation, other.outline)
-    if outline is None:
+        made = one._exactly(*parts) or other._exactly(*parts) or Combined(*parts)
+    elif outline := one.outline.combined(operation, other.outline):
+        made = Planar(one.coordinates, outline)
+    else:
         raise ConfigurationError(f"{what} is empty")
-    return Planar(one.coordinates, outline)
+    made.parameters = parameters_of([one, other])
+    return made

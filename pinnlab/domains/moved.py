@@ -155,3 +155,8 @@ def mixes(matrix: Array, blocks: Sequence[slice]) -> bool:
     for own in blocks:
         rest[own, own] = 0.0
     return bool(rest.any())
+
+
+def stays(matrix: Array, offset: Array) -> bool:
+    """Whether `x -> A x + b` leaves everything where it is."""
+    return not offset.any() and bool((matrix == np.eye(len(matrix))).all())

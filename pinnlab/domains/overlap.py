@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +24,8 @@ ON = 1e-9
 class Solid(Protocol):
     """A domain, as far as its room for others is asked for."""
 
+    coordinates: tuple[str, ...]
+    parameters: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     measure: float
@@ -64,6 +67,11 @@ def bounds(operation: str, one: Solid, other: Solid) -> tuple[tuple[float, ...],
         return one.low, one.high
     inner, outer = (max, min) if operation == "&" else (min, max)
     return tuple(map(inner, one.low, other.low)), tuple(map(outer, one.high, other.high))
+
+
+def parameters_of(domains: Sequence[Solid]) -> tuple[str, ...]:
+    """The coordinates that are parameters in one of several domains with the same coordinates."""
+    return tuple(name for name in domains[0].coordinates if any(name in domain.parameters for domain in domains))
 
 
 def _fills_its_box(domain: Solid) -> bool:

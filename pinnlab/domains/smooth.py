@@ -141,11 +141,15 @@ def _to_face(faces: BoxFaces, axis: int, upper: bool, ends: bool) -> Function:
 
 def _to_product(face: ProductFace, ends: bool) -> Function:
     """To a face of one factor, wherever the others are; `ends`: where a point is in all of these."""
-    edges = np.cumsum([0, *(part.dim for part in face.parts)]).tolist()
-    own = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    own = _columns_of(face.parts)
     inner = _to(face.parts[face.place], ends)
     others = [part for k, part in enumerate(zip(face.parts, own, strict=True)) if k != face.place and ends]
     return _trimmed(_of_columns(inner, own[face.place]), [_of_columns(_signed(part), at) for part, at in others])
+
+
+def _columns_of(parts: Sequence[Region]) -> list[slice]:
+    edges = np.cumsum([0, *(part.dim for part in parts)]).tolist()
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def _of_columns(function: Function, own: slice) -> Function:
@@ -242,9 +246,9 @@ def _signed(domain: Region) -> Function:
         back, moved, factor = _back(domain.map), _signed(domain.domain), domain.map.factor
         return lambda columns: factor * moved(back(columns))
     if isinstance(domain, Product):
-        edges = np.cumsum([0, *(factor.dim for factor in domain.factors)]).tolist()
-        parts = [(_signed(f), slice(a, b)) for f, a, b in zip(domain.factors, edges[:-1], edges[1:], strict=True)]
-        return lambda columns: functools.reduce(_conjunction, [inner(columns[own]) for inner, own in parts])
+        own = zip(domain.factors, _columns_of(domain.factors), strict=True)  # a boundary leaves parameters out
+        parts = [_of_columns(_signed(factor), at) for factor, at in own if factor.coordinates != factor.parameters]
+        return lambda columns: functools.reduce(_conjunction, [inner(columns) for inner in parts])
     if isinstance(domain, Box):
         sides = [_between(k, a, b) for k, (a, b) in enumerate(zip(domain.low, domain.high, strict=True))]
         return lambda columns: functools.reduce(_conjunction, [inner(columns) for inner in sides])

@@ -15,6 +15,7 @@ from pinnlab.domains.composite import RegionUnion
 from pinnlab.domains.curves import Array
 from pinnlab.domains.domain import Domain, Product
 from pinnlab.domains.outline import Outline
+from pinnlab.domains.overlap import parameters_of
 from pinnlab.domains.rules import Rule, sobol
 from pinnlab.domains.trimmed import of_larger
 from pinnlab.errors import ConfigurationError
@@ -68,7 +69,7 @@ class DomainUnion(Domain):
         )
         self._all = RegionUnion(self.parts)
         self.coordinates, self.unit_dim, self.measure = self._all.coordinates, self._all.unit_dim, self._all.measure
-        self._envelope = self._all.envelope
+        self._envelope, self.parameters = self._all.envelope, parameters_of(self.parts)
         self.low = tuple(map(min, zip(*(part.low for part in self.parts), strict=True)))
         self.high = tuple(map(max, zip(*(part.high for part in self.parts), strict=True)))
         for one, other in itertools.combinations(self.parts, 2):

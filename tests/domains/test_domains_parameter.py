@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pinnlab.derivatives import divergence
-from pinnlab.domains import Disk, Interval, Parameter
+from pinnlab.domains import Box, Disk, GradedInterval, Interval, Parameter, Union, distance
+from pinnlab.domains.cut import cut
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Problem, Residual
@@ -33,6 +34,40 @@ def test_products_know_their_parameters():
     assert FAMILY.parameters == ("nu",)
     assert (Parameter("a", 0, 1) * Disk() * NU).parameters == ("a", "nu")
     assert Disk().parameters == ()
+
+
+PLATE, HALF = Box(["x", "y"], 0, 1) * NU, Disk(radius=0.3) * NU
+MADE = {  # of products with a parameter
+    "moved": PLATE.translate(x=1),
+    "enlarged": PLATE.scale([2, 2, 1]),
+    "turned": (PLATE - HALF).rotate(0.3, axis=[0, 0, 1]),
+    "a difference": PLATE - HALF,
+    "a union": Union([PLATE, PLATE.translate(x=1)]),
+    "a moved union": Union([PLATE, PLATE.translate(x=1)]).translate(y=1),
+    "in the plane": Interval("x", 0, 3) * NU - Interval("x", 1, 2) * NU,
+    "in the plane, moved": (Interval("x", 0, 3) * NU - Interval("x", 1, 2) * NU).translate(x=1),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_made_of_products_knows_their_parameters_too(name):
+    """Else their ends would be a boundary, and `u.laplacian()` would have the derivative by them."""
+    domain = MADE[name]
+    assert domain.parameters == ("nu",)
+    normals = domain.boundary().normals(Sobol().sample(domain.boundary(), 50, seed=0))
+    assert float(normals[:, domain.coordinates.index("nu")].abs().max()) < 1e-12
+
+
+def test_a_distance_leaves_them_out_too():
+    ends = torch.tensor([[0.5, 0.6, end] for end in (0.5, 2.0)], dtype=torch.float64)
+    assert float(distance(PLATE - HALF)(*ends.T).min()) > 0.1
+
+
+def test_intervals_stay_what_they_are_when_they_are_moved_or_cut():
+    times = GradedInterval("t", 0, 1, power=3.0)
+    assert repr(times.translate(t=1)) == "GradedInterval('t', 1, 2, power=3)"
+    assert repr(cut(Disk() * times, "t", 0.5, 1.0)).endswith("GradedInterval('t', 0.5, 1, power=3)")
+    assert repr((Disk() * NU).scale(2)).endswith("Parameter('nu', 1, 4)")
 
 
 class Formula(torch.nn.Module):
