@@ -97,7 +97,7 @@ class Domain(Region, Movable["Domain"]):
         """The distance of points `(n, d)` to the boundary, `(n,)`: negative inside, as far as `distance` is exact."""
         distance = self.distance(points)
         inside = distance <= 0
-        return distance.masked_scatter(inside, -self.boundary().distance(points[inside]))
+        return distance.masked_scatter(inside, -self.boundary(*self.coordinates).distance(points[inside]))
 
     def __mul__(self, other: Region) -> Product:
         if isinstance(other, Domain):

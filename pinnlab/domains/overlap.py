@@ -106,7 +106,8 @@ class Beside:
         on = self.domain.signed_distance(points).abs() <= ON * size
         kept = (self.domain.inside(points) == self.within) & ~on
         if self.shared is not None and bool(on.any()):
-            agree = (self.domain.boundary().normals(points[on]) * normals[on]).sum(1) > 0
+            whole = self.domain.boundary(*self.domain.coordinates)
+            agree = (whole.normals(points[on]) * normals[on]).sum(1) > 0
             kept[on] = agree == (self.shared == "same")
         return kept
 

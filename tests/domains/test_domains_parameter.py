@@ -58,6 +58,11 @@ def test_what_is_made_of_products_knows_their_parameters_too(name):
     assert float(normals[:, domain.coordinates.index("nu")].abs().max()) < 1e-12
 
 
+def test_what_is_cut_out_is_missing_at_the_ends_of_a_parameter_too():
+    domain = PLATE - (Disk(center=(0.5, 0.5), radius=0.3) * NU)
+    assert domain.boundary("nu").measure == pytest.approx(2 * (1 - 0.09 * torch.pi), rel=1e-3)
+
+
 def test_a_distance_leaves_them_out_too():
     ends = torch.tensor([[0.5, 0.6, end] for end in (0.5, 2.0)], dtype=torch.float64)
     assert float(distance(PLATE - HALF)(*ends.T).min()) > 0.1
