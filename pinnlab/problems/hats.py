@@ -13,11 +13,14 @@ from torch import Tensor
 
 from pinnlab.domains import Box, Domain, PlaneCurves, Region
 from pinnlab.errors import ConfigurationError
+from pinnlab.samplers import Sobol
 
 _ON = 1e-7
 """Distance from a part of the boundary, in widths of a cell, within which a place counts as on it."""
 _CURVED = 9
 """Times as many nodes as a whole cell has one that is cut: curves, and lines across it, need them."""
+_LOOKED_AT = 2**10
+"""Points of each piece of the boundary by which it is found which cells it crosses."""
 _LEAST = 0.1
 """Of the integral of a whole hat: what the boundary leaves of one counts as no less. A sliver of a hat would weigh its
 flux without bound."""
@@ -155,6 +158,8 @@ class _Cutter:
         self._curved = domain.outline is not None and not math.isclose(domain.measure, math.prod(sides))
         self._no_nodes = torch.empty(0, domain.dim, dtype=torch.float64)
         self._no_side = torch.empty(0, 2 * domain.dim + 1, dtype=torch.float64)
+        pieces = () if domain.outline is not None else self.boundary.pieces()
+        self._edge = torch.cat([self._no_nodes, *(Sobol().sample(piece, _LOOKED_AT, seed=0) for piece in pieces)])
 
     def cell(self, box: Box) -> _Cell | None:
         """What of a box lies in the domain; None where that is not known exactly."""
@@ -171,9 +176,14 @@ class _Cutter:
             except ConfigurationError:  # they have nothing in common
                 return _Cell(torch.empty(0, self.domain.dim + 1, dtype=torch.float64), nothing, self._no_nodes)
         rule = self._inside(piece)
-        if not bool(self.domain.contains(rule[:, : self.domain.dim]).all()):
+        if self._is_crossed(box) or not bool(self.domain.contains(rule[:, : self.domain.dim]).all()):
             return None
         return _Cell(rule, [self._along(piece, part) for part in self.parts], self._shut(piece))
+
+    def _is_crossed(self, box: Box) -> bool:
+        """Whether a boundary that cannot cut a box exactly goes through it: a hole may lie between the nodes."""
+        low, high = (self._edge.new_tensor(corner) for corner in (box.low, box.high))
+        return bool(((self._edge > low + self._near) & (self._edge < high - self._near)).all(1).any())
 
     def _inside(self, piece: Domain) -> Tensor:
         """Nodes and weights; more of them in a piece that has curves, or is made of several."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from training import ADAM, quiet_trainer, small_data, small_module
 
-from pinnlab.domains import Box, Disk, Interval, Parameter, Polygon
+from pinnlab.domains import Ball, Box, Disk, Interval, Parameter, Polygon
 from pinnlab.errors import ConfigurationError
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -141,6 +141,13 @@ def test_a_half_hat_by_hand():
     assert torch.allclose(places[-1], torch.tensor([0.9], dtype=torch.float64))
     assert found[:-1] == pytest.approx(-2.0)
     assert float(found[-1]) == pytest.approx(((1 - 0.8**2) / 0.2 - 3) / 0.1)
+
+
+def test_no_hat_has_a_small_hole_in_space_within():
+    """Between the nodes of a cell, with all of its boundary free of conditions: eight hats of 125 see the cell."""
+    cube = Box(["x", "y", "z"], 0, 1)
+    plate = cube - Ball(["x", "y", "z"], 0.4, 0.02)
+    assert len(Weak(plate, lambda u, v: u.x * v.x, cells=4, boundary={cube.boundary(): None}).fixed_points()) == 125 - 8
 
 
 def test_in_space_and_at_both_ends_of_the_time():
