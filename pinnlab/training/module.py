@@ -41,7 +41,7 @@ from pinnlab.training.faults import check_parameters, gradient_fault, raise_unle
 from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
-from pinnlab.training.network import build_network, check_coordinates, check_periodicity, check_tiles
+from pinnlab.training.network import build_network, check_network
 from pinnlab.training.network_checks import check_setup, warn_of_conditions
 from pinnlab.training.phase_precision import DTYPES, use_saved_dtype
 from pinnlab.training.phased_module import PhasedModule
@@ -117,9 +117,7 @@ class PINN(PhasedModule):
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
         check_setup(problem, self.trial)
-        check_periodicity(problem, self.trial)
-        check_coordinates(problem, self.trial)
-        check_tiles(problem, self.trial)
+        check_network(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns, problem.held_out_functions)
         self.objective, self._compile = GlobalLoss(self.system), check_option(compile)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from pinnlab.domains import Domain
+from pinnlab.domains import Domain, Fourier, function_spaces
 from pinnlab.errors import ConfigurationError, check_seed, unknown
-from pinnlab.networks import MLP, ByUnknown, Composed, Part, ScaledInput, Tiles
+from pinnlab.networks import FNO, MLP, ByUnknown, Composed, DeepONet, Part, ScaledInput, Tiles, unscaled
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.continuity import Continuity
@@ -81,7 +81,17 @@ def _scaled(network: nn.Module, scale_inputs: bool, low: Sequence[float], high: 
     return ScaledInput(network, low, high)
 
 
-def check_coordinates(problem: Problem, trial: Trial) -> None:
+def check_network(problem: Problem, trial: Trial) -> None:
+    """Refuses a network that does not do what its problem relies on, or takes its coordinates for something else.
+
+    Raises:
+        ConfigurationError: says what to do.
+    """
+    for check in (_check_periodicity, _check_coordinates, _check_functions, _check_tiles):
+        check(problem, trial)
+
+
+def _check_coordinates(problem: Problem, trial: Trial) -> None:
     """Refuses a trial function in which an unknown depends on coordinates that it does not have."""
     if not any(own.coordinates for own in problem.living.values()):
         return
@@ -106,7 +116,7 @@ def check_coordinates(problem: Problem, trial: Trial) -> None:
                 )
 
 
-def check_periodicity(problem: Problem, trial: Trial) -> None:
+def _check_periodicity(problem: Problem, trial: Trial) -> None:
     """Refuses a network that is not periodic where the problem relies on it: the answer would be arbitrary."""
     parameter = next(trial.parameters())
     for name in problem.periodic_coordinates:
@@ -123,7 +133,32 @@ def check_periodicity(problem: Problem, trial: Trial) -> None:
             )
 
 
-def check_tiles(problem: Problem, trial: Trial) -> None:
+def _check_functions(problem: Problem, trial: Trial) -> None:
+    """Refuses an operator network that takes other coordinates for the function than the domain's spaces have."""
+    network, spaces, names = unscaled(trial.network), function_spaces(problem.domain), problem.coordinates
+    if not spaces or not isinstance(network, DeepONet | FNO):
+        return
+    kind, taken = type(network).__name__, names[network.place_columns :]
+    functions = [name for space in spaces for name in space.coordinates]
+    if not set(functions) <= set(taken) <= {*functions, *problem.domain.parameters}:
+        raise ConfigurationError(
+            f"model.network: {kind} takes the last coordinates for the function, here {', '.join(taken)}, and it is "
+            f"{', '.join(functions)}; make the FunctionSpace the last factor of the domain, with modes={len(functions)}"
+        )
+    if isinstance(network, FNO):
+        bases = [space.basis for space in spaces]
+        if (
+            len(taken) > bases[0].modes
+            or not isinstance(bases[0], Fourier)
+            or bases[0].interval.coordinates != names[:1]
+        ):
+            raise ConfigurationError(
+                f"model.network: FNO needs a function in the basis Fourier of the first coordinate, {names[0]}, got "
+                f"{', '.join(map(repr, bases))}; use DeepONet"
+            )
+
+
+def _check_tiles(problem: Problem, trial: Trial) -> None:
     """Refuses tiles that nothing couples, and a condition that couples tiles which the network has not."""
     tiles = [module for module in trial.network.modules() if isinstance(module, Tiles)]
     coupled = {name: c for name, c in problem.conditions.items() if isinstance(c, Continuity)}

@@ -12,7 +12,7 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import AllenCahnTwoBody, Poisson, Problem, Residual, SineGordonTwoBody, Unknown
 from pinnlab.samplers import Sobol, UniformRandom
-from pinnlab.training.network import check_coordinates
+from pinnlab.training.network import check_network
 
 
 @pytest.mark.parametrize("kind", [AllenCahnTwoBody, SineGordonTwoBody])
@@ -57,12 +57,12 @@ def test_coordinates_of_unknowns_are_not_looked_at_one_by_one(monkeypatch):
     columns = Unknown.columns
     monkeypatch.setattr(Unknown, "columns", lambda self, names: asked.append(names) or columns(self, names))
     trial = Trial(problem, MLP(50, 1, hidden=(4,)).double())
-    check_coordinates(problem, trial)
+    check_network(problem, trial)
     assert not asked  # it depends on all of them
     line = Interval("x", 0, 1) * Interval("y", 0, 1)
     two = Problem(line, {"u": Unknown(), "k": Unknown(coordinates=("x",))}, {"pde": Residual(line, lambda u, k: u - k)})
     with pytest.raises(ConfigurationError, match="unknown k depends on y"):
-        check_coordinates(two, Trial(two, MLP(2, 2, hidden=(4,)).double()))
+        check_network(two, Trial(two, MLP(2, 2, hidden=(4,)).double()))
     assert len(asked) <= 2
 
 

@@ -1,6 +1,7 @@
 """Operators: references against independent computations, held-out functions, paired data."""
 
 import sys
+from functools import partial
 
 import h5py
 import numpy as np
@@ -9,10 +10,11 @@ import scipy.sparse.linalg
 import torch
 from scipy.integrate import solve_ivp
 
-from pinnlab import problems
+from pinnlab import PINN, problems
 from pinnlab.derivatives import Field, Partials
-from pinnlab.domains import Chebyshev, FunctionSpace, Interval
+from pinnlab.domains import Chebyshev, Fourier, FunctionSpace, Interval
 from pinnlab.errors import ConfigurationError
+from pinnlab.networks import FNO, DeepONet
 from pinnlab.problems import OperatorData, Problem, Residual
 from pinnlab.problems.evaluation import Evaluation
 from pinnlab.problems.evaluation_points import evaluation_points
@@ -285,3 +287,29 @@ def test_coefficients_are_read_beside_a_space(tmp_path):
     np.savez(tmp_path / "values.npz", **{**arrays, "inputs": np.ones((3, 7))})
     with pytest.raises(ConfigurationError, match=r"must be the 3 coefficients of each function, got 7.*give sensors"):
         OperatorData.read(tmp_path / "values.npz", space=space)
+
+
+X, T = Interval("x", 0, 1), Interval("t", 0, 1)
+WAVES = FunctionSpace("a", Fourier(X, modes=4))
+MISTAKEN = {  # a network, a domain, and what the message says
+    "not the last": (
+        partial(DeepONet, modes=4),
+        X * WAVES * T,
+        "DeepONet takes the last .* a1, a2, a3, t, and it is a0",
+    ),
+    "too few modes": (partial(DeepONet, modes=3), X * T * WAVES, "make the FunctionSpace the last .* modes=4"),
+    "another basis": (
+        partial(FNO, modes=4),
+        X * T * FunctionSpace("a", Chebyshev(X, 4)),
+        "FNO needs .* basis Fourier of",
+    ),
+    "time first": (partial(FNO, modes=4), T * X * WAVES, "basis Fourier of the first coordinate, t, got"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_networks_that_take_a_place_for_the_function_are_refused(name):
+    network, domain, message = MISTAKEN[name]
+    problem = Problem(domain, ["u"], {"pde": Residual(domain, lambda u, a: u.t - u.xx - a)})
+    with pytest.raises(ConfigurationError, match=message):
+        PINN(problem, network)
