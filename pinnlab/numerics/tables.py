@@ -1,4 +1,8 @@
-"""Columns of numbers out of CSV files."""
+"""Tables of numbers in CSV files, whoever reads them: the first line names the columns.
+
+A `#` before these names, as NumPy writes it, is none of them. Empty lines, later ones that begin with `#`, and blanks
+around a field mean nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +16,78 @@ from numpy.typing import NDArray
 from pinnlab.errors import ConfigurationError
 
 
-def read_columns(path: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
-    """Some columns of a CSV file whose first line names them, `(n, k)`.
+def read_columns(
+    path: str | Path, names: Sequence[str], key: str = "path", headless: bool = False
+) -> NDArray[np.float64]:
+    """Some columns of a file, `(n, k)`.
 
     Args:
         path: the file, with or without a byte-order mark.
         names: of the columns, in the order in which they are wanted.
+        key: what to name in an error.
+        headless: whether the first line may be one of numbers; the columns are `names` then.
 
     Raises:
-        ConfigurationError: there is no such file or column, or a field is not a number.
+        ConfigurationError: there is no such file or column, or a field is missing or not a number.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            header, *lines = [*csv.reader(file)] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(f"path: {path} cannot be read ({getattr(error, 'strerror', error)})") from error
-    found = [name.strip() for name in header]
+    found, rows = _read(path, key, names if headless else None)
     for name in names:
         if name not in found:
-            raise ConfigurationError(f"path: {path} has no column {name!r}, but {', '.join(found) or 'none'}")
-    places = [found.index(name) for name in names]
-    rows = []
-    for number, line in enumerate(lines, 2):
-        if not line:
-            continue
+            raise ConfigurationError(f"{key}: {path} has no column {name!r}, but {', '.join(found) or 'none'}")
+    places, table = [found.index(name) for name in names], []
+    for number, fields in rows:
         try:
-            rows.append([float(line[place]) for place in places])
-        except (IndexError, ValueError):
+            table.append([float(fields[place]) for place in places])
+        except ValueError:
             raise ConfigurationError(
-                f"path: {path}: line {number} has no number for each of {', '.join(names)}"
+                f"{key}: {path}: line {number} has no number for each of {', '.join(names)}"
             ) from None
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    return np.array(table, dtype=np.float64).reshape(len(table), len(names))
+
+
+def read_table(path: str | Path, key: str = "path") -> dict[str, NDArray[np.float64]]:
+    """All columns of a file by their names, `(n,)` each; NaN where a field is not a number.
+
+    Args:
+        path: the file, with or without a byte-order mark.
+        key: what to name in an error.
+
+    Raises:
+        ConfigurationError: there is no such file, or a field is missing.
+    """
+    names, rows = _read(path, key)
+    return {
+        name: np.array([float(fields[k]) if _is_number(fields[k]) else np.nan for _, fields in rows])
+        for k, name in enumerate(names)
+    }
+
+
+def _read(
+    path: str | Path, key: str, otherwise: Sequence[str] | None = None
+) -> tuple[Sequence[str], list[tuple[int, list[str]]]]:
+    """The names of the columns, those given where the first line is one of numbers; the fields of each numbered row."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, [field.strip() for field in line]) for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise ConfigurationError(f"{key}: {path} cannot be read ({getattr(error, 'strerror', reason)})") from error
+    lines = [(number, fields) for number, fields in lines if fields not in ([], [""])]
+    names = otherwise
+    if names is None or (lines and not _is_number(lines[0][1][0])):
+        names = [name.lstrip("# ") for _, fields in lines[:1] for name in fields]
+        lines = lines[1:]
+    rows = [(number, fields) for number, fields in lines if not fields[0].startswith("#")]
+    for number, fields in rows:
+        if len(fields) != len(names):
+            raise ConfigurationError(f"{key}: {path}: line {number} must have {len(names)} fields, got {len(fields)}")
+    return names, rows
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,7 @@ import torch
 from pinnlab.domains import Domain
 from pinnlab.domains.functions import Field
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.tables import read_table
 from pinnlab.problems.evaluation import call_by_name
 from pinnlab.problems.scattered import RadialInterpolant
 from pinnlab.problems.splines import Spline
@@ -188,16 +189,15 @@ def once_more(given: Mapping[str, Function]) -> list[Given]:
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in (".npz", ".csv"):
         raise ConfigurationError(f"Given {name!r}: {path} must be a file .npz, or .csv with a header")
+    if path.suffix == ".csv":
+        return read_table(path.absolute(), f"Given {name!r}")
     try:
-        if path.suffix == ".npz":
-            with np.load(path) as file:
-                return dict(file)
-        table = np.genfromtxt(path, delimiter=",", names=True, deletechars="", autostrip=True, encoding="utf-8-sig")
+        with np.load(path) as file:
+            return dict(file)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"Given {name!r}: {path.absolute()} cannot be read: {' '.join(str(error).split())}"
         ) from error
-    return {column: table[column] for column in table.dtype.names or ()}
 
 
 def _array(name: str, key: str, values: Any) -> np.ndarray:

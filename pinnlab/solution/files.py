@@ -13,6 +13,7 @@ import numpy as np
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
+from pinnlab.numerics.tables import read_columns
 from pinnlab.solution.sampling import Samples
 
 FORMATS: Mapping[str, str] = MappingProxyType({"npz": ".npz", "netcdf": ".nc", "vtk": ".vtu", "csv": ".csv"})
@@ -71,27 +72,10 @@ def read_points(path: Path, coordinates: tuple[str, ...]) -> np.ndarray:
     Raises:
         ConfigurationError: it cannot be read, or is not such a file.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise ConfigurationError(f"points: {path} cannot be read ({reason})") from error
-    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
-    names = list(coordinates)
-    if rows and not _is_number(rows[0][0]):
-        names = rows.pop(0)
-    missing = [name for name in coordinates if name not in names]
-    if missing:
-        raise ConfigurationError(f"points: {path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
-    columns, table = [names.index(name) for name in coordinates], []
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(names) or not all(_is_number(row[column]) for column in columns):
-            line = ",".join(row)[:60]
-            raise ConfigurationError(f"points: {path}: point {number} is not {', '.join(names)} in numbers: {line}")
-        table.append([float(row[column]) for column in columns])
-    if not table:
+    points = read_columns(path, coordinates, "points", headless=True)
+    if not len(points):
         raise ConfigurationError(f"points: {path} has no point in it")
-    return np.array(table, dtype=np.float64)
+    return points
 
 
 def whole(path: Path, write: Callable[[Path], Any]) -> Path:
@@ -109,11 +93,3 @@ def whole(path: Path, write: Callable[[Path], Any]) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -175,16 +175,16 @@ def test_data_that_depend_on_one_coordinate_of_two():
     assert r.abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["npz", "csv", "csv of Excel"])
+@pytest.mark.parametrize("kind", ["npz", "csv", "csv of Excel", "csv of NumPy"])
 def test_data_of_a_file(kind, tmp_path):
     path = tmp_path / f"a.{kind.split()[0]}"
     encoding = "utf-8-sig" if kind.endswith("Excel") else "utf-8"  # with a mark before the first name
     if kind == "npz":
         np.savez(path, **grid(conductivity))
     else:
-        columns = table(conductivity)
+        columns, mark = table(conductivity), "# " if kind.endswith("NumPy") else ""
         rows = np.stack(list(columns.values()), -1)
-        np.savetxt(path, rows, delimiter=",", header=", ".join(columns), comments="", fmt="%.17g", encoding=encoding)
+        np.savetxt(path, rows, delimiter=",", header=", ".join(columns), comments=mark, fmt="%.17g", encoding=encoding)
     points = Sobol().sample(SQUARE, 20, 1)
     found = Given("a", path).on(SQUARE)(points)
     assert torch.equal(found, Given("a", grid(conductivity)).on(SQUARE)(points))

@@ -129,6 +129,7 @@ def test_points_outside_have_values_but_no_reference():
         ("0.5,1\n1,2\n", [[0.5, 1], [1, 2]]),
         ("t,name,x\n1,left,0.5\n\n2e0,right,1\n", [[0.5, 1], [1, 2]]),
         ("\ufeffx, t\n0.5, 1\n1, 2", [[0.5, 1], [1, 2]]),
+        ('# x,"t"\n0.5,1\n# of the second run\n1,2\n', [[0.5, 1], [1, 2]]),
     ],
 )
 def test_points_are_read_by_the_names_of_their_columns(tmp_path, text, expected):
@@ -142,9 +143,9 @@ def test_points_are_read_by_the_names_of_their_columns(tmp_path, text, expected)
         (None, "cannot be read .No such file"),
         (b"\xff\xfe0", "cannot be read .it is no text"),
         (b"", "has no point in it"),
-        (b"x,y\n1,2\n", "has no column 't'; its columns are x, y"),
-        (b"x,t\n1,2\n1,later\n", "point 2 is not x, t in numbers: 1,later"),
-        (b"1,2,3\n", "point 1 is not x, t in numbers"),
+        (b"x,y\n1,2\n", "has no column 't', but x, y"),
+        (b"x,t\n1,2\n1,later\n", "line 3 has no number for each of x, t"),
+        (b"1,2,3\n", "line 1 must have 2 fields, got 3"),
     ],
 )
 def test_files_that_hold_no_points(tmp_path, content, message):
