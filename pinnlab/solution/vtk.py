@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError
@@ -34,6 +37,9 @@ CELLS: Mapping[int, tuple[str, tuple[tuple[int, ...], ...]]] = MappingProxyType(
 Cells = list[tuple[str, Any]]
 """Kinds of cells with their corners `(cells, corners)`, as meshio has them."""
 
+Part = tuple[Array, Cells]
+"""Nodes `(n, k)` in space, and cells between them."""
+
 
 def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[str, Any] | None = None) -> Path:
     """Writes the solution over space; with time one file for each time, and a `.pvd` that lists them.
@@ -56,30 +62,24 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
         raise ConfigurationError(f"to_vtk: {path.name} must end with .vtu")
     meshio, sides = needed("meshio", "to_vtk"), dict(sides or {})
     names = solution.problem.coordinates
-    space = [name for name in names if name != TIME]
-    if not 1 <= len(space) <= 3:
-        raise ConfigurationError(f"to_vtk: needs one to three coordinates of space, not {len(space)}")
+    space = _space(names)
     axes = axes_of(solution.problem, {TIME: TIMES, **sides} if TIME in names else sides)
     times = axes[TIME].tolist() if TIME in names else [None]
     if mesh is None:
-        found = [_cells(solution, axes if t is None else {**axes, TIME: np.array([t])}, space) for t in times]
+        parts = _of_grid(solution, {name: axes[name] for name in space}, times)
+    elif extra := [name for name in sides if name != TIME]:
+        raise ConfigurationError(f"to_vtk: {extra[0]} is given by the mesh; leave it out")
     else:
-        if extra := [name for name in sides if name != TIME]:
-            raise ConfigurationError(f"to_vtk: {extra[0]} is given by the mesh; leave it out")
-        found = [_of_mesh(mesh, space, meshio)] * len(times)
-    shown = [(t, *part) for t, part in zip(times, found, strict=True) if part is not None]
-    if not shown:
-        raise ConfigurationError("to_vtk: no cell of the grid lies in the domain; use a finer grid")
-    frames = []
-    for k, (t, places, cells) in enumerate(shown):
-        frame = path.with_suffix(".vtu") if t is None else path.with_name(f"{path.stem}_{k:04d}.vtu")
-        columns = {name: places[:, i] for i, name in enumerate(space)}
-        if t is not None:
-            columns[TIME] = np.full(len(places), t)
-        points = torch.from_numpy(np.stack([columns[name] for name in names], -1))
-        _write(meshio, frame, places, cells, at_points(solution, points).values)
+        parts = zip(times, itertools.repeat(_of_mesh(mesh, space, meshio)), strict=False)
+    frames: list[Path] = []
+    series: list[float] = []
+    for t, (places, cells) in parts:
+        frame = path.with_suffix(".vtu") if t is None else path.with_name(f"{path.stem}_{len(frames):04d}.vtu")
+        _write(meshio, frame, places, cells, at_points(solution, _points(names, places, t)).values)
         frames.append(frame)
-    series = [t for t, *_ in shown if t is not None]
+        series += [] if t is None else [t]
+    if not frames:
+        raise ConfigurationError("to_vtk: no cell of the grid lies in the domain; use a finer grid")
     return _write_series(path.with_suffix(".pvd"), frames, series) if series else frames[0]
 
 
@@ -90,21 +90,56 @@ def write_points(samples: Samples, path: Path) -> Path:
         ConfigurationError: space has more than three dimensions.
     """
     meshio, columns = needed("meshio", "to_vtk"), samples.columns()
-    space = [name for name in samples.axes if name != TIME]
-    if not 1 <= len(space) <= 3:
-        raise ConfigurationError(f"to_vtk: needs one to three coordinates of space, not {len(space)}")
+    space = _space(samples.axes)
     places = np.stack([columns[name] for name in space], -1)
     values = {name: column for name, column in columns.items() if name not in space}
     _write(meshio, path, places, [("vertex", np.arange(len(places))[:, None])], values)
     return path
 
 
-def _cells(solution: Function, axes: Mapping[str, Array], space: list[str]) -> tuple[Array, Cells] | None:
-    """Nodes `(n, k)` in space and cells of a grid, of those cells only whose corners all lie in the domain, if any."""
-    grid = np.meshgrid(*axes.values(), indexing="ij")
-    points = np.stack([g.reshape(-1) for g in grid], -1)
-    inside = solution.problem.domain.contains(torch.from_numpy(points)).numpy()
-    numbers = np.arange(len(points)).reshape([len(axes[name]) for name in axes if name != TIME])
+def _space(names: Iterable[str]) -> list[str]:
+    """The coordinates but for the time.
+
+    Raises:
+        ConfigurationError: ParaView has not so many.
+    """
+    space = [name for name in names if name != TIME]
+    if not 1 <= len(space) <= 3:
+        raise ConfigurationError(f"to_vtk: needs one to three coordinates of space, not {len(space)}")
+    return space
+
+
+def _points(names: Sequence[str], places: Array, t: float | None) -> torch.Tensor:
+    """Places `(n, k)` at a time as points `(n, d)`."""
+    columns = iter(places.T)
+    return torch.from_numpy(
+        np.stack([np.full(len(places), t) if name == TIME else next(columns) for name in names], -1)
+    )
+
+
+def _of_grid(
+    solution: Function, axes: Mapping[str, Array], times: Sequence[float | None]
+) -> Iterator[tuple[float | None, Part]]:
+    """At each time those cells of a grid in space whose corners all lie in the domain; no time at which none does.
+
+    They are put together anew only where others do: most domains are the same at all times.
+    """
+    places = np.stack([column.reshape(-1) for column in np.meshgrid(*axes.values(), indexing="ij")], -1)
+    kind, cells = _cells([len(axis) for axis in axes.values()])
+    known: tuple[Array, Part] | None = None
+    for t in times:
+        inside = solution.problem.domain.contains(_points(solution.problem.coordinates, places, t)).numpy()
+        if known is None or not np.array_equal(known[0], inside):
+            kept = cells[inside[cells].all(-1)]
+            used, renumbered = np.unique(kept, return_inverse=True)
+            known = inside, (places[used], [(kind, renumbered.reshape(kept.shape))])
+        if len(known[1][0]):
+            yield t, known[1]
+
+
+def _cells(shape: Sequence[int]) -> tuple[str, NDArray[np.intp]]:
+    """The kind of a grid's cells, and the numbers of their corners."""
+    numbers = np.arange(math.prod(shape)).reshape(shape)
     wide = [i for i in range(numbers.ndim) if numbers.shape[i] > 1]
     kind, corners = CELLS[len(wide)]
     found = []
@@ -113,17 +148,11 @@ def _cells(solution: Function, axes: Mapping[str, Array], space: list[str]) -> t
         for axis, end in zip(wide, corner, strict=True):
             slices[axis] = slice(1, None) if end else slice(None, -1)
         found.append(numbers[tuple(slices)].reshape(-1))
-    cells = np.stack(found, -1)
-    cells = cells[inside[cells].all(-1)]
-    if not len(cells):
-        return None
-    used, renumbered = np.unique(cells, return_inverse=True)
-    columns = [i for i, name in enumerate(axes) if name in space]
-    return points[used][:, columns], [(kind, renumbered.reshape(cells.shape))]
+    return kind, np.stack(found, -1)
 
 
-def _of_mesh(mesh: Any, space: list[str], meshio: Any) -> tuple[Array, Cells]:
-    """Nodes `(n, k)` in space and cells of a user's mesh."""
+def _of_mesh(mesh: Any, space: list[str], meshio: Any) -> Part:
+    """A user's mesh."""
     if isinstance(mesh, (str, Path)):
         try:
             mesh = meshio.read(mesh)

@@ -67,6 +67,15 @@ def test_a_disk_over_time_is_cut_out_of_its_square(tmp_path):
     np.testing.assert_allclose(mesh.point_data["u"], x**2 + 3 * y**2 + 0.5, rtol=1e-14)
 
 
+def test_a_domain_that_stays_has_one_set_of_cells(tmp_path, monkeypatch):
+    sets = []
+    monkeypatch.setattr(
+        np, "unique", lambda *args, unique=np.unique, **options: sets.append(1) or unique(*args, **options)
+    )
+    bowl(OnDisk(timed=True)).to_vtk(tmp_path / "u.vtu", x=11, y=11, t=[0.1, 0.5, 0.9])
+    assert (len(sets), len(list(tmp_path.glob("*.vtu")))) == (1, 3)
+
+
 class Emptying(Problem):
     """An unknown on the triangle below the line from (0, 1) to (1, 0) in x and t, or above it."""
 
