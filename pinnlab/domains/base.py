@@ -11,7 +11,7 @@ import copy
 import keyword
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -222,6 +222,11 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
             raise ConfigurationError(f"coordinates: {name!r} appears twice")
         seen.add(name)
     return tuple(names)
+
+
+def place_in_words(names: Iterable[str], point: Iterable[Any]) -> str:
+    """A point for a message, as `x = 0.5, t = 1`."""
+    return ", ".join(f"{name} = {value:.6g}" for name, value in zip(names, point, strict=True))
 
 
 def checked_vector(key: str, value: float | Sequence[float], dim: int) -> tuple[float, ...]:

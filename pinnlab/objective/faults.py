@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pinnlab.domains.base import place_in_words
 from pinnlab.objective.residuals import Batch, ResidualSystem
 
 _ROWS = 4096
@@ -42,7 +43,7 @@ class Fault:
 
     def line(self, when: str = "") -> str:
         """What is wrong, where, when (in words, if that matters), and what to do."""
-        place = ", ".join(f"{name} = {value:.6g}" for name, value in self.point.items())
+        place = place_in_words(self.point, self.point.values())
         parts = [f"{self.kind} of {self.subject} is {self.value:.3g}", f"at {place}" if place else "", when]
         return f"{' '.join(filter(None, parts))}; {_ADVICE[self.kind]}"
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField, Wanted
 from pinnlab.derivatives.fields import Coordinates
 from pinnlab.domains import Domain, FunctionSpace, Region, function_spaces
+from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.coefficients import Coefficient
@@ -307,7 +308,7 @@ class Problem:
     def _check_reference(self, points: Tensor, values: Tensor, known: Tensor) -> None:
         bad = (known & ~values.isfinite()).any(-1).nonzero()
         if len(bad):
-            place = ", ".join(f"{c} = {float(x):.6g}" for c, x in zip(self.coordinates, points[bad[0, 0]], strict=True))
+            place = place_in_words(self.coordinates, points[bad[0, 0]])
             raise ConfigurationError(
                 f"reference of {self.name}: is not finite at {place}; if it is not known there, say so with where=..."
             )

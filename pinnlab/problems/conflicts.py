@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 
+from pinnlab.domains.base import place_in_words
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.problems.pointwise import residual_of_stand_ins
@@ -44,8 +45,6 @@ def _conflict(problem: Problem, name: str, other: str) -> str | None:
             apart = (own - others).abs()
             k = int(apart.argmax())
             if apart[k] > _SAME * max(1.0, float(own.abs().max())):
-                where = ", ".join(
-                    f"{c} = {x:.4g}" for c, x in zip(problem.coordinates, points[k].tolist(), strict=True)
-                )
+                where = place_in_words(problem.coordinates, points[k])
                 return f"{unknown} values that differ by {float(apart[k]):.3g} at {where}"
     return None

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pinnlab.domains import Domain
+from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
 from pinnlab.samplers.sequences import few_points
@@ -43,9 +44,7 @@ def check_places(problem: Any, condition: Condition) -> None:
     outside = _outside(domain, points)
     first = ""
     if outside.any():
-        first = ", ".join(
-            f"{c} = {x:.6g}" for c, x in zip(domain.coordinates, points[outside][0].tolist(), strict=True)
-        )
+        first = place_in_words(domain.coordinates, points[outside][0])
         if outside.all():
             raise ConfigurationError(
                 f"condition {condition.name!r}: none of its points lies in the domain, see {first}"

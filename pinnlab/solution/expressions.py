@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField, Field, Partials, RecordingField, Wanted
 from pinnlab.derivatives.expressions import Recorded, needs_expressions
 from pinnlab.errors import ConfigurationError
+from pinnlab.objective.residuals import two_points
 from pinnlab.problems.base import Problem
 from pinnlab.problems.evaluation import Evaluation
 
@@ -59,12 +60,8 @@ def _wanted(
     points: Tensor,
     more: Mapping[str, Tensor],
 ) -> tuple[Wanted, bool]:
-    """The derivatives that an expression asks for in a dry run, on two points of the domain's bounding box.
-
-    And whether it differentiates what it computes.
-    """
-    low, high = (points.new_tensor(corner) for corner in (problem.domain.low, problem.domain.high))
-    trial = torch.stack([0.3 * low + 0.7 * high, 0.6 * low + 0.4 * high])
+    """The derivatives that an expression asks for in a dry run, and whether it differentiates what it computes."""
+    trial = two_points(problem.domain, points)
     value = trial.new_ones(2).as_subclass(Recorded)
     fields = {u: RecordingField(u, problem.coordinates, value) for u in problem.unknowns}
     differentiated = needs_expressions(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pinnlab.derivatives import Jet
 from pinnlab.domains import Domain
+from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.torch_version import has_values
 
@@ -113,10 +114,9 @@ def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any
     sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
     outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
     if has_values(outside) and outside.any():  # a function of another problem may call the solution, too
-        first = found.points[outside][0].tolist()
-        where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(domain.coordinates, first, strict=True))
+        first = place_in_words(domain.coordinates, found.points[outside][0])
         warnings.warn(
-            f"{int(outside.sum())} of {len(outside)} points lie outside of the domain, the first at {where}; what the "
+            f"{int(outside.sum())} of {len(outside)} points lie outside of the domain, the first at {first}; what the "
             "solution says there was not trained",
             stacklevel=4,
         )
