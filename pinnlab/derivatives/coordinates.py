@@ -6,15 +6,12 @@ forms the derivatives of all d coordinates. Any other operation finds them as in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnlab.derivatives.jet import Channel, Jet, Laplacian
-
-Higher = Mapping[Channel, Tensor | None]
 
 
 class CoordinateJet(Jet):
@@ -50,8 +47,7 @@ class CoordinateJet(Jet):
             self.first = self._spread(self.slopes)
             return self.first
         if name == "higher":
-            spread = None if self.curvatures is None else self._spread(self.curvatures)
-            self.higher = {key: None if spread is None else spread[self._part(key)].sum(0) for key in self._channels}
+            self.higher = self._laplacians(None if self.curvatures is None else self._spread(self.curvatures))
             return self.higher
         return super().__getattr__(name)
 
@@ -104,10 +100,7 @@ class CoordinateJet(Jet):
     def added(self, keepdim: bool) -> Jet:
         """The sum over the coordinates."""
         assert self.slopes is not None
-        curvatures = self.curvatures
-        higher: dict[Channel, Tensor | None] = {
-            key: None if curvatures is None else curvatures[self._part(key)].sum(0) for key in self._channels
-        }
+        higher = self._laplacians(self.curvatures)
         first, value = self.slopes, self.value.sum(-1, keepdim=keepdim)
         if keepdim:
             first = first.unsqueeze(-1)
@@ -119,15 +112,15 @@ class CoordinateJet(Jet):
         assert self.slopes is not None
         is_own = (self.columns == column % self.value.shape[-1])[:, None].to(self.value.dtype)
         curvatures = None if self.curvatures is None else self.curvatures * is_own
-        higher: dict[Channel, Tensor | None] = {
-            key: None if curvatures is None else curvatures[self._part(key)].sum(0) for key in self._channels
-        }
-        return Jet(self.value[:, column], self.axes, self.slopes * is_own, higher)
+        return Jet(self.value[:, column], self.axes, self.slopes * is_own, self._laplacians(curvatures))
 
-    def _part(self, key: Laplacian) -> slice:
-        """Which of the axes a Laplacian sums over; those of an estimate stand side by side."""
-        start = self.axes.index(key.axes[0])
-        return slice(start, start + len(key.axes))
+    def _laplacians(self, curvatures: Tensor | None) -> dict[Channel, Tensor | None]:
+        """Sums of second derivatives `(k, ...)`, None being zero; the axes of an estimate stand side by side."""
+        starts = {key: self.axes.index(key.axes[0]) for key in self._channels}
+        return {
+            key: None if curvatures is None else curvatures[start : start + len(key.axes)].sum(0)
+            for key, start in starts.items()
+        }
 
     def _spread(self, entries: Tensor | None) -> Tensor:
         """Numbers of the axes `(k, n)` in their columns, `(k, n, d)`, among zeros."""

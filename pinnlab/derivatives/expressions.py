@@ -22,7 +22,7 @@ from pinnlab.derivatives.fields import AbstractField, Differentiable
 from pinnlab.derivatives.jet import Jet, Wanted, apply_rule
 from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.lifting import lift
-from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
+from pinnlab.derivatives.multi_index import MultiIndex, downward_closure, joined
 from pinnlab.derivatives.sampling import Sample
 from pinnlab.errors import UnknownDerivativeError
 
@@ -137,9 +137,6 @@ class Expression(Differentiable):
     def _partial(self, index: MultiIndex) -> Expression:
         return _Derivative(self, index) if index else self
 
-    def _laplacian(self, axes: MultiIndex) -> Expression:
-        return functools.reduce(operator.add, [self._partial((i, i)) for i in axes])
-
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(Tensor, name):
             return self._by_name(name)
@@ -207,11 +204,11 @@ class _Derivative(Expression):
         super().__init__(torch.zeros_like(inner._tensor) if channel is None else channel, inner._coordinates)
 
     def _partial(self, index: MultiIndex) -> Expression:
-        return _Derivative(self._inner, _joined(self._index, index)) if index else self
+        return _Derivative(self._inner, joined(self._index, index)) if index else self
 
     def _follow(self, channels: Channels) -> Jet | Tensor:
-        whole = self._inner.jet(downward_closure(_joined(self._index, c) for c in channels))
-        return _jet(self._tensor, channels, lambda c: _channel(whole, _joined(self._index, c)))
+        whole = self._inner.jet(downward_closure(joined(self._index, c) for c in channels))
+        return _jet(self._tensor, channels, lambda c: _channel(whole, joined(self._index, c)))
 
 
 class _OfUnknown(Expression):
@@ -222,12 +219,12 @@ class _OfUnknown(Expression):
         super().__init__(field._partial(index) if index else field.value, field._coordinates)
 
     def _partial(self, index: MultiIndex) -> Expression:
-        return _OfUnknown(self._field, _joined(self._index, index))
+        return _OfUnknown(self._field, joined(self._index, index))
 
     def _follow(self, channels: Channels) -> Jet | Tensor:
         if isinstance(self._field, Known) and not self._index:
             return self._field.jet(channels)
-        return _jet(self._tensor, channels, lambda c: self._field._partial(_joined(self._index, c)))
+        return _jet(self._tensor, channels, lambda c: self._field._partial(joined(self._index, c)))
 
 
 class _Unknown(_OfUnknown):
@@ -358,10 +355,6 @@ def _jet(value: Tensor, channels: Channels, channel: Callable[[MultiIndex], Tens
 def _channel(jet: Jet | Tensor, index: MultiIndex) -> Tensor | None:
     found = jet.channel(index) if isinstance(jet, Jet) else None
     return None if found is None else found.expand(jet.shape)
-
-
-def _joined(index: MultiIndex, more: MultiIndex) -> MultiIndex:
-    return tuple(sorted((*index, *more)))
 
 
 def _mapped(container: Any, what: Callable[[Expression], Any]) -> Any:

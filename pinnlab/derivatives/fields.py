@@ -7,6 +7,7 @@ residual once on a `RecordingField`, so nobody declares them.
 from __future__ import annotations
 
 import functools
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -89,8 +90,8 @@ class Differentiable(ABC):
     @abstractmethod
     def _partial(self, index: MultiIndex) -> Any: ...
 
-    @abstractmethod
-    def _laplacian(self, axes: MultiIndex) -> Any: ...
+    def _laplacian(self, axes: MultiIndex) -> Any:
+        return functools.reduce(operator.add, [self._partial((i, i)) for i in axes])
 
     def _sampled(self, sample: Sample) -> Any:
         raise UnknownDerivativeError(f"{sample.name} of {self._name}: is there for unknowns only")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +48,3 @@ class Known(AbstractField):
         jet = self.jet(downward_closure([index]))
         found = jet.channel(index) if isinstance(jet, Jet) else None
         return torch.zeros_like(self.value) if found is None else found.expand(len(self._points))
-
-    def _laplacian(self, axes: MultiIndex) -> Tensor:
-        return functools.reduce(operator.add, [self._partial((i, i)) for i in axes])

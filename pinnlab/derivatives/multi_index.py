@@ -11,6 +11,11 @@ MultiIndex = tuple[int, ...]
 """Sorted columns of the coordinates differentiated by: `(0, 0, 1)` is u_xxt when the columns are x, t."""
 
 
+def joined(index: MultiIndex, more: MultiIndex) -> MultiIndex:
+    """The derivative of a derivative."""
+    return tuple(sorted((*index, *more)))
+
+
 def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
     """Every derivative that the given ones depend on by the chain rule, themselves included, low orders first."""
     closed = {

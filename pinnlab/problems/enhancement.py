@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import vjp
 
 from pinnlab.derivatives import MultiIndex, Partials, Wanted, downward_closure
+from pinnlab.derivatives.multi_index import joined
 from pinnlab.errors import ConfigurationError, unknown
 
 Pointwise = Callable[[Tensor, Partials], Sequence[Tensor]]
@@ -100,7 +101,7 @@ class Enhancement:
         # The residual may use the unknown's value, which nobody records; its first derivatives come along anyway.
         used = {(), *plain.partials, *((i, i) for axes in plain.laplacians for i in axes)}
         shifts = ((), *downward_closure(self.weights))
-        return Wanted(frozenset(_joined(index, shift) for index in used for shift in shifts) - {()})
+        return Wanted(frozenset(joined(index, shift) for index in used for shift in shifts) - {()})
 
     def rows(self, equations: Pointwise, points: Tensor, computed: Partials) -> list[Tensor]:
         """The derivatives of every equation times the root of their weight, `(n,)` each: by derivative, then equation.
@@ -133,7 +134,7 @@ def total_derivative(equations: Pointwise, column: int) -> Pointwise:
     def derivative(points: Tensor, computed: Partials) -> list[Tensor]:
         own = {(): computed.value, **computed.partials}
         # Derivatives whose own ones were not computed are not read by the equations: they are there for others.
-        rates = {index: own[up] for index in own if (up := _joined(index, (column,))) in own}
+        rates = {index: own[up] for index in own if (up := joined(index, (column,))) in own}
 
         def evaluate(at: Tensor, known: dict[MultiIndex, Tensor]) -> tuple[Tensor, ...]:
             everything = {**own, **known}
@@ -150,10 +151,6 @@ def total_derivative(equations: Pointwise, column: int) -> Pointwise:
         return parts
 
     return derivative
-
-
-def _joined(index: MultiIndex, more: MultiIndex) -> MultiIndex:
-    return tuple(sorted((*index, *more)))
 
 
 def _multi_index(name: str, coordinates: Sequence[str], key: str) -> MultiIndex:

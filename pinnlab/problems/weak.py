@@ -229,9 +229,6 @@ class _TestFunction(AbstractField):
         self.asked.add(index[0])
         return torch.full_like(self._like, self._slopes[index[0]])
 
-    def _laplacian(self, axes: MultiIndex) -> Tensor:
-        return self._partial((axes[0], axes[0]))
-
 
 Terms = dict[Region, Callable[..., Any] | None]
 
