@@ -78,19 +78,22 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError
     return ConfigurationError(f"unknown {kind} {name!r}{suggest(str(name), names)}; known: {', '.join(names)}")
 
 
-def check_whole(owner: str, **values: object) -> None:
-    """Refuses arguments that are no whole numbers.
+def check_whole(owner: str, least: float = -math.inf, **values: object) -> None:
+    """Refuses arguments that are no whole numbers, or too small.
 
     Args:
         owner: whose arguments they are, for the message; empty when their names say enough.
+        least: the smallest possible value of each.
         **values: by name.
 
     Raises:
-        ConfigurationError: one is of another kind; limits are for the caller to check.
+        ConfigurationError: one is of another kind, or smaller; other limits are for the caller to check.
     """
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise ConfigurationError(f"{_named(owner, key)}: must be a whole number, got {value!r}")
+        if int(value) < least:
+            raise ConfigurationError(f"{_named(owner, key)}: must be at least {least}, got {value}")
 
 
 def check_real(owner: str, **values: object) -> None:

@@ -35,9 +35,7 @@ class BatchGrowth(L.Callback):
     """
 
     def __init__(self, rule: GrowthRule, every: int = 100, until: int | None = None) -> None:
-        check_whole("BatchGrowth", every=every, **({} if until is None else {"until": until}))
-        if every < 1:
-            raise ConfigurationError(f"BatchGrowth.every: must be at least 1, got {every}")
+        check_whole("BatchGrowth", least=1, every=every, **({} if until is None else {"until": until}))
         if until is not None and until < rule.first:
             raise ConfigurationError(f"BatchGrowth.until: must be at least rule.first ({rule.first}), got {until}")
         self.rule, self.every, self.until = rule, every, until

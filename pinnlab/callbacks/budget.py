@@ -30,11 +30,8 @@ class EvaluationBudget(L.Callback):
         if (evaluations is None) == (points_seen is None):
             raise ConfigurationError("EvaluationBudget: give either evaluations or points_seen")
         for key, value in (("evaluations", evaluations), ("points_seen", points_seen)):
-            if value is None:
-                continue
-            check_whole("EvaluationBudget", **{key: value})
-            if value < 1:
-                raise ConfigurationError(f"EvaluationBudget.{key}: must be at least 1, got {value}")
+            if value is not None:
+                check_whole("EvaluationBudget", least=1, **{key: value})
         self.evaluations, self.points_seen = evaluations, points_seen
         self._spent = False
 

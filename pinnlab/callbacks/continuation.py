@@ -46,16 +46,14 @@ class Continuation(L.Callback):
         schedule: Schedule = "geometric",
         below: float | None = None,
     ) -> None:
-        check_whole("Continuation", stages=stages, **({} if steps is None else {"steps": steps}))
+        check_whole("Continuation", least=2, stages=stages)
         check_real("Continuation", start=start, **({} if below is None else {"below": below}))
         if (steps is None) == (below is None):
             raise ConfigurationError("Continuation: give either steps or below")
-        if steps is not None and steps < 1:
-            raise ConfigurationError(f"Continuation.steps: must be at least 1, got {steps}")
+        if steps is not None:
+            check_whole("Continuation", least=1, steps=steps)
         if below is not None and not below > 0:
             raise ConfigurationError(f"Continuation.below: must be above 0, got {below}")
-        if stages < 2:
-            raise ConfigurationError(f"Continuation.stages: must be at least 2, got {stages}")
         if schedule not in _SCHEDULES:
             raise unknown("Continuation.schedule", schedule, _SCHEDULES)
         if not math.isfinite(start):

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pinnlab.errors import ConfigurationError, check_list, check_whole
+from pinnlab.errors import check_list, check_whole
 from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of, run_folder
@@ -44,9 +44,7 @@ class SolutionFigures(L.Callback):
     """
 
     def __init__(self, every: int = 10, times: Sequence[float] | None = None) -> None:
-        check_whole("SolutionFigures", every=every)
-        if every < 1:
-            raise ConfigurationError(f"SolutionFigures.every: must be at least 1, got {every}")
+        check_whole("SolutionFigures", least=1, every=every)
         if times is not None:
             check_list("SolutionFigures", times=times)
         self.every, self.times = every, times

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import check_whole
 from pinnlab.reporting.loggers import board_of
 from pinnlab.training.switching import phases_of
 
@@ -35,9 +35,7 @@ class FrequencyHistory(L.Callback):
     """
 
     def __init__(self, every: int = 10) -> None:
-        check_whole("FrequencyHistory", every=every)
-        if every < 1:
-            raise ConfigurationError(f"FrequencyHistory.every: must be at least 1, got {every}")
+        check_whole("FrequencyHistory", least=1, every=every)
         self.every = every
         self._start_over()
 

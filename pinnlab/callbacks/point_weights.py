@@ -249,15 +249,13 @@ class CausalWeights(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
-        check_whole("CausalWeights", chunks=chunks)
+        check_whole("CausalWeights", least=2, chunks=chunks)
         check_real("CausalWeights", threshold=threshold, last_weight=last_weight)
         super().__init__(every, conditions, closure_every)
         check_list("CausalWeights", tolerances=tolerances)
         values = list(tolerances)
         if not values or values[0] <= 0 or values != sorted(values):
             raise ConfigurationError(f"CausalWeights.tolerances: must be above 0 and increase, got {values}")
-        if chunks < 2:
-            raise ConfigurationError(f"CausalWeights.chunks: must be at least 2, got {chunks}")
         if not 0 < threshold < 1:
             raise ConfigurationError(f"CausalWeights.threshold: must be between 0 and 1, got {threshold}")
         if not 0 < last_weight <= 1:

@@ -62,13 +62,14 @@ class Occasions:
         ratio: float | None,
         closure_every: int | None = None,
     ) -> None:
-        numbers = {"every": (every, 1), "start": (start, 0), "ratio": (ratio, 1), "closure_every": (closure_every, 1)}
-        for key, (value, least) in numbers.items():
-            if value is None:
-                continue
-            (check_real if key == "ratio" else check_whole)(owner, **{key: value})
-            if value < least:
-                raise ConfigurationError(f"{owner}.{key}: must be at least {least}, got {value}")
+        check_whole(owner, least=0, start=start)
+        for key, value in (("every", every), ("closure_every", closure_every)):
+            if value is not None:
+                check_whole(owner, least=1, **{key: value})
+        if ratio is not None:
+            check_real(owner, ratio=ratio)
+            if ratio < 1:
+                raise ConfigurationError(f"{owner}.ratio: must be at least 1, got {ratio}")
         if every is None and (ratio is not None or not at_switch):
             needed = "ratio is measured every so many evaluations" if ratio is not None else "else points never change"
             raise ConfigurationError(f"{owner}.every: give a number, {needed}")

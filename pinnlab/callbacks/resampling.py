@@ -70,10 +70,8 @@ class _FromPool(AbstractRedraw):
     ) -> None:
         super().__init__(occasions, conditions)
         owner = type(self).__name__
-        check_whole(owner, pool=pool)
+        check_whole(owner, least=1, pool=pool)
         check_real(owner, exponent=exponent, floor=floor)
-        if pool < 1:
-            raise ConfigurationError(f"{owner}.pool: must be at least 1, got {pool}")
         if exponent < 0 or floor < 0 or exponent + floor == 0:
             raise ConfigurationError(f"{owner}: exponent and floor must not be negative, nor both 0")
         if cap is not None:
@@ -197,12 +195,9 @@ class ResidualAddition(_FromPool):
         score: ScoreName | Score = "residual",
         cap: float | None = None,
     ) -> None:
-        check_whole("ResidualAddition", count=count, most=most)
+        check_whole("ResidualAddition", least=1, count=count, most=most)
         occasions = Occasions(type(self).__name__, every, start, at_switch, ratio)
         super().__init__(occasions, conditions, pool, exponent, floor, score, cap)
-        for key, value in (("count", count), ("most", most)):
-            if value < 1:
-                raise ConfigurationError(f"ResidualAddition.{key}: must be at least 1, got {value}")
         if greedy and cap is not None:
             raise ConfigurationError("ResidualAddition.cap: RAR-G takes the largest scores; leave cap out, or greedy")
         self.count, self.most, self.greedy = count, most, greedy

@@ -26,11 +26,9 @@ class ResolutionWarning(AbstractSignatureWatch):
     """
 
     def __init__(self, factor: float = 100.0, patience: int = 2, every: int = 500) -> None:
-        check_whole("ResolutionWarning", patience=patience)
+        check_whole("ResolutionWarning", least=1, patience=patience)
         check_real("ResolutionWarning", factor=factor)
         if not factor > 1:
             raise ConfigurationError(f"ResolutionWarning.factor: must exceed 1, got {factor}")
-        if patience < 1:
-            raise ConfigurationError(f"ResolutionWarning.patience: must be at least 1, got {patience}")
         rule = functools.partial(under_resolution, factor=factor, patience=patience)
         super().__init__({UNDER_RESOLUTION: rule}, ("held_out",), every)

@@ -48,11 +48,8 @@ class Rollback(L.Callback):
     """Marks callbacks that answer for a step that was not finite: without one such a step ends the run."""
 
     def __init__(self, every: int = 100, factor: float = 1e3, attempts: int = 5, backoff: float = 0.5) -> None:
-        check_whole("Rollback", every=every, attempts=attempts)
+        check_whole("Rollback", least=1, every=every, attempts=attempts)
         check_real("Rollback", factor=factor, backoff=backoff)
-        for key, value in (("every", every), ("attempts", attempts)):
-            if value < 1:
-                raise ConfigurationError(f"Rollback.{key}: must be at least 1, got {value}")
         if factor <= 1:
             raise ConfigurationError(f"Rollback.factor: must exceed 1, got {factor}")
         if not 0 < backoff <= 1:

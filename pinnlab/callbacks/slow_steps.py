@@ -35,11 +35,9 @@ class SlowSteps(L.Callback):
 
     def __init__(self, factor: float = 10.0, patience: int = 5) -> None:
         check_real("SlowSteps", factor=factor)
-        check_whole("SlowSteps", patience=patience)
+        check_whole("SlowSteps", least=1, patience=patience)
         if not factor > 1:
             raise ConfigurationError(f"SlowSteps.factor: must exceed 1, got {factor}")
-        if patience < 1:
-            raise ConfigurationError(f"SlowSteps.patience: must be at least 1, got {patience}")
         self.factor, self.patience = factor, patience
         self.warnings: list[str] = []
         self._start_over(None)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.callbacks.redraw import Occasions, refuse_energies
-from pinnlab.errors import ConfigurationError, check_seed, check_whole
+from pinnlab.errors import check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
 from pinnlab.reporting.appending import append_whole
@@ -74,10 +74,8 @@ class NTKSpectrum(L.Callback):
     logs = ("spectrum/",)
 
     def __init__(self, every: int | None = 500, max_points: int = 200, seed: int = 0) -> None:
-        check_whole("NTKSpectrum", max_points=max_points)
+        check_whole("NTKSpectrum", least=1, max_points=max_points)
         check_seed("NTKSpectrum", seed)
-        if max_points < 1:
-            raise ConfigurationError(f"NTKSpectrum.max_points: must be at least 1, got {max_points}")
         self.occasions = Occasions(type(self).__name__, every, 0, at_switch=True, ratio=None)
         self.max_points, self.seed = max_points, seed
         self._start_over()

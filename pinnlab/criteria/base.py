@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_real
 
 
 class Gradients(Protocol):
@@ -208,13 +208,6 @@ def gradients_of(progress: Progress, name: str) -> Gradients:
     if progress.gradients is None:
         raise ConfigurationError(f"until: {name} needs the gradients of the loss; give Progress its gradients")
     return progress.gradients
-
-
-def check_at_least(key: str, value: int, least: int) -> None:
-    """Refuses a number below the least possible one."""
-    check_whole("", **{key: value})
-    if value < least:
-        raise ConfigurationError(f"{key}: must be at least {least}, not {value}")
 
 
 def check_positive(key: str, value: float) -> None:

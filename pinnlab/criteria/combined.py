@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing
 from collections.abc import Sequence
 
-from pinnlab.criteria.base import Criterion, Progress, check_at_least
-from pinnlab.errors import ConfigurationError
+from pinnlab.criteria.base import Criterion, Progress
+from pinnlab.errors import ConfigurationError, check_whole
 
 
 @typing.final
@@ -94,7 +94,7 @@ class AtLeast(Criterion):
     """
 
     def __init__(self, steps: int, until: Criterion) -> None:
-        check_at_least("steps", steps, 1)
+        check_whole("", least=1, steps=steps)
         self.steps = steps
         super().__init__(_checked("AtLeast", [until]))
 

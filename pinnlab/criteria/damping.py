@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
-from pinnlab.criteria.base import Progress, Series, check_at_least
+from pinnlab.criteria.base import Progress, Series
 from pinnlab.criteria.series import passed_minimum, push
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_whole
 
 RISING = 0.1
 """The correlation of log mu with the step from which on it is rising (arXiv 2607.02194)."""
@@ -31,8 +31,8 @@ class DampingMinimum(Series):
     """
 
     def __init__(self, window: int = WINDOW, minimum_steps: int = PATIENCE) -> None:
-        check_at_least("window", window, 3)
-        check_at_least("minimum_steps", minimum_steps, 0)
+        check_whole("", least=3, window=window)
+        check_whole("", least=0, minimum_steps=minimum_steps)
         self.window, self.minimum_steps = window, minimum_steps
         super().__init__()
 

@@ -8,9 +8,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
-from pinnlab.criteria.base import Gradients, Progress, Series, check_at_least, check_positive, gradients_of
+from pinnlab.criteria.base import Gradients, Progress, Series, check_positive, gradients_of
 from pinnlab.criteria.series import alignment, drift, held_for, logarithms, push, signal_to_noise, spread
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 SAMPLES = 50
 """Norms in a window of `GradientNormStabilisation`.
@@ -41,7 +41,7 @@ class GradientNormStabilisation(Series):
     """
 
     def __init__(self, window: int = 200, tolerance: float = 0.05, scatter: float = 1.0) -> None:
-        check_at_least("window", window, 4)
+        check_whole("", least=4, window=window)
         check_positive("tolerance", tolerance)
         check_positive("scatter", scatter)
         self.window, self.tolerance, self.scatter = window, tolerance, scatter
@@ -107,9 +107,8 @@ class AveragedMeasurements(Series):
     label: str
 
     def __init__(self, threshold: float, every: int, average: int, chunks: int) -> None:
-        check_at_least("every", every, 1)
-        check_at_least("average", average, 1)
-        check_at_least("chunks", chunks, 2)
+        check_whole("", least=1, every=every, average=average)
+        check_whole("", least=2, chunks=chunks)
         self.threshold, self.every, self.average, self.chunks = threshold, every, average, chunks
         super().__init__()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
-from pinnlab.criteria.base import Criterion, Progress, check_at_least, check_positive
+from pinnlab.criteria.base import Criterion, Progress, check_positive
+from pinnlab.errors import check_whole
 
 
 @final
@@ -20,7 +21,7 @@ class FixedSteps(Criterion):
     """
 
     def __init__(self, steps: int) -> None:
-        check_at_least("steps", steps, 1)
+        check_whole("", least=1, steps=steps)
         self.steps = steps
         super().__init__()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
-from pinnlab.criteria.base import Criterion, Progress, Series, check_at_least, check_positive
+from pinnlab.criteria.base import Criterion, Progress, Series, check_positive
 from pinnlab.criteria.series import logarithms, medians, push
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_real, check_whole
 
 
 @final
@@ -45,8 +45,8 @@ class TrialStep(Series):
         window: int = 200,
         backoff: float = 2.0,
     ) -> None:
-        check_at_least("evaluations", evaluations, 1)
-        check_at_least("window", window, 4)
+        check_whole("", least=1, evaluations=evaluations)
+        check_whole("", least=4, window=window)
         check_positive("margin", margin)
         check_real("", backoff=backoff)
         if not backoff >= 1:

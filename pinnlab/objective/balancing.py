@@ -147,10 +147,8 @@ class NTKTrace(WeightRule):
     """
 
     def __init__(self, max_rows: int = 200, decay: float = 0.0) -> None:
-        check_whole("NTKTrace", max_rows=max_rows)
+        check_whole("NTKTrace", least=1, max_rows=max_rows)
         check_real("NTKTrace", decay=decay)
-        if max_rows < 1:
-            raise ConfigurationError(f"NTKTrace.max_rows: must be at least 1, got {max_rows}")
         self.max_rows, self.decay = max_rows, _share("NTKTrace.decay", decay)
 
     def update(self, terms: AbstractLossTerms) -> Tensor:

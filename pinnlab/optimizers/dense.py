@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.optimizers.quasi_newton import QuasiNewton
@@ -59,8 +59,7 @@ class _Dense(QuasiNewton):
         max_memory: float = 4.0,
         **options: Any,
     ) -> None:
-        check_whole("", max_evaluations=max_evaluations)
-        check_real("", c1=c1, c2=c2, max_memory=max_memory)
+        check_real("", max_memory=max_memory)
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}
         super().__init__(params, lr=lr, iterations=iterations, max_memory=max_memory, **search, **options)
         self._check_limit(max_memory)

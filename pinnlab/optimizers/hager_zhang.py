@@ -62,7 +62,7 @@ class HagerZhang:
     max_evaluations: int = 25
 
     def __post_init__(self) -> None:
-        check_whole("", max_evaluations=self.max_evaluations)
+        check_whole("", least=1, max_evaluations=self.max_evaluations)
         check_real("", delta=self.delta, sigma=self.sigma, epsilon=self.epsilon)
         check_real("", theta=self.theta, gamma=self.gamma, rho=self.rho)
         if not 0 < self.delta < 0.5:
@@ -76,8 +76,6 @@ class HagerZhang:
                 raise ConfigurationError(f"{key}: must be in (0, 1), not {share}")
         if not 1 < self.rho < float("inf"):
             raise ConfigurationError(f"rho: must be a finite number above 1, not {self.rho}")
-        if self.max_evaluations < 1:
-            raise ConfigurationError(f"max_evaluations: must be at least 1, not {self.max_evaluations}")
 
     def search(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import check_whole
 from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.limited_memory import CurvaturePairs, check_history
 from pinnlab.optimizers.quasi_newton import QuasiNewton
@@ -60,10 +60,7 @@ class LBFGS(QuasiNewton):
         c2: float = 0.9,
         max_evaluations: int = 25,
     ) -> None:
-        check_whole("", history=history, max_evaluations=max_evaluations)
-        check_real("", c1=c1, c2=c2)
-        if history < 1:
-            raise ConfigurationError(f"history: must be at least 1, not {history}")
+        check_whole("", least=1, history=history)
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}
         super().__init__(params, lr=lr, iterations=iterations, history=history, **search)
 

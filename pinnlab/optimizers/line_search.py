@@ -90,12 +90,10 @@ class StrongWolfe:
     round_off: float = 1e-6
 
     def __post_init__(self) -> None:
-        check_whole("", max_evaluations=self.max_evaluations)
+        check_whole("", least=1, max_evaluations=self.max_evaluations)
         check_real("", c1=self.c1, c2=self.c2, round_off=self.round_off)
         if not 0 < self.c1 < self.c2 < 1:
             raise ConfigurationError(f"c1, c2: need 0 < c1 < c2 < 1, not c1={self.c1}, c2={self.c2}")
-        if self.max_evaluations < 1:
-            raise ConfigurationError(f"max_evaluations: must be at least 1, not {self.max_evaluations}")
         if not 0 <= self.round_off < 1:
             raise ConfigurationError(f"round_off: must be in [0, 1), not {self.round_off}")
 

@@ -73,15 +73,13 @@ class MultiBatchLBFGS(FlatOptimizer):
         history: int = 20,
         curvature: float = 1e-4,
     ) -> None:
-        check_whole("", history=history)
+        check_whole("", least=1, history=history)
         check_real("", lr=lr, max_norm=max_norm, curvature=curvature)
         for key, value in (("lr", lr), ("curvature", curvature)):
             if not value > 0:
                 raise ConfigurationError(f"{key}: must be positive, not {value}")
         if not max_norm >= 0:
             raise ConfigurationError(f"max_norm: must not be negative, not {max_norm}")
-        if history < 1:
-            raise ConfigurationError(f"history: must be at least 1, not {history}")
         super().__init__(params, {"lr": lr, "max_norm": max_norm, "history": history, "curvature": curvature})
 
     @property

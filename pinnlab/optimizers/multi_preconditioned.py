@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import check_whole
 from pinnlab.optimizers.flat import FlatObjective
 from pinnlab.optimizers.lbfgs import LBFGS
 from pinnlab.optimizers.line_search import SearchStatus
@@ -92,10 +92,7 @@ class MultiPreconditionedLBFGS(LBFGS):
             "merging_iterations": merging_iterations,
             "global_iterations": global_iterations,
         }
-        check_whole("", **own)
-        for key, value in own.items():
-            if value < 1:
-                raise ConfigurationError(f"{key}: must be at least 1, not {value}")
+        check_whole("", least=1, **own)
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}
         super().__init__(params, lr=lr, history=history, iterations=1, **search)
         self.param_groups[0].update(**own, block_start=bool(block_start))

@@ -68,15 +68,12 @@ class NystromNewtonCG(LinearizedOptimizer):
         c1: float = 0.1,
         shrink: float = 0.5,
     ) -> None:
-        check_whole("", rank=rank, refresh=refresh, cg_iterations=cg_iterations)
+        check_whole("", least=1, rank=rank, refresh=refresh, cg_iterations=cg_iterations)
         check_real("", damping=damping, cg_tolerance=cg_tolerance, lr=lr, c1=c1, shrink=shrink)
         options = {"damping": damping, "lr": lr, "rank": rank, "refresh": refresh, "cg_iterations": cg_iterations}
         for key in ("damping", "lr"):
             if not options[key] > 0:
                 raise ConfigurationError(f"{key}: must be positive, not {options[key]}")
-        for key in ("rank", "refresh", "cg_iterations"):
-            if options[key] < 1:
-                raise ConfigurationError(f"{key}: must be at least 1, not {options[key]}")
         if not 0 <= cg_tolerance < 1:
             raise ConfigurationError(f"cg_tolerance: must be in [0, 1), not {cg_tolerance}")
         if not 0 < c1 < 0.5:

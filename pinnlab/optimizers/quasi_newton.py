@@ -64,12 +64,10 @@ class QuasiNewton(FlatOptimizer):
         max_evaluations: int,
         **options: Any,
     ) -> None:
-        check_whole("", iterations=iterations, max_evaluations=max_evaluations)
+        check_whole("", least=1, iterations=iterations, max_evaluations=max_evaluations)
         check_real("", lr=lr, c1=c1, c2=c2)
         if not lr > 0:
             raise ConfigurationError(f"lr: must be positive, not {lr}")
-        if iterations < 1:
-            raise ConfigurationError(f"iterations: must be at least 1, not {iterations}")
         own = {"lr": lr, "iterations": iterations, "line_search": line_search, "c1": c1, "c2": c2}
         own["max_evaluations"] = max_evaluations
         _line_search(own)

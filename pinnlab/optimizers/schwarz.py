@@ -73,16 +73,14 @@ class SchwarzLBFGS(LBFGS):
         c2: float = 0.9,
         max_evaluations: int = 25,
     ) -> None:
-        check_whole("", local_iterations=local_iterations, max_evaluations=max_evaluations)
-        check_real("", momentum=momentum, c1=c1, c2=c2)
+        check_whole("", least=1, local_iterations=local_iterations)
+        check_real("", momentum=momentum)
         if mode not in _MODES:
             raise unknown("mode", mode, _MODES)
         if blocks is not None:
             check_whole("", blocks=blocks)
         if blocks is not None and blocks < 1:
             raise ConfigurationError(f"blocks: must be at least 1, or null for one a layer, not {blocks}")
-        if local_iterations < 1:
-            raise ConfigurationError(f"local_iterations: must be at least 1, not {local_iterations}")
         if not 0 <= momentum < 1:
             raise ConfigurationError(f"momentum: must be in [0, 1), not {momentum}")
         search: dict[str, Any] = {"line_search": line_search, "c1": c1, "c2": c2, "max_evaluations": max_evaluations}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_whole, unknown
+from pinnlab.errors import check_whole, unknown
 from pinnlab.numerics.schwarz import MODES
 from pinnlab.optimizers.damping import Damping, GainRatio
 from pinnlab.optimizers.gauss_newton import GaussNewton
@@ -43,10 +43,8 @@ class SchwarzGaussNewton(GaussNewton):
         damping: Damping | None = None,
         line_search: str = "backtracking",
     ) -> None:
-        check_whole("", sweeps=sweeps)
+        check_whole("", least=1, sweeps=sweeps)
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
-        if sweeps < 1:
-            raise ConfigurationError(f"sweeps: must be at least 1, not {sweeps}")
         super().__init__(params, damping=damping or GainRatio(), line_search=line_search, form="sparse")
         self.param_groups[0].update(form="schwarz", mode=mode, sweeps=sweeps)

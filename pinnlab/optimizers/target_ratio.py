@@ -54,16 +54,14 @@ class TargetRatio(StepRule):
         smallest: float = 1e-8,
     ) -> None:
         check_real("damping", target=target, late=late, window=window, initial=initial, smallest=smallest)
-        check_whole("damping", probes=probes, patience=patience)
+        check_whole("damping", least=2, probes=probes)
+        check_whole("damping", least=WINDOW, patience=patience)
         if not 0 < target <= late < 1:
             raise ConfigurationError(f"damping: need 0 < target <= late < 1, not {target:g}, {late:g}")
         if not window > 1:
             raise ConfigurationError(f"damping.window: must be above 1, not {window:g}")
         if not 0 < smallest < initial:
             raise ConfigurationError(f"damping: need 0 < smallest < initial, not {smallest:g}, {initial:g}")
-        for key, value, least in (("probes", probes, 2), ("patience", patience, WINDOW)):
-            if value < least:
-                raise ConfigurationError(f"damping.{key}: must be at least {least}, not {value}")
         self._targets, self._probes, self._window = (float(target), float(late)), probes, float(window)
         self._patience, self._initial, self._smallest = patience, float(initial), float(smallest)
 

@@ -208,9 +208,7 @@ class Problem:
         Raises:
             ConfigurationError: `points` is not positive.
         """
-        check_whole("plot", points=points)
-        if points < 1:
-            raise ConfigurationError(f"plot.points: must be at least 1, got {points}")
+        check_whole("plot", least=1, points=points)
         return picture(self, points)
 
     def reference_values(self, points: Tensor) -> Tensor | None:

@@ -33,10 +33,7 @@ class FunctionsTimesPlaces(Sampler):
     """
 
     def __init__(self, functions: int, modes: int, sampler: Sampler | None = None) -> None:
-        check_whole("", functions=functions, modes=modes)
-        for key, value in (("functions", functions), ("modes", modes)):
-            if value < 1:
-                raise ConfigurationError(f"{key}: must be at least 1, got {value}")
+        check_whole("", least=1, functions=functions, modes=modes)
         if sampler is not None and not isinstance(sampler, Sampler):
             raise ConfigurationError(f"sampler: must be a Sampler such as Sobol(), got {type(sampler).__name__}")
         self.functions, self.modes, self.sampler = functions, modes, sampler or Sobol()

@@ -35,9 +35,7 @@ class GrowthRule(ABC):
     """
 
     def __init__(self, first: int) -> None:
-        check_whole("GrowthRule", first=first)
-        if first < 2:
-            raise ConfigurationError(f"{type(self).__name__}.first: must be at least 2, got {first}")
+        check_whole(type(self).__name__, least=2, first=first)
         self.first = first
 
     @abstractmethod
@@ -89,10 +87,8 @@ class Linear(GrowthRule):
     """
 
     def __init__(self, first: int, step: int) -> None:
-        check_whole("Linear", step=step)
+        check_whole("Linear", least=1, step=step)
         super().__init__(first)
-        if step < 1:
-            raise ConfigurationError(f"Linear.step: must be at least 1, got {step}")
         self.step = step
 
     def wanted(self, size: int, asked: int, noise: Callable[[], float]) -> float:

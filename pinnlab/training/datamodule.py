@@ -108,14 +108,8 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
     ) -> None:
         super().__init__()
         seed = chosen_seed(seed)
-        for key, value, least in (
-            ("held_out", held_out, 0),
-            ("evaluation_points", evaluation_points, 1),
-            ("steps_per_epoch", steps_per_epoch, 1),
-        ):
-            check_whole("data", **{key: value})
-            if value < least:
-                raise ConfigurationError(f"data.{key}: must be at least {least}, got {value}")
+        check_whole("data", least=0, held_out=held_out)
+        check_whole("data", least=1, evaluation_points=evaluation_points, steps_per_epoch=steps_per_epoch)
         _check_arguments(problem, points, {"sampler": sampler or Sobol(), **(samplers or {})}, seed)
         if batch_size is not None:
             check_whole("data", batch_size=batch_size)

@@ -100,11 +100,8 @@ class Phase:
         else:
             numbers["points"] = self.points
         for key, value in numbers.items():
-            if value is None:
-                continue
-            check_whole("model.phases", **{key: value})
-            if value < 1:
-                raise ConfigurationError(f"model.phases.{key}: must be at least 1, got {value}")
+            if value is not None:
+                check_whole("model.phases", least=1, **{key: value})
         if self.dtype is not None and self.dtype not in PHASE_DTYPES:
             raise unknown("model.phases.dtype", self.dtype, PHASE_DTYPES)
 

@@ -60,10 +60,8 @@ class March:
         if self.windows is not None and self.edges is not None:
             raise ConfigurationError("march: give either windows or edges")
         count = 6 if self.windows is None else self.windows
-        check_whole("march", windows=count, every=self.every, halvings=self.halvings)
-        for key, value, least in (("windows", count, 1), ("every", self.every, 1), ("halvings", self.halvings, 0)):
-            if value < least:
-                raise ConfigurationError(f"march.{key}: must be at least {least}, got {value}")
+        check_whole("march", least=1, windows=count, every=self.every)
+        check_whole("march", least=0, halvings=self.halvings)
         check_real("march", noise=self.noise, **({} if self.tolerance is None else {"tolerance": self.tolerance}))
         if self.tolerance is not None and not self.tolerance > 0:
             raise ConfigurationError(f"march.tolerance: must be above 0, got {self.tolerance}")
