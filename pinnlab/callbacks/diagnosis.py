@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,8 @@ from rich.console import Console
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
-from pinnlab.reporting.paths import free_path
+from pinnlab.reporting.files import as_json, free_path, whole
 from pinnlab.training.phases import draw_points, enter
-from pinnlab.training.run_summary import finite
 
 if TYPE_CHECKING:
     from pinnlab.reporting.figures.diagnosis import Panels
@@ -81,12 +78,9 @@ class DiagnosisWriter(L.Callback):
         console.print("what suits such a set-up, see docs/how-to-choose.md:")
         for line in result.advice:
             console.print(f"- {line}", markup=False, highlight=False)
-        folder.mkdir(parents=True, exist_ok=True)
         path = free_path(folder / "diagnosis.json")
         save(diagnosis_figure(_panels(result)), path.with_suffix(".png"))
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(json.dumps(finite(result.summary()), indent=2) + "\n")
-        os.replace(temporary, path)
+        whole(path, lambda part: part.write_text(as_json(result.summary())))
         print(f"wrote {path} and {path.stem}.png")
 
 

@@ -20,7 +20,7 @@ from pinnlab.callbacks.redraw import Occasions, refuse_energies
 from pinnlab.errors import check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
-from pinnlab.reporting.appending import append_whole
+from pinnlab.reporting.files import append_whole
 from pinnlab.reporting.loggers import board_of, log_scalars
 from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.exact_linearization import linearization

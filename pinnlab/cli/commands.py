@@ -35,7 +35,7 @@ from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, Saving
 from pinnlab.problems import Problem
 from pinnlab.problems.own_file import file_of
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
 from pinnlab.training.module import PINN
@@ -211,7 +211,7 @@ class PinnlabCLI(LightningCLI):
         if given not in WORDS and not Path(given).exists():
             raise ConfigurationError(f"ckpt_path: there is no file {given}")
         path = found(given, runs) if given in WORDS else checkpoint_of(Path(given))
-        AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)  # before a file is written
+        read_checkpoint(path)  # before a file is written
         config.ckpt_path = str(path)
         folder = folder_of(path)
         if folder is None and logger is not None and str(logger.save_dir) == RUNS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from pinnlab.callbacks.checkpoint import RunCheckpoint
 from pinnlab.cli.runs import folder_of
 from pinnlab.errors import StopReason
-from pinnlab.reporting.paths import free_path
+from pinnlab.reporting.files import as_json, free_path
 from pinnlab.training.checkpoint_io import write_whole
 from pinnlab.training.switching import phases_of
 
@@ -70,15 +68,14 @@ def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
     """
     folder = trainer.log_dir if trainer.loggers else None
     if folder is not None:
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        measured = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         _write(Path(folder) / f"{command}.json", {"checkpoint": checkpoint, **measured})
 
 
 @rank_zero_only
 def _write(path: Path, content: dict[str, Any]) -> None:
-    path, text = free_path(path), json.dumps(content, indent=2) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    path = free_path(path)
+    write_whole(path, lambda file: file.write(as_json(content).encode()))
     print(f"wrote {path}")
 
 

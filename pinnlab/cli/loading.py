@@ -21,7 +21,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks import ByUnknown
 from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.module import PINN
 from pinnlab.training.windows import pieced_of
 
@@ -48,7 +48,7 @@ def load(
         ConfigurationError: there is no run, its file is damaged, or problem or network cannot be built from it.
     """
     checkpoint = checkpoint_of(Path(path))
-    saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    saved = read_checkpoint(checkpoint)
     recipe = _recipe(saved, checkpoint)
     model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
     folder = None

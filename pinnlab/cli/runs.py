@@ -12,7 +12,7 @@ from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.histories import newest_summary
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+from pinnlab.training.checkpoint_io import read_checkpoint
 
 NEED_A_RUN = ("validate", "test", "predict")
 """Commands that make no sense before training."""
@@ -84,7 +84,7 @@ def recipe_in(checkpoint: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: it holds none: the run was not made by the command.
     """
-    saved = AtomicCheckpointIO().load_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    saved = read_checkpoint(checkpoint)
     if not isinstance(saved.get("pinnlab_config"), str):
         raise ConfigurationError(f"{checkpoint}: holds no recipe; give the one it was made with (-c)")
     return recipe_of(saved)

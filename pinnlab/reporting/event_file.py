@@ -17,8 +17,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
-from pinnlab.reporting.appending import append_whole
 from pinnlab.reporting.dashboard import axis_of
+from pinnlab.reporting.files import append_whole
 
 SECONDS = 1.0
 """Between two writes: TensorBoard looks every few seconds."""

@@ -13,7 +13,7 @@ import torch
 from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.problems.base import known_solution
 from pinnlab.problems.unknowns import shown
-from pinnlab.solution.files import whole
+from pinnlab.reporting.files import whole
 from pinnlab.solution.sampling import Array, Function, Samples, on_grid
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
-from pinnlab.solution.files import whole
+from pinnlab.reporting.files import whole
 
 FORMATS = (".pt2", ".onnx")
 

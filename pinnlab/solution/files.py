@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
 from pinnlab.numerics.tables import read_columns
+from pinnlab.reporting.files import whole
 from pinnlab.solution.sampling import Samples
 
 FORMATS: Mapping[str, str] = MappingProxyType({"npz": ".npz", "netcdf": ".nc", "vtk": ".vtu", "csv": ".csv"})
@@ -76,20 +76,3 @@ def read_points(path: Path, coordinates: tuple[str, ...]) -> np.ndarray:
     if not len(points):
         raise ConfigurationError(f"points: {path} has no point in it")
     return points
-
-
-def whole(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Writes a file under a temporary name and renames it, so that no reader meets half of it.
-
-    Args:
-        path: of the file; its folder is made.
-        write: is given the temporary path, with the same ending.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
-from pinnlab.reporting.paths import free_path
+from pinnlab.reporting.files import free_path
 from pinnlab.solution import vtk
 from pinnlab.solution.files import FORMATS, read_points, write_csv, write_netcdf, write_npz
 from pinnlab.solution.sampling import at_points, on_grid

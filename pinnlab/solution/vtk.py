@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
-from pinnlab.solution.files import whole
+from pinnlab.reporting.files import whole
 from pinnlab.solution.sampling import Array, Function, Samples, at_points, axes_of
 
 TIMES = 21

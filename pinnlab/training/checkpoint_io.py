@@ -74,8 +74,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return found
 
 
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint on the CPU; tensors and primitives only, whatever the file holds.
+
+    Raises:
+        ConfigurationError: there is none, or it is damaged, or something else.
+    """
+    return AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
+
+
 def write_whole(path: Path, write: Callable[[Any], None]) -> None:
-    """Writes a file whole or not at all; the last version stays beside it as `previous.<name>` until the next.
+    """Writes a file whole or not at all, and waits for the disk: what was written outlives a power failure.
 
     Args:
         path: of the file; its folder is made.

@@ -18,7 +18,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import check_later
 from pinnlab.solution import Solution
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO
+from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.evaluation import measure_errors, measure_squares
 from pinnlab.training.history import Counts
@@ -282,7 +282,7 @@ def train_windows(
     trainer.callbacks.insert(len(others), marching)  # type: ignore[attr-defined]
     before, counted, k = None, Counts(), 0
     if ckpt_path is not None:
-        saved = AtomicCheckpointIO().load_checkpoint(ckpt_path, map_location="cpu", weights_only=True)
+        saved = read_checkpoint(ckpt_path)
         state = march_state(saved)
         marching.restore(state)
         k, counted = state["window"], Counts(**state["counted"])
@@ -319,14 +319,14 @@ def restored(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN
         data: likewise.
         path: of the run's checkpoint.
     """
-    saved = AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)
+    saved = read_checkpoint(path)
     whole = pieced_of(module, saved)
     return whole, data_in(data, whole.problem)
 
 
 def last_window(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:
     """Module and points of the window that a run was in when it wrote a checkpoint, which is still to be loaded."""
-    saved = AtomicCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=True)
+    saved = read_checkpoint(path)
     state, k = march_state(saved), march_state(saved)["window"]
     before = chain(module, saved)[-2] if k else None
     window = module_in(module, state["coordinate"], state["edges"], k, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Callable
@@ -19,9 +18,9 @@ from rich.table import Table
 from pinnlab.errors import RankError
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
+from pinnlab.reporting.files import as_json, free_path
 from pinnlab.reporting.histories import how_far
 from pinnlab.reporting.loggers import run_folder
-from pinnlab.reporting.paths import free_path
 from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.phases import point_store
@@ -124,9 +123,8 @@ class RunSummary(L.Callback):
         Console().print(_table(summary))
         if folder is not None:
             path = free_path(Path(folder) / "summary.json")
-            text = json.dumps(finite(summary), indent=2) + "\n"
             try:
-                write_whole(path, lambda file: file.write(text.encode()))
+                write_whole(path, lambda file: file.write(as_json(summary).encode()))
             except OSError as error:
                 self.failed = path
                 warnings.warn(f"{path} was not written: {reason_of(error)}", stacklevel=2)
@@ -186,14 +184,3 @@ def _row(records: list[dict[str, Any]]) -> tuple[str, ...]:
     seconds = sum(record["seconds"] for record in records)
     loss = max((record["loss"] for record in records), key=lambda value: (value != value, value))  # NaN is the worst
     return name, str(steps), str(evaluations), f"{seconds:.1f}", f"{loss:.2e}", stopped
-
-
-def finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for a number that is not finite."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not torch.isfinite(torch.tensor(value)):
-        return None
-    return value

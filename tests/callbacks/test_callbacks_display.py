@@ -11,7 +11,6 @@ from training import ADAM, quiet_trainer, small_data, small_module
 
 from pinnlab.callbacks import GracefulStop, PhaseProgressBar, SolutionFigures, SolutionWriter
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.paths import free_path
 from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -73,14 +72,6 @@ def test_prediction_files_hold_the_solution_and_are_never_overwritten(tmp_path):
     points = torch.stack([torch.from_numpy(solution["x"]), torch.from_numpy(solution["t"])], -1)
     assert np.array_equal(solution["u"], module(points)[:, 0].detach().numpy())
     assert np.allclose(solution["reference_u"], module.problem.reference_values(points)[:, 0])
-
-
-def test_free_path_counts(tmp_path):
-    path = tmp_path / "a.json"
-    assert free_path(path) == path
-    path.touch()
-    (tmp_path / "a-1.json").touch()
-    assert free_path(path) == tmp_path / "a-2.json"
 
 
 def test_figures_refuse_a_bad_interval():

@@ -156,20 +156,6 @@ def test_files_that_hold_no_points(tmp_path, content, message):
         files.read_points(path, ("x", "t"))
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
-    path = tmp_path / "u.csv"
-    path.write_text("before")
-
-    def fail(part):
-        part.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        files.whole(path, fail)
-    assert [file.name for file in tmp_path.iterdir()] == ["u.csv"]
-    assert path.read_text() == "before"
-
-
 @pytest.mark.parametrize(
     ("package", "call", "command"),
     [

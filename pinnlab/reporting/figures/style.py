@@ -7,6 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pinnlab.reporting.files import whole
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colour-blind safe, of Okabe and Ito (2008)."""
 
@@ -32,16 +34,5 @@ def enlarge(figure: Figure, text: float = 16, ticks: float = 14) -> Figure:
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> Path:
-    """Writes a PNG under a temporary name and renames it, so that no reader meets half a file.
-
-    Missing folders are made. Returns the path.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=dpi)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    """Writes a PNG, whole or not at all; missing folders are made. Returns the path."""
+    return whole(Path(path), lambda part: figure.savefig(part, format="png", dpi=dpi))
