@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -151,6 +151,11 @@ def recipes_folder() -> Path:
 def recipe_names() -> list[str]:
     """The shipped recipes, by name."""
     return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def names_recipe(arguments: Iterable[str]) -> bool:
+    """Whether one of the words of a command line is the option for a recipe."""
+    return any(word in ("-c", "--config") or word.startswith("--config=") for word in arguments)
 
 
 def find_recipe(name: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab.cli.catalog import class_paths, find_recipe, resolve_names
+from pinnlab.cli.catalog import class_paths, find_recipe, names_recipe, resolve_names
 from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.cli.line import FLAGS, options, parsed, with_paths
 from pinnlab.cli.numbered import is_numbered, put
@@ -77,7 +77,7 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
         ConfigurationError: something does not fit its place; the message names the key.
     """
     if not arguments or arguments[0] not in COMMANDS:
-        if any(option in ("-c", "--config") or option.startswith("--config=") for option in arguments):
+        if names_recipe(arguments):
             raise ConfigurationError("command: name it first, as in `pinnlab fit -c burgers`")
         return list(arguments)
     paths = class_paths()

@@ -10,6 +10,7 @@ from pathlib import Path
 from sysconfig import get_paths
 from typing import Any
 
+from pinnlab.cli.catalog import names_recipe
 from pinnlab.errors import ConfigurationError, suggest
 
 LEVELS = 5
@@ -64,7 +65,7 @@ def with_file(command: str, place: str, rest: Sequence[str]) -> list[str]:
     path, name = split(place)
     check_file(path)
     options = [f"--problem_file={path.resolve()}"]
-    given = any(option in ("-c", "--config") or option.startswith("--config=") for option in rest)
+    given = names_recipe(rest)
     recipe = path.with_suffix(".yaml")
     has_recipe = recipe.is_file() and not given
     named = _named(recipe, path.stem) if has_recipe else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pinnlab.cli.catalog import recipe_names
+from pinnlab.cli.catalog import names_recipe, recipe_names
 from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
@@ -45,7 +45,7 @@ def with_run(arguments: Sequence[str]) -> list[str]:
     if place in recipe_names() and not Path(place).exists():
         raise ConfigurationError(f"there is no run in {place!r}; for the recipe write `pinnlab {command} -c {place}`")
     checkpoint = str(checkpoint_of(Path(place)))
-    recipe = [] if any(a in ("-c", "--config") or a.startswith("--config=") for a in rest) else ["-c", checkpoint]
+    recipe = [] if names_recipe(rest) else ["-c", checkpoint]
     return [command, *recipe, "--ckpt_path", checkpoint, *rest]
 
 
