@@ -14,7 +14,7 @@ from pinnlab.optimizers import check_memory, needs_linearization
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
 
-def check_optimizers(module: Any, optimizers: list[Optimizer], store: PointStore | None) -> None:
+def check_optimizer_memory(module: Any, optimizers: list[Optimizer], store: PointStore | None) -> None:
     """Refuses optimizers whose matrices do not fit.
 
     Args:

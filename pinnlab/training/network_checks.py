@@ -45,7 +45,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
         check_ansatz(problem, trial, points)
         _check_gradient(trial, points)
         if _is_random(trial, points):
-            pass  # nothing can be said about its rows; `check_random_network` knows the optimizers
+            pass  # nothing can be said about its rows; `check_optimizers` knows the optimizers
         elif couples_rows(_without_traces(trial.network), points, _accuracy(points)):
             raise ConfigurationError(
                 "model.network: its value at a point depends on the other points (BatchNorm, a mean over the batch); "
@@ -58,7 +58,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
     check_pointwise(problem)
 
 
-def check_random_network(module: Any) -> None:
+def check_optimizers(module: Any) -> None:
     """Refuses optimizers that this network, a residual or an energy is not made for.
 
     A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point

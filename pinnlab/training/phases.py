@@ -27,8 +27,8 @@ from pinnlab.optimizers import (
 )
 from pinnlab.optimizers.requirements import check_closure
 from pinnlab.training.lightning_callbacks import check_searched
-from pinnlab.training.memory import check_optimizers
-from pinnlab.training.network_checks import check_random_network
+from pinnlab.training.memory import check_optimizer_memory
+from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
@@ -282,12 +282,12 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
-    check_random_network(module)
+    check_optimizers(module)
     _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
     check_prolonged(module.phases, optimizers)
     check_updates(trainer, [phase.updates for phase in module.phases])
-    check_optimizers(module, optimizers, point_store(module))
+    check_optimizer_memory(module, optimizers, point_store(module))
     if any(map(needs_last_layer, optimizers)):
         module.system.last_layer()
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
