@@ -10,7 +10,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import Occasions, refuse_energies
+from pinnlab.callbacks.occasions import Occasions
+from pinnlab.callbacks.redraw import refuse_energies
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
@@ -58,7 +59,7 @@ class LossBalancing(L.Callback):
         closure_every: int = 1000,
     ) -> None:
         self.rule, self.conditions = rule, conditions
-        self.occasions = Occasions(type(self).__name__, every, 0, False, None, closure_every)
+        self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks names and rule, and starts counting."""

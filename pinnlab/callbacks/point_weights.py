@@ -10,9 +10,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.redraw import (
     ConditionsCallback,
-    Occasions,
     mean_square,
     refuse_energies,
     shared_scores,
@@ -55,7 +55,7 @@ class AbstractPointWeights(ConditionsCallback):
 
     def __init__(self, every: int, conditions: Sequence[str] | None, closure_every: int) -> None:
         super().__init__(conditions)
-        self.occasions = Occasions(type(self).__name__, every, 0, False, None, closure_every)
+        self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the names, and starts counting."""

@@ -10,7 +10,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, drawable, shared_scores
+from pinnlab.callbacks.occasions import Occasions
+from pinnlab.callbacks.redraw import AbstractRedraw, Change, drawable, shared_scores
 from pinnlab.errors import ConfigurationError, check_real, check_whole
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.residuals import ResidualSystem

@@ -8,7 +8,8 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
-from pinnlab.callbacks.redraw import AbstractRedraw, Change, Occasions, shared_scores, time_axis
+from pinnlab.callbacks.occasions import Occasions
+from pinnlab.callbacks.redraw import AbstractRedraw, Change, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, check_real
 from pinnlab.objective.residuals import ResidualSystem

@@ -13,8 +13,8 @@ import lightning as L
 import torch
 
 from pinnlab.analysis.signatures import SIGNATURES, Finding, Look, Record, Rule, Switch
+from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.point_weights import CausalWeights
-from pinnlab.callbacks.redraw import Occasions
 from pinnlab.diagnosis.observation import PARTS, Observer
 from pinnlab.errors import RankError
 from pinnlab.optimizers import is_multi_eval
@@ -58,7 +58,7 @@ class AbstractSignatureWatch(L.Callback):
 
     def __init__(self, rules: Mapping[str, Rule], parts: Sequence[str], every: int) -> None:
         self._all_rules, self.parts = dict(rules), tuple(parts)
-        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=False, ratio=None)
+        self.occasions = Occasions(type(self).__name__, every)
         self._observer: Observer | None = None
         self._start_over()
 

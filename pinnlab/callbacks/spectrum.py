@@ -16,7 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
-from pinnlab.callbacks.redraw import Occasions, refuse_energies
+from pinnlab.callbacks.occasions import Occasions
+from pinnlab.callbacks.redraw import refuse_energies
 from pinnlab.errors import check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
@@ -76,7 +77,7 @@ class NTKSpectrum(L.Callback):
     def __init__(self, every: int | None = 500, max_points: int = 200, seed: int = 0) -> None:
         check_whole("NTKSpectrum", least=1, max_points=max_points)
         check_seed("NTKSpectrum", seed)
-        self.occasions = Occasions(type(self).__name__, every, 0, at_switch=True, ratio=None)
+        self.occasions = Occasions(type(self).__name__, every, at_switch=True)
         self.max_points, self.seed = max_points, seed
         self._start_over()
 
