@@ -92,6 +92,11 @@ def test_the_architecture_page_shows_these_rooms():
     assert shown == list(ROOMS)
 
 
+def test_the_architecture_page_has_all_optimizers():
+    rows = ARCHITECTURE.read_text().partition("## Optimizers")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+\.py)`", rows)) == {path.name for path in (PACKAGE / "optimizers").glob("[a-z]*.py")}
+
+
 def test_the_package_has_few_entries():
     entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__", "py.typed"}
     assert len(entries) <= 20, sorted(entries)
