@@ -139,20 +139,9 @@ class Pulses:
 
 def _matrices(parts: Elements, viscosity: float) -> tuple[Any, Any, int]:
     """Mass of the velocities, viscosity with pressure and continuity, and the number of unknowns."""
-    count, (weights, values, by_x, by_y, _, nodes, _) = len(parts.places), parts
-    each = parts.pressures.shape[1]
+    count, nodes, each = len(parts.places), parts.nodes, parts.pressures.shape[1]
     pressures = 2 * count + np.arange(len(nodes) * each).reshape(-1, each)
     size = 2 * count + pressures.size
-
-    def product(left: Array, right: Array) -> Array:
-        return np.matmul(np.swapaxes(left * weights[:, :, None], 1, 2), right)
-
-    of_value = np.broadcast_to(values, (len(nodes), *values.shape))
-    of_pressure = np.broadcast_to(parts.pressures, (len(nodes), *parts.pressures.shape))
-    own, stiff = product(of_value, of_value), viscosity * (product(by_x, by_x) + product(by_y, by_y))
+    own = parts.products(parts.values, parts.values)
     mass = assembled([(nodes, nodes, own), (nodes + count, nodes + count, own)], size)
-    blocks = [(nodes, nodes, stiff), (nodes + count, nodes + count, stiff)]
-    for there, by in ((nodes, by_x), (nodes + count, by_y)):
-        matrix = -product(of_pressure, by)
-        blocks += [(pressures, there, matrix), (there, pressures, np.swapaxes(matrix, 1, 2))]
-    return mass, assembled(blocks, size), size
+    return mass, assembled(parts.stokes(viscosity, pressures), size), size

@@ -21,6 +21,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.problems.references.points import Array
 
 Whole = NDArray[np.intp]
+Blocks = list[tuple[Whole, Whole, Array]]
 AT_EDGE = (0.06, 0.02)
 """Sides of the smallest rectangles around the step's edge, at (2, 1)."""
 ALONG = (0, 0.5, 1, 1.5, 1.8, *(2 - s for s in AT_EDGE), 2, *(2 + s for s in AT_EDGE[::-1]), 2.2, 2.5)
@@ -51,6 +52,25 @@ class Elements(NamedTuple):
     pressures: Array
     nodes: Whole
     places: Array
+
+    def products(self, left: Array, right: Array) -> Array:
+        """The integrals of all products of functions `(elements, points, ...)` over each element."""
+        return np.matmul(np.swapaxes(left * self.weights[:, :, None], 1, 2), right)
+
+    def stokes(self, viscosity: float, pressures: Whole) -> Blocks:
+        """Viscosity, pressure and continuity, for `assembled`.
+
+        Args:
+            viscosity: nu.
+            pressures: `(elements, pressures)` numbers of a pressure's unknowns.
+        """
+        stiff = viscosity * (self.products(self.by_x, self.by_x) + self.products(self.by_y, self.by_y))
+        velocities = self.nodes, self.nodes + len(self.places)
+        blocks = [(own, own, stiff) for own in velocities]
+        for own, by in zip(velocities, (self.by_x, self.by_y), strict=True):
+            matrix = -self.products(self.pressures, by)
+            blocks += [(pressures, own, matrix), (own, pressures, np.swapaxes(matrix, 1, 2))]
+        return blocks
 
 
 class Step:
@@ -114,18 +134,7 @@ class Step:
         count, (weights, values, by_x, by_y, _, nodes, places) = len(parts.places), parts
         u_nodes, v_nodes = nodes, nodes + count
         state, free = _prescribed(places, 2 * count + pressures.size)
-
-        def product(left: Array, right: Array) -> Array:
-            return np.matmul(np.swapaxes(left * weights[:, :, None], 1, 2), right)
-
-        stiff = self.viscosity * (product(by_x, by_x) + product(by_y, by_y))
-        of_pressure = np.broadcast_to(parts.pressures, (len(nodes), *parts.pressures.shape))
-        of_value = np.broadcast_to(values, (len(nodes), *values.shape))
-        from_x, from_y = -product(of_pressure, by_x), -product(of_pressure, by_y)
-        blocks = [(u_nodes, u_nodes, stiff), (v_nodes, v_nodes, stiff)]
-        for own, matrix in ((u_nodes, from_x), (v_nodes, from_y)):
-            blocks += [(pressures, own, matrix), (own, pressures, np.swapaxes(matrix, 1, 2))]
-        linear = assembled(blocks, len(state))
+        linear = assembled(parts.stokes(self.viscosity, pressures), len(state))
         for _ in range(MOST_STEPS):
             (u, u_x, u_y), (v, v_x, v_y) = (
                 (local @ values.T, *(np.einsum("eqi,ei->eq", by, local) for by in (by_x, by_y)))
@@ -133,7 +142,7 @@ class Step:
             )
             carried = u[..., None] * by_x + v[..., None] * by_y
             own_u, own_v, cross_u, cross_v = (
-                product(of_value, part)
+                parts.products(values, part)
                 for part in (
                     carried + u_x[..., None] * values,
                     carried + v_y[..., None] * values,
@@ -217,7 +226,7 @@ def _prescribed(places: Array, size: int) -> tuple[Array, Whole]:
     return state, np.flatnonzero(free)
 
 
-def assembled(blocks: list[tuple[Whole, Whole, Array]], size: int) -> Any:
+def assembled(blocks: Blocks, size: int) -> Any:
     """The sparse sum of element matrices `(elements, rows, columns)` at `(elements, rows)`, `(elements, columns)`."""
     rows = [np.broadcast_to(left[:, :, None], matrix.shape).ravel() for left, _, matrix in blocks]
     columns = [np.broadcast_to(right[:, None, :], matrix.shape).ravel() for _, right, matrix in blocks]
