@@ -20,6 +20,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import WEIGHT, Enhancement
 from pinnlab.problems.evaluation import Evaluation, asks_for
+from pinnlab.samplers.sequences import few_points
 
 Target = float | Callable[..., Tensor]
 
@@ -74,6 +75,14 @@ class Condition(ABC):
     def fixed_points(self) -> Tensor | None:
         """`(n, d)` the points of a condition that brings its own; None when they are sampled."""
         return None
+
+    def some_points(self, count: int, seed: int) -> Tensor:
+        """Points `(n, d)` to try it at: so many of its region, or all of those that it brings."""
+        own = self.fixed_points()
+        if own is not None:
+            return own
+        assert self.region is not None  # the problem saw to it
+        return few_points(self.region, count, seed)
 
     def names(self) -> Sequence[str]:
         """The unknowns that the condition speaks of by name, for the problem to check."""

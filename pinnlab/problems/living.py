@@ -11,7 +11,6 @@ from pinnlab.derivatives import Field, Partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
-from pinnlab.samplers import Sobol
 
 _COUNT = 256
 """Points of a condition that are tried."""
@@ -33,10 +32,7 @@ def check_living(problem: Any, condition: Condition) -> None:
     bounded = [name for name, own in problem.living.items() if own.on is not None]
     if not bounded:
         return
-    points = condition.fixed_points()
-    if points is None:
-        assert condition.region is not None  # the trial run saw to it
-        points = Sobol().sample(condition.region, _COUNT, seed=2)
+    points = condition.some_points(_COUNT, seed=2)
     rows = condition.rows(points)
     plain = _residual(problem, condition, rows, None)
     for name in bounded:

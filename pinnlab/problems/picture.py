@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor
 
 from pinnlab.problems.unknowns import with_reference
-from pinnlab.samplers import Sobol
 
 RESOLUTION = 10_000
 """Places at which a reference is drawn."""
@@ -65,9 +64,7 @@ def _draw_points(axes: Any, problem: Any, count: int) -> None:
     """A colour for each condition; those with many points inside come first, so that boundaries lie above them."""
     flat = len(problem.coordinates) == 1
     for k, (name, condition) in enumerate(problem.conditions.items()):
-        points = condition.fixed_points()
-        if points is None:
-            points = Sobol().sample(condition.region, count, seed=0)
+        points = condition.some_points(count, seed=0)
         x = points[:count, 0].numpy()
         y = np.full(len(x), -k) if flat else points[:count, 1].numpy()
         axes.plot(x, y, ".", markersize=4, color=f"C{k}", label=name)

@@ -18,7 +18,6 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
-from pinnlab.samplers import Sobol
 
 _COUNT = 5  # rows: enough that a mean, a sum and the largest of them all differ from the row itself
 _SAME = 1e-6  # of the largest residual: far above round-off, far below what a mean of five changes
@@ -72,11 +71,7 @@ def _is_random(function: Callable[[Tensor], Tensor], rows: Tensor) -> bool:
 
 def residual_of_stand_ins(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """The residual of smooth functions as a function of rows `(n, d + k) -> (n, equations)`, and a few rows."""
-    points = condition.fixed_points()
-    if points is None:
-        assert condition.region is not None  # the problem saw to it
-        points = Sobol().sample(condition.region, _COUNT, seed=1)
-    rows, d = condition.rows(points)[:_COUNT], len(problem.coordinates)
+    rows, d = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT], len(problem.coordinates)
 
     def at(points: Tensor, extras: Tensor) -> Evaluation:
         computed = _stand_ins(problem, condition, points)

@@ -21,7 +21,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
-from pinnlab.samplers import Sobol
+from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
 
 _ROWS = 5
@@ -123,7 +123,7 @@ def warn_of_idle_conditions(system: ResidualSystem) -> None:
     own = dict(system.trial.named_parameters()) | {k: b.clone() for k, b in system.trial.named_buffers()}
     idle = []
     for name, condition in system.problem.conditions.items():
-        few = condition.rows(_points_of(system, name, _ROWS))[:_ROWS]
+        few = condition.rows(condition.some_points(_ROWS, seed=0))[:_ROWS]
         parameter = next(system.trial.parameters())
         with torch.enable_grad(), _untouched_generators(parameter):
             parts = system.condition_residuals(name, few.to(parameter), own)
@@ -267,7 +267,7 @@ def _without_traces(network: nn.Module) -> Callable[..., Tensor]:
 def _points(problem: Problem, trial: Trial) -> Tensor:
     """A few points of the domain, on the device and in the dtype of the parameters."""
     parameter = next(trial.parameters(), torch.zeros((), dtype=torch.float64))
-    return Sobol().sample(problem.domain, _ROWS, seed=0).to(parameter)
+    return few_points(problem.domain, _ROWS, seed=0).to(parameter)
 
 
 def _accuracy(points: Tensor) -> float:
@@ -283,23 +283,14 @@ def _untouched_generators(points: Tensor) -> Any:
 # ----------------------------------------------------------------------------------- derivatives
 
 
-def _points_of(system: ResidualSystem, name: str, count: int) -> Tensor:
-    """Points of a condition: all of its own, or some of its region."""
-    condition = system.problem.conditions[name]
-    points = condition.fixed_points()
-    if points is None:
-        assert condition.region is not None  # the problem saw to it
-        points = Sobol().sample(condition.region, system.problem.evaluation_count(count), seed=0)
-    return points
-
-
 def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
     """The wanted derivatives of order two or more that vanish while those one order lower do not, low orders first."""
     high = {index for index in wanted.partials if len(index) > 1} | {(i, i) for axes in wanted.laplacians for i in axes}
     high |= {(sample.axes[0],) * 2 for sample in wanted.samples}  # one for all: there may be very many
     if not high:
         return []
-    points = _points_of(system, name, _MANY)[:_MANY].to(next(system.trial.parameters()))
+    points = system.problem.conditions[name].some_points(system.problem.evaluation_count(_MANY), seed=0)
+    points = points[:_MANY].to(next(system.trial.parameters()))
     lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))
     network, generator = system.trial.network, torch.Generator().manual_seed(0)

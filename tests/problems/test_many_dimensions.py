@@ -12,7 +12,9 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import AllenCahnTwoBody, Poisson, Problem, Residual, SineGordonTwoBody, Unknown
 from pinnlab.samplers import Sobol, UniformRandom
+from pinnlab.training.module import PINN
 from pinnlab.training.network import check_network
+from pinnlab.training.network_checks import warn_of_conditions
 
 
 @pytest.mark.parametrize("kind", [AllenCahnTwoBody, SineGordonTwoBody])
@@ -70,6 +72,13 @@ def small_only(tensor):
     """What is kept until the gradient: at most the points, or a layer's weights."""
     assert tensor.numel() <= 10 * 10_000, tensor.shape
     return tensor
+
+
+def test_a_module_is_tried_without_a_sobol_sequence(monkeypatch):
+    """To scramble one takes seconds in 20,000 dimensions, and a module is tried at several."""
+    monkeypatch.setattr(Sobol, "_design", lambda *_: pytest.fail("a Sobol' sequence"))
+    module = PINN(AllenCahnTwoBody(dim=2000, sample=2), MLP(2000, 1, hidden=[4]))
+    warn_of_conditions(module.system)
 
 
 def test_sobol_has_an_end():
