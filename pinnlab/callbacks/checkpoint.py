@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from pinnlab.errors import ConfigurationError, check_real
 from pinnlab.numerics import distributed
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 SHARE = 0.01
@@ -60,7 +61,7 @@ class RunCheckpoint(Checkpoint):
         """Finds the folder, which is a collective."""
         if stage != "fit":
             return
-        folder = self.folder or os.path.join(trainer.log_dir or ".", "checkpoints")
+        folder = self.folder or os.path.join(run_folder(trainer) or trainer.default_root_dir, "checkpoints")
         self.path = Path(trainer.strategy.broadcast(folder)) / "last.ckpt"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:

@@ -14,6 +14,7 @@ from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
 from pinnlab.reporting.files import as_json, free_path, whole
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.phases import draw_points, enter
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class DiagnosisWriter(L.Callback):
         seen = (watch.record, watch.findings) if watch else (None, ())
         with torch.inference_mode(False):
             self.result = diagnose(pl_module, self._saved["step"] if self._saved else 0, *seen)
-        folder = self.folder or trainer.log_dir or trainer.default_root_dir  # log_dir is a collective: all ranks
+        folder = self.folder or run_folder(trainer) or trainer.default_root_dir
         self._write(Path(folder), self.result)
 
     @rank_zero_only

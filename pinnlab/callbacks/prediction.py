@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pinnlab.problems.unknowns import shown
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.solution import Solution
 from pinnlab.solution.prediction import Prediction
 
@@ -56,7 +57,7 @@ class SolutionWriter(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Writes what was predicted."""
-        folder = self.folder or trainer.log_dir or trainer.default_root_dir  # log_dir is a collective: all ranks
+        folder = self.folder or run_folder(trainer) or trainer.default_root_dir
         self._write(Path(folder), pl_module, outputs, trainer)
 
     @rank_zero_only

@@ -22,7 +22,7 @@ from pinnlab.errors import check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
 from pinnlab.reporting.files import append_whole
-from pinnlab.reporting.loggers import board_of, log_scalars
+from pinnlab.reporting.loggers import board_of, log_scalars, run_folder
 from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.point_store import probe_rows
@@ -102,7 +102,7 @@ class NTKSpectrum(L.Callback):
         self._rows = {name: distributed.shard(part).to(pl_module.device) for name, part in rows.items()}
         # Functions of its own: compiled ones keep sizes of blocks, and those of the run must stay as they are.
         self._functions = LinearizedFunctions(pl_module.system)
-        folder = trainer.log_dir if trainer.loggers else None  # a collective, so not in the rank-zero part
+        folder = run_folder(trainer)  # a collective, so not in the rank-zero part
         if folder is not None:
             self._file = Path(folder) / "spectrum.csv"
             goes_on = self._count or pl_module.counted_before.steps  # resumed, or another window of time

@@ -16,6 +16,7 @@ from pinnlab.callbacks.checkpoint import RunCheckpoint
 from pinnlab.cli.runs import folder_of
 from pinnlab.errors import StopReason
 from pinnlab.reporting.files import as_json, free_path
+from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.checkpoint_io import write_whole
 from pinnlab.training.switching import phases_of
 
@@ -66,7 +67,7 @@ def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
     A collective; without a logger there is no folder, and nothing is written. Existing files stay: a number is added to
     the name.
     """
-    folder = trainer.log_dir if trainer.loggers else None
+    folder = run_folder(trainer)
     if folder is not None:
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         _write(Path(folder) / f"{command}.json", {"checkpoint": checkpoint, **measured})

@@ -29,7 +29,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule
-from pinnlab.callbacks import EvaluationBudget, OptimizerPhases, PhaseProgressBar, RunCheckpoint, RunSummary
+from pinnlab.callbacks import (
+    EvaluationBudget,
+    NTKSpectrum,
+    OptimizerPhases,
+    PhaseProgressBar,
+    RunCheckpoint,
+    RunSummary,
+)
 from pinnlab.criteria import TimeBudget
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Poisson1D
@@ -427,14 +434,15 @@ def test_csv_logger(tmp_path):
 def test_weights_and_biases_logger(tmp_path, monkeypatch):
     install_wandb(monkeypatch)
     logger = WandbLogger(save_dir=tmp_path, project="pinns")
-    trainer = quiet_trainer(logger=logger, log_every_n_steps=2, callbacks=[LearningRateMonitor(), RunSummary()])
-    train(trainer)
+    callbacks = [LearningRateMonitor(), RunSummary(), RunCheckpoint(), NTKSpectrum(max_points=4)]
+    train(quiet_trainer(logger=logger, log_every_n_steps=2, callbacks=callbacks, enable_checkpointing=True))
     run = logger.experiment
     assert run.options["project"] == "pinns"
     assert SHOWN.items() <= run.settings.items()
     assert run.settings["phases"] == "Phase(Adam(lr=0.005), steps=6), Phase(LBFGS(iterations=3, history=10), steps=3)"
     assert [values["trainer/global_step"] for values in run.logged if "loss/total" in values] == list(range(9))
-    assert (tmp_path / "pinns" / "abc" / "summary.json").is_file()
+    for file in ("summary.json", "spectrum.csv", "checkpoints/last.ckpt"):  # and not where other runs have theirs
+        assert (tmp_path / "pinns" / "abc" / file).is_file()
 
 
 def test_mlflow_logger(tmp_path, monkeypatch):
