@@ -50,7 +50,7 @@ def import_file(path: Path) -> ModuleType:
         line = _line(error, path)
         where = "" if line is None else f"; see line {line} of {path}"
         raise ConfigurationError(f"problem: {name} cannot be imported: {reason}{where}") from error
-    _code(module)
+    _code(module, path)
     return module
 
 
@@ -110,13 +110,15 @@ def file_of(problem: type[Problem]) -> Path | None:
     return _file(module) if module is not None and is_file else None
 
 
-def code_of(problem: type[Problem]) -> str | None:
-    """A short word for the code in a problem's file as it was imported, whatever its comments and its layout.
+def code_of(problem: type[Problem]) -> dict[str, str]:
+    """Short words for the code of a problem as it was imported, whatever its comments and its layout.
 
     Returns:
-        None for a problem of a package, and where there is nothing to read.
+        One for the problem's file, and one for each beside it that it imports, by their names; none for a problem of a
+        package, and for what cannot be read.
     """
-    return None if file_of(problem) is None else _code(sys.modules[problem.__module__])
+    path = file_of(problem)
+    return {} if path is None else _code(sys.modules[problem.__module__], path)
 
 
 def found_again(path: Path, folders: Iterable[Path]) -> Path:
@@ -187,16 +189,42 @@ def builder(folder: Path | None) -> Callable[..., Any]:
     return build
 
 
-def _code(module: ModuleType) -> str | None:
-    """See `code_of`; read at the first look: what the file becomes later is not carried out."""
-    path, known = _file(module), vars(module)
+def _code(module: ModuleType, path: Path) -> dict[str, str]:
+    """See `code_of`; read at the first look: what the files become later is not carried out."""
+    known = vars(module)
     if _DIGEST not in known:
-        known[_DIGEST] = None
-        with suppress(OSError, SyntaxError, ValueError):
-            text = ast.unparse(ast.parse(path.read_bytes())) if path is not None else ""
-            known[_DIGEST] = hashlib.sha256(text.encode()).hexdigest()
-    digest: str | None = known[_DIGEST]
-    return digest
+        texts = _texts(path, path.parent, {}).items()
+        words = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts}
+        known[_DIGEST] = {os.path.relpath(file, path.parent): word for file, word in words.items()}
+    digests: dict[str, str] = known[_DIGEST]
+    return digests
+
+
+def _texts(path: Path, root: Path, found: dict[Path, str]) -> dict[Path, str]:
+    """The code of a file and, one after the other, of all in a folder that it imports; added to what was found."""
+    with suppress(OSError, SyntaxError, ValueError):
+        tree = ast.parse(path.read_bytes())
+        found[path] = ast.unparse(tree)
+        for place in _imported(tree, path, root):
+            for file in (place.with_suffix(".py"), place / "__init__.py"):
+                if file not in found and file.is_file():
+                    _texts(file, root, found)
+    return found
+
+
+def _imported(tree: ast.AST, path: Path, root: Path) -> Iterator[Path]:
+    """Where the modules that a file imports would be if they were in a folder, without endings."""
+    for node in ast.walk(tree):
+        folder = root
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            folder = path.parents[node.level - 1] if node.level else root
+            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            yield from (folder.joinpath(*parts[:k]) for k in range(1, len(parts) + 1))
 
 
 def _file(module: ModuleType) -> Path | None:

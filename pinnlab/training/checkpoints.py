@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
@@ -62,14 +63,26 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         raise ConfigurationError(
             f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {module.problem.name}"
         )
-    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    for name, tensor in checkpoint["state_dict"].items():
-        if name.startswith("trial.") and own.get(name) != tensor.shape:
+    check_shapes({k: v for k, v in checkpoint["state_dict"].items() if k.startswith("trial.")}, module.state_dict())
+    return saved
+
+
+def check_shapes(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuses a network that cannot take what a checkpoint holds.
+
+    Args:
+        saved: of the checkpoint's network, by name.
+        own: of this run's, by the same names.
+
+    Raises:
+        ConfigurationError: a name is missing, or has another shape.
+    """
+    for name, tensor in saved.items():
+        if name not in own or own[name].shape != tensor.shape:
             raise ConfigurationError(
                 f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
-                f"{tuple(own[name]) if name in own else 'none'}; use the same model.network"
+                f"{tuple(own[name].shape) if name in own else 'none'}; use the same model.network"
             )
-    return saved
 
 
 def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
@@ -107,14 +120,19 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     return told
 
 
-def _warn_of_new_code(saved: str | None, module: Any, trains: bool) -> None:
-    """Says in one line that the file of the user's problem is no longer that of the checkpoint, as far as both tell."""
+def _warn_of_new_code(saved: Mapping[str, str] | str | None, module: Any, trains: bool) -> None:
+    """Says in one line which files of the user's problem are no longer those of the checkpoint, as far as both tell."""
     problem = _class_of_problem(module)
     path, own = file_of(problem), code_of(problem)
-    if path is not None and None not in (saved, own) and saved != own:
-        goes_on = f"training goes on with what it says now, from the old state; anew: pinnlab fit {path.name}"
-        then = goes_on if trains else "its solution is looked at with what it says now"
-        rank_zero_warn(f"problem: {path.name} has changed since the checkpoint was written; {then}")
+    if path is None or saved is None:
+        return
+    before = {path.name: saved} if isinstance(saved, str) else saved  # of an earlier version, of that file alone
+    changed = [name for name, code in own.items() if before.get(name, code) != code]
+    if changed:
+        goes_on = f"training goes on with the new code, from the old state; anew: pinnlab fit {path.name}"
+        then = goes_on if trains else "its solution is looked at with the new code"
+        files = f"{', '.join(changed)} {'have' if len(changed) > 1 else 'has'}"
+        rank_zero_warn(f"problem: {files} changed since the checkpoint was written; {then}")
 
 
 def _class_of_problem(module: Any) -> type[Problem]:

@@ -23,6 +23,7 @@ REMARKS = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*The `srun` command is available.*",
     r".*predict returned None.*",
+    r".*your dataloader is not resumable.*",  # the points and where they are is in the checkpoint
     r".*dirpath has changed.*",
     r"Be aware that when using .ckpt_path.*: \['Dashboard'\]",
     r".*LightningCLI's args parameter is intended.*",

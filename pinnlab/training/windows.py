@@ -18,6 +18,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
+from pinnlab.training.checkpoints import check_made_with, check_shapes
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
 
@@ -154,7 +155,7 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         saved: the checkpoint.
 
     Raises:
-        ConfigurationError: it is not of a run in windows.
+        ConfigurationError: it is not of a run in windows, or of another network.
     """
     state = march_state(saved)
     present = {
@@ -168,6 +169,7 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         trial = module_in(module, state["coordinate"], state["edges"], k, before).trial
         shared = {} if trial.before is None else {f"before.{name}": v for name, v in trial.before.state_dict().items()}
         dtype = next(value.dtype for value in own.values() if value.is_floating_point())
+        check_shapes(own, trial.state_dict())
         trial.to(dtype).load_state_dict({**shared, **own})
         trials.append(trial)
     return trials
@@ -210,6 +212,12 @@ def pieced(module: PINN, trials: Sequence[Trial], coordinate: str, edges: Sequen
 
 
 def pieced_of(module: PINN, saved: Mapping[str, Any]) -> PINN:
-    """What a checkpoint of a run in windows holds, as one module; see `pieced`."""
-    state = march_state(saved)
-    return pieced(module, chain(module, saved), state["coordinate"], state["edges"])
+    """What a checkpoint of a run in windows holds, as one module; see `pieced`.
+
+    Raises:
+        ConfigurationError: it is of another problem or network; what the last window was made with tells.
+    """
+    state, trials = march_state(saved), chain(module, saved)
+    cut = state["coordinate"], state["edges"]
+    check_made_with(saved, module_in(module, *cut, len(trials) - 1, trials[-2] if len(trials) > 1 else None))
+    return pieced(module, trials, *cut)

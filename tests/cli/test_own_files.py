@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 SHORT = ["--trainer.max_steps=3", "--model.compile=false", "--data.evaluation_points=300"]
 
-OWN = ("my_problem", "two", "decay")
+OWN = ("my_problem", "two", "decay", "beside_decay")
 
 DECAY = """
 import numpy as np
@@ -225,23 +225,26 @@ def test_a_run_finds_the_data_of_its_problem_from_elsewhere_and_after_a_move(com
 
 def test_a_run_says_that_the_code_of_its_problem_has_changed(command, decay, monkeypatch):
     monkeypatch.chdir(decay)
-    text, place = (decay / "decay.py").read_text(), "runs/decay/version_0"
+    text, place = f"import beside_decay\n{(decay / 'decay.py').read_text()}", "runs/decay/version_0"
+    (decay / "decay.py").write_text(text)
+    (decay / "beside_decay.py").write_text("rate = 1")
 
     def remarks(*arguments):
         with warnings.catch_warnings():
             warnings.filterwarnings("always", "problem:")
             code, _, err = command(*arguments)
         assert code == 0, err
-        return [line for line in err.splitlines() if "has changed" in line]
+        return [line for line in err.splitlines() if "changed since" in line]
 
     assert remarks("fit", "decay.py", "--problem.file=real.csv", *SHORT) == []
     (decay / "decay.py").write_text(f"# a remark\n{text}".replace("u.t + u", "u.t  +  u"))
     assert remarks("fit", place, "--trainer.max_steps=4") == []
     (decay / "decay.py").write_text(text.replace("u.t + u", "u.t + 2 * u"))
-    changed = "warning: problem: decay.py has changed since the checkpoint was written; "
-    assert remarks("predict", place) == [f"{changed}its solution is looked at with what it says now"]
+    (decay / "beside_decay.py").write_text("rate = 2")
+    changed = "warning: problem: decay.py, beside_decay.py have changed since the checkpoint was written; "
+    assert remarks("predict", place) == [f"{changed}its solution is looked at with the new code"]
     assert remarks("fit", place, "--trainer.max_steps=5") == [
-        f"{changed}training goes on with what it says now, from the old state; anew: pinnlab fit decay.py"
+        f"{changed}training goes on with the new code, from the old state; anew: pinnlab fit decay.py"
     ]
     assert remarks("fit", "runs/decay/version_2", "--trainer.max_steps=6") == []
 

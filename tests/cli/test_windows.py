@@ -57,6 +57,9 @@ def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
     assert f"{summary['relative_l2']['x']:.4g}"[:5] in capsys.readouterr().out
     assert run(["diagnose", str(folder)]) == 0, capsys.readouterr().err
     assert "of the last window that was trained, 0.4 to 0.6" in capsys.readouterr().out
+    for option, refused in (("--problem.beta=2", "problem.whole.beta: "), ("--model.network.hidden=[5]", "(8, 1)")):
+        assert run(["predict", str(folder), option]) == 2
+        assert refused in capsys.readouterr().err
 
 
 def test_a_run_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Files of the user's own as modules."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,12 +33,13 @@ def imports(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield
-    for name in ("own_file_of_a_test", "beside_own_file"):
-        sys.modules.pop(name, None)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("own_file_of_a_test", "beside_own_file", "parts_of_a_test"):
+            del sys.modules[name]
 
 
 def written(folder, text=FILE):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "beside_own_file.py").write_text("NUMBER = 5")
     path = folder / "own_file_of_a_test.py"
     path.write_text(text)
@@ -120,5 +122,18 @@ def test_the_code_of_a_problem_is_that_which_was_imported_without_its_comments(t
     (tmp_path / "a" / "own_file_of_a_test.py").write_text("x = 1")
     assert code_of(first) == before
     assert code_of(problem_in(written(tmp_path / "b", f"# a remark\n{FILE}"))) == before
-    assert code_of(problem_in(written(tmp_path / "c", FILE.replace("NUMBER", "NUMBER + 1")))) not in (before, None)
-    assert code_of(Burgers) is None
+    changed = code_of(problem_in(written(tmp_path / "c", FILE.replace("NUMBER", "NUMBER + 1"))))
+    assert {name for name in before if changed[name] != before[name]} == {"own_file_of_a_test.py"}
+    assert code_of(Burgers) == {}
+
+
+def test_the_code_of_a_problem_is_also_that_of_files_beside_it_that_it_imports(tmp_path):
+    imports = "import parts_of_a_test.rates as rates, torch\nfrom parts_of_a_test import later\n"
+    part = tmp_path / "a" / "parts_of_a_test"
+    part.mkdir(parents=True)
+    files = {"__init__.py": "", "rates.py": "from .deeper import *", "later.py": "", "deeper.py": "", "unused.py": ""}
+    for name, text in files.items():
+        (part / name).write_text(text)
+    code = code_of(problem_in(written(tmp_path / "a", f"{imports}{FILE}")))
+    parts = {f"parts_of_a_test{os.sep}{name}" for name in files if name != "unused.py"}
+    assert set(code) == {"own_file_of_a_test.py", "beside_own_file.py", *parts}
