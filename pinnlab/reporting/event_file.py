@@ -81,7 +81,7 @@ class EventFile:
 
     tensorboard's own writer is a thread, which a full disk ends; whatever is logged after that raises its error. Here
     what cannot be written is kept and tried again with what comes later, and a warning says so. Several events are
-    written whole or not at all.
+    written whole or not at all. The file is made when there is an event: a look at a run leaves none without.
 
     Args:
         folder: where to.
@@ -89,13 +89,10 @@ class EventFile:
     """
 
     def __init__(self, folder: str, suffix: str = "") -> None:
-        stem = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        names = (Path(folder) / f"{stem}.{number}{suffix}" for number in range(1 << 16))
-        self._folder, self._path = folder, next(path for path in names if not path.exists())
+        self._folder, self._suffix = folder, suffix
+        self._path: Path | None = None
         self._pending: deque[bytes] = deque()
         self._written, self._failed = 0.0, False
-        self.add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        self.flush()
 
     def get_logdir(self) -> str:
         """The folder."""
@@ -103,12 +100,17 @@ class EventFile:
 
     def add_event(self, event: Event) -> None:
         """Takes an event, and writes if it is time."""
+        if self._path is None:
+            self._path = self._free_path()
+            self._pending.append(_record(Event(wall_time=time.time(), file_version="brain.Event:2")))
         self._pending.append(_record(event))
         if time.monotonic() > self._written + SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Writes all that waits for it."""
+        if self._path is None or not self._pending:
+            return
         self._written = time.monotonic()
         try:
             append_whole(self._path, b"".join(self._pending))
@@ -125,6 +127,11 @@ class EventFile:
     def close(self) -> None:
         """Writes all that waits for it; the file is open only while it is written."""
         self.flush()
+
+    def _free_path(self) -> Path:
+        stem = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        names = (Path(self._folder) / f"{stem}.{number}{self._suffix}" for number in range(1 << 16))
+        return next(path for path in names if not path.exists())
 
 
 class Board(SummaryWriter):

@@ -50,7 +50,9 @@ def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
     solution = pinnlab.load(folder)
     assert solution.errors(100) == pytest.approx(summary["relative_l2"])
     t = torch.linspace(0, 0.6, 100, dtype=torch.float64)
+    events = len(list(folder.glob("events.*")))
     assert run(["predict", str(folder), "--grid=100"]) == 0, capsys.readouterr().err
+    assert len(list(folder.glob("events.*"))) == events
     written = np.load(next(folder.glob("*.npz")))
     assert np.allclose(written["x"], solution.x(t=t), atol=1e-12)
     assert run(["validate", str(folder)]) == 0, capsys.readouterr().err

@@ -83,6 +83,7 @@ def test_what_a_full_disk_refuses_is_written_later(tmp_path):
 def test_no_more_is_kept_than_fits(tmp_path, monkeypatch):
     monkeypatch.setattr(event_file, "MOST", 200)
     board = Board(str(tmp_path))
+    board.add_scalar("begin", 0.0, 0)
     writer = board.file_writer.event_writer
     path, writer._path = writer._path, Full(writer._path)
     writer._failed = True  # and told
@@ -96,9 +97,11 @@ def test_no_more_is_kept_than_fits(tmp_path, monkeypatch):
     assert 0 < len(kept) < 20
 
 
-def test_the_logger_writes_such_a_file(tmp_path):
+def test_the_logger_writes_such_a_file_once_there_is_something_in_it(tmp_path):
     logger = LogScaleTensorBoardLogger(tmp_path)
     assert isinstance(logger.experiment, Board)
+    logger.save()
+    assert list(tmp_path.rglob("events.*")) == []
     logger.log_metrics({"loss/total": 0.1}, 3)
     logger.finalize("success")
     found = scalars(logger.log_dir)
