@@ -26,7 +26,7 @@ class SolutionWriter(L.Callback):
         grid: how many values of each coordinate, as `200,100`. Default: the evaluation points; a grid of about 40,000
             points in the formats that are made for grids, `netcdf` and `vtk`.
         points: a CSV file of points, in place of a grid.
-        format: `npz`, `netcdf`, `vtk` or `csv`.
+        format: `npz`, `netcdf`, `vtk` or `csv`; `pt2` or `onnx` for the solution as a function.
     """
 
     def __init__(

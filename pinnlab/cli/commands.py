@@ -129,7 +129,7 @@ class Trainer(L.Trainer):
             ckpt_path: of a run.
             grid: how many values of each coordinate, as 200,100; default: the evaluation points.
             points: a CSV file of points to write it at, in place of a grid.
-            format: npz (the default), netcdf, vtk or csv.
+            format: npz (the default), netcdf, vtk or csv; pt2 or onnx for the function.
             weights_only: see Lightning's Trainer.
             return_predictions: see Lightning's Trainer.
         """

@@ -101,7 +101,7 @@ PAGES: Mapping[str, Page] = MappingProxyType(
                 "where and how": (
                     ("--grid 200,100", "on a grid, with so many values of each coordinate"),
                     ("--points FILE.csv", "at the points of a file, a column for each coordinate"),
-                    ("--format netcdf", "npz, netcdf, vtk (for ParaView) or csv"),
+                    ("--format netcdf", "npz, netcdf, vtk (for ParaView), csv; pt2, onnx: the function"),
                     ("--data.evaluation_points 100000", "otherwise: as many points of the domain"),
                 ),
             },

@@ -12,13 +12,16 @@ from pinnlab.derivatives.fields import TIME
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
 from pinnlab.reporting.files import free_path
-from pinnlab.solution import vtk
+from pinnlab.solution import exporting, vtk
 from pinnlab.solution.files import FORMATS, read_points, write_csv, write_netcdf, write_npz
 from pinnlab.solution.sampling import at_points, on_grid
 from pinnlab.solution.solution import Solution
 
 OF_GRIDS = ("netcdf", "vtk")
 """Formats that hold a grid when nobody names points; the others then hold the evaluation points."""
+
+FUNCTIONS = {ending.removeprefix("."): ending for ending in exporting.FORMATS}
+"""Formats that hold the solution as a function, with the endings of their files."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Prediction:
     Attributes:
         sides: values of each coordinate of a grid; None for points.
         points: `(n, d)`; None for a grid, or for those that are given later.
-        format: one of `FORMATS`.
+        format: one of `FORMATS`, or of `FUNCTIONS`, which hold neither.
     """
 
     sides: dict[str, int] | None
@@ -43,13 +46,16 @@ class Prediction:
             problem: gives the coordinates.
             grid: how many values of each coordinate, as `200,100`.
             points: a CSV file, see `files.read_points`.
-            format: `npz`, `netcdf`, `vtk` or `csv`.
+            format: `npz`, `netcdf`, `vtk`, `csv`, `pt2` or `onnx`.
 
         Raises:
             ConfigurationError: one of them does not fit, or both grid and points are given.
         """
-        if format not in FORMATS:
-            raise unknown("format", format, FORMATS)
+        if format not in {**FORMATS, **FUNCTIONS}:
+            raise unknown("format", format, {**FORMATS, **FUNCTIONS})
+        for key, value in (("grid", grid), ("points", points)):
+            if format in FUNCTIONS and value is not None:
+                raise ConfigurationError(f"{key}: {format} holds the solution as a function; leave out --{key}")
         if grid is not None and points is not None:
             raise ConfigurationError("points: there is a grid already; give one of --grid and --points")
         if points is not None:
@@ -73,6 +79,8 @@ class Prediction:
         Returns:
             The file, of a series the one to open.
         """
+        if self.format in FUNCTIONS:
+            return solution.export(free_path(folder / f"solution{FUNCTIONS[self.format]}"))
         is_series = self.format == "vtk" and self.sides is not None and TIME in solution.problem.coordinates
         path = free_path(folder / f"solution{'.pvd' if is_series else FORMATS[self.format]}")
         if self.format == "vtk" and self.sides is not None:

@@ -1,8 +1,9 @@
-"""`pinnlab predict`: on the evaluation points, a grid or points of a file, in four formats."""
+"""`pinnlab predict`: on the evaluation points, a grid or points of a file, in four formats; or as a function."""
 
 import meshio
 import numpy as np
 import pytest
+import torch
 import xarray
 
 import pinnlab
@@ -82,6 +83,12 @@ def test_points_of_a_file(command, folder):
         np.testing.assert_allclose(found, expected, rtol=1e-14, err_msg=format)
 
 
+def test_the_solution_as_a_function(command, folder):
+    path, solution = predicted(command, folder, "--format=pt2")
+    points = solution.problem.evaluation_points(5)
+    assert torch.allclose(torch.export.load(path).module()(points), solution(points), rtol=1e-14, atol=1e-15)
+
+
 def test_netcdf_says_whose_solution_it_is(command, folder):
     path, solution = predicted(command, folder, "--grid=4,3", "--format=netcdf")
     with xarray.open_dataset(path, engine="h5netcdf") as read:
@@ -110,7 +117,8 @@ def test_vtk_is_a_series_over_time_and_overwrites_nothing(command, folder):
         (["--grid=7,1"], "grid: must be a number (at least 2)"),
         (["--grid=7,5", "--points=p.csv"], "points: there is a grid already"),
         (["--points=none.csv"], "points: none.csv cannot be read (No such file or directory)"),
-        (["--format=pdf"], "unknown format 'pdf'; known: csv, netcdf, npz, vtk"),
+        (["--format=pdf"], "unknown format 'pdf'; known: csv, netcdf, npz, onnx, pt2, vtk"),
+        (["--grid=7,5", "--format=onnx"], "grid: onnx holds the solution as a function; leave out --grid"),
         (["--gird=7,5"], "--gird: there is no such option (did you mean 'grid'?)"),
     ],
 )
