@@ -14,6 +14,7 @@ from pinnlab.numerics import distributed
 from pinnlab.reporting.cards import machine_card, problem_card, recipe_card, settings_of
 from pinnlab.reporting.dashboard import OVER, layout
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
+from pinnlab.training.marching import all_windows, windows_left
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
 
@@ -50,10 +51,12 @@ class Dashboard(L.Callback):
         self._tell_axes(trainer, None)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Writes settings and results."""
+        """Writes settings and results; behind the last of several windows the error of all of them."""
         board, data = board_of(trainer), getattr(trainer, "datamodule", None)
         measurable = board is not None and hasattr(data, "evaluation_set")
-        errors = pl_module.measure_errors(data) if measurable else {}  # a collective
+        windows = all_windows(trainer, pl_module) if measurable and not windows_left(trainer) else None
+        module, data = windows or (pl_module, data)
+        errors = module.measure_errors(data) if measurable else {}  # a collective
         self._close(trainer, pl_module, errors)
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from board import read_board
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pinnlab
 from pinnlab.cli.commands import run
@@ -43,6 +44,8 @@ def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
     assert summary["steps"] == 18
     assert [phase["steps"] for phase in summary["phases"]] == [4, 2] * 3
     assert summary["evaluations"] == sum(phase["evaluations"] for phase in summary["phases"])
+    shown = EventAccumulator(str(folder)).Reload().Scalars("relative_l2/x")[-1].value  # on the page HParams
+    assert shown == pytest.approx(summary["relative_l2"]["x"])
     steps = read_board(folder).steps["loss/total"]
     assert steps == sorted(steps)  # all windows on one axis
     assert set(steps) == set(range(18))
