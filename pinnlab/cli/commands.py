@@ -29,7 +29,7 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import board_in, check_trainer, use_root
+from pinnlab.cli.trainer_options import board_in, check_folder, check_trainer, use_root
 from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
@@ -188,6 +188,8 @@ class PinnlabCLI(LightningCLI):
         """Names the run's folder after the recipe, and the file that the problem is in: the run is found by both."""
         config = self.config[self.subcommand]
         check_trainer(config.trainer)
+        if config.get("folder") is not None:
+            check_folder("folder", Path(config.folder))
         file = file_of(import_path(config.problem.class_path, "problem"))
         config.problem_file = None if file is None else str(file)
         config.problem_folder = None if file is None else config.problem_folder or str(Path.cwd())

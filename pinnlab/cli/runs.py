@@ -42,7 +42,7 @@ def with_run(arguments: Sequence[str]) -> list[str]:
     command, place, *rest = arguments
     if is_file(place):
         return with_file(command, place, rest)
-    if place in recipe_names() and not Path(place).exists():
+    if Path(place).suffix in (".yaml", ".yml") or (place in recipe_names() and not Path(place).exists()):
         raise ConfigurationError(f"there is no run in {place!r}; for the recipe write `pinnlab {command} -c {place}`")
     checkpoint = str(checkpoint_of(Path(place)))
     recipe = [] if names_recipe(rest) else ["-c", checkpoint]

@@ -75,7 +75,8 @@ def check_folder(key: str, folder: Path) -> None:
     if not there.is_dir():
         raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"{key}: {there} is read-only; name another folder, or --trainer.logger false")
+        otherwise = ", or --trainer.logger false" if key.startswith("trainer.") else ""
+        raise ConfigurationError(f"{key}: {there} is read-only; name another folder{otherwise}")
 
 
 def board_in(loggers: Any) -> Any:

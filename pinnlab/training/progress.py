@@ -27,6 +27,9 @@ FAST, SLOW = 0.1, 0.5
 LINES_EVERY = 10.0
 """Seconds between two lines in a file, where nobody knows how long the run will be."""
 
+LINES_AT_LEAST = 60.0
+"""Seconds between two lines in a file at most: who looks into the log of a long run sees that it is alive."""
+
 
 class PhaseProgressBar(ProgressBar):
     """Shows the phase, the loss and the last measured errors; one bar for the run, not one for each epoch.
@@ -35,8 +38,9 @@ class PhaseProgressBar(ProgressBar):
     What is printed meanwhile, such as a decision to switch, stands above the bar on a line of its own. At the end of
     the run the bar shows what the summary says.
 
-    On a terminal and in a notebook it is a bar; in a file or a pipe one line for every tenth of the run, and one when a
-    phase begins. Where the number of steps is not known, a line comes every ten seconds.
+    On a terminal and in a notebook it is a bar; in a file or a pipe one line for every tenth of the run, for every
+    minute of a long one, and when a phase begins. Where the number of steps is not known, a line comes every ten
+    seconds.
 
     Args:
         refresh: optimizer steps between two updates, of which there are ten a second at most, and two at least where
@@ -120,7 +124,8 @@ class PhaseProgressBar(ProgressBar):
         total = self._course.total(trainer, module)
         if total is None:
             return waited >= LINES_EVERY
-        return 10 * trainer.global_step // max(total, 1) > self._tenth and trainer.global_step < total
+        passed = 10 * trainer.global_step // max(total, 1) > self._tenth
+        return (passed or waited >= LINES_AT_LEAST) and trainer.global_step < total
 
     def _write(self, trainer: L.Trainer, module: Any, metrics: Mapping[str, Any]) -> None:
         """One line; the next one is due after another tenth of the run."""

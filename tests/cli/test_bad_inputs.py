@@ -51,6 +51,8 @@ def test_a_bad_recipe(row, tmp_path, capsys, monkeypatch):
 
 OTHERS = {
     "fit burgers": (["fit", "burgers"], ("for the recipe write `pinnlab fit -c burgers`",)),
+    "fit own.yaml": (["fit", "own.yaml"], ("for the recipe write `pinnlab fit -c own.yaml`",)),
+    "no folder": (["diagnose", "-c", "burgers", "--folder", f"{__file__}/x"], ("folder: ", "is a file, no folder")),
     "unknown command": (["fti"], ("unknown command 'fti' (did you mean 'fit'?)",)),
     "unknown kind": (["list", "netwoks"], ("did you mean 'networks'?",)),
     "unknown recipe": (["fit", "-c", "burgrs"], ("did you mean 'burgers'?",)),

@@ -100,6 +100,13 @@ def test_without_a_known_length_lines_come_by_the_clock(capsys, monkeypatch):
     assert [line.split()[1] for line in lines] == ["1", "2", "3", "3/8", "4/8", "5/8", "6/8", "7/8", "8/8"]
 
 
+def test_of_a_long_run_lines_come_at_least_once_a_minute(capsys, monkeypatch):
+    monkeypatch.setattr("pinnlab.training.progress.LINES_AT_LEAST", 0.0)
+    fit(phases=[Phase(ADAM, steps=25)])
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    assert [line.split()[1] for line in lines] == [f"{step}/25" for step in range(1, 26)]
+
+
 def test_words_that_fit_are_shown_and_others_left_out():
     assert as_many_as_fit(["loss 1", "error 2", "left 3", "x"], 15) == "loss 1  error 2"
     assert as_many_as_fit(["loss 1", "error 234", "x"], 12) == "loss 1  x"
