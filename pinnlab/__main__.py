@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -13,9 +14,12 @@ def main() -> None:
 
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.append(os.getcwd())  # where the user's own classes are; last, so that they hide no package
-    code = answer(sys.argv[1:])
-    if code is None:
-        code = {"study": _study, "compare": _compare, "board": _board}.get(sys.argv[1], _train)()
+    try:
+        code = answer(sys.argv[1:])
+        if code is None:
+            code = {"study": _study, "compare": _compare, "board": _board}.get(sys.argv[1], _train)()
+    except KeyboardInterrupt:  # while torch is imported, which takes seconds: there is nothing to save or to say
+        code = 128 + signal.SIGINT
     sys.exit(code)
 
 

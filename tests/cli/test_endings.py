@@ -3,7 +3,8 @@
 import json
 import shutil
 import signal
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import lightning as L
 import pytest
@@ -11,6 +12,7 @@ import torch
 import yaml
 from commanded import fitted
 
+from pinnlab.__main__ import main
 from pinnlab.callbacks import RunCheckpoint
 from pinnlab.cli import endings
 from pinnlab.cli.commands import run
@@ -52,6 +54,13 @@ class Signal(L.Callback):
                 signal.raise_signal(self.number)
 
 
+class Interrupted(ModuleType):
+    """A module in whose import somebody presses Ctrl-C."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
 def of_signal(number, times=1):
     arguments = f"number: {int(number)}, times: {times}"
     return f"--trainer.callbacks={{class_path: test_endings.Signal, init_args: {{{arguments}}}}}"
@@ -69,6 +78,15 @@ def test_an_interrupted_run_says_how_it_goes_on(command, tmp_path, number, code)
     got, _, err = command("fit", "runs/poisson1d/version_0", "--trainer.max_steps=5", "--trainer.callbacks=null")
     assert got == 0, err
     assert json.loads((tmp_path / "runs/poisson1d/version_1/summary.json").read_text())["steps"] == 5
+
+
+def test_before_there_is_a_run_an_interruption_is_a_code_alone(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pinnlab.cli.commands", Interrupted("pinnlab.cli.commands"))
+    monkeypatch.setattr(sys, "argv", ["pinnlab", "fit", "-c", "poisson1d"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_run_that_is_interrupted_twice_says_what_was_saved_before(command):
