@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Jet
-from pinnlab.domains import Domain
+from pinnlab.domains import Domain, Region
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.torch_version import has_values
@@ -105,19 +105,30 @@ def _numbers(key: str, values: Any) -> Tensor:
         raise ConfigurationError(f"{key}: must be numbers, got {type(values).__name__}") from error
 
 
-def places_in(domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any]) -> Places:
+def places_in(
+    domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any], home: tuple[str, Region] | None = None
+) -> Places:
     """The same for the coordinates of a domain, with a warning of points outside of it.
 
     Points that are outside by less than 1e-3 of the domain's shortest side, as rounded nodes of a mesh, are in it.
+
+    Args:
+        domain: where the solution was trained.
+        like: a tensor of its dtype and device.
+        points: `(n, d)`, or None.
+        named: coordinates by name.
+        home: the name of what is asked for, and where in the domain it lives, if that is a part of it.
     """
     found = places(domain.coordinates, like, points, named)
-    sides = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
-    outside = ~domain.contains(found.points, tolerance=1e-3 * min(sides))
+    tolerance = 1e-3 * min(high - low for low, high in zip(domain.low, domain.high, strict=True))
+    outside, what = ~domain.contains(found.points, tolerance), "lie outside of the domain"
+    if home is not None and has_values(outside) and not outside.any():
+        outside, what = ~home[1].contains(found.points, tolerance), f"lie where {home[0]} does not live"
     if has_values(outside) and outside.any():  # a function of another problem may call the solution, too
         first = place_in_words(domain.coordinates, found.points[outside][0])
         warnings.warn(
-            f"{int(outside.sum())} of {len(outside)} points lie outside of the domain, the first at {first}; what the "
-            "solution says there was not trained",
+            f"{int(outside.sum())} of {len(outside)} points {what}, the first at {first}; what the solution says "
+            "there was not trained",
             stacklevel=4,
         )
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pinnlab.domains import Domain
+from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.given import Function
 from pinnlab.solution.as_given import as_given
@@ -26,6 +26,7 @@ class Quantity:
         compute: `(n, d)` points of the solution's dtype to `(n, ...)` values.
         coordinates: those that it depends on, if not on all: the others need not be named.
         unknown: the unknown that it is, if it is one.
+        of: the unknown that it is, or is a derivative of.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Quantity:
         compute: Callable[[Tensor], Tensor],
         coordinates: Sequence[str] | None = None,
         unknown: str | None = None,
+        of: str | None = None,
     ) -> None:
         self._name, self._solution, self._compute, self._unknown = name, solution, compute, unknown
+        self._of = of
         self._coordinates = tuple(solution.problem.coordinates if coordinates is None else coordinates)
 
     def __call__(self, points: Any = None, /, **coordinates: Any) -> Any:
@@ -46,7 +49,7 @@ class Quantity:
             domain = self._solution.problem.domain
             ends = zip(domain.coordinates, domain.low, domain.high, strict=True)
             coordinates = {c: (a + b) / 2 for c, a, b in ends if c not in self._coordinates} | coordinates
-        where = self._solution._places(given, coordinates)
+        where = self._solution._places(given, coordinates, self._home())
         return where.returned(self._compute(where.points))
 
     def as_given(self, name: str, domain: Domain) -> Function:
@@ -61,6 +64,13 @@ class Quantity:
                 "rest where it is used"
             )
         return as_given(self._solution, self._unknown, name, domain)
+
+    def _home(self) -> tuple[str, Region] | None:
+        """Where its unknown lives; None for the domain, and where it has fewer coordinates, which need not be given."""
+        if self._of is None:
+            return None
+        own = self._solution.problem.living[self._of]
+        return None if own.on is None or own.coordinates is not None else (self._of, own.on)
 
     def __repr__(self) -> str:
         return f"{self._name} of {self._solution.problem.name}, a function of {', '.join(self._coordinates)}"

@@ -86,7 +86,7 @@ class Solution:
             raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
         column = self.problem.unknowns.index(name)
         own = [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
-        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name)
+        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name, of=name)
 
     def __getattr__(self, name: str) -> Quantity:
         if name in self.__slots__ or name not in self.problem.unknowns:
@@ -122,7 +122,7 @@ class Solution:
             found = self._derivatives(block, wanted)
             return (found.partials[index] if index else found.value)[:, column]
 
-        quantity = Quantity(f"{name} by {', '.join(by)}", self, functools.partial(_in_blocks, compute))
+        quantity = Quantity(f"{name} by {', '.join(by)}", self, functools.partial(_in_blocks, compute), of=name)
         return quantity if points is None and not coordinates else quantity(points, **coordinates)
 
     def evaluate(self, expression: Callable[..., Any], points: Any = None, /, **coordinates: Any) -> Any:
@@ -288,8 +288,9 @@ class Solution:
     def _network(self) -> str:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
-    def _places(self, points: Any, coordinates: dict[str, Any]) -> Places:
-        return places_in(self.problem.domain, self._like, points, with_functions(self.problem.domain, coordinates))
+    def _places(self, points: Any, coordinates: dict[str, Any], home: tuple[str, Region] | None = None) -> Places:
+        named = with_functions(self.problem.domain, coordinates)
+        return places_in(self.problem.domain, self._like, points, named, home)
 
     def _unknowns(self, rows: Tensor) -> Tensor:
         return _in_blocks(self.trial, rows)

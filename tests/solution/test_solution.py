@@ -12,9 +12,10 @@ from known_solutions import Decay, InBox, OnDisk, TwoWaves, Waves, bowl, waves
 
 from pinnlab import PINN
 from pinnlab.derivatives import Wanted, reverse
+from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
-from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson
+from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson, Problem, Residual, Unknown
 from pinnlab.solution import Quantity, Solution
 
 POINTS = torch.tensor([[0.5, 0.0], [1.0, 1.0], [2.5, 1.5]], dtype=torch.float64)
@@ -228,3 +229,21 @@ def test_a_value_outside_of_the_domain_is_told():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             call(1.0 + 1e-6)  # as on a mesh whose nodes are rounded
+
+
+def test_a_value_where_an_unknown_does_not_live_is_told():
+    line, time = Interval("x", 0, 1), Interval("t", 0, 1)
+    domain, left = line * time, Interval("x", 0, 0.5) * time
+    end = domain.face(x=0.0)
+    unknowns = {"u": Unknown(), "v": Unknown(on=left), "q": Unknown(coordinates=["t"], on=end)}
+    conditions = {"left": Residual(left, lambda u, v: u.x - v), "end": Residual(end, lambda q: q - 1)}
+    solution = PINN(Problem(domain, unknowns, conditions), partial(MLP, hidden=[4])).solution()
+    for call in (solution.v, partial(solution.derivative, "v", "x")):
+        with pytest.warns(UserWarning, match="1 of 2 points lie where v does not live, the first at x = 0.8, t = 0; "):
+            call(x=[0.2, 0.8], t=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solution.v(x=0.5, t=0.5)
+        solution.derivative("u", "x", x=0.8, t=0.5)
+        solution.q(t=0.5)  # wherever it is: of what it depends on, nothing is outside
+        solution(x=0.8, t=0.5)
