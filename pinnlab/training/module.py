@@ -152,7 +152,7 @@ class PINN(PhasedModule):
     def on_fit_start(self) -> None:
         """Chooses engine and compilation once device and phases are known."""
         self.system.resolve_engine()
-        warn_of_conditions(self.system)
+        warn_of_conditions(self.system, self.weights.own)
         self.objective.compiler = compiler_for(self, self._compile, self._compiled_before)
         self.objective.build(self.device)
         check_batch(self, point_store(self), self.device)

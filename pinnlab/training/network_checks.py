@@ -23,6 +23,7 @@ from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
+from pinnlab.training.size_check import warn_of_sizes
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
@@ -103,12 +104,19 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
         )
 
 
-def warn_of_conditions(system: ResidualSystem) -> None:
-    """Warns of conditions from which nothing can be learned, or the wrong thing, see the four functions."""
+def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
+    """Warns of conditions from which nothing can be learned, or the wrong thing, see the five functions.
+
+    Args:
+        system: as training begins.
+        weights: of the conditions in the loss, in the problem's order.
+    """
     warn_of_jumps(system.problem)
     warn_of_conflicts(system.problem)
     warn_of_idle_conditions(system)
     warn_of_flat_derivatives(system)
+    with _untouched_generators(weights):
+        warn_of_sizes(system, weights)
 
 
 def warn_of_idle_conditions(system: ResidualSystem) -> None:

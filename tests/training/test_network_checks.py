@@ -1,6 +1,7 @@
 """A network that does not fit its problem is told so, in one line, before the first step."""
 
 import functools
+import re
 import warnings
 
 import pytest
@@ -150,7 +151,7 @@ class Counting(After):
 def test_looking_at_conditions_leaves_buffers_alone():
     module = PINN(Poisson1D(), Counting(1), phases=[Phase(ADAM, steps=2)], compile=False)
     before = module.trial.network.network.calls.clone()
-    warn_of_conditions(module.system)
+    warn_of_conditions(module.system, module.weights.own)
     assert module.trial.network.network.calls == before
 
 
@@ -164,6 +165,49 @@ def test_coefficients_are_sought_with_a_network_that_is_there():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quiet_trainer().fit(module, small_data(problem))
+
+
+class HeatedRod(Problem):
+    """k T'' + q = 0 between 300 and 400 kelvin, one millimetre thick, in SI units or with all of order one."""
+
+    def __init__(self, scaled=False, weight=1.0):
+        x, length, k, q = Interval("x", 0, 1e-3), 1e-3, 200.0, 1e11
+        self.ansatz = (lambda T: 300 + 100 * T) if scaled else None
+        divisor = 100 * k / length**2 if scaled else 1.0
+        conditions = {
+            "pde": Residual(x, lambda T: (k * T.xx + q) / divisor, weight=weight),
+            "cold": Dirichlet(x.face(x=0.0), T=300.0),
+            "warm": Dirichlet(x.face(x=length), T=400.0),
+        }
+        super().__init__(x, ["T"], conditions)
+
+
+def size_warnings(problem, **options):
+    module = PINN(problem, functools.partial(MLP, hidden=[6]), phases=[Phase(ADAM, steps=2)], seed=0, **options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_conditions(module.system, module.weights.own)
+    return [str(warning.message) for warning in caught]
+
+
+def test_conditions_that_the_units_of_others_drown_are_told():
+    (told,) = size_warnings(HeatedRod())
+    assert re.match(r"conditions 'pde' and '(cold|warm)' begin with 1\.\de\+22 and \d\.\de\+0\d in the loss, so", told)
+    assert "\n" not in told
+    assert size_warnings(HeatedRod(), dtype="float32") == [told]
+
+
+def test_units_that_fit_are_not_told():
+    assert size_warnings(HeatedRod(scaled=True)) == []
+    assert size_warnings(HeatedRod(weight=1e-17)) == []  # the weights of the problem count
+    assert size_warnings(HeatedRod(), weights={"pde": 1e-17}) == []  # and those of the loss
+
+
+def test_a_condition_that_holds_already_is_not_told_to_be_drowned():
+    conditions = {"pde": Residual(LINE, lambda u: 1e6 * (u.xx + 1)), "wall": Dirichlet(LINE.boundary(), u=0.0)}
+    problem = Problem(LINE, ("u",), conditions)
+    problem.ansatz = lambda u, x: 1e-15 + x * (1 - x) * u
+    assert size_warnings(problem) == []
 
 
 def test_conditions_that_teach_something_are_silent():
