@@ -15,6 +15,8 @@ from pinnlab.problems import (
     Energy,
     Exact,
     Given,
+    Integral,
+    Mean,
     Observations,
     OperatorData,
     Periodic,
@@ -173,6 +175,17 @@ def own_unknowns():
     return problem
 
 
+def masses():
+    """A mass that is a function of time, with a coefficient, and what flows out of both ends at any time."""
+    rod = X * T
+    conditions = {
+        "pde": Residual(rod, lambda u: u.t - u.xx),
+        "mass": Integral(rod, lambda u, x: (1 + x) * u, value=lambda t, k: k * t, points=6, each="t"),
+        "out": Mean(rod.boundary("x"), lambda u, normal: u.x * normal[:, 0], value=0.5, each="t"),
+    }
+    return Problem(rod, ["u"], conditions, {"k": Coefficient(0.5)})
+
+
 def one_test_function():
     """A weak form of one row."""
     start = Dirichlet((X * T).face(t=0.0), u=lambda x: x)
@@ -210,6 +223,7 @@ TERMS = {
         given,
         energy,
         own_unknowns,
+        masses,
         operator,
     )
 }

@@ -20,6 +20,7 @@ from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic
 from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
 from pinnlab.problems.given import once_more
+from pinnlab.problems.integrals import Integral
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.weak import Weak
@@ -161,7 +162,8 @@ class Window(Problem):
         coordinate = self.whole.coordinates[self._column]
         if isinstance(condition, (Continuity, Weak)):
             return condition.cut(coordinate, *self.edges)
-        if condition.region is None or condition.is_energy:
+        over_time = isinstance(condition, Integral) and coordinate not in condition.each
+        if condition.region is None or condition.is_energy or over_time:
             raise ConfigurationError(
                 f"march: condition {name!r} is a {type(condition).__name__}, over all times at once"
             )

@@ -16,8 +16,18 @@ from pinnlab.objective.parameter_derivatives import jacobian_product, jacobian_r
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LevenbergMarquardt
-from pinnlab.problems import Coefficient, Integral, Mean, Neumann, NeumannPoisson2D, Problem, Residual
+from pinnlab.problems import (
+    Coefficient,
+    Given,
+    Integral,
+    Mean,
+    Neumann,
+    NeumannPoisson2D,
+    Problem,
+    Residual,
+)
 from pinnlab.reporting.cards import problem_card
+from pinnlab.samplers import Sobol
 from pinnlab.training.phases import Phase
 
 CORNER = Union([Box(["x", "y"], [0, 0], [2, 1]), Box(["x", "y"], [0, 1], [1, 2])])
@@ -237,7 +247,69 @@ def test_it_stands_beside_points_that_change_and_has_a_kernel():
         quiet_trainer(callbacks=[FreshPoints(conditions=["mean"])]).fit(small_module(NeumannPoisson2D()), data)
 
 
+LINE, TIME = Interval("x", 0, 2), Interval("t", 0, 1)
+ROD, PLATE = LINE * TIME, Interval("x", 0, 1) * Interval("y", 0, 1) * TIME
+
+
+def outflow(u, normal):
+    return (u.gradient() * normal).sum(-1)
+
+
+AT_EACH_TIME = [  # of u = x^2 t (+ y), on the left what it is at time t
+    (ROD, Integral(ROD, lambda u, t: u + t, each="t"), lambda t: 8 / 3 * t + 2 * t),
+    (ROD, Mean(ROD, lambda u: u.xt, each=["t"]), lambda t: 2 + 0 * t),
+    (ROD, Mean(ROD, lambda u: u, lambda t: 4 / 3 * t - 1, each="t"), lambda t: 1 + 0 * t),
+    (ROD, Integral(ROD.boundary("x"), outflow, each="t"), lambda t: 4 * t),
+    (TIME * LINE, Integral(TIME * LINE, lambda u, x: u * x, each="t"), lambda t: 4 * t),
+    (PLATE, Integral(PLATE.boundary("x", "y"), outflow, each="t"), lambda t: 2 * t + 1 - 1),
+    (PLATE, Mean(PLATE, lambda u: u, each="t"), lambda t: t / 3 + 0.5),
+    (PLATE, Integral(PLATE, lambda u, x: u - x**2, each=("x", "t")), lambda t: 0.5 + 0 * t),
+]
+
+
+@pytest.mark.parametrize("case", range(len(AT_EACH_TIME)))
+def test_an_integral_at_each_time(case):
+    domain, condition, expected = AT_EACH_TIME[case]
+    names = domain.coordinates
+
+    class Known(torch.nn.Module):
+        def forward(self, points):
+            x, t = (points[..., names.index(name)] for name in ("x", "t"))
+            return (x**2 * t + (points[..., 1] if "y" in names else 0.0))[..., None]
+
+    function = condition.function
+    if "x" in condition.each:  # of x^2 t at t = 1 and of y
+        condition.function = lambda u, x, t: function(u, x) + x**2 * (1 - t)
+    problem = Problem(domain, ("u",), {"c": condition})
+    points = Sobol().sample(domain, 5, seed=0)
+    found = ResidualSystem(problem, Trial(problem, Known())).residuals({"c": condition.rows(points)})["c"]
+    condition.function = function
+    assert torch.allclose(found[:, 0], expected(points[:, names.index("t")]), rtol=1e-12, atol=1e-13)
+
+
+def test_an_integral_at_each_time_may_be_a_table():
+    times = torch.linspace(0, 1, 9, dtype=torch.float64)
+    condition = Integral(ROD, lambda u: u, value=lambda m, k: k * m, points=8, each="t")
+    problem = Problem(ROD, ("u",), {"c": condition}, {"k": Coefficient(2.0)}, [Given("m", {"t": times, "m": times})])
+    system = ResidualSystem(problem, Trial(problem, Formula(lambda x, t: x * t)))
+    points = Sobol().sample(ROD, 4, seed=1)
+    assert torch.allclose(system.residuals({"c": condition.rows(points)})["c"], torch.zeros(4, 1).double(), atol=1e-14)
+
+
 BAD = {
+    "write each='t'": lambda: Integral(ROD, lambda u: u, value=lambda t: t),
+    "coordinate of each: 'T'; known: t, x": lambda: Integral(ROD, lambda u: u, each="T"),
+    "as a product, such as": lambda: Integral(Box(["x", "t"], 0, 1), lambda u: u, each="t"),
+    "is not made of a part at each t": lambda: Integral(ROD.face(t=0.0), lambda u: u, each="t"),
+    "is not made of a part at each x, t": lambda: Integral(ROD, lambda u: u, each=("x", "t")),
+    "the value of integral 'c' 'x'": lambda: system_of(ROD, Mean(ROD, lambda u: u, value=lambda x: x, each="t")),
+    "the value of integral 'c' 'u'": lambda: system_of(ROD, Mean(ROD, lambda u: u, value=lambda u: u, each="t")),
+    "depends on more than t": lambda: Problem(
+        ROD,
+        ("u",),
+        {"c": Mean(ROD, lambda u: u, value=lambda m: m, each="t")},
+        given=[Given("m", lambda x, t: x * t)],
+    ),
     "value": lambda: Integral(SQUARE, lambda u: u, value=math.inf),
     "weight": lambda: Mean(SQUARE, lambda u: u, weight=-1.0),
     "points": lambda: Mean(SQUARE, lambda u: u, points=0),

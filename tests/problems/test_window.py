@@ -113,10 +113,22 @@ def refused(conditions, **options):
     return Own({"start": Dirichlet(XT.face(t=0.0), u=1.0), **conditions}, **options)
 
 
+def test_an_integral_at_each_time_is_that_of_the_times_in_the_window():
+    start = Dirichlet(XT.face(t=0.0), u=1.0)
+    whole = Own({"start": start, "mass": Integral(XT, lambda u: u, value=lambda t: t, each="t")})
+    mass = Window(whole, "t", 0.5, 0.75, before()).conditions["mass"]
+    assert repr(mass.region) == "Interval('x', 0, 1) * Interval('t', 0.5, 0.75)"
+    points = torch.tensor([[0.3, 0.6]], dtype=torch.float64)
+    nodes = mass.rows(points)[0, 2:].reshape(-1, 3)
+    assert (nodes[:, 1] == 0.6).all()
+    assert nodes[:, 2].sum().item() == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("problem", "match"),
     [
         (lambda: refused({"mass": Integral(XT, lambda u: u)}), "'mass' is a Integral, over all times"),
+        (lambda: refused({"mass": Integral(XT, lambda u: u, each="x")}), "'mass' is a Integral, over all times"),
         (lambda: refused({"energy": Energy(XT, lambda u: u.x**2)}), "'energy' is a Energy, over all times"),
         (lambda: refused({"period": Periodic(XT, "t")}), "'period' says that the solution is periodic in t"),
         (lambda: refused({"end": Dirichlet(XT.face(t=1.0), u=1.0)}), "'end' holds at t = 1, which is not the first"),
