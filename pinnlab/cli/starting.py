@@ -13,6 +13,8 @@ from pinnlab.cli.line import options, parsed, with_paths
 from pinnlab.cli.numbered import is_numbered, put
 from pinnlab.cli.overlay import set_option
 from pinnlab.problems.base import Problem
+from pinnlab.problems.conditions import Condition
+from pinnlab.problems.integrals import Integral
 from pinnlab.training.point_store import sampled_conditions
 
 SETTINGS: Mapping[str, str] = {
@@ -23,6 +25,9 @@ SETTINGS: Mapping[str, str] = {
 
 POINTS = (1, 200, 1000)
 """Points of a condition on a region of no, one or more dimensions."""
+
+INTEGRALS = 50
+"""Of an `Integral` at each time, which brings a quadrature for each of them."""
 
 
 def settings(kind: type[Problem], path: Path, rest: Sequence[str]) -> list[str]:
@@ -59,6 +64,10 @@ def _asked_for(kind: type[Problem], rest: Sequence[str]) -> Problem:
 
 def _points(problem: Problem) -> str:
     """Points for each condition as YAML."""
-    regions = {name: problem.conditions[name].region for name in sampled_conditions(problem)}
-    counts = {name: POINTS[min(r.dimension if r else 2, 2)] for name, r in regions.items()}
+    counts = {name: _count(problem.conditions[name]) for name in sampled_conditions(problem)}
     return "{" + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "}"
+
+
+def _count(condition: Condition) -> int:
+    dimension = condition.region.dimension if condition.region else 2
+    return INTEGRALS if isinstance(condition, Integral) else POINTS[min(dimension, 2)]

@@ -163,6 +163,26 @@ def test_a_problem_without_a_recipe_has_a_set_up_that_can_be_changed(command, tm
     assert shown["name"] == "two"
 
 
+TANK = """
+from pinnlab import Problem
+from pinnlab.domains import Interval
+from pinnlab.problems import Mean, Residual
+
+class Tank(Problem):
+    def __init__(self):
+        rod = Interval("x", 0, 1) * Interval("t", 0, 1)
+        conditions = {"pde": Residual(rod, lambda u: u.t - u.xx), "mass": Mean(rod, lambda u: u, each="t")}
+        super().__init__(rod, ("u",), conditions)
+"""
+
+
+def test_integrals_which_bring_points_have_few_of_their_own(command, tmp_path):
+    (tmp_path / "tank.py").write_text(TANK)
+    code, out, err = command("fit", "tank.py", "--print_config")
+    assert code == 0, err
+    assert yaml.safe_load(out)["data"]["points"] == {"pde": 1000, "mass": 50}
+
+
 @pytest.fixture
 def decay(tmp_path):
     """A problem in a file whose data are in others, none of them where the defaults say."""
