@@ -7,7 +7,8 @@ An `Integral` has one row that brings all of its points, and so couples none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -69,18 +70,31 @@ def _is_random(function: Callable[[Tensor], Tensor], rows: Tensor) -> bool:
     return not torch.equal(function(rows).nan_to_num(), function(rows).nan_to_num())
 
 
-def residual_of_stand_ins(problem: Problem, condition: Condition) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """The residual of smooth functions as a function of rows `(n, d + k) -> (n, equations)`, and a few rows."""
+def residual_of_stand_ins(
+    problem: Problem, condition: Condition, factors: Mapping[str, Tensor] = MappingProxyType({})
+) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The residual of smooth functions as a function of rows `(n, d + k) -> (n, equations)`, and a few rows.
+
+    Args:
+        problem: whose unknowns and coefficients the functions and numbers stand for.
+        condition: of the problem.
+        factors: numbers that unknowns and coefficients are multiplied by, by name.
+    """
     rows, d = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT], len(problem.coordinates)
+    scales = torch.stack([factors.get(name, torch.ones((), dtype=torch.float64)) for name in problem.unknowns])
+
+    def coefficient(name: str) -> Tensor:
+        found = problem.coefficients[name]
+        return found.value(rows.new_tensor(found.raw_initial())) * factors.get(name, 1.0)
 
     def at(points: Tensor, extras: Tensor) -> Evaluation:
-        computed = _stand_ins(problem, condition, points)
+        computed = _stand_ins(problem, condition, points, scales)
         return Evaluation(
             fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
             coordinates=problem.coordinates,
             points=points,
             extras=extras,
-            coefficients={k: c.value(points.new_tensor(c.raw_initial())) for k, c in problem.coefficients.items()},
+            coefficients={name: coefficient(name) for name in problem.coefficients},
             elsewhere=lambda moved: at(moved, extras),
             expressions=condition.name in problem.expressive,
             given=problem.given,
@@ -92,7 +106,7 @@ def residual_of_stand_ins(problem: Problem, condition: Condition) -> tuple[Calla
     return residual, rows
 
 
-def _stand_ins(problem: Problem, condition: Condition, points: Tensor) -> Partials:
+def _stand_ins(problem: Problem, condition: Condition, points: Tensor, scales: Tensor) -> Partials:
     """Positive, smooth functions of the point in place of the unknowns and of each of their derivatives."""
     low, high = points.new_tensor(problem.domain.low), points.new_tensor(problem.domain.high)
     place = (points - low) / (high - low)
@@ -102,7 +116,7 @@ def _stand_ins(problem: Problem, condition: Condition, points: Tensor) -> Partia
     wanted = problem.wanted[condition.name]
 
     def one(number: int) -> Tensor:
-        return 1 + 0.5 * torch.sin((1 + 0.3 * number) * angle + unknowns + number)
+        return (1 + 0.5 * torch.sin((1 + 0.3 * number) * angle + unknowns + number)) * scales.to(points.dtype)
 
     partials = {index: one(k) for k, index in enumerate(sorted(wanted.partials), start=1)}
     laplacians = {axes: one(-k) for k, axes in enumerate(sorted(wanted.laplacians), start=1)}
