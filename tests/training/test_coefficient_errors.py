@@ -75,6 +75,7 @@ def test_a_large_network_has_none_and_float32_has_them(monkeypatch):
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.filterwarnings("ignore:coefficient 'b' is in no condition")  # said before the run as well
 @pytest.mark.parametrize("rate", [lambda a, b: a * b, lambda a, b: a])
 def test_what_data_do_not_determine_is_told_in_words(rate, tmp_path, capsys):
     t = Interval("t", 0, 2)
