@@ -80,30 +80,45 @@ def residual_of_stand_ins(
         condition: of the problem.
         factors: numbers that unknowns and coefficients are multiplied by, by name.
     """
-    rows, d = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT], len(problem.coordinates)
+    rows = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT]
     scales = torch.stack([factors.get(name, torch.ones((), dtype=torch.float64)) for name in problem.unknowns])
+    coefficients = {
+        name: found.value(rows.new_tensor(found.raw_initial())) * factors.get(name, 1.0)
+        for name, found in problem.coefficients.items()
+    }
+    return residual_of(problem, condition, lambda at: _stand_ins(problem, condition, at, scales), coefficients), rows
 
-    def coefficient(name: str) -> Tensor:
-        found = problem.coefficients[name]
-        return found.value(rows.new_tensor(found.raw_initial())) * factors.get(name, 1.0)
+
+def residual_of(
+    problem: Problem,
+    condition: Condition,
+    computed: Callable[[Tensor], Partials],
+    coefficients: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Callable[[Tensor], Tensor]:
+    """The residual of functions that are no network's, as a function of rows `(n, d + k) -> (n, equations)`.
+
+    Args:
+        problem: whose unknowns they stand for.
+        condition: of the problem.
+        computed: takes points `(n, d)` to the functions' values and the derivatives that the condition needs.
+        coefficients: their values, by name.
+    """
+    d = len(problem.coordinates)
 
     def at(points: Tensor, extras: Tensor) -> Evaluation:
-        computed = _stand_ins(problem, condition, points, scales)
+        values = computed(points)
         return Evaluation(
-            fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
+            fields={u: Field(u, problem.coordinates, values, i) for i, u in enumerate(problem.unknowns)},
             coordinates=problem.coordinates,
             points=points,
             extras=extras,
-            coefficients={name: coefficient(name) for name in problem.coefficients},
+            coefficients=coefficients,
             elsewhere=lambda moved: at(moved, extras),
             expressions=condition.name in problem.expressive,
             given=problem.given,
         )
 
-    def residual(rows: Tensor) -> Tensor:
-        return torch.stack(list(condition.residual(at(rows[:, :d], rows[:, d:]))), -1)
-
-    return residual, rows
+    return lambda rows: torch.stack(list(condition.residual(at(rows[:, :d], rows[:, d:]))), -1)
 
 
 def _stand_ins(problem: Problem, condition: Condition, points: Tensor, scales: Tensor) -> Partials:

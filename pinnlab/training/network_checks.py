@@ -21,6 +21,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
+from pinnlab.problems.reference_check import warn_of_reference
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
@@ -106,7 +107,7 @@ def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
 
 
 def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
-    """Warns of conditions from which nothing can be learned, or the wrong thing, see the six functions.
+    """Warns of conditions from which nothing can be learned, or the wrong thing, see the seven functions.
 
     Args:
         system: as training begins.
@@ -114,6 +115,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
     """
     warn_of_jumps(system.problem)
     warn_of_conflicts(system.problem)
+    warn_of_reference(system.problem)
     warn_of_idle_conditions(system)
     warn_of_flat_derivatives(system)
     with _untouched_generators(weights):
