@@ -50,7 +50,7 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         module: the `PINN` that is to go on from it.
 
     Raises:
-        ConfigurationError: it is not one of pinnlab, or of another problem or network.
+        ConfigurationError: it is not one of pinnlab, or of another problem or network, or of windows of time.
     """
     saved: dict[str, Any] | None = checkpoint.get("pinnlab")
     if saved is None:
@@ -58,6 +58,10 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
     if saved.get("format", 0) > FORMAT:
         raise ConfigurationError(
             "ckpt_path: the checkpoint was written by a later version of pinnlab; install that one"
+        )
+    if "pinnlab_march" in checkpoint and not isinstance(module.problem, Window):
+        raise ConfigurationError(
+            "ckpt_path: the checkpoint is of a run in windows of time; give its march, or read it with pinnlab.load"
         )
     if saved["problem"] != module.problem.name:
         raise ConfigurationError(

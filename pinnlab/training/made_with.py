@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,11 +60,16 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
     keys = [key for key in {**saved, **own} if key.startswith(prefixes)]
     none = "nothing"
     return [
-        f"{key}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
+        f"{_of_the_user(key)}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
         for key in keys
         if not _alike(key, saved.get(key, none), own.get(key, none))
         and (key in saved or not _is_number_of_problem(key))
     ]
+
+
+def _of_the_user(key: str) -> str:
+    """The key as a recipe has it: the numbers of a window of a problem are those of the whole of it."""
+    return re.sub(r"^problem\.(whole\.)+", "problem.", key)
 
 
 def _alike(key: str, saved: str, own: str) -> bool:
