@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,10 @@ def use_atomic_writes(trainer: Any) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an error, short enough for a message."""
+    """The first sentence of an error, short enough for a message.
+
+    >>> reason_of(RuntimeError("not a ZIP archive. This is an internal error. If you are seeing this, report it"))
+    'not a ZIP archive'
+    """
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]
+    return textwrap.shorten(text.splitlines()[0].partition(". ")[0].rstrip("."), 120, placeholder=" ...")
