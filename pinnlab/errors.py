@@ -67,8 +67,14 @@ class StopReason(str, Enum):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Returns `` (did you mean 'x'?)`` for the closest known name, or nothing when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Returns `` (did you mean 'x'?)`` for the closest known name, or one that begins with it, or nothing.
+
+    >>> suggest("optimiser", ["optimizer", "steps"]), suggest("seed", ["name", "seed_everything"])
+    (" (did you mean 'optimizer'?)", " (did you mean 'seed_everything'?)")
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = close or [longer for longer in names if len(name) > 2 and longer.startswith(name)]
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

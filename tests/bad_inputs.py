@@ -151,6 +151,8 @@ COMMANDS = [
     _c("--name ../../evil", "name: '../../evil' leads out of the folder of the runs"),
     _c("--name /tmp/evil", "name: '/tmp/evil' leads out of the folder of the runs"),
     _c("--modle.compile false", "--modle.compile: there is no such option (did you mean 'model'?)"),
+    _c("--grid 3", "--grid is for `pinnlab predict`, not for fit; leave it out"),
+    _c("--seed 3", "--seed: there is no such option (did you mean 'seed_everything'?)"),
     _c("--problm Burgers", "--problm: there is no such option (did you mean 'problem'?)"),
     _c("--model.optimizer LBFGS", "'optimizer'", "option of model"),
     _c("--model.compil false", "'compil'", "did you mean 'compile'"),
@@ -200,7 +202,8 @@ _BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
 )
 
 RECIPES = [
-    _r("problem: Burgers\nmodle: {}\n", "unknown key 'modle' (did you mean 'model'?)"),
+    _r("problem: Burgers\nmodle: {}\n", "unknown key in own.yaml: 'modle' (did you mean 'model'?); known: ckpt"),
+    _r("problem: Burgers\nfolder: here\n", "own.yaml: folder is for `pinnlab diagnose`, not for fit; leave it out"),
     _r(
         "problem: Burgers\ndata: {points: 9}\ndata: {batch_size: 3}\n",
         "line 3: the key 'data' stands in line 2 already",
@@ -258,16 +261,21 @@ RECIPES = [
     ),
     _phase("{optimizer: Adam, until: {class_path: FixedSteps}}", "model.phases[0].until: FixedSteps needs 'steps'"),
     _phase("{optimizer: Adam, steps: 3, updates: few}", "model.phases[0].updates: must be int, got few"),
-    _phase("{optimizer: Adam, steps: 3, updates: 0}", "model.phases.updates: must be at least 1, got 0"),
-    _phase("{optimizer: LBFGS, steps: 3, updates: 2}", "model.phases.updates: LBFGS evaluates several times"),
-    _phase("{optimizer: SparseAdam, steps: 3}", "model.phases.optimizer: SparseAdam needs sparse gradients"),
+    _phase("{optimizer: Adam, steps: 3, updates: 0}", "model.phases.0.updates: must be at least 1, got 0"),
+    _phase("{optimizer: Adam, steps: 3}, {optimizer: Adam, steps: -4}", "model.phases.1.steps: must be at least 1"),
+    _phase(
+        "{optimizer: Adam, steps: 3}, {optimizer: {class_path: SSBroyden, init_args: {lr: -3}}}",
+        "model.phases.1.optimizer.lr: must be positive, not -3",
+    ),
+    _phase("{optimizer: LBFGS, steps: 3, updates: 2}", "model.phases.0.updates: LBFGS evaluates several times"),
+    _phase("{optimizer: SparseAdam, steps: 3}", "model.phases.0.optimizer: SparseAdam needs sparse gradients"),
     _phase(
         "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1, total_steps: 1}}}",
-        "model.phases.scheduler: OneCycleLR ends after total_steps=1",
+        "model.phases.0.scheduler: OneCycleLR ends after total_steps=1",
     ),
     _phase(
         "{optimizer: Adam, steps: 3, scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.1}}}",
-        "model.phases.scheduler: You must define either total_steps",
+        "model.phases.0.scheduler: You must define either total_steps",
     ),
     _in_turn(
         "{class_path: LinearLR}, {class_path: CosineAnnealingLR}", "[1]", "schedulers[1]: CosineAnnealingLR needs"
@@ -275,9 +283,9 @@ RECIPES = [
     _in_turn("{class_path: LinearLR, init_args: {total_iter: 5}}", "[]", "'total_iter' (did you mean 'total_iters'?)"),
     _in_turn("LinearLR, Adam", "[1]", "schedulers[1]: torch.optim.adam.Adam is no LRScheduler"),
     _in_turn("LinearLR, LinearLR", "[1.5]", "model.phases[0].scheduler.milestones[0]: must be int, got 1.5"),
-    _in_turn("LinearLR, LinearLR", "[0]", "model.phases.scheduler.milestones: must be steps from 1 on"),
+    _in_turn("LinearLR, LinearLR", "[0]", "model.phases.0.scheduler.milestones: must be steps from 1 on"),
     _in_turn("LinearLR, LinearLR, LinearLR", "[2, 1]", "each beyond the last, got [2, 1]"),
-    _in_turn("LinearLR", "[1]", "model.phases.scheduler: Sequential Schedulers expects number of schedulers"),
+    _in_turn("LinearLR", "[1]", "model.phases.0.scheduler: Sequential Schedulers expects number of schedulers"),
     _r("problem: Burgers\nmodel: {phases: foo}\n", "model.phases: must be a list of Phase, got foo"),
     _r("problem: Burgers\nname: ../../evil\n", "name: '../../evil' leads out"),
     _r("problem: Burgers\nseed_everything: -3\n", "seed_everything: must be from 0"),

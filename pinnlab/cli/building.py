@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,8 @@ from pinnlab.domains import Region
 from pinnlab.problems import Condition, Given, Problem
 from pinnlab.problems.own_file import builder
 from pinnlab.training.module import PINN
+from pinnlab.training.phase_keys import of_phase
+from pinnlab.training.phases import Phase
 
 HINTS: Mapping[str, Any] = MappingProxyType(hints_of(PINN))
 """What may stand for the module's arguments."""
@@ -24,9 +27,21 @@ BUILT_WITH_IT: tuple[type, ...] = (Problem, Given, Condition, Region)
 
 
 def build_in(parser: ArgumentParser, folder: Path | None) -> None:
-    """Has a parser build problems, and what they are given, in a folder; see `builder`."""
+    """Has a parser build problems, and what they are given, in a folder, see `builder`; and phases in their order."""
     for kind in BUILT_WITH_IT:
         parser.add_instantiator(builder(folder), kind)
+    parser.add_instantiator(_phase_after_phase(), Phase)
+
+
+def _phase_after_phase() -> Callable[..., Phase]:
+    """What builds phases, and gives their numbers to what they refuse."""
+    numbers = itertools.count()
+
+    def build(kind: type[Phase], *args: Any, **kwargs: Any) -> Phase:
+        with of_phase(next(numbers)):
+            return kind(*args, **kwargs)
+
+    return build
 
 
 def built(key: str, spec: Any, folder: Path | None = None) -> Any:

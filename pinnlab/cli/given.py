@@ -49,6 +49,13 @@ SINGLE: Mapping[str, Any] = {
 }
 """The keys beside the groups, with their types."""
 
+ONLY: Mapping[str, tuple[str, ...]] = {
+    "verbose": ("validate", "test"),
+    "folder": ("diagnose",),
+    **dict.fromkeys(("return_predictions", "grid", "points", "format"), ("predict",)),
+}
+"""Those of these that only some commands have."""
+
 
 def content_of(path: Path) -> dict[str, Any]:
     """The content of a recipe's file or of a checkpoint, classes by their paths.
@@ -88,13 +95,15 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
         if value is None or not option.startswith("-"):
             rewritten += [option] if value is None else [option, value]
             if option.startswith("--"):
-                _check_option(name)
+                _check_option(name, arguments[0])
             continue
         if name in ("c", "config"):
             recipes.append(find_recipe(value))
-            merge(config, content_of(recipes[-1]))
+            content = content_of(recipes[-1])
+            _check_keys(content, arguments[0], recipes[-1])
+            merge(config, content)
         elif name.split(".")[-1] not in FLAGS:
-            _check_option(name)
+            _check_option(name, arguments[0])
             value = with_paths(name, value, paths)
             if is_numbered(name):
                 name, value = put(config, name, parsed(value))
@@ -141,6 +150,20 @@ def check_inside(key: str, name: Any) -> None:
         raise ConfigurationError(f"{key}: {str(name)!r} leads out of the folder of the runs; give a plain name")
 
 
+def _check_keys(content: Mapping[str, Any], command: str, path: Path) -> None:
+    """Refuses what is no key of a recipe, or one of other commands."""
+    for key in content:
+        if key not in (*GROUPS, *SINGLE, *FLAGS):
+            known = [*GROUPS, *(name for name in SINGLE if command in ONLY.get(name, COMMANDS))]
+            raise unknown(f"key in {path}:", str(key), known)
+        _check_command(str(key), command, f"{path}: {key}")
+
+
+def _check_command(key: str, command: str, told: str) -> None:
+    if command not in ONLY.get(key, COMMANDS):
+        raise ConfigurationError(f"{told} is for `pinnlab {' and '.join(ONLY[key])}`, not for {command}; leave it out")
+
+
 def _check_group(key: str, value: Any) -> None:
     if isinstance(value, str) and Path(value).is_file():
         value = read_yaml(Path(value))
@@ -157,9 +180,10 @@ def _check_group(key: str, value: Any) -> None:
             raise unknown(f"option of {key}:", str(name), hints)
 
 
-def _check_option(name: str) -> None:
-    """Refuses what is no option at all; options inside of a group are looked at with their values."""
+def _check_option(name: str, command: str) -> None:
+    """Refuses what is no option of a command; options inside of a group are looked at with their values."""
     first = name.rstrip("+").split(".")[0]
     known = [*GROUPS, *SINGLE, *FLAGS]
     if first not in known and not first.isdigit():
         raise ConfigurationError(f"--{name}: there is no such option{suggest(first, known)}; see `--help`")
+    _check_command(first, command, f"--{first}")

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.accelerators import AcceleratorRegistry, CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.strategies import StrategyRegistry
 
 from pinnlab.cli.given import check_inside
@@ -57,10 +57,7 @@ def check_trainer(options: Any) -> None:
     interval = options.get("val_check_interval")
     if isinstance(interval, (int, float)) and not (interval > 0 and math.isfinite(interval)):
         raise ConfigurationError(f"trainer.val_check_interval: must be positive, got {interval}; in steps, such as 100")
-    accelerator = options.get("accelerator")
-    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
-    if isinstance(accelerator, str) and accelerator not in known:
-        raise unknown("value of trainer.accelerator:", accelerator, known)
+    _check_accelerator(options.get("accelerator"))
     _check_strategy(options.get("strategy"))
     _check_devices(options.get("devices"))
 
@@ -103,6 +100,19 @@ def use_root(options: Any, logger: Any, default: str) -> None:
     )
     for key in ("name", "version"):
         check_inside(f"trainer.logger.{key}", logger.get(key))
+
+
+def _check_accelerator(accelerator: Any) -> None:
+    """Refuses what Lightning does not know, and a GPU where it finds none."""
+    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if isinstance(accelerator, str) and accelerator not in known:
+        raise unknown("value of trainer.accelerator:", accelerator, known)
+    kinds = {"cuda": (CUDAAccelerator,), "mps": (MPSAccelerator,), "gpu": (CUDAAccelerator, MPSAccelerator)}
+    if accelerator in kinds and not any(kind.is_available() for kind in kinds[accelerator]):
+        raise ConfigurationError(
+            f"trainer.accelerator: torch finds no {accelerator} on this machine; leave it out, or install the torch "
+            "build for yours"
+        )
 
 
 def _check_strategy(strategy: Any) -> None:

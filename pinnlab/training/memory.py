@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.optimizers import check_memory, needs_linearization
+from pinnlab.training.phase_keys import of_phase
 from pinnlab.training.point_store import PointStore, sampled_conditions
 
 
@@ -30,12 +31,13 @@ def check_optimizer_memory(module: Any, optimizers: list[Optimizer], store: Poin
     if sizes and store is not None and any(map(needs_linearization, optimizers)):
         parameter = next(module.trial.parameters())
         equations = module.system.equations({name: rows[:1].to(parameter) for name, rows in store.rows.items()})
-    for phase, optimizer in zip(module.phases, optimizers, strict=True):
+    for number, (phase, optimizer) in enumerate(zip(module.phases, optimizers, strict=True)):
         if isinstance(phase.points, dict):
             sizes = {**sizes, **phase.points}
         elif phase.points is not None:
             sizes = {**sizes, **dict.fromkeys(sampled_conditions(module.problem), phase.points)}
-        check_memory(optimizer, sum(count * sizes[name] for name, count in equations.items()))
+        with of_phase(number):
+            check_memory(optimizer, sum(count * sizes[name] for name, count in equations.items()))
 
 
 def check_batch(module: Any, store: PointStore | None, device: torch.device) -> None:

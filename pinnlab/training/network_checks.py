@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,7 +61,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
     check_pointwise(problem)
 
 
-def check_optimizers(module: Any) -> None:
+def check_optimizers(module: Any, optimizers: Sequence[Optimizer]) -> None:
     """Refuses optimizers that this network, a residual or an energy is not made for.
 
     A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point
@@ -69,11 +69,11 @@ def check_optimizers(module: Any) -> None:
 
     Args:
         module: the `PINN`.
+        optimizers: of its phases.
 
     Raises:
         ConfigurationError: one of the phases has such an optimizer.
     """
-    optimizers = [phase.sample_optimizer() for phase in module.phases]
     for optimizer in optimizers:
         check_squares(optimizer, module.problem.energies())
     _check_draws(optimizers, module.trial)
@@ -95,7 +95,7 @@ def check_optimizers(module: Any) -> None:
             _check_vmap(module.trial, points, by_rows[0])
 
 
-def _check_draws(optimizers: list[Optimizer], trial: Trial) -> None:
+def _check_draws(optimizers: Sequence[Optimizer], trial: Trial) -> None:
     """Refuses optimizers that compare values or gradients of one step with those of the next, each of its own draw."""
     across = [o for o in optimizers if is_multi_eval(o) and (not needs_linearization(o) or isinstance(o, LeastSquares))]
     if across and trial.draws.samples:

@@ -20,6 +20,7 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.history import Counts
 from pinnlab.training.hparams import describe
+from pinnlab.training.phase_keys import of_phase
 from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.phases import Phase
 from pinnlab.training.plateau import check_monitor, look_after_step, look_after_validation
@@ -108,7 +109,8 @@ class PhasedModule(EvaluatedModule):
             ConfigurationError: a learning rate is to be found that the optimizer does not go by, or the scheduler
                 watches what is never measured.
         """
-        configured = self.phases[self.phase].configured(self.trial.trained())
+        with of_phase(self.phase):
+            configured = self.phases[self.phase].configured(self.trial.trained())
         has_scheduler = isinstance(configured, dict)
         if has_scheduler:
             check_monitor(self.trainer, configured["lr_scheduler"]["scheduler"])

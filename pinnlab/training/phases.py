@@ -29,6 +29,7 @@ from pinnlab.optimizers.requirements import check_closure
 from pinnlab.training.lightning_callbacks import check_searched
 from pinnlab.training.memory import check_optimizer_memory
 from pinnlab.training.network_checks import check_optimizers
+from pinnlab.training.phase_keys import of_optimizer, of_phase
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
@@ -116,10 +117,8 @@ class Phase:
         """
         try:
             optimizer = self.optimizer(parameters)
-        except ConfigurationError:
-            raise
-        except (TypeError, ValueError) as error:  # what torch and the packages around it raise
-            raise ConfigurationError(f"model.phases.optimizer: {' '.join(str(error).split())}") from error
+        except (TypeError, ValueError) as error:  # what torch and the packages around it raise, and ours
+            raise of_optimizer(error) from error
         if isinstance(optimizer, torch.optim.SparseAdam):
             raise ConfigurationError("model.phases.optimizer: SparseAdam needs sparse gradients; use Adam")
         if not isinstance(optimizer, Optimizer):
@@ -282,9 +281,9 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _check_widths(module)
     _check_points(module)
     _check_dtypes(trainer, module)
-    check_optimizers(module)
-    _warn_of_slow_float64(trainer, module)
     optimizers = built_optimizers(module, trainer.strategy.root_device)
+    check_optimizers(module, optimizers)
+    _warn_of_slow_float64(trainer, module)
     check_prolonged(module.phases, optimizers)
     check_updates(trainer, [phase.updates for phase in module.phases])
     check_optimizer_memory(module, optimizers, point_store(module))
@@ -313,42 +312,44 @@ def built_optimizers(module: Any, device: torch.device | str = "cpu") -> list[Op
     Raises:
         ConfigurationError: an optimizer or a scheduler refuses its options or the parameters.
     """
-    optimizers = [phase.build(_trained(module, phase, torch.device(device))) for phase in module.phases]
-    for phase, optimizer in zip(module.phases, optimizers, strict=True):
-        phase.schedule(optimizer)
+    optimizers = []
+    for number, phase in enumerate(module.phases):
+        with of_phase(number):
+            optimizers.append(phase.build(_trained(module, phase, torch.device(device))))
+            phase.schedule(optimizers[-1])
     return optimizers
 
 
 def _check_widths(module: Any) -> None:
     """Refuses a width that is below an earlier phase's, or that the network cannot have."""
     whole = module.trial.tensors()
-    for before, phase in zip([None, *module.phases], module.phases, strict=False):
-        width = phase.width
+    for number, (before, phase) in enumerate(zip([None, *module.phases], module.phases, strict=False)):
+        width, key = phase.width, f"model.phases.{number}.width"
         if width is None:
             continue
         if before is not None and (before.width is None or width < before.width):
             raise ConfigurationError(
-                f"model.phases.width: {width} comes after {before.width or 'all neurons'}; widths must not shrink"
+                f"{key}: {width} comes after {before.width or 'all neurons'}; widths must not shrink"
             )
         try:
             narrow = module.trial.narrowed(whole, width)
         except ConfigurationError as error:
-            raise ConfigurationError(f"model.phases.width: {error}; leave width out, or use an MLP") from error
+            raise ConfigurationError(f"{key}: {error}; leave width out, or use an MLP") from error
         if all(narrow[name].shape == tensor.shape for name, tensor in whole.items()):
             raise ConfigurationError(
-                f"model.phases.width: {width} leaves out no neuron of the network; make it smaller or leave it out"
+                f"{key}: {width} leaves out no neuron of the network; make it smaller or leave it out"
             )
 
 
 def _check_points(module: Any) -> None:
     """Refuses numbers of points for what is no condition with points to draw."""
     known = sampled_conditions(module.problem)
-    for phase in module.phases:
+    for number, phase in enumerate(module.phases):
         for name in phase.points if isinstance(phase.points, dict) else ():
             if name not in known:
-                raise unknown("condition in model.phases.points", name, known)
+                raise unknown(f"condition in model.phases.{number}.points", name, known)
         if phase.points is not None:
-            needed_store(module, "model.phases.points")
+            needed_store(module, f"model.phases.{number}.points")
 
 
 def _check_dtypes(trainer: L.Trainer, module: Any) -> None:

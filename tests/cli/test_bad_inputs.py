@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 from bad_inputs import CALLS, COMMANDS, RECIPES, number_rows
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from pinnlab.cli.commands import run
 from pinnlab.cli.dispatch import answer
@@ -65,6 +66,16 @@ OTHERS = {
 def test_a_bad_command(case, tmp_path, capsys, monkeypatch):
     arguments, phrases = OTHERS[case]
     refused(arguments, phrases, tmp_path, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda"])
+def test_a_machine_without_a_gpu(accelerator, tmp_path, capsys, monkeypatch):
+    for kind in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(kind, "is_available", lambda: False)
+    said = f"trainer.accelerator: torch finds no {accelerator} on this machine; leave it out"
+    refused(
+        ["fit", "-c", "burgers", *SHORT, f"--trainer.accelerator={accelerator}"], (said,), tmp_path, capsys, monkeypatch
+    )
 
 
 @pytest.mark.parametrize("row", CALLS, ids=lambda row: row[1])

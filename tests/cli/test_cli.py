@@ -221,7 +221,7 @@ BAD = {
     "optimizer": (["-c", "burgers", "--model.phases=[{optimizer: torch.optim.Muon, steps: 3}]"], "optimizer: Muon"),
     "option of an optimizer": (
         ["-c", "burgers", "--model.phases=[{optimizer: {class_path: Adam, init_args: {lr: -1}}, steps: 3}]"],
-        "model.phases.optimizer: Invalid learning rate",
+        "model.phases.0.optimizer: Invalid learning rate",
     ),
     "accumulate": (["-c", "burgers", "--trainer.accumulate_grad_batches=2"], "accumulate_grad_batches"),
     "precision": (["-c", "burgers", "--trainer.precision=bf16-mixed"], "trainer.precision"),

@@ -131,8 +131,8 @@ def test_rollback_within_a_phase_does_not_draw_again():
 
 
 REFUSED = {
-    "unknown": ({"wal": 9}, r"^unknown condition in model\.phases\.points 'wal' \(did you mean 'wall'\?\).*$"),
-    "data": ({"data": 9}, r"^unknown condition in model\.phases\.points 'data'.*known: pde, start, wall$"),
+    "unknown": ({"wal": 9}, r"^unknown condition in model\.phases\.1\.points 'wal' \(did you mean 'wall'\?\).*$"),
+    "data": ({"data": 9}, r"^unknown condition in model\.phases\.1\.points 'data'.*known: pde, start, wall$"),
 }
 
 
@@ -154,5 +154,7 @@ def test_without_a_data_module_there_is_nothing_to_change(options):
     module = small_module(phases=[Phase(ADAM, steps=1, **options)])
     data = small_data(module.problem)
     data.setup("fit")
-    with pytest.raises(ConfigurationError, match=rf"^model\.phases\.{next(iter(options))}: .*CollocationDataModule$"):
+    with pytest.raises(
+        ConfigurationError, match=rf"^model\.phases(\.0)?\.{next(iter(options))}: .*CollocationDataModule$"
+    ):
         quiet_trainer().fit(module, [data.store.batch()])

@@ -299,14 +299,14 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_widths_are_refused_in_one_line(case):
     phases, message = REFUSED[case]
-    with pytest.raises(ConfigurationError, match=rf"^model\.phases\.width: {message}.*$"):
+    with pytest.raises(ConfigurationError, match=rf"^model\.phases\.[01]\.width: {message}.*$"):
         fit(small_module(phases=phases))
 
 
 @pytest.mark.parametrize("scale", [True, False])
 def test_a_network_that_cannot_be_narrowed_is_refused(scale):
     module = PINN(Burgers(0.1), PirateNet, [Phase(ADAM, steps=1, width=3)], scale_inputs=scale, compile=False)
-    with pytest.raises(ConfigurationError, match=r"^model\.phases\.width: PirateNet cannot be narrowed.*$"):
+    with pytest.raises(ConfigurationError, match=r"^model\.phases\.0\.width: PirateNet cannot be narrowed.*$"):
         fit(module)
 
 

@@ -291,7 +291,7 @@ def test_updates_are_planned_for():
 
 
 REFUSED = {
-    "line search": ({"optimizer": QUASI_NEWTON}, {}, "model.phases.updates: LBFGS evaluates several times a step"),
+    "line search": ({"optimizer": QUASI_NEWTON}, {}, "model.phases.0.updates: LBFGS evaluates several times a step"),
     "accumulated": ({}, {"accumulate_grad_batches": 2}, "trainer.accumulate_grad_batches: must be 1"),
 }
 
