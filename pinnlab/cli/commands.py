@@ -249,6 +249,9 @@ class PinnlabCLI(LightningCLI):
         extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
         trainer_config["callbacks"] = [*given, *extra]
         trainer = super().instantiate_trainer(**kwargs)
+        for logger in trainer.loggers:
+            if isinstance(logger, LogScaleTensorBoardLogger):
+                logger.is_open = self.subcommand not in LOOKING
         end_together(trainer)
         self.graceful = next(c for c in trainer_config["callbacks"] if isinstance(c, own.GracefulStop))
         return trainer

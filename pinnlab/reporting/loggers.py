@@ -30,9 +30,12 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
     Attributes:
         axes: says where a run is on axes other than steps, by name: `evaluations` and `milliseconds`. `Dashboard` sets
             it while the run trains.
+        is_open: whether numbers are written; not while the command looks at a run, whose curves are those of its
+            training.
     """
 
     axes: Callable[[], Mapping[str, int]] | None = None
+    is_open = True
 
     @property
     @rank_zero_experiment
@@ -51,6 +54,8 @@ class LogScaleTensorBoardLogger(TensorBoardLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Writes values and logarithms."""
+        if not self.is_open:
+            return
         wanted = {tag: value for tag, value in metrics.items() if tag != "epoch"}
         axes = self.axes() if self.axes is not None else {}
         if "milliseconds" in axes and "training/evaluations" in wanted:
