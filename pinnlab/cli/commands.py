@@ -38,10 +38,10 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.launching import end_together, launcher_of
+from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.ranks import exit_code
-from pinnlab.training.windows import March
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 

@@ -21,8 +21,8 @@ from pinnlab.cli.yaml_file import read_yaml
 from pinnlab.errors import LARGEST_SEED, ConfigurationError, suggest, unknown
 from pinnlab.problems import Problem
 from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.march import March
 from pinnlab.training.module import PINN
-from pinnlab.training.windows import March
 
 GROUPS: Mapping[str, tuple[type, frozenset[str]]] = {
     "model": (PINN, frozenset({"problem", "seed"})),

@@ -9,6 +9,7 @@ import yaml
 
 from pinnlab.cli.catalog import find_recipe
 from pinnlab.errors import ConfigurationError
+from pinnlab.training.march import WINDOWS
 
 
 def preview(recipe: str) -> list[str]:
@@ -70,7 +71,7 @@ def _windows(node: Any) -> str:
     if not isinstance(node, Mapping):
         return ""
     edges, count = _listed(node.get("edges")), node.get("windows")
-    number = _count(len(edges) - 1 if edges else 6 if count is None else count)
+    number = _count(len(edges) - 1 if edges else WINDOWS if count is None else count)
     return f"{number} of {node.get('coordinate', 't')}" if number else ""
 
 

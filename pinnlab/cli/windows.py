@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
+from pinnlab.training.march import March
 from pinnlab.training.marching import last_window, restored, train_windows
-from pinnlab.training.windows import March
 
 if TYPE_CHECKING:
     from pinnlab.problems.window import Window

@@ -22,14 +22,16 @@ from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.evaluation import measure_errors, measure_squares
 from pinnlab.training.history import Counts
+from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 from pinnlab.training.switching import phases_of
 from pinnlab.training.windows import (
-    March,
     chain,
     data_in,
+    edges_in,
     go_on_from,
     march_state,
+    may_halve,
     module_in,
     own_state,
     pieced,
@@ -109,7 +111,7 @@ class Marching(L.Callback):
         over = phases.finished and phases.history.present.stopped not in OF_THE_RUN and not _cut_short(trainer)
         self.residual, low, high = self._measured(pl_module), *self.edges[self.window : self.window + 2]
         missed = self.plan.tolerance is not None and not self.residual <= self.plan.tolerance
-        self.halves = over and missed and self.plan.may_halve(self._whole.problem, low, high)
+        self.halves = over and missed and may_halve(self.plan, self._whole.problem, low, high)
         self.goes_on = over and (self.halves or self.window + 2 < len(self.edges))
         self._record(trainer, pl_module, low, high)
         self._errors = self.records[-1]["relative_l2"]
@@ -162,7 +164,7 @@ class Marching(L.Callback):
         Raises:
             ConfigurationError: its windows are cut along another coordinate, or elsewhere.
         """
-        planned = self.plan.edges_in(self._whole.problem)
+        planned = edges_in(self.plan, self._whole.problem)
         if state["coordinate"] != self.plan.coordinate or not set(planned) <= set(state["edges"]):
             raise ConfigurationError(
                 f"march: the checkpoint has windows of {state['coordinate']} at {state['edges']}, this run has them at "
@@ -275,7 +277,7 @@ def train_windows(
     Raises:
         ConfigurationError: the problem cannot be cut into these windows, or the checkpoint is of others.
     """
-    marching = Marching(plan, module, plan.edges_in(module.problem))
+    marching = Marching(plan, module, edges_in(plan, module.problem))
     _check(plan, module, data)
     check_later(module.problem, plan.coordinate, marching.edges, module.trial.frozen())
     others = [callback for callback in trainer.callbacks if not isinstance(callback, Checkpoint)]  # type: ignore[attr-defined]

@@ -6,13 +6,12 @@ import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pinnlab.errors import LARGEST_SEED, ConfigurationError, check_list, check_real, check_whole, unknown
+from pinnlab.errors import LARGEST_SEED, ConfigurationError
 from pinnlab.objective.pieces import Pieces
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -20,86 +19,35 @@ from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
 from pinnlab.training.checkpoints import check_made_with, check_shapes
 from pinnlab.training.datamodule import CollocationDataModule
+from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 
-STARTS = ("previous", "fresh")
 
-
-@dataclass
-class March:
-    """How a problem is solved in windows of time, one after the other.
-
-    Args:
-        windows: how many of equal length. Default: 6, unless there are edges.
-        edges: in their place, where windows begin and end, both ends of the time included.
-        coordinate: that is cut.
-        tolerance: of the held-out residual, the root of its mean square in the worst condition, without weights. A
-            window ends as soon as it is that small; one that ends above it is halved. Default: none, and windows end
-            with their phases.
-        every: steps between two looks at the held-out residual.
-        halvings: how often a window may be halved that does not reach the tolerance. The run goes on behind one that
-            cannot be halved again, with a warning.
-        start: of a window's network: `previous` goes on from the weights of the window before, with a little of fresh
-            ones; `fresh` begins anew.
-        noise: the factor of the fresh weights that are added to the previous ones. They bring back what saturated
-            neurons have lost; at 0.01 the network is still that of the window before.
+def edges_in(plan: March, problem: Problem) -> list[float]:
+    """Where the windows of a plan begin and end in a problem.
 
     Raises:
-        ConfigurationError: a number is out of its range, or edges are not increasing.
+        ConfigurationError: the problem cannot be cut, or the edges are not those of its time at both ends.
     """
+    column = column_of(problem, plan.coordinate)
+    check_start(problem, plan.coordinate)
+    low, high = problem.domain.low[column], problem.domain.high[column]
+    if plan.edges is None:
+        return [low + (high - low) * k / plan.count for k in range(plan.count)] + [high]
+    ends = plan.edges[0], plan.edges[-1]
+    if not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) for a, b in zip(ends, (low, high), strict=True)):
+        raise ConfigurationError(
+            f"march.edges: must go from {low:g} to {high:g}, the ends of {plan.coordinate}, got {ends[0]:g} to "
+            f"{ends[1]:g}"
+        )
+    return [low, *map(float, plan.edges[1:-1]), high]
 
-    windows: int | None = None
-    edges: list[float] | None = None
-    coordinate: str = "t"
-    tolerance: float | None = None
-    every: int = 10
-    halvings: int = 3
-    start: Literal["previous", "fresh"] = "previous"
-    noise: float = 0.01
 
-    def __post_init__(self) -> None:
-        if self.windows is not None and self.edges is not None:
-            raise ConfigurationError("march: give either windows or edges")
-        count = 6 if self.windows is None else self.windows
-        check_whole("march", least=1, windows=count, every=self.every)
-        check_whole("march", least=0, halvings=self.halvings)
-        check_real("march", noise=self.noise, **({} if self.tolerance is None else {"tolerance": self.tolerance}))
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ConfigurationError(f"march.tolerance: must be above 0, got {self.tolerance}")
-        if self.noise < 0:
-            raise ConfigurationError(f"march.noise: must be at least 0, got {self.noise}")
-        if self.start not in STARTS:
-            raise unknown("march.start", str(self.start), STARTS)
-        if self.edges is not None:
-            check_list("march", edges=self.edges)
-            if len(self.edges) < 2 or any(a >= b for a, b in itertools.pairwise(self.edges)):
-                raise ConfigurationError(f"march.edges: must be increasing, two or more, got {self.edges}")
-
-    def edges_in(self, problem: Problem) -> list[float]:
-        """Where the windows of a problem begin and end.
-
-        Raises:
-            ConfigurationError: the problem cannot be cut, or the edges are not those of its time at both ends.
-        """
-        column = column_of(problem, self.coordinate)
-        check_start(problem, self.coordinate)
-        low, high = problem.domain.low[column], problem.domain.high[column]
-        if self.edges is None:
-            count = self.windows or 6
-            return [low + (high - low) * k / count for k in range(count)] + [high]
-        ends = self.edges[0], self.edges[-1]
-        if not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) for a, b in zip(ends, (low, high), strict=True)):
-            raise ConfigurationError(
-                f"march.edges: must go from {low:g} to {high:g}, the ends of {self.coordinate}, got {ends[0]:g} to "
-                f"{ends[1]:g}"
-            )
-        return [low, *map(float, self.edges[1:-1]), high]
-
-    def may_halve(self, problem: Problem, low: float, high: float) -> bool:
-        """Whether a window may be halved once more, from the width that the plan gave it."""
-        planned = self.edges_in(problem)
-        whole = next(b - a for a, b in itertools.pairwise(planned) if low < b)
-        return (high - low) / whole > 0.75 * 0.5 ** (self.halvings - 1)
+def may_halve(plan: March, problem: Problem, low: float, high: float) -> bool:
+    """Whether a window may be halved once more, from the width that the plan gave it."""
+    planned = edges_in(plan, problem)
+    whole = next(b - a for a, b in itertools.pairwise(planned) if low < b)
+    return (high - low) / whole > 0.75 * 0.5 ** (plan.halvings - 1)
 
 
 def module_in(module: PINN, coordinate: str, edges: Sequence[float], k: int, before: Trial | None) -> PINN:

@@ -10,8 +10,8 @@ from pinnlab.callbacks import RunSummary
 from pinnlab.networks import MLP
 from pinnlab.optimizers import LBFGS
 from pinnlab.problems import Wave1D
+from pinnlab.training.march import March
 from pinnlab.training.marching import train_windows
-from pinnlab.training.windows import March
 
 
 def march(rank, processes, file):

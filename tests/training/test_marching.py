@@ -18,9 +18,10 @@ from pinnlab.networks import MLP
 from pinnlab.optimizers import LBFGS, LevenbergMarquardt
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
 from pinnlab.reporting.figures import solution as drawing
+from pinnlab.training.march import March
 from pinnlab.training.marching import march, train_windows
 from pinnlab.training.module import PINN
-from pinnlab.training.windows import March, module_in, pieced
+from pinnlab.training.windows import module_in, pieced
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
