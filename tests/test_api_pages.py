@@ -1,5 +1,6 @@
 """The API reference: every public name has its place on one page, once."""
 
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,17 @@ def test_a_name_is_shown_once_and_exists():
     for name in SHOWN:
         home, _, last = name.rpartition(".")
         assert hasattr(import_module(home), last) or import_module(name), name
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_arguments_are_described_in_their_order(name):
+    home, _, last = name.rpartition(".")
+    shown = getattr(import_module(home), last, None)
+    arguments = re.search(r"^Args:\n((?:    .*\n?)+)", inspect.getdoc(shown) or "", flags=re.M)
+    if callable(shown) and arguments:
+        order = list(inspect.signature(shown).parameters)
+        described = [key for key in re.findall(r"^    (\w+):", arguments[1], flags=re.M) if key in order]
+        assert described == sorted(described, key=order.index)
 
 
 def test_analysis_is_shown_by_its_modules():

@@ -45,8 +45,8 @@ class AbstractPointWeights(ConditionsCallback):
 
     Args:
         every: loss evaluations between two updates, with an optimizer that makes one a step and takes all points.
-        closure_every: the same with one that makes several, such as L-BFGS.
         conditions: whose points; default: the differential equations (conditions of kind `Residual`).
+        closure_every: `every`, with an optimizer that makes several, such as L-BFGS.
 
     Raises:
         ConfigurationError: `every` or `closure_every` is below 1, or at the start of training when a name is not a

@@ -80,14 +80,14 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
             points at the same cost.
         samplers: designs of single conditions by name.
         batch_size: points of a condition per step; None (the default) takes all, as quasi-Newton methods need.
-        overlap: the share of a mini-batch's rows that the next one has too. Only in phases whose optimizer asks for it
-            (`MultiBatchLBFGS`); elsewhere mini-batches of a pass have no row in common. A quarter is enough for the
-            curvature pairs; more makes every step advance over fewer new rows.
         held_out: points per condition on which the residual is checked at validation but never trained; a
             residual much larger there than on the training points means that there are too few of those.
         evaluation_points: size of the grid on which errors are measured.
         steps_per_epoch: how many optimizer steps Lightning calls an epoch; it has no other meaning here.
         seed: of all draws of points. Default: that of `lightning.seed_everything`, or else 0.
+        overlap: the share of a mini-batch's rows that the next one has too. Only in phases whose optimizer asks for it
+            (`MultiBatchLBFGS`); elsewhere mini-batches of a pass have no row in common. A quarter is enough for the
+            curvature pairs; more makes every step advance over fewer new rows.
 
     Raises:
         ConfigurationError: at set-up, when a count does not fit the problem.
