@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from pinnlab.studies.decomposition import runs, write_report
+from pinnlab.studies.decomposition import write_report
 from pinnlab.studies.decomposition.report import error_after
 from pinnlab.studies.decomposition.runs import AT, COLUMNS, STUDY
 from pinnlab.studies.engine.recording import error, recording
@@ -17,7 +17,7 @@ def test_what_is_kept_of_a_run_that_time_ends():
     callbacks = [recording([1e-3, 2e-3], error, "processor_seconds", ends=True)]
     tiny = {"data": {"points": {"pde": 60}, "evaluation_points": 50}, "trainer": {"callbacks": callbacks}}
     summary, trained = train(merged(STUDY.config("poisson1d", "trained_windows", 0), tiny))
-    kept = {**runs.measure(summary), **runs.probe(trained)}
+    kept = {**STUDY.measure(summary), **STUDY.probe(trained)}
     assert set(kept) == set(COLUMNS)
     assert kept["parameters"] == 16 * (16 + 16 + 16 + 1)
     assert kept["processor_seconds"] > 0

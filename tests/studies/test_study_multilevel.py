@@ -49,7 +49,7 @@ def test_a_rung_goes_on_from_the_one_before(short, monkeypatch):
     torch.testing.assert_close(fine.model.trial(x), coarse.model.trial(x), rtol=1e-12, atol=1e-12)
     frozen = sum(p.numel() for p in fine.model.trial.parameters() if not p.requires_grad)
     assert frozen == sum(p.numel() for p in coarse.model.trial.parameters())
-    kept = {**runs.measure(summary), **runs.probe(trained)}
+    kept = {**STUDY.measure(summary), **STUDY.probe(trained)}
     assert set(kept) == set(COLUMNS)
     assert kept["processor_seconds"] > 0
     assert len(kept["errors"].split()) >= 1  # of the first rung, which ends then
@@ -60,8 +60,8 @@ def test_a_run_without_rungs_is_one_run(short):
     config = tiny("smooth", "widths")
     assert [phase.get("width") for phase in config["model"]["phases"]] == [runs.NARROW, None]
     summary, trained = climb(config)
-    assert runs.measure(summary)["parameters"] == 697
-    assert float(runs.probe(trained)["errors"].split()[0]) > 0
+    assert STUDY.measure(summary)["parameters"] == 697
+    assert float(STUDY.probe(trained)["errors"].split()[0]) > 0
 
 
 def test_a_rung_sees_what_its_windows_see(tmp_path):

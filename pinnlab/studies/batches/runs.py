@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pinnlab.studies.engine.recording import error, recorded, recording
-from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.studies.engine.runner import Config, Row, Study, outcome_and_points
 
 COUNT = 10_000
 """Points of all conditions together."""
@@ -59,14 +59,9 @@ SETTINGS: Mapping[str, Config] = {
 COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", "points_seen", "curve")
 
 
-def measure(summary: Mapping[str, Any]) -> Row:
-    """What is kept of a run's summary: the error, and what it cost."""
-    return {**outcome(summary), "points_seen": summary["points_seen"]}
-
-
 def probe(trained: Any) -> Row:
     """The error at each of the `MARKS`."""
     return {"curve": recorded(trained)["relative_l2"]}
 
 
-STUDY = Study("batches", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
+STUDY = Study("batches", PROBLEMS, SETTINGS, COLUMNS, outcome_and_points, probe=probe)

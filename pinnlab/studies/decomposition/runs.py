@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnlab.studies.engine.recording import Recorder, cell, error, recording
-from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.studies.engine.recipes import HARDLY, siren, windows
+from pinnlab.studies.engine.recording import error, errors_in_time, recording
+from pinnlab.studies.engine.runner import Config, Study, outcome_and_size
 
 AT = (1, 2, 4, 8, 16)
 """Seconds of the processor after which the error is measured; the last one ends a run, in one dimension the one before.
 """
 MANY = 100_000
-DAMPING: Config = {"class_path": "GainRatio", "init_args": {"initial": 1e-12, "lowest": 1e-24}}
-"""For rows that are reduced without squares, which resolve it: the equation hardly weighs low frequencies."""
 
 
 def _phase(name: str, steps: int = MANY, **options: Any) -> Config:
@@ -24,23 +23,13 @@ ADAM = _phase("Adam", 100, lr=1e-3)
 DIRECT = [_phase("LeastSquares", 2)]
 SPARSE = [_phase("LeastSquares", 2, sparse=True)]
 LBFGS = [ADAM, _phase("LBFGS")]
-GAUSS_NEWTON = [ADAM, _phase("LevenbergMarquardt", damping=DAMPING)]
-SPARSE_GAUSS_NEWTON = [_phase("LevenbergMarquardt", form="sparse", damping=DAMPING)]
+GAUSS_NEWTON = [ADAM, _phase("LevenbergMarquardt", damping=HARDLY)]
+SPARSE_GAUSS_NEWTON = [_phase("LevenbergMarquardt", form="sparse", damping=HARDLY)]
 
 
 def sines(count: int, scale: float) -> Config:
     """A network of random sines."""
     return {"class_path": "RandomFeatures", "init_args": {"count": count, "scale": scale}}
-
-
-def siren(hidden: Sequence[int], frequency: float) -> Config:
-    """A network of trained sines."""
-    return {"class_path": "SIREN", "init_args": {"hidden": list(hidden), "first_frequency": frequency}}
-
-
-def windows(grid: int, network: Config, **options: Any) -> Config:
-    """A network in each of many windows."""
-    return {"class_path": "Subdomains", "init_args": {"grid": grid, "network": network, **options}}
 
 
 SETTINGS: Mapping[str, Sequence[Config]] = {
@@ -68,14 +57,14 @@ _LINE: Mapping[str, Config] = {
     "sines_more": windows(64, sines(16, 3.0)),
     "sines_overlap": windows(32, sines(32, 6.0), overlap=1.3),
     "sines_levels": windows(32, sines(21, 6.0), levels=2),
-    "trained_one_lbfgs": siren([26, 26], 30.0),
-    "trained_one": siren([26, 26], 30.0),
-    "trained_lbfgs": windows(16, siren([16], 10.0)),
-    "trained_windows": windows(16, siren([16], 10.0)),
-    "trained_fewer": windows(8, siren([32], 20.0)),
-    "trained_more": windows(32, siren([8], 6.0)),
-    "trained_levels": windows(16, siren([11], 10.0), levels=2),
-    "trained_large": windows(16, siren([8, 8], 8.0)),
+    "trained_one_lbfgs": siren(30.0, 26, 26),
+    "trained_one": siren(30.0, 26, 26),
+    "trained_lbfgs": windows(16, siren(10.0, 16)),
+    "trained_windows": windows(16, siren(10.0, 16)),
+    "trained_fewer": windows(8, siren(20.0, 32)),
+    "trained_more": windows(32, siren(6.0, 8)),
+    "trained_levels": windows(16, siren(10.0, 11), levels=2),
+    "trained_large": windows(16, siren(8.0, 8, 8)),
 }
 _SQUARE: Mapping[str, Config] = {
     "sines_one": sines(1600, 25.0),
@@ -84,14 +73,14 @@ _SQUARE: Mapping[str, Config] = {
     "sines_more": windows(16, sines(24, 3.5)),
     "sines_overlap": windows(8, sines(100, 7.0), overlap=1.3),
     "sines_levels": windows(8, sines(80, 7.0), levels=2),
-    "trained_one_lbfgs": siren([55, 55], 20.0),
-    "trained_one": siren([32, 32], 20.0),
-    "trained_lbfgs": windows(8, siren([12], 7.0)),
-    "trained_windows": windows(8, siren([12], 7.0)),
-    "trained_fewer": windows(4, siren([12, 12], 14.0)),
-    "trained_more": windows(16, siren([4], 3.5)),
-    "trained_levels": windows(8, siren([10], 7.0), levels=2),
-    "trained_large": windows(8, siren([6, 6], 7.0)),
+    "trained_one_lbfgs": siren(20.0, 55, 55),
+    "trained_one": siren(20.0, 32, 32),
+    "trained_lbfgs": windows(8, siren(7.0, 12)),
+    "trained_windows": windows(8, siren(7.0, 12)),
+    "trained_fewer": windows(4, siren(14.0, 12, 12)),
+    "trained_more": windows(16, siren(3.5, 4)),
+    "trained_levels": windows(8, siren(7.0, 10), levels=2),
+    "trained_large": windows(8, siren(7.0, 6, 6)),
 }
 
 
@@ -118,26 +107,13 @@ PROBLEMS: Mapping[str, tuple[str, Config]] = {
 COLUMNS = ("parameters", "relative_l2", "loss", "evaluations", "processor_seconds", "errors")
 
 
-def measure(summary: Mapping[str, Any]) -> Row:
-    """The size of the network and where training ended."""
-    ended = outcome(summary)
-    kept = {key: ended[key] for key in ("relative_l2", "loss", "evaluations")}
-    return {"parameters": summary["parameters"], **kept}
-
-
-def probe(trained: Any) -> Row:
-    """The errors after so many seconds of the processor, and how many the run took."""
-    clock = next(c for c in trained.trainer.callbacks if isinstance(c, Recorder))
-    return {"processor_seconds": round(clock.spent, 2), "errors": cell(clock.curves.get("relative_l2", []))}
-
-
 STUDY = Study(
     "decomposition",
     PROBLEMS,
     {name: {"model": {"phases": phases}} for name, phases in SETTINGS.items()},
     COLUMNS,
-    measure,
+    outcome_and_size,
     seeds=range(4),
-    probe=probe,
+    probe=errors_in_time,
     own=_own(),
 )

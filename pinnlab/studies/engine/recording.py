@@ -135,6 +135,18 @@ def recorded(trained: Any) -> Row:
     return {name: cell(values) for recorder in recorders for name, values in recorder.curves.items()}
 
 
+def clock_of(trained: Any) -> Recorder:
+    """The first `Recorder` of a run."""
+    found: Recorder = next(c for c in trained.trainer.callbacks if isinstance(c, Recorder))
+    return found
+
+
+def errors_in_time(trained: Any) -> Row:
+    """The errors after so many seconds of the processor, and how many the run took."""
+    clock = clock_of(trained)
+    return {"processor_seconds": round(clock.spent, 2), "errors": cell(clock.curves.get("relative_l2", []))}
+
+
 def cell(values: Sequence[float]) -> str:
     """Numbers as one cell of a line: four digits each, with blanks between."""
     return " ".join(f"{value:.4g}" for value in values)

@@ -145,6 +145,17 @@ def outcome(summary: Mapping[str, Any]) -> Row:
     }
 
 
+def outcome_and_points(summary: Mapping[str, Any]) -> Row:
+    """`outcome`, and how many points were seen."""
+    return {**outcome(summary), "points_seen": summary["points_seen"]}
+
+
+def outcome_and_size(summary: Mapping[str, Any]) -> Row:
+    """The size of the network that was trained last, and where training ended; for runs that end by the clock."""
+    ended = outcome(summary)
+    return {"parameters": summary["parameters"], **{key: ended[key] for key in ("relative_l2", "loss", "evaluations")}}
+
+
 def read_rows(path: Path) -> list[Row]:
     """The lines of a study so far; none when there is no file. Values are text."""
     if not path.exists():

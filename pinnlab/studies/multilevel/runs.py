@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pinnlab.networks import Correction, SeenParts
-from pinnlab.studies.engine.recording import Recorder, cell, error, recording
-from pinnlab.studies.engine.runner import QUIET, Config, Row, Study, merged, outcome, train
+from pinnlab.studies.engine.recipes import HARDLY, mlp, siren, windows
+from pinnlab.studies.engine.recording import clock_of, error, errors_in_time, recording
+from pinnlab.studies.engine.runner import QUIET, Config, Study, merged, outcome_and_size, train
 
 AT = (0.5, 1, 2, 4)
 """Seconds of the processor after which the error is measured; the last one ends a run."""
@@ -23,8 +24,6 @@ RUNG = 1
 """Seconds after which a rung of a ladder is frozen; one of `AT`."""
 NARROW = 8
 """Neurons of each hidden layer that are trained first."""
-HARDLY: Config = {"class_path": "GainRatio", "init_args": {"initial": 1e-12, "lowest": 1e-24}}
-"""Damping for waves of many frequencies: the equation hardly weighs the low ones."""
 
 
 class Rung(nn.Module):
@@ -88,7 +87,7 @@ def climb(config: Config) -> tuple[dict[str, Any], Any]:
             end = AT[-1] if number == len(rungs) else RUNG * (number + 1)
             left = [at - spent for at in AT if spent < at <= end]
             summary, trained = train({**own, "model": {**own["model"], **model, "network": network}, **_timed(left)})
-            clock = _clock(trained)
+            clock = clock_of(trained)
             spent += clock.spent
             errors += clock.curves.get("relative_l2", [])
             before = f"{folder}/{number}.pt"
@@ -102,29 +101,9 @@ def _timed(at: Sequence[float]) -> dict[str, Any]:
     return {"trainer": {**QUIET["trainer"], "callbacks": callbacks}}
 
 
-def _clock(trained: Any) -> Recorder:
-    found: Recorder = next(c for c in trained.trainer.callbacks if isinstance(c, Recorder))
-    return found
-
-
 def _gauss_newton(damping: Config | None = None, **options: Any) -> Config:
     given = {**options, **({} if damping is None else {"damping": damping})}
     return {"optimizer": {"class_path": "LevenbergMarquardt", "init_args": given}, "steps": MANY}
-
-
-def windows(grid: Sequence[int], network: Config, **options: Any) -> Config:
-    """A network in each of many windows."""
-    return {"class_path": "Subdomains", "init_args": {"grid": list(grid), "network": network, **options}}
-
-
-def mlp(*hidden: int) -> Config:
-    """A perceptron."""
-    return {"class_path": "MLP", "init_args": {"hidden": list(hidden)}}
-
-
-def siren(frequency: float, *hidden: int) -> Config:
-    """A network of trained sines."""
-    return {"class_path": "SIREN", "init_args": {"hidden": list(hidden), "first_frequency": frequency}}
 
 
 def _family(
@@ -179,25 +158,13 @@ SETTINGS: Mapping[str, Config] = {name: {} for name in _OWN["smooth"]}
 COLUMNS = ("parameters", "relative_l2", "loss", "evaluations", "processor_seconds", "errors")
 
 
-def measure(summary: Mapping[str, Any]) -> Row:
-    """The size of the network that was trained last, and where training ended."""
-    ended = outcome(summary)
-    return {"parameters": summary["parameters"], **{key: ended[key] for key in ("relative_l2", "loss", "evaluations")}}
-
-
-def probe(trained: Any) -> Row:
-    """The errors after so many seconds of the processor, and how many the run took."""
-    clock = _clock(trained)
-    return {"processor_seconds": round(clock.spent, 2), "errors": cell(clock.curves["relative_l2"])}
-
-
 STUDY = Study(
     "multilevel",
     PROBLEMS,
     SETTINGS,
     COLUMNS,
-    measure,
-    probe=probe,
+    outcome_and_size,
+    probe=errors_in_time,
     own={(problem, setting): own for problem, family in _OWN.items() for setting, own in family.items()},
     make=climb,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pinnlab.analysis.ntk import WHOLE, KernelSpectrum, kernel_spectra
-from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.studies.engine.runner import Config, Row, Study, outcome_and_points
 
 ORDERS = (0, 1, 2, 4)
 ENHANCED = "_enhanced"
@@ -70,11 +70,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def measure(summary: Mapping[str, Any]) -> Row:
-    """What is kept of a run's summary: the error, and what it cost."""
-    return {**outcome(summary), "points_seen": summary["points_seen"]}
-
-
 def probe(trained: Any) -> Row:
     """The spectrum of the final kernel, of the equation alone and with its conditions, and its quotients of sines."""
     module, store = trained.model, trained.datamodule.store
@@ -114,4 +109,4 @@ def _numbers(spectrum: KernelSpectrum) -> Row:
     return {**numbers, "tenth": float(values[9] / values[0])}
 
 
-STUDY = Study("orders", PROBLEMS, SETTINGS, COLUMNS, measure, probe=probe)
+STUDY = Study("orders", PROBLEMS, SETTINGS, COLUMNS, outcome_and_points, probe=probe)
