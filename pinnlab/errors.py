@@ -84,6 +84,14 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError
     return ConfigurationError(f"unknown {kind} {name!r}{suggest(str(name), names)}; known: {', '.join(names)}")
 
 
+def is_finite(value: object) -> bool:
+    """Whether something is a finite real number that a float can hold: Python's whole numbers have no largest one."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def check_whole(owner: str, least: float = -math.inf, **values: object) -> None:
     """Refuses arguments that are no whole numbers, or too small.
 
@@ -113,9 +121,9 @@ def check_real(owner: str, **values: object) -> None:
         ConfigurationError: one is of another kind; limits are for the caller to check.
     """
     for key, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or value != value:
             raise ConfigurationError(f"{_named(owner, key)}: must be a number, got {value!r}")
-        if math.isinf(value):
+        if not is_finite(value):
             raise ConfigurationError(f"{_named(owner, key)}: must be finite, got {value!r}")
 
 

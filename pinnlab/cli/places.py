@@ -288,7 +288,7 @@ def _is_alike(value: Any, hint: Any) -> bool:
 def _is_number(value: Any) -> bool:
     try:
         return not isinstance(value, bool) and not math.isnan(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import torch
 
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, is_finite, unknown
 
 
 def number(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if not is_finite(value):
         raise ConfigurationError(f"problem.{key}: must be a finite number, got {value!r}")
     return value
 

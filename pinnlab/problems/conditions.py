@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, is_finite, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import WEIGHT, Enhancement
 from pinnlab.problems.evaluation import Evaluation, asks_for
@@ -49,7 +49,7 @@ class Condition(ABC):
                 f"{type(self).__name__}: region must be a domain or a part of one, got {type(region).__name__}; "
                 "values at given points are Observations"
             )
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < math.inf:
+        if not is_finite(weight) or weight < 0:
             raise ConfigurationError(f"weight: must be a number >= 0 (0 switches a condition off), got {weight!r}")
         self.region = region
         self.weight = float(weight)
@@ -158,7 +158,7 @@ def with_normals(region: Region | None, points: Tensor) -> Tensor:
 def _is_finite(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.ndim == 0 and bool(value.isfinite())
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return is_finite(value)
 
 
 class _Targets(Condition):
@@ -174,10 +174,7 @@ class _Targets(Condition):
                     f"{type(self).__name__}: {name} must be a finite number or a function of the coordinates, got "
                     f"{target if isinstance(target, (Real, str)) else type(target).__name__}"
                 )
-        self.targets = dict(targets)
-        for name, target in self.targets.items():
-            if not callable(target):
-                finite(f"{type(self).__name__}: {name}", target)
+        self.targets = {name: float(target) if isinstance(target, Real) else target for name, target in targets.items()}
 
     def names(self) -> Sequence[str]:
         """The unknowns with targets."""

@@ -190,7 +190,8 @@ def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in (".npz", ".csv"):
         raise ConfigurationError(f"Given {name!r}: {path} must be a file .npz, or .csv with a header")
     if path.suffix == ".csv":
-        return read_table(path.absolute(), f"Given {name!r}")
+        table = read_table(path.absolute(), f"Given {name!r}")
+        return {column.replace(" ", "_"): values for column, values in table.items()}  # names have no blanks
     try:
         with np.load(path) as file:
             return dict(file)

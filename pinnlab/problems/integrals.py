@@ -8,9 +8,7 @@ see one residual more. With `each` there is such a row for every value of some c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from torch import Tensor
 from pinnlab.derivatives.expressions import plain
 from pinnlab.domains import Region
 from pinnlab.domains.section import section
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, is_finite, unknown
 from pinnlab.problems.conditions import Condition, Target
 from pinnlab.problems.evaluation import Evaluation, call_by_name
 
@@ -70,7 +68,7 @@ class Integral(Condition):
         for name in self.each:
             if name not in region.coordinates:
                 raise unknown("coordinate of each:", name, region.coordinates)
-        if not (callable(value) and each) and (not isinstance(value, Real) or not math.isfinite(value)):
+        if not (callable(value) and each) and not is_finite(value):
             function_of_what = "; for one at each time write each='t'" if callable(value) else ""
             raise ConfigurationError(f"value: an integral must be a finite number, got {value!r}{function_of_what}")
         self.over = region

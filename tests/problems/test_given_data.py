@@ -190,6 +190,13 @@ def test_data_of_a_file(kind, tmp_path):
     assert torch.equal(found, Given("a", grid(conductivity)).on(SQUARE)(points))
 
 
+def test_blanks_in_the_name_of_a_column_are_underscores(tmp_path):
+    path = tmp_path / "wall.csv"
+    path.write_text("x,wall heat\n0,0\n0.25,0.25\n0.5,0.5\n1,1\n")
+    found = Given("wall_heat", path, degree=1).on(Interval("x", 0, 1))(torch.tensor([[0.3]], dtype=torch.float64))
+    assert found.item() == pytest.approx(0.3)
+
+
 RECIPE = """
 problem:
   class_path: given_file.Plate
