@@ -14,6 +14,7 @@ from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
+from pinnlab.samplers.sequences import few_points
 from pinnlab.training.description import KeepsArguments
 from pinnlab.training.hparams import describe
 from pinnlab.training.point_store import PointStore, sampled_conditions
@@ -228,7 +229,7 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
         for name, condition in self.problem.conditions.items():
             if condition.region is not None and self.held_out:
                 seed = seed_for(self.seed, "held out", name)
-                points = Sobol().sample(condition.region, self.held_out, seed)
+                points = few_points(condition.region, self.held_out, seed)
                 rows[name] = distributed.shard(condition.rows(points)).to(device, dtype)
         return rows
 

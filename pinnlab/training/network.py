@@ -15,7 +15,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.unknowns import alike
-from pinnlab.samplers import Sobol
+from pinnlab.samplers.sequences import few_points
 
 
 def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int) -> nn.Module:
@@ -95,7 +95,7 @@ def _check_coordinates(problem: Problem, trial: Trial) -> None:
     """Refuses a trial function in which an unknown depends on coordinates that it does not have."""
     if not any(own.coordinates for own in problem.living.values()):
         return
-    points = Sobol().sample(problem.domain, 16, seed=0).to(next(trial.parameters()))
+    points = few_points(problem.domain, 16, seed=0).to(next(trial.parameters()))
     low, high = (points.new_tensor(ends) for ends in (problem.domain.low, problem.domain.high))
     with torch.no_grad():
         before = trial(points)
@@ -121,7 +121,7 @@ def _check_periodicity(problem: Problem, trial: Trial) -> None:
     parameter = next(trial.parameters())
     for name in problem.periodic_coordinates:
         column = problem.coordinates.index(name)
-        left = Sobol().sample(problem.domain.face(**{name: problem.domain.low[column]}), 8, seed=0).to(parameter)
+        left = few_points(problem.domain.face(**{name: problem.domain.low[column]}), 8, seed=0).to(parameter)
         right = left.clone()
         right[:, column] = problem.domain.high[column]
         with torch.no_grad():

@@ -12,7 +12,7 @@ from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Problem
-from pinnlab.samplers import Focused, Sampler, Sobol, seed_for
+from pinnlab.samplers import Focused, Sampler, seed_for
 from pinnlab.training.mini_batches import MiniBatches
 
 DRAW_POINTS = "write trainer.fit(module, CollocationDataModule(problem, points=...)), which draws them"
@@ -310,7 +310,7 @@ def probe_rows(problem: Problem, most: int, seed: int) -> dict[str, Tensor]:
 
     Args:
         problem: the conditions.
-        most: rows of each condition: so many of a Sobol' design, or of the points that a condition brings.
+        most: rows of each condition: so many of its region, or of the points that a condition brings.
         seed: of the designs.
 
     Returns:
@@ -320,8 +320,7 @@ def probe_rows(problem: Problem, most: int, seed: int) -> dict[str, Tensor]:
     for name, condition in problem.conditions.items():
         own = condition.fixed_points()
         if own is None:
-            assert condition.region is not None  # the problem saw to it
-            found[name] = condition.rows(Sobol().sample(condition.region, most, seed_for(seed, "probe", name)))
+            found[name] = condition.rows(condition.some_points(most, seed_for(seed, "probe", name)))
         else:
             rows = condition.rows(own)
             found[name] = rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]

@@ -12,9 +12,11 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import AllenCahnTwoBody, Poisson, Problem, Residual, SineGordonTwoBody, Unknown
 from pinnlab.samplers import Sobol, UniformRandom
+from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
 from pinnlab.training.network import check_network
 from pinnlab.training.network_checks import warn_of_conditions
+from pinnlab.training.point_store import probe_rows
 
 
 @pytest.mark.parametrize("kind", [AllenCahnTwoBody, SineGordonTwoBody])
@@ -77,8 +79,13 @@ def small_only(tensor):
 def test_a_module_is_tried_without_a_sobol_sequence(monkeypatch):
     """To scramble one takes seconds in 20,000 dimensions, and a module is tried at several."""
     monkeypatch.setattr(Sobol, "_design", lambda *_: pytest.fail("a Sobol' sequence"))
-    module = PINN(AllenCahnTwoBody(dim=2000, sample=2), MLP(2000, 1, hidden=[4]))
-    warn_of_conditions(module.system)
+    problem = AllenCahnTwoBody(dim=2000, sample=2)
+    module = PINN(problem, MLP(2000, 1, hidden=[4]))
+    warn_of_conditions(module.system, module.weights.own)
+    data = CollocationDataModule(problem, points=4, held_out=5)
+    for rows in (data.held_out_rows((torch.float64, torch.device("cpu"))), probe_rows(problem, most=5, seed=0)):
+        assert rows.keys() == problem.conditions.keys()
+        assert {tuple(some.shape) for some in rows.values()} == {(5, 2000)}
 
 
 def test_sobol_has_an_end():
