@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnlab.studies.engine.recipes import HARDLY, siren, windows
+from pinnlab.studies.engine.recipes import HARDLY, sines, siren, windows
 from pinnlab.studies.engine.recording import error, errors_in_time, recording
 from pinnlab.studies.engine.runner import Config, Study, outcome_and_size
 
@@ -25,11 +25,6 @@ SPARSE = [_phase("LeastSquares", 2, sparse=True)]
 LBFGS = [ADAM, _phase("LBFGS")]
 GAUSS_NEWTON = [ADAM, _phase("LevenbergMarquardt", damping=HARDLY)]
 SPARSE_GAUSS_NEWTON = [_phase("LevenbergMarquardt", form="sparse", damping=HARDLY)]
-
-
-def sines(count: int, scale: float) -> Config:
-    """A network of random sines."""
-    return {"class_path": "RandomFeatures", "init_args": {"count": count, "scale": scale}}
 
 
 SETTINGS: Mapping[str, Sequence[Config]] = {

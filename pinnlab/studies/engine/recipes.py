@@ -16,6 +16,11 @@ def mlp(*hidden: int) -> Config:
     return {"class_path": "MLP", "init_args": {"hidden": list(hidden)}}
 
 
+def sines(count: int, scale: float) -> Config:
+    """A network of random sines."""
+    return {"class_path": "RandomFeatures", "init_args": {"count": count, "scale": scale}}
+
+
 def siren(frequency: float, *hidden: int) -> Config:
     """A network of trained sines."""
     return {"class_path": "SIREN", "init_args": {"hidden": list(hidden), "first_frequency": frequency}}
