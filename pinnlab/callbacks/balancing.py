@@ -94,12 +94,13 @@ class LossBalancing(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """When weights were last changed, and what the rule remembers."""
-        return {"last": self.occasions.last, "rule": self.rule.state_dict()}
+        return {"last": self.occasions.last, "name": type(self.rule).__name__, "rule": self.rule.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where a checkpoint left off."""
-        self.occasions.last = state_dict["last"]
-        self.rule.load_state_dict(state_dict["rule"])
+        """Continues where a checkpoint left off; another rule remembers nothing of it."""
+        self.occasions.last, own = state_dict["last"], type(self.rule).__name__
+        if state_dict.get("name", own) == own:
+            self.rule.load_state_dict(state_dict["rule"])
 
     def _names(self, pl_module: Any) -> Sequence[str]:
         return present(self.conditions, pl_module.problem) if self.conditions else _weighable(pl_module)

@@ -49,6 +49,7 @@ class ResidualSystem:
         enhancements: derivatives of residuals in the loss, by condition; the others keep their own.
 
     Attributes:
+        enhancements: the derivatives of residuals in the loss, of every condition.
         width: the neurons of every hidden layer that evaluations use, see `set_width`.
         readings: what the problem's functions read beside their arguments.
         products: which batches are functions times places.
@@ -69,8 +70,8 @@ class ResidualSystem:
         self.products = Products(problem, getattr(trial, "network", trial))
         self._draws = draws_of(trial, problem.wanted.values())
         self._columns = {name: _row_width(condition) for name, condition in problem.conditions.items()}
-        self._enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
-        self._wanted = {name: self._enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
+        self.enhancements = {name: c.enhancement for name, c in problem.conditions.items()} | dict(enhancements or {})
+        self._wanted = {name: self.enhancements[name].wanted(plain) for name, plain in problem.wanted.items()}
         self.compile_scores(None)
 
     def resolve_engine(self) -> None:
@@ -231,7 +232,7 @@ class ResidualSystem:
 
         with self.readings.substituted(parameters):
             computed = self._engine(parameters, places=places, network=network)(points, wanted)
-            more = self._enhancements[name].rows(equations, points, computed) if enhanced else []
+            more = self.enhancements[name].rows(equations, points, computed) if enhanced else []
             parts = [*equations(points, computed), *more]
         if rows.shape[1] == own:
             return parts

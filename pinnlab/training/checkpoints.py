@@ -21,7 +21,7 @@ FORMAT = 1
 EVALUATED = ("problem", "model.network")
 """The keys that have to be those of a checkpoint to look at its solution."""
 
-TRAINED = (*EVALUATED, "model.weights", "data.")
+TRAINED = (*EVALUATED, "model.weights", "model.enhance", "model.dtype", "data.")
 """The keys that have to be those of a checkpoint to go on training; and the present phase's optimizer."""
 
 

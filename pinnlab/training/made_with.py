@@ -15,6 +15,7 @@ from pinnlab.objective.readings import Readings
 from pinnlab.problems.base import Problem
 
 _DEPTH = 4  # of objects within objects; a criterion in a criterion in a criterion is seen
+_LATER = ("model.enhance.", "model.dtype")  # keys of which checkpoints of earlier versions say nothing
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -31,8 +32,12 @@ def made_with(module: Any, data: Any) -> dict[str, str]:
         found[".".join(filter(None, ["model.network", name]))] = in_words(part, 1)
     for name, weight in zip(problem.conditions, module.weights.own.tolist(), strict=True):
         found[f"model.weights.{name}"] = in_words(weight)
+    for name, enhancement in module.system.enhancements.items():
+        by = {" ".join(problem.coordinates[i] for i in index): weight for index, weight in enhancement.weights.items()}
+        found[f"model.enhance.{name}"] = in_words(by)
+    found["model.dtype"] = str(module.own_dtype).removeprefix("torch.")
     for number, phase in enumerate(module.phases):
-        for key in ("optimizer", "steps", "until", "scheduler", "width", "dtype", "points"):
+        for key in ("optimizer", "steps", "until", "scheduler", "width", "dtype", "points", "updates"):
             value = phase.sample_optimizer() if key == "optimizer" else getattr(phase, key)
             found[f"model.phases.{number}.{key}"] = in_words(value)
     for name in getattr(data, "counts", {}):
@@ -48,9 +53,9 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
     """One line for each key on which a checkpoint's run and this one differ.
 
     A number of the problem of which the checkpoint says nothing changed by itself there, as by a `Continuation`; a look
-    at the checkpoint needs none. Objects of one class are compared in what both sides know of them: an option that came
-    with a later version, or went, makes no difference. Of a scheduler only what was written is known, so it is compared
-    as a whole.
+    at the checkpoint needs none. Neither do keys count that came later than the checkpoint. Objects of one class are
+    compared in what both sides know of them: an option that came with a later version, or went, makes no difference. Of
+    a scheduler only what was written is known, so it is compared as a whole.
 
     Args:
         saved: `made_with` of the checkpoint's run.
@@ -63,7 +68,7 @@ def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tupl
         f"{_of_the_user(key)}: {saved.get(key, none)} in the checkpoint, {own.get(key, none)} in this run"
         for key in keys
         if not _alike(key, saved.get(key, none), own.get(key, none))
-        and (key in saved or not _is_number_of_problem(key))
+        and (key in saved or not (_is_number_of_problem(key) or key.startswith(_LATER) or key.endswith(".updates")))
     ]
 
 

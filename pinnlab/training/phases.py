@@ -353,15 +353,16 @@ def _check_points(module: Any) -> None:
 
 
 def _check_dtypes(trainer: L.Trainer, module: Any) -> None:
-    """Refuses a dtype of a phase where somebody else casts, or where nobody casts the points."""
-    if all(phase.dtype is None for phase in module.phases):
-        return
-    if str(trainer.precision) != "32-true":  # Lightning's name for leaving everything as it is
+    """Refuses a dtype of the module or a phase where somebody else casts, or where nobody casts the points."""
+    in_phases = any(phase.dtype is not None for phase in module.phases)
+    if str(trainer.precision) != "32-true" and (in_phases or module.own_dtype != torch.float64):
+        # "32-true" is Lightning's name for leaving everything as it is
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} casts weights or points itself; leave it out with "
-            "model.phases.dtype"
+            f"{'model.phases.dtype' if in_phases else 'model.dtype: float32'}"
         )
-    needed_store(module, "model.phases.dtype")
+    if in_phases:
+        needed_store(module, "model.phases.dtype")
 
 
 def _warn_of_slow_float64(trainer: L.Trainer, module: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
@@ -14,6 +15,9 @@ from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import Focused, Sampler, seed_for
 from pinnlab.training.mini_batches import MiniBatches
+
+_SAME = 1e-9
+"""Of the largest number of a column: what two machines compute alike."""
 
 DRAW_POINTS = "write trainer.fit(module, CollocationDataModule(problem, points=...)), which draws them"
 """What to do where a trainer has other data, or none."""
@@ -235,19 +239,13 @@ class PointStore:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues from `state_dict`, with its size of batches.
+        """Continues from `state_dict`, with its size of batches; warns where its data are not those of the problem.
 
         Raises:
             ConfigurationError: the points belong to another problem.
         """
         weighed = set(state.get("weighed", ()))
-        shapes = {name: rows.shape[-1] - (name in weighed) for name, rows in state["rows"].items()}
-        own = {name: rows.shape[-1] - (name in self.weighed) for name, rows in self.rows.items()}
-        if state["problem"] != self.problem.name or shapes != own:
-            raise ConfigurationError(
-                f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
-                f"{', '.join(shapes)}; this run's problem is {self.problem.name} with {', '.join(self.rows)}"
-            )
+        _check_saved(self.problem, _without_weights(self._exact, self.weighed), state, weighed)
         self._exact = {name: rows.to("cpu", torch.float64, copy=True) for name, rows in state["rows"].items()}
         self.to(self.dtype)
         self.version, self.counter, self.batches.cursor = state["version"], state["counter"], state["cursor"]
@@ -273,6 +271,36 @@ class PointStore:
 def _check_size(name: str, count: int, dim: int) -> None:
     """Refuses more points than fit: their design, they, their rows with extras, and those that are handed out."""
     check_fits(f"data.points.{name}: {count} points", 4 * 8 * (dim + 1) * count, "cpu", "use fewer")
+
+
+def _check_saved(problem: Problem, own: Mapping[str, Tensor], state: Mapping[str, Any], weighed: set[str]) -> None:
+    """Refuses a checkpoint's points of another problem; warns of data that are not those of the problem by now.
+
+    Args:
+        problem: of the run.
+        own: its rows without weights.
+        state: the checkpoint's, `PointStore.state_dict`.
+        weighed: the conditions whose points have weights there.
+    """
+    saved = _without_weights(state["rows"], weighed)
+    widths, others = ({name: rows.shape[-1] for name, rows in every.items()} for every in (own, saved))
+    if state["problem"] != problem.name or widths != others:
+        raise ConfigurationError(
+            f"ckpt_path: the checkpoint holds points of problem {state['problem']} with conditions "
+            f"{', '.join(others)}; this run's problem is {problem.name} with {', '.join(widths)}"
+        )
+    for name in sorted(own.keys() - sampled_conditions(problem)):
+        now, then = own[name], saved[name].to("cpu", torch.float64)
+        if now.shape != then.shape or bool(((now - then).abs() > _SAME * now.abs().amax(0)).any()):
+            rank_zero_warn(
+                f"condition {name!r}: brings other points or values than in the checkpoint, and the run goes on with "
+                "those of the checkpoint; for the new ones begin another run"
+            )
+
+
+def _without_weights(rows: Mapping[str, Tensor], weighed: Collection[str]) -> dict[str, Tensor]:
+    """Rows without their points' weights."""
+    return {name: own[:, :-1] if name in weighed else own for name, own in rows.items()}
 
 
 def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:

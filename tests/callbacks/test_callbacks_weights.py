@@ -22,6 +22,7 @@ from pinnlab.objective.balancing import (
     AbstractLossTerms,
     GradientNorm,
     NTKTrace,
+    ReLoBRaLo,
     SoftAdapt,
     WeightRule,
     attention,
@@ -53,6 +54,15 @@ class Look(WeightRule):
     def update(self, terms: AbstractLossTerms):
         self.seen.append((terms.values(), terms.gradients(), terms.traces(1000), terms.traces(4)))
         return 2 * terms.weights
+
+
+def test_a_rule_knows_nothing_of_what_another_one_has_seen():
+    one, same, other = LossBalancing(SoftAdapt()), LossBalancing(SoftAdapt()), LossBalancing(ReLoBRaLo())
+    one.rule.load_state_dict({"last": [1.0, 2.0]})
+    for callback in (same, other):
+        callback.load_state_dict(one.state_dict())
+    assert same.rule.state_dict() == {"last": [1.0, 2.0]}
+    assert other.rule.state_dict() == {"first": [], "last": []}
 
 
 class Once(L.Callback):

@@ -1,6 +1,7 @@
 """Going on from a checkpoint with something else is told, line by line."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,8 @@ REFUSED = {
     "problem.conditions": {"problem": Burgers},
     "model.network.network: MLP(activation=_VariableFunctionsClass.tanh) in the checkpoint": {"activation": "sin"},
     "model.weights.wall: 1.0 in the checkpoint, 3.0 in this run": {"weights": {"wall": 3.0}},
+    "model.enhance.pde: {} in the checkpoint, {x: 0.5} in this run": {"enhance": {"pde": {"x": 0.5}}},
+    "model.dtype: float64 in the checkpoint, float32 in this run": {"dtype": "float32"},
     "model.phases.1.optimizer: SSBroyden(": {
         "phases": lambda: phases(optimizer=functools.partial(LBFGS, iterations=2))
     },
@@ -80,10 +83,12 @@ def test_other_points_are_refused(checkpoint):
 
 
 def test_more_steps_and_other_phases_to_come_go_on_and_are_told(checkpoint, capsys):
-    trainer = go_on(checkpoint, phases=[*phases(first=50, second=11), Phase(ADAM, steps=2)])
+    adam, broyden = phases(first=50, second=11)
+    trainer = go_on(checkpoint, phases=[replace(adam, updates=3), broyden, Phase(ADAM, steps=2)])
     assert trainer.global_step == 5 + 11 + 2
     told = capsys.readouterr().out
     assert "goes on with model.phases.1.steps: 9 in the checkpoint, 11 in this run" in told
+    assert "goes on with model.phases.0.updates: 1 in the checkpoint, 3 in this run" in told
     assert "model.phases.2.optimizer: nothing in the checkpoint, Adam(" in told
 
 
@@ -196,6 +201,8 @@ def test_a_checkpoint_from_before_an_option_loads(checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     words = content["pinnlab"]["made_with"]
     words["model.phases.1.optimizer"] = words["model.phases.1.optimizer"].replace("max_memory=4.0", "gone=1")
+    for key in ("model.dtype", "model.enhance.pde", "model.phases.1.updates"):
+        del words[key]
     torch.save(content, checkpoint)
     assert go_on(checkpoint).global_step == 14
 

@@ -216,6 +216,8 @@ def test_an_unknown_dtype_is_refused():
 def test_lightning_must_not_cast_too():
     with pytest.raises(ConfigurationError, match=r"^trainer\.precision: 64-true casts.*model\.phases\.dtype$"):
         fit(small_module(phases=UP), precision="64-true")
+    with pytest.raises(ConfigurationError, match=r"^trainer\.precision: 64-true casts.*model\.dtype: float32$"):
+        fit(small_module(dtype="float32"), precision="64-true")  # points stayed rounded to float32, in float64
 
 
 def test_a_checkpoint_of_another_dtype_is_refused(tmp_path):

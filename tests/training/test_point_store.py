@@ -98,6 +98,24 @@ def test_state_is_a_copy():
     assert s.rows["pde"].abs().sum() > 0
 
 
+def measured(values, places=(0.1, 0.5, 0.9), sigma=1.0):
+    line = Interval("x", 0, 1)
+    data = Observations(torch.tensor(places).double()[:, None], u=torch.tensor(values), sigma=sigma)
+    problem = Problem(line, ["u"], {"ode": Residual(line, lambda u: u.x), "data": data})
+    return PointStore(problem, {"ode": 5}, {"ode": Sobol()}, seed=0)
+
+
+def test_data_that_are_not_those_of_the_checkpoint_are_told():
+    state = measured([1.0, 2.0, 3.0]).state_dict()
+    for other in (measured([1.0, 2.0, 3.1]), measured([1.0, 2.0, 3.0], (0.1, 0.5, 0.8)), measured([1.0], (0.1,))):
+        with pytest.warns(UserWarning, match="condition 'data': brings other points or values than in the checkpoint"):
+            other.load_state_dict(state)
+        assert torch.equal(other.rows["data"], state["rows"]["data"])
+    same = measured([1.0, 2.0, 3.0 + 1e-12])
+    same.weigh("data")
+    same.load_state_dict(state)  # warnings are errors
+
+
 def test_dtype_and_extras():
     x = Interval("x", 0, 1)
     problem = Problem(
