@@ -180,6 +180,9 @@ class Rollback(L.Callback):
             pl_module.zero_grad(set_to_none=True)
             trainer.optimizers[0].state.clear()  # what it knows may be what is not finite
             phases.stop(trainer, StopReason.DIVERGED, reason)
+            # The last evaluation was of what is given up: the loss that is told is of what stays.
+            pl_module.evaluations += 1
+            pl_module.objective(pl_module.batch, pl_module.loss_weights)
         elif back:
             self._go_back(trainer, pl_module, phases, snapshot, reason, loss)
         else:

@@ -309,6 +309,8 @@ def test_rollback_gives_up_and_says_so():
     assert trainer.global_step < 10
     assert records(trainer)[-1].stopped == StopReason.DIVERGED.value
     assert all(p.isfinite().all() for p in module.parameters())
+    told = module.current_loss()
+    assert told == float(module.objective(module.batch, module.loss_weights))  # of what it goes back to
 
 
 def test_density_follows_the_residual():
