@@ -13,7 +13,8 @@ from pinnlab.derivatives.expressions import Recorded, needs_expressions
 from pinnlab.errors import ConfigurationError
 from pinnlab.objective.residuals import two_points
 from pinnlab.problems.base import Problem
-from pinnlab.problems.evaluation import Evaluation
+from pinnlab.problems.evaluation import Evaluation, asks_for
+from pinnlab.solution.places import home_of, warn_of_untrained
 
 WHERE = "the expression"
 
@@ -49,8 +50,28 @@ def evaluate(
     two = {name: rows[:1].expand(2, *rows.shape[1:]) for name, rows in given.items()}
     wanted, differentiated = _wanted(problem, coefficients, expression, points, two)
     computed = derivatives(points, wanted)
-    fields = {u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)}
-    return _per_point(_called(problem, coefficients, expression, points, fields, differentiated, given), points)
+
+    def values(of: Mapping[str, Partials]) -> Tensor:
+        fields = {u: Field(u, problem.coordinates, of.get(u, computed), i) for i, u in enumerate(problem.unknowns)}
+        return _per_point(_called(problem, coefficients, expression, points, fields, differentiated, given), points)
+
+    found = values({})
+    for name in problem.unknowns:
+        if asks_for(expression, name) and (home := home_of(problem, name)) is not None:
+            other = values({name: _something_else(computed)})
+            seen = (found != other).reshape(len(points), -1).any(-1)  # a choice by places may leave the unknown out
+            warn_of_untrained(problem.domain, points[seen], home, f"lie where {name} does not live", 5)
+    return found
+
+
+def _something_else(computed: Partials) -> Partials:
+    """Other values and derivatives."""
+    other = {
+        key: {index: 2 * values + 1 for index, values in getattr(computed, key).items()}
+        for key in ("partials", "laplacians", "samples")
+    }
+    gradient = None if computed.gradient is None else 2 * computed.gradient + 1
+    return Partials(2 * computed.value + 1, **other, gradient=gradient)
 
 
 def _wanted(

@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.domains import Region
 from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.solution.expressions import evaluate
+from pinnlab.solution.places import warn_of_untrained
 
 BLOCK = 16_384
 """Nodes that are evaluated at a time, and usually all."""
@@ -28,6 +29,7 @@ def integral_of(
     points = torch.tensor([coordinates.get(name, 0.0) for name in problem.coordinates], dtype=torch.float64)
     points = points.repeat(len(nodes), 1)
     points[:, columns] = nodes
+    warn_of_untrained(problem.domain, points, problem.domain, "of the integral lie outside of the domain", 4)
     more = {}
     if not region.is_full_dimensional:
         more["normal"] = torch.zeros_like(points)

@@ -120,15 +120,39 @@ def places_in(
         home: the name of what is asked for, and where in the domain it lives, if that is a part of it.
     """
     found = places(domain.coordinates, like, points, named)
-    tolerance = 1e-3 * min(high - low for low, high in zip(domain.low, domain.high, strict=True))
-    outside, what = ~domain.contains(found.points, tolerance), "lie outside of the domain"
-    if home is not None and has_values(outside) and not outside.any():
-        outside, what = ~home[1].contains(found.points, tolerance), f"lie where {home[0]} does not live"
-    if has_values(outside) and outside.any():  # a function of another problem may call the solution, too
-        first = place_in_words(domain.coordinates, found.points[outside][0])
-        warnings.warn(
-            f"{int(outside.sum())} of {len(outside)} points {what}, the first at {first}; what the solution says "
-            "there was not trained",
-            stacklevel=4,
-        )
+    if not warn_of_untrained(domain, found.points, domain, "lie outside of the domain", 5) and home is not None:
+        warn_of_untrained(domain, found.points, home[1], f"lie where {home[0]} does not live", 5)
     return found
+
+
+def warn_of_untrained(domain: Domain, points: Tensor, region: Region, what: str, level: int) -> bool:
+    """Warns of points at which a solution was not trained; whether there are such.
+
+    Args:
+        domain: where it was trained.
+        points: `(n, d)`.
+        region: where the points should be.
+        what: of those that are not, for the message.
+        level: of the call that the warning is about, see `warnings.warn`.
+    """
+    outside = ~region.contains(points, tolerance(domain))
+    if not (has_values(outside) and outside.any()):  # a function of another problem may call the solution, too
+        return False
+    first = place_in_words(domain.coordinates, points[outside][0])
+    warnings.warn(
+        f"{int(outside.sum())} of {len(outside)} points {what}, the first at {first}; what the solution says there was "
+        "not trained",
+        stacklevel=level,
+    )
+    return True
+
+
+def tolerance(domain: Domain) -> float:
+    """How far outside a point still counts as inside, as rounded nodes of a mesh."""
+    return 1e-3 * min(high - low for low, high in zip(domain.low, domain.high, strict=True))
+
+
+def home_of(problem: Any, name: str) -> Region | None:
+    """Where an unknown lives; None for the domain, and where it has fewer coordinates, which need not be given."""
+    own = problem.living[name]
+    return None if own.coordinates is not None else own.on

@@ -11,6 +11,7 @@ from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.given import Function
 from pinnlab.solution.as_given import as_given
+from pinnlab.solution.places import home_of
 
 
 class Quantity:
@@ -66,11 +67,8 @@ class Quantity:
         return as_given(self._solution, self._unknown, name, domain)
 
     def _home(self) -> tuple[str, Region] | None:
-        """Where its unknown lives; None for the domain, and where it has fewer coordinates, which need not be given."""
-        if self._of is None:
-            return None
-        own = self._solution.problem.living[self._of]
-        return None if own.on is None or own.coordinates is not None else (self._of, own.on)
+        home = None if self._of is None else home_of(self._solution.problem, self._of)
+        return None if self._of is None or home is None else (self._of, home)
 
     def __repr__(self) -> str:
         return f"{self._name} of {self._solution.problem.name}, a function of {', '.join(self._coordinates)}"

@@ -241,9 +241,18 @@ def test_a_value_where_an_unknown_does_not_live_is_told():
     for call in (solution.v, partial(solution.derivative, "v", "x")):
         with pytest.warns(UserWarning, match="1 of 2 points lie where v does not live, the first at x = 0.8, t = 0; "):
             call(x=[0.2, 0.8], t=0.0)
+    with pytest.warns(UserWarning, match=r"^1 of 2 points lie where v does not live, the first at x = 0.8, t = 0; "):
+        solution.evaluate(lambda u, v: u.x + v.t, x=[0.2, 0.8], t=0.0)
+    with pytest.warns(UserWarning, match=r"^128 of 256 points lie where v does not live"):
+        solution.integral(line, lambda v: v**2, t=0.5)
+    with pytest.warns(UserWarning, match=r"^128 of 256 points of the integral lie outside of the domain, the first"):
+        solution.integral(Interval("x", 0, 2), lambda u: u, t=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         solution.v(x=0.5, t=0.5)
         solution.derivative("u", "x", x=0.8, t=0.5)
         solution.q(t=0.5)  # wherever it is: of what it depends on, nothing is outside
         solution(x=0.8, t=0.5)
+        solution.integral(Interval("x", 0, 0.5), lambda u, v: u * v, t=0.5)
+        solution.integral(line, lambda u, v, x: torch.where(x < 0.5, v, u), t=0.5)
+        solution.evaluate(lambda v, q, x: (x < 0.5) * v + q, x=[0.2, 0.8], t=0.5)
