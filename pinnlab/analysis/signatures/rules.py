@@ -178,8 +178,10 @@ def imbalance(
         factor: between the norms of the largest gradient and of this one.
         kept: the share of its largest mean square that the weak term still has: as long as it falls, all is well.
         patience: looks in a row.
-        least: a term that is smaller, in size, holds: without a weight it would be a millionth of a millionth of the
-            loss. So small are terms with few points after a linear solve: they have no gradient, and need none.
+        least: a term that is smaller, in size, holds. Of prescribed values that is their violation over the solution,
+            whatever the units of the equation are; of others the square would be, without a weight, a millionth of a
+            millionth of the loss. So small are terms with few points after a linear solve: they have no gradient, and
+            need none.
         noise: the same in rounding units, where the numbers have few digits: sums of many functions that vanish on a
             wall are not quite zero there.
     """
@@ -191,7 +193,8 @@ def imbalance(
     for name, norm in looks[-1].gradients.items() if looks else ():
         drowned = recent(patience, (_drowned(look, name) for look in looks))
         left = recent(patience, (shares.get(name, 1.0) for shares in terms))
-        holds = squares[-1].get(name, math.inf) <= max(least, noise * looks[-1].epsilon) ** 2 * largest
+        small, square = max(least, noise * looks[-1].epsilon), squares[-1].get(name, math.inf)
+        holds = looks[-1].sizes[name] <= small if name in looks[-1].sizes else square <= small**2 * largest
         waits = name in looks[-1].equations and looks[-1].held_back >= 1
         if drowned and min(drowned) >= factor and min(left) >= kept and not (holds or waits):
             strongest = max(looks[-1].gradients, key=looks[-1].gradients.__getitem__)

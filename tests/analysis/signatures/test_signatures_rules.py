@@ -188,6 +188,12 @@ class TestImbalance:
         looks = [{"gradients": {"pde": 1.0, "wall": 0.0}, "equations": {"pde": 1e-4}, "sides": {"wall": square}}] * 3
         assert rules.imbalance(run(*looks)) == []
 
+    def test_a_prescribed_value_holds_in_units_of_the_solution(self):
+        """Displacements of a millimetre beside forces in pascal: the square alone would be lost among theirs."""
+        terms = {"gradients": {"pde": 1.0, "wall": 0.0}, "equations": {"pde": 1e22}, "sides": {"wall": 1e-6}}
+        assert found(rules.imbalance, run(*[{**terms, "sizes": {"wall": 0.5}}] * 3, loss=1e22)) == ["wall"]
+        assert rules.imbalance(run(*[{**terms, "sizes": {"wall": 1e-8}}] * 3, loss=1e22)) == []
+
     def test_a_term_as_small_as_what_is_left_of_the_others_is_drowned(self):
         looks = [{"gradients": {"pde": 1.0, "wall": 0.0}, "equations": {"pde": 1e-20}, "sides": {"wall": 1e-20}}] * 3
         assert found(rules.imbalance, run(*looks, loss=2e-20)) == ["wall"]
