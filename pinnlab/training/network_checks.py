@@ -22,6 +22,7 @@ from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.problems.reference_check import warn_of_reference
+from pinnlab.problems.summed_times import warn_of_summed_times
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
@@ -114,6 +115,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         weights: of the conditions in the loss, in the problem's order.
     """
     warn_of_jumps(system.problem)
+    warn_of_summed_times(system.problem)
     warn_of_conflicts(system.problem)
     warn_of_reference(system.problem)
     warn_of_idle_conditions(system)
