@@ -151,6 +151,7 @@ class Marching(L.Callback):
         checkpoint["pinnlab_march"] = {
             "coordinate": self.plan.coordinate,
             "edges": list(self.edges),
+            "planned": edges_in(self.plan, self._whole.problem),
             "window": self.window,
             "counted": asdict(self._begun),
             "records": [dict(record) for record in self.records],
@@ -165,7 +166,8 @@ class Marching(L.Callback):
             ConfigurationError: its windows are cut along another coordinate, or elsewhere.
         """
         planned = edges_in(self.plan, self._whole.problem)
-        if state["coordinate"] != self.plan.coordinate or not set(planned) <= set(state["edges"]):
+        before = state.get("planned", planned)
+        if (state["coordinate"], before) != (self.plan.coordinate, planned) or not set(planned) <= set(state["edges"]):
             raise ConfigurationError(
                 f"march: the checkpoint has windows of {state['coordinate']} at {state['edges']}, this run has them at "
                 f"{planned}; use the same"
