@@ -26,6 +26,7 @@ from pinnlab.problems.summed_times import warn_of_summed_times
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
+from pinnlab.training.rounding_check import warn_of_rounded_numbers
 from pinnlab.training.size_check import warn_of_sizes
 
 _ROWS = 5
@@ -108,7 +109,7 @@ def _check_draws(optimizers: Sequence[Optimizer], trial: Trial) -> None:
 
 
 def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
-    """Warns of conditions from which nothing can be learned, or the wrong thing, see the seven functions.
+    """Warns of conditions from which nothing can be learned, or the wrong thing, see the eight functions.
 
     Args:
         system: as training begins.
@@ -121,6 +122,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
     warn_of_idle_conditions(system)
     warn_of_flat_derivatives(system)
     with _untouched_generators(weights):
+        warn_of_rounded_numbers(system)
         warn_of_unused(system.problem)
         warn_of_sizes(system, weights)
 
