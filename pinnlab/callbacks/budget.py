@@ -14,6 +14,8 @@ class EvaluationBudget(L.Callback):
     """Ends a run when its evaluations of loss and gradient are spent: the currency in which methods are compared.
 
     Where batches differ in size, points are the fairer currency: an evaluation on ten points is not one on a thousand.
+    In neither are residuals of candidates among which `ResidualResampling` and its like choose points: those take time
+    that is counted nowhere, with `every: 1` more than the steps do.
 
     Args:
         evaluations: how many. The step in which they run out is finished, so a few more may be made.
