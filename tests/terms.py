@@ -186,6 +186,24 @@ def masses():
     return Problem(rod, ["u"], conditions, {"k": Coefficient(0.5)})
 
 
+def other_points():
+    """A delay to find behind a history, a flux that a sensor steers, and an end whose place is unknown."""
+    rod = X * T
+
+    def spread(u, x, t, a, delay):
+        past = torch.where(t < delay, x, u.at(t=t - delay))
+        return u.t - ((1 + u.at(x=1 - x, t=t**2) ** 2) * u.x).d("x") - a.at(x=x / 2) * past
+
+    conditions = {
+        "pde": Residual(rod, spread),
+        "flux": Residual(rod.face(x=1.0), lambda u: u.x + u - u.at(x=0.3)),
+        "end": Residual(rod.face(x=0.0), lambda u, s: (u.at(x=s), u.at(x=s).x + s.t)),
+        "start": Dirichlet(rod.face(t=0.0), u=lambda u: 0.1 + u.at(t=1.0)),
+    }
+    unknowns = {"u": Unknown(), "s": Unknown(coordinates=["t"])}
+    return Problem(rod, unknowns, conditions, {"delay": Coefficient(0.5)}, [Given("a", lambda x: x**2)])
+
+
 def one_test_function():
     """A weak form of one row."""
     start = Dirichlet((X * T).face(t=0.0), u=lambda x: x)
@@ -224,6 +242,7 @@ TERMS = {
         energy,
         own_unknowns,
         masses,
+        other_points,
         operator,
     )
 }

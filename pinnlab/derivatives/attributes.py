@@ -18,6 +18,8 @@ def instead_of(owner: str, name: str, coordinates: Sequence[str]) -> str:
         name: of the attribute.
         coordinates: that it can be differentiated by.
     """
+    if name == "at":
+        return "write at(...) of each unknown in it, as u.at(t=t - 1) ** 2"
     if name in OVER_POINTS:
         return f"{name} is over all points at once, and conditions hold at each; use the conditions Mean and Integral"
     if parts := _names_in(name, coordinates):

@@ -212,16 +212,26 @@ class _Derivative(Expression):
 
 
 class _OfUnknown(Expression):
-    """An unknown, or a derivative of one."""
+    """An unknown, or a derivative of one; at another point the places of which have values of their own."""
 
-    def __init__(self, field: AbstractField, index: MultiIndex = ()) -> None:
-        self._field, self._index = field, index
+    def __init__(self, field: AbstractField, index: MultiIndex = (), places: Mapping[int, Any] | None = None) -> None:
+        self._field, self._index, self._places = field, index, places or {}
         super().__init__(field._partial(index) if index else field.value, field._coordinates)
 
     def _partial(self, index: MultiIndex) -> Expression:
-        return _OfUnknown(self._field, joined(self._index, index))
+        return _OfUnknown(self._field, joined(self._index, index), self._places)
+
+    def _total(self, index: MultiIndex) -> Tensor | None:
+        """A derivative that moves the other point along, by the chain rule."""
+        column, rest = index[:1], index[1:]
+        parts = [] if column[0] in self._places else [self._partial(column)]
+        moving = [(k, place) for k, place in self._places.items() if isinstance(place, Expression)]
+        parts += [self._partial((k,)) * place._partial(column) for k, place in moving]
+        return functools.reduce(operator.add, parts)._partial(rest)._tensor if parts else None
 
     def _follow(self, channels: Channels) -> Jet | Tensor:
+        if self._places:
+            return _jet(self._tensor, channels, self._total)
         if isinstance(self._field, Known) and not self._index:
             return self._field.jet(channels)
         return _jet(self._tensor, channels, lambda c: self._field._partial(joined(self._index, c)))
@@ -230,14 +240,19 @@ class _OfUnknown(Expression):
 class _Unknown(_OfUnknown):
     """An unknown itself: all of its attributes are derivatives, as those of a field."""
 
-    def __init__(self, field: AbstractField) -> None:
-        super().__init__(field)
+    def __init__(self, field: AbstractField, places: Mapping[int, Any] | None = None) -> None:
+        super().__init__(field, places=places)
         self._name = field._name
+
+    def at(self, **places: Any) -> _Unknown:
+        """The same at other points."""
+        there = self._field.at(**_mapped(places, lambda e: e._tensor))
+        return _Unknown(there, {**self._places, **{self._column(name): place for name, place in places.items()}})
 
     @property
     def value(self) -> Expression:
         """The same with the methods of a tensor."""
-        return _OfUnknown(self._field)
+        return _OfUnknown(self._field, places=self._places)
 
     def _laplacian(self, axes: MultiIndex) -> Expression:
         parts = super()._laplacian

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
@@ -185,14 +185,14 @@ class Differentiable(ABC):
         return self.d(*name)
 
     def __call__(self, *places: Any, **named: Any) -> NoReturn:
-        """Refuses, as values are known at the points of a condition only.
+        """Refuses, as it does not say which coordinates are meant.
 
         Raises:
             UnknownDerivativeError: always.
         """
         raise UnknownDerivativeError(
-            f"{self._name}(...): {self._name} is known at the point itself only, not at another place or time; write "
-            f"{self._name} alone"
+            f"{self._name}(...): write {self._name} alone at the point itself, at another place or time "
+            f"{self._name}.at(x=...), by the coordinate's name"
         )
 
 
@@ -201,13 +201,28 @@ class AbstractField(Differentiable):
 
     `u.x`, `u.xx`, `u.xt` for one-letter coordinates; `u.d("theta", "theta")` for any; `u.laplacian()` over all
     coordinates but the time `t`, `u.laplacian("x", "y")` over chosen ones; `u.gradient()` of shape `(n, d)`;
-    `u.along(normal)`.
+    `u.along(normal)`; `u.at(t=t - 1)` at other points.
     """
+
+    _elsewhere: Callable[[Mapping[str, Any]], AbstractField] | None = None
 
     @property
     @abstractmethod
     def value(self) -> Tensor:
         """The unknown itself, `(n,)`."""
+
+    def at(self, **places: Any) -> AbstractField:
+        """The same at other points, as `u.at(t=t - 1)`; `u.at(x=0.3).x` is its derivative there.
+
+        Args:
+            places: coordinates and their values there, a number or `(n,)`; the others are those of the point itself.
+
+        Raises:
+            ConfigurationError: a name is not a coordinate, a value does not fit, or nothing is known elsewhere.
+        """
+        if self._elsewhere is None:
+            raise UnknownDerivativeError(f"{self._name}.at: {self._name} is known at the point itself only")
+        return self._elsewhere(_values(places))
 
     def __getattr__(self, name: str) -> Tensor:
         return self._by_name(name)

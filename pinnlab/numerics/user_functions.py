@@ -20,6 +20,7 @@ _CAUSES = {
     "torch.maximum, and & and | between conditions",
     "element tensors can be converted": _OF_A_TENSOR,
     "a Tensor with": _OF_A_TENSOR,
+    ".at() takes": "it does not say which coordinate has another value; write u.at(t=t - 1)",
     "'method'": "a method is written without its parentheses; write u.laplacian(), not u.laplacian",
     "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -228,7 +229,8 @@ class ResidualSystem:
         points = rows[:, : len(self.problem.coordinates)]
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
-            return condition.residual(self._evaluation(name, rows, points, computed, parameters).on_pairs(places))
+            at = self._evaluation(name, rows, points, computed, parameters)
+            return condition.residual(replace(at, places=places))
 
         with self.readings.substituted(parameters):
             computed = self._engine(parameters, places=places, network=network)(points, wanted)

@@ -22,7 +22,7 @@ from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
 from pinnlab.problems.evaluation_points import HELD_OUT_FUNCTIONS, evaluation_points
 from pinnlab.problems.given import Given
-from pinnlab.problems.living import check_living
+from pinnlab.problems.living import check_living, check_reach
 from pinnlab.problems.picture import picture
 from pinnlab.problems.places import check_places
 from pinnlab.problems.trial_run import trial_run
@@ -156,6 +156,7 @@ class Problem:
             if differentiated:
                 self.expressive.add(name)
             check_living(self, condition)
+            check_reach(self, condition)
             check_places(self, condition)
 
     def __repr__(self) -> str:

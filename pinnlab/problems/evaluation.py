@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from pinnlab.derivatives import AbstractField
 from pinnlab.derivatives.expressions import expressions, plain
 from pinnlab.derivatives.known import Known
+from pinnlab.derivatives.moved import looking
 from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError, unknown
 
@@ -31,6 +32,8 @@ class Evaluation:
         elsewhere: the same unknowns at other points `(n, d)`.
         expressions: whether unknowns and coordinates are handed over as expressions, which can be differentiated.
         given: the problem's data by name, as functions of points.
+        places: of points that are all pairs of some functions and some places, how many places; None of any others.
+        asked: in place of `elsewhere` where a user's function looks at other points, `u.at(t=t - 1)`.
     """
 
     fields: Mapping[str, AbstractField]
@@ -41,19 +44,28 @@ class Evaluation:
     elsewhere: Callable[[Tensor], Evaluation]
     expressions: bool = False
     given: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    places: tuple[int, ...] | None = None
+    asked: Callable[[Tensor], Evaluation] | None = None
 
-    def on_pairs(self, places: tuple[int, ...] | None) -> Evaluation:
-        """The same, known to be at all pairs of some functions and so many places, function by function; or not."""
-        return self if places is None else replace(self, given=on_pairs(self.given, places))
+    def __post_init__(self) -> None:
+        asked = self.asked or self.elsewhere
+        for name, own in self.fields.items():
+            looking(own, self.points, lambda there, name=name: asked(there).fields[name])  # type: ignore[misc]
 
     def arguments(self, more: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Everything a user's function may ask for by name; `more` beside it."""
-        known = {name: Known(name, self.coordinates, self.points, f) for name, f in self.given.items()}
-        fields = {**known, **self.fields}
+        known = on_pairs(self.given, self.places)
+        fields = {**{name: self._known(name, self.points, known[name]) for name in known}, **self.fields}
         if self.expressions:
             known_as = expressions(fields, self.coordinates, self.points)
             return {**self.coefficients, **known_as, **(more or {})}
         return Arguments({**self.coefficients, **fields, **(more or {})}, self.coordinates, self.points)
+
+    def _known(self, name: str, points: Tensor, function: Callable[[Any], Any]) -> Known:
+        """Given data at points, and at others by the function that makes nothing of pairs."""
+        anywhere = self.given[name]
+        field = Known(name, self.coordinates, points, function)
+        return looking(field, points, lambda there: self._known(name, there, anywhere))
 
     def call(self, function: Callable[..., Any], where: str, **more: Any) -> Any:
         """What a user's function returns, in plain tensors.

@@ -1,19 +1,24 @@
-"""Finds conditions that use an unknown where it does not live, when their problem is built."""
+"""Finds conditions that use an unknown where it does not live, or is not known, when their problem is built."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Field, Partials
+from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
 
 _COUNT = 256
 """Points of a condition that are tried."""
+
+Absent = Callable[[Tensor], Tensor]
+"""At which points which unknowns are not known: of `(n, d)` points `(n, 1)` or `(n, unknowns)` booleans."""
 
 
 def check_living(problem: Any, condition: Condition) -> None:
@@ -32,11 +37,15 @@ def check_living(problem: Any, condition: Condition) -> None:
     bounded = [name for name, own in problem.living.items() if own.on is not None]
     if not bounded:
         return
-    points = condition.some_points(_COUNT, seed=2)
-    rows = condition.rows(points)
-    plain = _residual(problem, condition, rows, None)
+    rows = condition.rows(condition.some_points(_COUNT, seed=2))
+    plain = _residual(problem, condition, rows, _nowhere)
     for name in bounded:
-        poisoned = _residual(problem, condition, rows, name)
+        own = torch.tensor([name == other for other in problem.unknowns])
+
+        def beside(points: Tensor, name: str = name, own: Tensor = own) -> Tensor:
+            return ~problem.living[name].lives_at(points)[:, None] & own
+
+        poisoned = _residual(problem, condition, rows, beside)
         if bool((poisoned.isnan() & ~plain.isnan()).any()):
             raise ConfigurationError(
                 f"condition {condition.name!r}: uses {name} where it does not live; it lives on "
@@ -44,14 +53,63 @@ def check_living(problem: Any, condition: Condition) -> None:
             )
 
 
-def _residual(problem: Any, condition: Condition, rows: Tensor, name: str | None) -> Tensor:
-    """The residuals `(n, equations)` of unknowns that are one, but for one that is NaN where it does not live."""
+def check_reach(problem: Any, condition: Condition) -> None:
+    """Refuses a condition that looks at other points, `u.at(t=t - 1)`, and depends on one outside of the domain.
+
+    The same way. Points that depend on unknowns are not looked at: nobody knows yet where they are.
+
+    Args:
+        problem: the `Problem`, its derivatives found.
+        condition: one of its own.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    asked: list[tuple[Tensor, Tensor]] = []
+
+    def beyond(there: Tensor) -> Tensor:
+        outside = ~problem.domain.contains(there.detach()) & (not there.requires_grad)
+        asked.append((there, outside))
+        return outside[:, None]
+
+    rows = condition.rows(condition.some_points(2, seed=2))
+    _residual(problem, condition, rows[:2], _nowhere, beyond)
+    if not asked:
+        return
+    asked.clear()
+    rows = condition.rows(condition.some_points(_COUNT, seed=2))
+    rows = rows[problem.domain.contains(rows[:, : problem.domain.dim])]
+    with torch.enable_grad():
+        poisoned = _residual(problem, condition, rows, _nowhere, beyond)
+    depends = (poisoned.isnan() & ~_residual(problem, condition, rows, _nowhere).isnan()).any(1)
+    if bool(depends.any()):
+        places = [p[out & depends] if len(p) == len(depends) else p[out] for p, out in asked]
+        place = place_in_words(problem.coordinates, torch.cat(places)[0])
+        raise ConfigurationError(
+            f"condition {condition.name!r}: looks at {place}, outside of the domain; write torch.where(inside, "
+            "u.at(...), what is known there)"
+        )
+
+
+def _nowhere(points: Tensor) -> Tensor:
+    return torch.zeros(len(points), 1, dtype=torch.bool)
+
+
+def _residual(problem: Any, condition: Condition, rows: Tensor, absent: Absent, there: Absent | None = None) -> Tensor:
+    """The residuals `(n, equations)` of unknowns that are one, but NaN where they are absent.
+
+    Args:
+        problem: whose unknowns they are.
+        condition: of the problem.
+        rows: of the condition.
+        absent: where they are.
+        there: the same at points that the condition's function asks for; default: the same.
+    """
     wanted, d = problem.wanted[condition.name], len(problem.coordinates)
 
-    def at(points: Tensor) -> Evaluation:
-        value = points.new_ones(len(points), len(problem.unknowns))
-        if name is not None:
-            value[~problem.living[name].lives_at(points), problem.unknowns.index(name)] = torch.nan
+    def at(points: Tensor, absent: Absent) -> Evaluation:
+        value = points.new_ones(len(points), len(problem.unknowns)).requires_grad_(torch.is_grad_enabled())
+        value = value.masked_fill(absent(points), torch.nan)
         computed = Partials(value, dict.fromkeys(wanted.partials, value), dict.fromkeys(wanted.laplacians, value))
         computed.samples.update(dict.fromkeys(wanted.samples, value))
         return Evaluation(
@@ -60,9 +118,10 @@ def _residual(problem: Any, condition: Condition, rows: Tensor, name: str | None
             points=points,
             extras=rows[:, d:],
             coefficients={k: c.value(points.new_tensor(c.raw_initial())) for k, c in problem.coefficients.items()},
-            elsewhere=at,
+            elsewhere=lambda moved: at(moved, absent),
             expressions=condition.name in problem.expressive,
             given=problem.given,
+            asked=lambda moved: at(moved, there or absent),
         )
 
-    return torch.stack(list(condition.residual(at(rows[:, :d]))), -1)
+    return torch.stack(list(condition.residual(at(rows[:, :d], absent))), -1)

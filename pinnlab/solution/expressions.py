@@ -51,15 +51,20 @@ def evaluate(
     wanted, differentiated = _wanted(problem, coefficients, expression, points, two)
     computed = derivatives(points, wanted)
 
-    def values(of: Mapping[str, Partials]) -> Tensor:
-        fields = {u: Field(u, problem.coordinates, of.get(u, computed), i) for i, u in enumerate(problem.unknowns)}
+    def values(other: str | None = None) -> Tensor:
+        """Those of the expression; with something else for an unknown at the points themselves."""
+
+        def fields(there: Tensor) -> dict[str, AbstractField]:
+            own = computed if there is points else derivatives(there, wanted)
+            changed = {other: _something_else(own)} if there is points else {}
+            return {u: Field(u, problem.coordinates, changed.get(u, own), i) for i, u in enumerate(problem.unknowns)}
+
         return _per_point(_called(problem, coefficients, expression, points, fields, differentiated, given), points)
 
-    found = values({})
+    found = values()
     for name in problem.unknowns:
         if asks_for(expression, name) and (home := home_of(problem, name)) is not None:
-            other = values({name: _something_else(computed)})
-            seen = (found != other).reshape(len(points), -1).any(-1)  # a choice by places may leave the unknown out
+            seen = (found != values(name)).reshape(len(points), -1).any(-1)  # a choice by places may leave it out
             warn_of_untrained(problem.domain, points[seen], home, f"lie where {name} does not live", 5)
     return found
 
@@ -83,13 +88,19 @@ def _wanted(
 ) -> tuple[Wanted, bool]:
     """The derivatives that an expression asks for in a dry run, and whether it differentiates what it computes."""
     trial = two_points(problem.domain, points)
-    value = trial.new_ones(2).as_subclass(Recorded)
-    fields = {u: RecordingField(u, problem.coordinates, value) for u in problem.unknowns}
+    recorded: list[RecordingField] = []
+
+    def fields(there: Tensor) -> dict[str, AbstractField]:
+        value = trial.new_ones(2).as_subclass(Recorded)
+        own = {u: RecordingField(u, problem.coordinates, value) for u in problem.unknowns}
+        recorded.extend(own.values())
+        return {**own}
+
     differentiated = needs_expressions(
         lambda wrapped: _called(problem, coefficients, expression, trial.as_subclass(Recorded), fields, wrapped, more)
     )
     wanted = Wanted()
-    for field in fields.values():
+    for field in recorded:
         wanted |= field.wanted
     if random := [sample.name for sample in wanted.samples if sample.is_random]:
         raise ConfigurationError(f"{WHERE}: {min(random)} is for training; leave out sample")
@@ -101,17 +112,15 @@ def _called(
     coefficients: Mapping[str, Tensor],
     expression: Callable[..., Any],
     points: Tensor,
-    fields: Mapping[str, AbstractField],
+    fields: Callable[[Tensor], Mapping[str, AbstractField]],
     differentiated: bool,
     more: Mapping[str, Tensor],
 ) -> Any:
-    def nowhere(points: Tensor) -> Evaluation:
-        raise ConfigurationError(f"{WHERE}: cannot be evaluated elsewhere")
+    def at(points: Tensor) -> Evaluation:
+        own, extras = fields(points), points[:, :0]
+        return Evaluation(own, problem.coordinates, points, extras, coefficients, at, differentiated, problem.given)
 
-    at = Evaluation(
-        fields, problem.coordinates, points, points[:, :0], coefficients, nowhere, differentiated, problem.given
-    )
-    return at.call(expression, WHERE, **more)
+    return at(points).call(expression, WHERE, **more)
 
 
 def _per_point(result: Any, points: Tensor) -> Tensor:

@@ -100,6 +100,8 @@ def test_expressions_ask_by_name():
     torch.testing.assert_close(both[:, 0], -X.sin() * torch.exp(-T), rtol=1e-13, atol=0)
     assert both.shape == (3, 2)
     assert found.evaluate(lambda u: u.gradient(), x=0.0, t=0.0) == pytest.approx([1.0, 0.0])
+    later = found.evaluate(lambda u, t: u - u.at(t=t + 1).xt, POINTS)
+    torch.testing.assert_close(later, (X.sin() + X.cos() * math.exp(-1)) * torch.exp(-T), rtol=1e-13, atol=0)
     assert found.evaluate(lambda points: 2.5, x=0.0, t=[0.0, 1.0]).tolist() == [2.5, 2.5]
     assert found.evaluate(lambda u: u.laplacian() + u, x=1.0, t=1.0) == pytest.approx(0.0, abs=1e-15)
 
