@@ -63,9 +63,7 @@ class ResidualSystem:
         engine: str = "auto",
         enhancements: Mapping[str, Enhancement] | None = None,
     ) -> None:
-        self.problem = problem
-        self.trial = trial
-        self.engine = engine
+        self.problem, self.trial, self.engine = problem, trial, engine
         self.width: int | None = None
         self.readings = Readings(problem, trial)
         self.products = Products(problem, getattr(trial, "network", trial))
@@ -251,18 +249,22 @@ class ResidualSystem:
         self, name: str, rows: Tensor, points: Tensor, computed: Partials, parameters: Parameters | None
     ) -> Evaluation:
         """What one condition's functions are given at points `(n, d)`, with the extras of its rows."""
-        problem = self.problem
+        problem, past = self.problem, self.problem.past
+
+        def elsewhere(moved: Tensor, all_times: bool | None = None) -> Evaluation:
+            found = self._engine(parameters, all_times=all_times)(moved, problem.wanted[name])
+            return self._evaluation(name, rows, moved, found, parameters)
+
         return Evaluation(
             fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
             coordinates=problem.coordinates,
             points=points,
             extras=rows[:, len(problem.coordinates) : self._columns[name]],
             coefficients=self.coefficient_values(parameters),
-            elsewhere=lambda moved: self._evaluation(
-                name, rows, moved, self._engine(parameters)(moved, problem.wanted[name]), parameters
-            ),
+            elsewhere=elsewhere,
             expressions=name in problem.expressive,
             given=problem.given,
+            asked=functools.partial(elsewhere, all_times=(past and name in past.conditions) or None),
         )
 
     def _engine(self, parameters: Parameters | None, **options: Any) -> Callable[[Tensor, Wanted], Partials]:
@@ -273,10 +275,8 @@ class ResidualSystem:
     def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""
         values = parameters or dict(self.trial.named_parameters())
-        return {
-            name: coefficient.value(values[f"coefficients.{name}"])
-            for name, coefficient in self.problem.coefficients.items()
-        }
+        coefficients = self.problem.coefficients.items()
+        return {name: coefficient.value(values[f"coefficients.{name}"]) for name, coefficient in coefficients}
 
     def _function(self, parameters: Parameters | None, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
         known = {key: value for key, value in options.items() if value is not None}

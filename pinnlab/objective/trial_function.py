@@ -14,6 +14,7 @@ from pinnlab.domains.functions import on_pairs
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.narrowing import narrowed_inside
 from pinnlab.networks.on_products import Places
+from pinnlab.numerics.torch_version import has_values
 from pinnlab.objective.draws import draws_of
 from pinnlab.problems.base import Problem
 from pinnlab.problems.evaluation import Arguments, asks_for, call_by_name, stacked
@@ -43,7 +44,8 @@ class Trial(nn.Module):
         seed: of the draws that estimated Laplacians are computed from.
 
     Attributes:
-        before: the solution in the window of time before, where the ansatz of a `Window` asks for it, by this name.
+        before: the solution in the window of time before, where the ansatz of a `Window` asks for it, by this name, or
+            a condition looks at earlier times.
     """
 
     def __init__(self, problem: Problem, network: nn.Module, seed: int = 0) -> None:
@@ -67,6 +69,7 @@ class Trial(nn.Module):
         before: Callable[[Any], Any] | None = None,
         places: Places = None,
         network: Callable[[Any], Any] | None = None,
+        all_times: bool = False,
     ) -> Any:
         """The unknowns at `(n, d)` points, `(n, m)`; the points may be a jet.
 
@@ -75,7 +78,10 @@ class Trial(nn.Module):
             before: in place of the solution that the ansatz goes on from.
             places: of points that are functions times places, how many, see `OnProducts`, which the network must be.
             network: in place of its own, inside the ansatz.
+            all_times: whether at points before the window of time it is the solution there.
         """
+        if all_times and self._problem.past is not None:
+            return self._at_all_times(points, self._problem.past.column, self._problem.past.low)
         if network is None:
             network = self.network if places is None else functools.partial(self.network, places=places)
         outputs = network(points)
@@ -96,6 +102,13 @@ class Trial(nn.Module):
                 f"ansatz: must return one tensor for each of {', '.join(unknowns)}, got {values.shape[-1]}"
             )
         return values
+
+    def _at_all_times(self, points: Any, column: int, first: float) -> Any:
+        """Of points before the window the solution before, as far back as there are any."""
+        own, within = self(points), points[:, column : column + 1] >= first
+        if self.before is None or (has_values(within) and bool(within.all())):
+            return own
+        return torch.where(within.expand(own.shape), own, self.before(points, all_times=True))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""

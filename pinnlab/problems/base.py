@@ -116,6 +116,9 @@ class Problem:
     before: Any = None
     """The solution that this problem goes on from, in a window of time; see `Window`."""
 
+    past: Any = None
+    """Where conditions may look for the solution before; see `Window`."""
+
     constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
     """The arguments that the subclass was called with, so that a checkpoint can say how to build it again."""
 

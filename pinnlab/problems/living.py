@@ -54,9 +54,10 @@ def check_living(problem: Any, condition: Condition) -> None:
 
 
 def check_reach(problem: Any, condition: Condition) -> None:
-    """Refuses a condition that looks at other points, `u.at(t=t - 1)`, and depends on one outside of the domain.
+    """Refuses a condition that looks at other points, `u.at(t=t - 1)`, and depends on one where no solution is.
 
-    The same way. Points that depend on unknowns are not looked at: nobody knows yet where they are.
+    The same way. That is outside of the domain, and of the windows of time before it. Points that depend on unknowns
+    are not looked at: nobody knows yet where they are.
 
     Args:
         problem: the `Problem`, its derivatives found.
@@ -66,9 +67,10 @@ def check_reach(problem: Any, condition: Condition) -> None:
         ConfigurationError: it does.
     """
     asked: list[tuple[Tensor, Tensor]] = []
+    known = problem.domain if problem.past is None else problem.past.domain
 
     def beyond(there: Tensor) -> Tensor:
-        outside = ~problem.domain.contains(there.detach()) & (not there.requires_grad)
+        outside = ~known.contains(there.detach()) & (not there.requires_grad)
         asked.append((there, outside))
         return outside[:, None]
 
@@ -89,6 +91,19 @@ def check_reach(problem: Any, condition: Condition) -> None:
             f"condition {condition.name!r}: looks at {place}, outside of the domain; write torch.where(inside, "
             "u.at(...), what is known there)"
         )
+
+
+def looks_along(problem: Any, condition: Condition, column: int) -> bool:
+    """Whether a condition looks at points with other values of a coordinate than its own points have."""
+    asked: list[Tensor] = []
+
+    def noted(there: Tensor) -> Tensor:
+        asked.append(there[:, column])
+        return _nowhere(there)
+
+    rows = condition.rows(condition.some_points(_COUNT, seed=2))
+    _residual(problem, condition, rows, _nowhere, noted)
+    return not all(torch.equal(there, rows[:, column]) for there in asked)
 
 
 def _nowhere(points: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
 from pinnlab.problems.given import once_more
 from pinnlab.problems.integrals import Integral
+from pinnlab.problems.living import looks_along
 from pinnlab.problems.observations import Observations
 from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.weak import Weak
@@ -75,6 +76,23 @@ class Handover(Condition):
         return [at.fields[name].d(*by) - at.extras[:, k] for k, name in enumerate(self._columns)]
 
 
+@dataclass(frozen=True)
+class Past:
+    """What conditions of a window may look at beside it.
+
+    Args:
+        column: of the coordinate that is cut.
+        low: where the window begins.
+        domain: the window and those before it.
+        conditions: those that do look at other values of the coordinate.
+    """
+
+    column: int
+    low: float
+    domain: Region
+    conditions: frozenset[str] = frozenset()
+
+
 def absent(problem: Problem) -> frozenset[str]:
     """The conditions of a whole problem of which nothing is left in a window of it: measurements of other times."""
     whole = problem.whole if isinstance(problem, Window) else problem
@@ -108,7 +126,9 @@ class Window(Problem):
         before: the solution in the window before, without parameters that are trained; None in the first window.
 
     Attributes:
-        before: the same, where the ansatz asks it at every point; None where it has given numbers once and for all.
+        before: the same, where the ansatz asks it at every point, or a condition looks at other times, as by
+            `u.at(t=t - 1)`; None where it has given numbers once and for all.
+        past: which conditions do, and where they may look; None in the first window.
 
     Raises:
         ConfigurationError: something in the problem cannot be cut, or nothing says with what a window begins.
@@ -123,6 +143,8 @@ class Window(Problem):
         self._first = whole.domain.low[self._column]
         domain = cut(whole.domain, coordinate, low, high)
         assert isinstance(domain, Domain)  # as the problem's is
+        if before is not None:
+            self.past = Past(self._column, low, cut(whole.domain, coordinate, self._first, high))
         self.periodic_coordinates = whole.periodic_coordinates
         self.ansatz = whole.ansatz if before is None else self._continued_ansatz(before)
         super().__init__(
@@ -131,6 +153,10 @@ class Window(Problem):
             conditions=self._cut_conditions(before),
             given=once_more(whole.given),
         )
+        if before is not None:
+            looking = frozenset(name for name, c in self.conditions.items() if looks_along(self, c, self._column))
+            self.past = replace(self.past, conditions=looking)
+            self.before = before if looking else self.before
 
     @property
     def name(self) -> str:

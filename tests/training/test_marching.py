@@ -14,9 +14,10 @@ from pinnlab import CollocationDataModule, Phase
 from pinnlab.callbacks import RunSummary, SolutionFigures, figures
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP
-from pinnlab.optimizers import LBFGS, LevenbergMarquardt
+from pinnlab.networks import MLP, SpectralFeatures
+from pinnlab.optimizers import LBFGS, LeastSquares, LevenbergMarquardt
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
+from pinnlab.problems.window import Window
 from pinnlab.reporting.figures import solution as drawing
 from pinnlab.training.march import March
 from pinnlab.training.marching import march, train_windows
@@ -24,6 +25,8 @@ from pinnlab.training.module import PINN
 from pinnlab.training.windows import module_in, pieced
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+SLOW = pytest.mark.slow
 
 ADAM = functools.partial(torch.optim.Adam, lr=1e-2)
 
@@ -61,6 +64,21 @@ def trainer(*callbacks, **options):
     return L.Trainer(enable_progress_bar=False, callbacks=list(callbacks), accelerator="cpu", **options)
 
 
+class Delayed(Problem):
+    """u' = -u(t - 0.7), u = 1 up to 0, on [0, 2], with the start in the loss or in an ansatz."""
+
+    def __init__(self, hard=True):
+        t = Interval("t", 0, 2)
+        start = {} if hard else {"start": Dirichlet(t.face(t=0.0), u=1.0)}
+        self.ansatz = (lambda u, t: 1 + t * u) if hard else None
+        delayed = Residual(t, lambda u, t: u.t + torch.where(t < 0.7, 1.0, u.at(t=t - 0.7)))
+        super().__init__(t, ("u",), {"ode": delayed, **start})
+
+    def reference(self):
+        """By the method of steps."""
+        return Exact(lambda t: 1 - t + (t - 0.7).clamp_min(0) ** 2 / 2 - (t - 1.4).clamp_min(0) ** 3 / 6)
+
+
 class Recorder(Checkpoint):
     """The parameters after every step, and a checkpoint of it where a folder is given; Lightning calls it last."""
 
@@ -83,9 +101,11 @@ def run(problem, plan, folder=None, ckpt_path=None, points=None, **options):
     return recorder, whole, summary.result
 
 
-@pytest.mark.parametrize("hard", [True, False])
-def test_resume_is_bitwise_at_every_step_of_every_window(tmp_path, hard):
-    problem, plan = Decay(hard), March(windows=3)
+@pytest.mark.parametrize(
+    "problem", [Decay(), Decay(hard=False), pytest.param(Delayed(), marks=SLOW)], ids=["hard", "soft", "delayed"]
+)
+def test_resume_is_bitwise_at_every_step_of_every_window(tmp_path, problem):
+    plan = March(windows=3)
     whole, solved, summary = run(problem, plan, tmp_path)
     checkpoints = sorted(tmp_path.glob("*.ckpt"))
     assert [path.stem for path in checkpoints] == [f"{step:02}" for step in range(1, 25)]
@@ -121,6 +141,32 @@ def test_solution_is_that_of_each_window_and_continuous_where_the_ansatz_is():
     assert slopes[1] != pytest.approx(slopes[0], abs=1e-8)
     assert solution.errors()["u"] < 1e-4
     assert abs(solution.residual("ode", t=t)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("hard", "compiled"), [(True, False), (False, False), pytest.param(False, True, marks=SLOW)])
+@pytest.mark.parametrize("edges", [[0, 0.7, 1.4, 2], [0, 0.35, 0.7, 1.05, 1.4, 2]], ids=len)
+def test_a_delay_reaches_into_windows_before(hard, compiled, edges):
+    """Whose solutions between two kinks are polynomials: one linear solve in each finds all digits."""
+    network = functools.partial(SpectralFeatures, columns=[], degree=4)
+    model = {"network": network, "phases": [Phase(LeastSquares, steps=2)], "compile": compiled}
+    solution = march(
+        Delayed(hard), edges, model=model, data={"points": 20, "evaluation_points": 100}, trainer=trainer()
+    )
+    assert solution.errors()["u"] < 1e-14
+    assert abs(solution.residual("ode", t=torch.linspace(0, 2, 50, dtype=torch.float64))).max() < 1e-13
+
+
+def test_a_window_looks_no_further_than_to_the_first():
+    problem = Delayed()
+    first = module_in(module(problem), "t", [0, 1, 2], 0, None).trial.frozen()
+    window = Window(problem, "t", 1, 2, first)
+    assert window.past.conditions == {"ode"}
+    assert window.before is first
+    assert Window(Decay(hard=False), "t", 1, 2, first).before is None
+    t = Interval("t", 0, 2)
+    bare = {"ode": Residual(t, lambda u, t: u.t + u.at(t=t - 1)), "start": Dirichlet(t.face(t=0.0), u=1.0)}
+    with pytest.raises(ConfigurationError, match="condition 'ode': looks at t = -"):
+        Problem(t, ("u",), bare)
 
 
 def test_what_else_an_ansatz_holds_still_holds_in_later_windows():
