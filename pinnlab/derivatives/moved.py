@@ -37,8 +37,12 @@ def moved(owner: str, coordinates: Sequence[str], points: Tensor, places: Mappin
         places: by coordinate a number, or `(n,)` numbers, in plain tensors.
 
     Raises:
-        ConfigurationError: a name is not a coordinate, or its value is neither a number nor one for each point.
+        ConfigurationError: there is no name, or it is no coordinate, or its value is neither a number nor one for each
+            point.
     """
+    if not places:
+        derivative = f"; the derivative is {owner}.d('a', 't')" if {"a", "t"} <= set(coordinates) else ""
+        raise ConfigurationError(f"{owner}.at: name the coordinates, as in {owner}.at(t=t - 1){derivative}")
     columns = torch.arange(points.shape[-1], device=points.device)
     for name, place in places.items():
         if name not in coordinates:

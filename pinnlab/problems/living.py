@@ -43,7 +43,10 @@ def check_living(problem: Any, condition: Condition) -> None:
         own = torch.tensor([name == other for other in problem.unknowns])
 
         def beside(points: Tensor, name: str = name, own: Tensor = own) -> Tensor:
-            return ~problem.living[name].lives_at(points)[:, None] & own
+            elsewhere = ~problem.living[name].lives_at(points)
+            if problem.past is not None:  # of windows before it was found when the whole problem was built
+                elsewhere &= points[:, problem.past.column] >= problem.past.low
+            return elsewhere[:, None] & own
 
         poisoned = _residual(problem, condition, rows, beside)
         if bool((poisoned.isnan() & ~plain.isnan()).any()):

@@ -1,6 +1,8 @@
 """Conditions that look at other points, `u.at(t=t - 1)`: against solutions known otherwise, and what is refused."""
 
+import gc
 import math
+import weakref
 from functools import partial
 
 import numpy as np
@@ -208,6 +210,7 @@ REFUSED = {
     "a number": (lambda u, t: u.t - u.at(t=-1), "looks at t = -1, outside of the domain"),
     "another coordinate": (lambda u: u.t - u.at(x=0.5), "unknown coordinate of u.at 'x'; known: t"),
     "no name": (lambda u, t: u.t - u.at(t / 2), "condition 'ode'", "write u.at(t=t - 1)"),
+    "nothing": (lambda u: u.t - u.at(), "u.at: name the coordinates, as in u.at(t=t - 1)"),
     "words": (lambda u: u.t - u.at(t="half"), "u.at: t must be a number or a tensor (n,), got str"),
     "a shape": (lambda u, points: u.t - u.at(t=points), "must be a number or a tensor (n,), got (2, 1)"),
     "a function's value": (lambda u, t: u.t - (u * u).at(t=t / 2), "write at(...) of each unknown in it"),
@@ -221,6 +224,28 @@ def test_refused_in_one_line(case):
         posed(function)
     assert all(word in str(caught.value) for word in words)
     assert "\n" not in str(caught.value)
+
+
+def test_a_derivative_by_a_and_t_has_another_name():
+    domain = Box(["a", "t"], 0, 1)
+    for function in (lambda u: u.at(), lambda u: (u * u.at()).d("a")):
+        with pytest.raises(ConfigurationError, match=r"the derivative is u.d\('a', 't'\)"):
+            posed(function, domain)
+    assert posed(lambda u: u.d("a", "t"), domain).wanted["ode"].partials == {(0, 1)}
+
+
+def test_evaluations_are_gone_at_once():
+    """Fields that know other points do not keep themselves alive until Python looks for cycles."""
+    system = system_of(posed(lambda u, t: u.t + u * u.at(t=t / 2)), steps)
+    made = []
+    system.trial.network.register_forward_hook(lambda module, inputs, output: made.append(weakref.ref(inputs[0])))
+    gc.disable()
+    try:
+        system.residuals(rows_of(system.problem))
+        assert len(made) > 1
+        assert all(reference() is None for reference in made)
+    finally:
+        gc.enable()
 
 
 def test_a_hole_is_outside():

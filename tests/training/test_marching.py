@@ -16,7 +16,7 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, SpectralFeatures
 from pinnlab.optimizers import LBFGS, LeastSquares, LevenbergMarquardt
-from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Wave1D
+from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Unknown, Wave1D
 from pinnlab.problems.window import Window
 from pinnlab.reporting.figures import solution as drawing
 from pinnlab.training.march import March
@@ -143,10 +143,14 @@ def test_solution_is_that_of_each_window_and_continuous_where_the_ansatz_is():
     assert abs(solution.residual("ode", t=t)).max() < 1e-3
 
 
-@pytest.mark.parametrize(("hard", "compiled"), [(True, False), (False, False), pytest.param(False, True, marks=SLOW)])
-@pytest.mark.parametrize("edges", [[0, 0.7, 1.4, 2], [0, 0.35, 0.7, 1.05, 1.4, 2]], ids=len)
-def test_a_delay_reaches_into_windows_before(hard, compiled, edges):
+@pytest.mark.parametrize(
+    ("hard", "compiled", "windows"),
+    [(True, False, 3), (False, False, 5), pytest.param(False, True, 3, marks=SLOW)],
+    ids=["hard", "soft", "compiled"],
+)
+def test_a_delay_reaches_into_windows_before(hard, compiled, windows):
     """Whose solutions between two kinks are polynomials: one linear solve in each finds all digits."""
+    edges = [0, 0.7, 1.4, 2] if windows == 3 else [0, 0.35, 0.7, 1.05, 1.4, 2]
     network = functools.partial(SpectralFeatures, columns=[], degree=4)
     model = {"network": network, "phases": [Phase(LeastSquares, steps=2)], "compile": compiled}
     solution = march(
@@ -163,6 +167,13 @@ def test_a_window_looks_no_further_than_to_the_first():
     assert window.past.conditions == {"ode"}
     assert window.before is first
     assert Window(Decay(hard=False), "t", 1, 2, first).before is None
+    whole = Interval("x", 0, 1) * Interval("t", 0, 2)
+    left = whole.face(x=0.0)
+    slow = Residual(left, lambda u, s, t: s.t - u + torch.where(t < 0.7, 1.0, s.at(t=t - 0.7)))
+    own = {"u": Unknown(), "s": Unknown(on=left)}
+    begins = Dirichlet(whole.face(t=0.0), u=1.0)
+    late = Problem(whole, own, {"s": slow, "start": begins})
+    assert Window(late, "t", 1, 2, module(late).trial.frozen()).past.conditions == {"s"}
     t = Interval("t", 0, 2)
     bare = {"ode": Residual(t, lambda u, t: u.t + u.at(t=t - 1)), "start": Dirichlet(t.face(t=0.0), u=1.0)}
     with pytest.raises(ConfigurationError, match="condition 'ode': looks at t = -"):
