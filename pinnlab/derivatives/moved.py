@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.derivatives.fields import AbstractField
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.numerics.constants import constant_like
 
 Kind = TypeVar("Kind", bound=AbstractField)
 
@@ -47,12 +49,11 @@ def moved(owner: str, coordinates: Sequence[str], points: Tensor, places: Mappin
     for name, place in places.items():
         if name not in coordinates:
             raise unknown(f"coordinate of {owner}.at", name, coordinates)
-        try:
-            value = torch.as_tensor(place, dtype=points.dtype, device=points.device)
-        except (TypeError, ValueError, RuntimeError):
-            value = None
-        if value is None or value.shape not in ((), points.shape[:1]):
-            got = type(place).__name__ if value is None else tuple(value.shape)
+        # A number is filled in where the points are: a GPU would wait for a copy of it.
+        value = points.new_full((), float(place)) if isinstance(place, Real) else place
+        if not isinstance(value, Tensor) or value.shape not in ((), points.shape[:1]):
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(place).__name__
             raise ConfigurationError(f"{owner}.at: {name} must be a number or a tensor (n,), got {got}")
+        value = constant_like(value, points)
         points = torch.where(columns == coordinates.index(name), value.expand(len(points))[:, None], points)
     return points

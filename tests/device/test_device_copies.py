@@ -10,7 +10,7 @@ from watched import RECORDED, watched
 
 from pinnlab.domains import Box, Interval
 from pinnlab.numerics.constants import constant_like
-from pinnlab.problems import Given, Problem, Residual
+from pinnlab.problems import Coefficient, Given, Problem, Residual
 from pinnlab.problems.enhancement import Enhancement
 
 
@@ -85,6 +85,9 @@ USERS = {
     "tensor in the ansatz": lambda: Held(torch.tensor(0.5)),
     "table": lambda: written(lambda u, x: u.x - constant_like(TABLE, x)[(x > 0.5).long()]),
     "trace": lambda: written(lambda u: u.trace_hessian(SPREAD, "x", "y") - u.z, Box(["x", "z", "y"], 0, 1)),
+    "other points": lambda: written(
+        lambda u, x, d: u.at(x=0.3).x - torch.where(x < d, 1.0, u.at(x=x - d)), coefficients={"d": Coefficient(0.5)}
+    ),
     "one of many coordinates": lambda: written(lambda u: u.d("x7") - u, MANY),
 }
 """What users write."""
