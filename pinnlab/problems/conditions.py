@@ -42,6 +42,8 @@ class Condition(ABC):
     """Whether the loss has the mean of what `residual` returns, and not of its square."""
     looks_along_normals: bool = False
     """Whether it depends on which way the normals lead that it keeps beside its points."""
+    looks_elsewhere: bool = False
+    """Whether its function asked for unknowns at other points, `u.at(t=t - 1)`, when its problem was built."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if region is not None and not isinstance(region, Region):

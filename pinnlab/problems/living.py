@@ -69,6 +69,8 @@ def check_reach(problem: Any, condition: Condition) -> None:
     Raises:
         ConfigurationError: it does.
     """
+    if not condition.looks_elsewhere:
+        return
     asked: list[tuple[Tensor, Tensor]] = []
     known = problem.domain if problem.past is None else problem.past.domain
 
@@ -77,11 +79,6 @@ def check_reach(problem: Any, condition: Condition) -> None:
         asked.append((there, outside))
         return outside[:, None]
 
-    rows = condition.rows(condition.some_points(2, seed=2))
-    _residual(problem, condition, rows[:2], _nowhere, beyond)
-    if not asked:
-        return
-    asked.clear()
     rows = condition.rows(condition.some_points(_COUNT, seed=2))
     rows = rows[problem.domain.contains(rows[:, : problem.domain.dim])]
     with torch.enable_grad():
@@ -98,6 +95,8 @@ def check_reach(problem: Any, condition: Condition) -> None:
 
 def looks_along(problem: Any, condition: Condition, column: int) -> bool:
     """Whether a condition looks at points with other values of a coordinate than its own points have."""
+    if not condition.looks_elsewhere:
+        return False
     asked: list[Tensor] = []
 
     def noted(there: Tensor) -> Tensor:

@@ -54,6 +54,11 @@ def trial_run(
         value = torch.ones(len(points), dtype=points.dtype).as_subclass(Recorded)
         fields = {u: RecordingField(u, coordinates, value) for u in unknowns}
         recorded.extend(fields.values())
+
+        def asked(moved: Tensor) -> Evaluation:
+            condition.looks_elsewhere = True
+            return evaluation(rows, moved, expressions)
+
         return Evaluation(
             fields=fields,
             coordinates=coordinates,
@@ -63,10 +68,12 @@ def trial_run(
             elsewhere=lambda moved: evaluation(rows, moved, expressions),
             expressions=expressions,
             given=given,
+            asked=asked,
         )
 
     def run(expressions: bool) -> None:
         recorded.clear()
+        condition.looks_elsewhere = False
         for rows in (several[:2], several):  # another number of points takes nothing for granted
             at = evaluation(rows, rows[:, :d], expressions)
             _check(condition, condition.residual(at), len(rows))
