@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ class Case(NamedTuple):
     condition: str
     numbers: int
     networks: Mapping[str, Config]
-    phase: Any
+    phase: Callable[[str, int], Config]
     problem: Config = MappingProxyType({})
     budget: int = 60_000
 
