@@ -9,8 +9,8 @@ import torch
 
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.domains import Interval
-from pinnlab.problems import Coefficient, Dirichlet, Exact, Numerical, Problem, Residual
-from pinnlab.problems.reference_check import warn_of_reference
+from pinnlab.problems import Coefficient, Dirichlet, Exact, Numerical, Poisson1D, Problem, Residual
+from pinnlab.problems.reference_check import missed_by_reference, warn_of_reference
 from tests.cases import PROBLEMS
 
 X = Interval("x", 0, 1)
@@ -76,9 +76,15 @@ def test_nobody_knows_what_belongs_to_it_while_a_coefficient_is_sought():
     "name", ["interface", "kovasznay", "elasticity", "wave_exact", "antiderivative_soft", "convection_soft", "layer"]
 )
 def test_those_of_shipped_problems_are_right(name):
+    assert not missed_by_reference(PROBLEMS[name]())
+
+
+def test_shipped_problems_begin_without_this_look(monkeypatch):
+    monkeypatch.setattr(Poisson1D, "reference", lambda self: Exact(lambda x: 1 + x))
+    assert missed_by_reference(Poisson1D()) == ["pde", "boundary"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_reference(PROBLEMS[name]())
+        warn_of_reference(Poisson1D())
 
 
 def test_it_is_told_before_the_first_step(tmp_path):

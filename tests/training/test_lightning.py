@@ -355,7 +355,7 @@ def test_what_is_never_measured_is_refused(monitor, options, message):
 
 
 def test_a_monitor_is_needed_by_name():
-    with pytest.raises(ConfigurationError, match=r"model\.phases\.scheduler: .*monitor"):
+    with pytest.raises(ConfigurationError, match=r"model\.phases\.0\.scheduler: .*monitor"):
         train(quiet_trainer(), phases=[Phase(ADAM, steps=6, scheduler=ReduceLROnPlateau)])
 
 
