@@ -41,16 +41,18 @@ class Compiler:
     Args:
         beside: whether to compile beside the run what is in no cache.
         used: fingerprints of what a run used that is resumed.
+        makes: whether what is in no cache is compiled at all.
 
     Attributes:
+        makes: as above.
         used: fingerprints of all functions that have been compiled.
         seconds: what the run has waited for compilation, tracing included.
         titles: what was compiled, for people, in order.
-        uncompiled: whether a function runs uncompiled because it could not be compiled.
+        uncompiled: whether a function runs uncompiled because it could not be compiled, or is not to be.
     """
 
-    def __init__(self, beside: bool = False, used: Iterable[str] = ()) -> None:
-        self.beside = beside
+    def __init__(self, beside: bool = False, used: Iterable[str] = (), makes: bool = True) -> None:
+        self.beside, self.makes = beside, makes
         self.used = set(used)
         self.seconds = 0.0
         self.titles: list[str] = []
@@ -87,6 +89,8 @@ class Compiler:
             at_once = not self.beside or job.fingerprint in self.used or is_known(job.fingerprint)
         if at_once:
             self._finish(job)
+        elif not self.makes:
+            self.uncompiled = True
         else:
             self._asked.append((job, time.monotonic()))
             self._start()

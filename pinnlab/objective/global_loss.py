@@ -110,7 +110,9 @@ class GlobalLoss:
     @property
     def compiled(self) -> list[str] | bool:
         """What has been compiled, as fingerprints that a resumed run repeats; False where nothing ever is."""
-        return False if self.compiler is None else sorted(self.compiler.used)
+        if self.compiler is None or not (self.compiler.used or self.compiler.makes):
+            return False
+        return sorted(self.compiler.used)
 
     def compilation(self) -> dict[str, Any]:
         """What was compiled, for people, and how many seconds of that evaluations have waited for."""

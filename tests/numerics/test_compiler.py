@@ -144,6 +144,17 @@ def test_what_is_known_or_was_used_before_is_compiled_at_once(tmp_path):
     assert compiler.waiting is None
 
 
+def test_a_short_run_fetches_code_and_has_none_made(tmp_path):
+    known, other = Work("known", tmp_path), Work("other", tmp_path)
+    remember("known")
+    compiler = Compiler(beside=True, makes=False)
+    assert compiler.complete
+    for work in (known, other):
+        compiler.take(work)
+    assert (known.here, other.here) == (1, 0)
+    assert (compiler.used, compiler.waiting, compiler.complete) == ({"known"}, None, False)
+
+
 @needs_fork
 def test_a_run_that_ends_ends_what_compiles_beside_it(tmp_path):
     compiler = Compiler(beside=True)

@@ -10,6 +10,7 @@ import torch
 from compiling import needs_compiler
 
 from pinnlab import PINN, CollocationDataModule, Phase
+from pinnlab.criteria import TimeBudget
 from pinnlab.networks import MLP
 from pinnlab.numerics import compiling_process
 from pinnlab.numerics.compiler import Compiler
@@ -65,19 +66,45 @@ class Patient(L.Callback):
             time.sleep(0.05)
 
 
-SECONDS = [(1e-3, 10, False), (1e-4, 9_000, False), (1e-3, 9_000, True), (1.0, 10, True), (0.0, 10_000, True)]
-"""An evaluation, steps, whether that pays; ten thousand steps pay without a look at the clock."""
+SECONDS = [
+    (1e-3, 10, None),
+    (1e-4, 9_000, None),
+    (1e-3, 9_000, False),
+    (1.0, 10, False),
+    (1e-3, 30_000, True),
+    (0.0, 50_000, True),
+]
+"""An evaluation, steps, whether code is made or only fetched; fifty thousand steps pay without a look at the clock."""
 
 
-@pytest.mark.parametrize(("seconds", "steps", "compiles"), SECONDS)
-def test_auto_counts_seconds(seconds, steps, compiles, monkeypatch):
+@pytest.mark.parametrize(("seconds", "steps", "makes"), SECONDS)
+def test_auto_counts_seconds(seconds, steps, makes, monkeypatch):
     monkeypatch.setattr(compiling, "can_compile", lambda device: True)
     monkeypatch.setattr(compiling, "_seconds", lambda module: seconds)
     module, _ = module_and_data(steps)
     module.system.resolve_engine()
     trainer = L.Trainer(max_epochs=-1, **QUIET)
     module.trainer = trainer
-    assert (compiling.compiler_for(module, "auto", None) is not None) == compiles
+    compiler = compiling.compiler_for(module, "auto", None)
+    assert (compiler and compiler.makes) == makes
+    again = compiling.compiler_for(module, "auto", ["a"])  # what was compiled is repeated in any case
+    assert again.used == {"a"}
+    assert again.makes == bool(makes)
+
+
+@pytest.mark.parametrize(
+    ("most", "until", "makes"),
+    [("00:00:00:15", None, False), ("00:00:00:03", None, None), ("00:00:01:00", None, True), (None, 15, False)],
+)
+def test_auto_knows_that_a_run_is_short_from_its_time(most, until, makes, monkeypatch):
+    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    module, _ = module_and_data(10**6)
+    if until is not None:
+        module.phases = [Phase(torch.optim.SGD, steps=10**6, until=TimeBudget(until))]
+    module.system.resolve_engine()
+    module.trainer = L.Trainer(max_epochs=-1, max_time=most, **QUIET)
+    compiler = compiling.compiler_for(module, "auto", None)
+    assert (compiler and compiler.makes) == makes
 
 
 @pytest.mark.parametrize(
@@ -108,6 +135,7 @@ def test_without_a_compiler_auto_compiles_nothing(monkeypatch):
 def test_who_compiles(option, used, expected):
     module, _ = module_and_data()
     module.system.resolve_engine()
+    module.trainer = L.Trainer(max_epochs=-1, **QUIET)
     compiler = compiling.compiler_for(module, option, used)
     assert compiler.beside == expected
     assert compiler.used == set(used or [])
@@ -148,6 +176,7 @@ def test_a_run_begins_at_once_says_when_it_uses_the_code_and_repeats_it_when_res
     accelerator, forks, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(compiling, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(compiling, "NEW_CODE", 0.0)
     monkeypatch.setattr(compiling, "WORTH_ON_GPU", 0.0)
     monkeypatch.setattr(compiling_process, "can_fork", lambda: forks)
     quiet = {**QUIET, "accelerator": accelerator, "devices": 1}
