@@ -79,8 +79,9 @@ class PINN(PhasedModule):
         enhance_weight: the factor of the squares of those derivatives that have none, relative to the squared residual.
         scale_inputs: whether coordinates are mapped from the domain to [-1, 1] before the network.
         engine: how derivatives are computed, see `pinnlab.derivatives.partials`.
-        compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it (25 s where no cache has
-            the code), and go on uncompiled until the code is there; `True` waits for it, so that two runs agree to the last bit.
+        compile: `True`, `False` or `"auto"`: compile when the run is long enough to repay it, 25 s where no cache has
+            the code, and go on uncompiled until it is there; `True` waits for it, so that two runs agree to the last
+            bit.
         dtype: `float64` or `float32`, of parameters and points, in phases that do not choose their own.
         seed: of the network's initial weights. Default: that of `lightning.seed_everything`, or else 0.
 
