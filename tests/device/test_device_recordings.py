@@ -221,6 +221,7 @@ class Places(L.Callback):
 def test_a_resumed_run_on_a_gpu_compiles_beside_itself_in_new_processes(place):
     """A process that has used a GPU must not be forked."""
     module, _ = burgers()
+    module.trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     with at(place) as there:
         module.to(there.device)
         chosen = compiling.compiler_for(module, "auto", ["a"])
