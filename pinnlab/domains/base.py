@@ -149,7 +149,7 @@ class Region(ABC):
 
     def spread_evenly(self) -> Region:
         """The same region with points that are uniform in it; itself, unless it or a part of it gathers its points."""
-        even = {name: made for name, value in vars(self).items() if (made := _spread_evenly(value)) is not value}
+        even = {name: made for name, value in vars(self).items() if (made := evenly(value)) is not value}
         if not even:
             return self
         region = copy.copy(self)
@@ -198,10 +198,10 @@ class Region(ABC):
         """`normals` after the check."""
 
 
-def _spread_evenly(value: Any) -> Any:
-    """A region, or several, as above, and anything else as it is."""
+def evenly(value: Any) -> Any:
+    """A region, or several, see `Region.spread_evenly`, and anything else as it is."""
     if isinstance(value, tuple | list):
-        even = [_spread_evenly(part) for part in value]
+        even = [evenly(part) for part in value]
         return value if all(a is b for a, b in zip(even, value, strict=True)) else type(value)(even)
     return value.spread_evenly() if hasattr(value, "spread_evenly") else value
 

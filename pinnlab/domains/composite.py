@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import rules
-from pinnlab.domains.base import Region, pick_part, shares_to_edges
+from pinnlab.domains.base import Region, evenly, pick_part, shares_to_edges
 from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError
 
@@ -151,8 +151,8 @@ class Columns:
 
     def spread_evenly(self) -> Columns:
         """Those of its parts with uniform points."""
-        even = [part.spread_evenly() for part in self.parts]
-        return self if all(a is b for a, b in zip(even, self.parts, strict=True)) else Columns(even)
+        even = evenly(self.parts)
+        return self if even is self.parts else Columns(even)
 
     def split(self, points: Tensor) -> tuple[Tensor, ...]:
         """`(n, dim)` points -> the columns of each part."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from pinnlab.derivatives import Field, Partials, Wanted, partials, resolve_engine
 from pinnlab.domains import Domain
 from pinnlab.networks import last_layer
+from pinnlab.networks.on_products import Places
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
 from pinnlab.numerics.swapped import call_with
@@ -29,6 +29,7 @@ from pinnlab.problems.evaluation import Evaluation
 
 Batch = Mapping[str, Tensor]
 Network = Callable[[Any], Any] | None
+Values = Parameters | None
 
 _GPU_SCORE_BYTES = 256 << 20
 """Of a layer, of which four are there at a time: enough rows to fill a GPU, and 1 GiB of its memory, as the loss."""
@@ -107,9 +108,7 @@ class ResidualSystem:
         return changes
 
     @differentiable_in_inference_mode
-    def residuals(
-        self, batch: Batch, parameters: Parameters | None = None, enhanced: bool = False
-    ) -> dict[str, Tensor]:
+    def residuals(self, batch: Batch, parameters: Values = None, enhanced: bool = False) -> dict[str, Tensor]:
         """The unreduced residuals of each condition, `(n, number of equations)`.
 
         Args:
@@ -218,7 +217,7 @@ class ResidualSystem:
         return torch.cat(chosen).nonzero()[:, 0]
 
     def condition_residuals(
-        self, name: str, rows: Tensor, parameters: Parameters | None, enhanced: bool = True, network: Network = None
+        self, name: str, rows: Tensor, parameters: Values, enhanced: bool = True, network: Network = None
     ) -> list[Tensor]:
         """The residual of each equation of one condition, `(n,)` each; a `network` is in place of its own here only."""
         condition, own = self.problem.conditions[name], self._columns[name]
@@ -227,8 +226,7 @@ class ResidualSystem:
         points = rows[:, : len(self.problem.coordinates)]
 
         def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
-            at = self._evaluation(name, rows, points, computed, parameters)
-            return condition.residual(replace(at, places=places))
+            return condition.residual(self._evaluation(name, rows, points, computed, parameters, places))
 
         with self.readings.substituted(parameters):
             computed = self._engine(parameters, places=places, network=network)(points, wanted)
@@ -246,7 +244,7 @@ class ResidualSystem:
         return self.problem.conditions[name].targets_at(self._evaluation(name, rows, points, computed, None))
 
     def _evaluation(
-        self, name: str, rows: Tensor, points: Tensor, computed: Partials, parameters: Parameters | None
+        self, name: str, rows: Tensor, points: Tensor, computed: Partials, parameters: Values, places: Places = None
     ) -> Evaluation:
         """What one condition's functions are given at points `(n, d)`, with the extras of its rows."""
         problem, past = self.problem, self.problem.past
@@ -264,28 +262,29 @@ class ResidualSystem:
             elsewhere=elsewhere,
             expressions=name in problem.expressive,
             given=problem.given,
+            places=places,
             asked=functools.partial(elsewhere, all_times=(past and name in past.conditions) or None),
         )
 
-    def _engine(self, parameters: Parameters | None, **options: Any) -> Callable[[Tensor, Wanted], Partials]:
+    def _engine(self, parameters: Values, **options: Any) -> Callable[[Tensor, Wanted], Partials]:
         """Computes derivatives of the trial function, `(points, wanted)`; `options` of `Trial.forward` or None."""
         function, draws = self._function(parameters, options), self._draws.columns(parameters)
         return functools.partial(partials, function, engine=self.engine, draws=draws)
 
-    def coefficient_values(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
+    def coefficient_values(self, parameters: Values = None) -> dict[str, Tensor]:
         """The problem's coefficients as they stand."""
         values = parameters or dict(self.trial.named_parameters())
         coefficients = self.problem.coefficients.items()
         return {name: coefficient.value(values[f"coefficients.{name}"]) for name, coefficient in coefficients}
 
-    def _function(self, parameters: Parameters | None, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    def _function(self, parameters: Values, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
         known = {key: value for key, value in options.items() if value is not None}
         if parameters is None and self.width is None:
             return functools.partial(self.trial, **known) if known else self.trial
         values = self._tensors(parameters)
         return lambda points: call_with(self.trial, values, (points,), known)
 
-    def _tensors(self, parameters: Parameters | None = None) -> dict[str, Tensor]:
+    def _tensors(self, parameters: Values = None) -> dict[str, Tensor]:
         """What the trial function is evaluated with: the given values, else its own; slices of them if narrow."""
         if self.width is None:
             return dict(self.trial.tensors() if parameters is None else parameters)

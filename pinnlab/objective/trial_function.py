@@ -114,6 +114,10 @@ class Trial(nn.Module):
         """Every parameter and buffer by name: all that a compiled evaluation depends on besides the points."""
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
+    def tensors_apart(self) -> dict[str, Tensor]:
+        """The same with copies of the buffers, in which an evaluation leaves its traces."""
+        return {**dict(self.named_parameters()), **{name: b.clone() for name, b in self.named_buffers()}}
+
     def trained(self) -> list[nn.Parameter]:
         """The parameters that training moves: what optimizers are given."""
         return [p for p in self.parameters() if p.requires_grad]

@@ -135,8 +135,7 @@ def warn_of_idle_conditions(system: ResidualSystem) -> None:
     """
     if not any(p.requires_grad for p in system.trial.network.parameters()):
         return  # coefficients are sought, with a network that is there: not all conditions have them
-    # What a forward pass leaves in buffers is left in copies.
-    own = dict(system.trial.named_parameters()) | {k: b.clone() for k, b in system.trial.named_buffers()}
+    own = system.trial.tensors_apart()
     idle = []
     for name, condition in system.problem.conditions.items():
         few = condition.rows(condition.some_points(_ROWS, seed=0))[:_ROWS]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pinnlab.objective.residuals import ResidualSystem
-from pinnlab.samplers.sequences import few_points
 
 _COUNT = 16
 """Points of each condition that are looked at."""
@@ -47,12 +46,7 @@ def warn_of_sizes(system: ResidualSystem, weights: Tensor) -> None:
 
 def _mean_square(system: ResidualSystem, name: str) -> float:
     condition, like = system.problem.conditions[name], next(system.trial.parameters())
-    points = condition.fixed_points()
-    if points is None:
-        assert condition.region is not None  # the problem saw to it
-        points = few_points(condition.region, _COUNT, seed=0)
-    # What a forward pass leaves in buffers is left in copies.
-    own = dict(system.trial.named_parameters()) | {k: b.clone() for k, b in system.trial.named_buffers()}
+    rows = condition.rows(condition.some_points(_COUNT, seed=0))[:_COUNT]
     with torch.no_grad():
-        parts = system.condition_residuals(name, condition.rows(points)[:_COUNT].to(like), own, enhanced=False)
+        parts = system.condition_residuals(name, rows.to(like), system.trial.tensors_apart(), enhanced=False)
     return float(torch.stack(parts, -1).double().square().sum(-1).mean())

@@ -17,7 +17,6 @@ from pinnlab.objective.parameter_derivatives import jacobian_product, jacobian_r
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.pointwise import check_pointwise
-from pinnlab.samplers import Sobol
 from pinnlab.training.network import build_network
 from pinnlab.training.phases import Phase
 
@@ -30,11 +29,7 @@ def system_of(name, engine="taylor"):
 
 
 def rows_of(problem, count=7):
-    found = {}
-    for name, condition in problem.conditions.items():
-        own = condition.fixed_points()
-        found[name] = condition.rows(Sobol().sample(condition.region, count, seed=3) if own is None else own)
-    return found
+    return {name: c.rows(c.some_points(count, seed=3)) for name, c in problem.conditions.items()}
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +154,17 @@ from as many points as numbers on, down to where rounding ends it:
 
 def _gain(runs: Runs, problem: str, network: str, ratio: float) -> float:
     """The error with random batches over that with even ones: the geometric mean of the seeds."""
-    pairs = zip(*(errors_of(runs, problem, network, draw, ratio) for draw in DRAWS), strict=True)
-    return geometric_mean([a / b for a, b in pairs])
+    return _over(*(errors_of(runs, problem, network, draw, ratio) for draw in DRAWS))
 
 
 def _apart(runs: Runs, problem: str, draw: str, ratio: float) -> float:
     """The error of windows over that of two levels: the geometric mean of the seeds."""
-    pairs = zip(*(errors_of(runs, problem, network, draw, ratio) for network in NETWORKS[1:]), strict=True)
-    return geometric_mean([a / b for a, b in pairs])
+    return _over(*(errors_of(runs, problem, network, draw, ratio) for network in NETWORKS[1:]))
+
+
+def _over(errors: Sequence[float], others: Sequence[float]) -> float:
+    """Errors over others of the same seeds, the geometric mean."""
+    return geometric_mean([a / b for a, b in zip(errors, others, strict=True)])
 
 
 def _evenness(runs: Runs) -> str:
