@@ -27,6 +27,8 @@ POINT = "point"
 """The flat vector of the trained parameters among the tensors that the functions depend on."""
 
 _GPU_BLOCK_BYTES = 256 << 20
+_WORK_BYTES = 256 << 20
+"""On a CPU, of what rows are computed from: more than rows of single points need, less than integrals would take."""
 _FEWEST = 64
 """Points in a block at least, whatever they take: starting a block costs the same for one point as for many."""
 
@@ -179,8 +181,10 @@ class LinearizedFunctions:
         Returns:
             Blocks of points, and how many points of each count.
         """
-        memory = _BLOCK_BYTES if points.device.type == "cpu" else int(self._share * _GPU_BLOCK_BYTES)
-        most = max(_FEWEST, memory // (width * points.element_size()))
+        on_cpu = points.device.type == "cpu"
+        memory = _BLOCK_BYTES if on_cpu else self._share * _GPU_BLOCK_BYTES
+        made_from = (_WORK_BYTES if on_cpu else self._most(points.device)) / _bytes_per_row(self.system, name, points)
+        most = max(_FEWEST, int(min(memory / (width * points.element_size()), made_from)))
         length = -(-len(points) // -(-len(points) // most))
         if self._compiler is None:
             return [(part, len(part)) for part in points.split(length)]

@@ -142,10 +142,10 @@ class ResidualSystem:
         return torch.dot(factors, sums), sums.detach()
 
     def floats_per_point(self) -> dict[str, int]:
-        """About how many numbers one point of each condition takes in a layer: derivative channels times width."""
-        used = self._tensors()
+        """How many numbers one row of each condition takes in a layer: points, derivative channels and width."""
+        used, conditions = self._tensors(), self.problem.conditions
         width = max((used[name].shape[0] for name, p in self.trial.named_parameters() if p.ndim > 1), default=1)
-        return {name: width * wanted.channels for name, wanted in self._wanted.items()}
+        return {name: width * w.channels * conditions[name].points_per_row for name, w in self._wanted.items()}
 
     def layers(self) -> int:
         """How many layers of the trial function have channels of their own."""

@@ -44,6 +44,8 @@ class Condition(ABC):
     """Whether it depends on which way the normals lead that it keeps beside its points."""
     looks_elsewhere: bool = False
     """Whether its function asked for unknowns at other points, `u.at(t=t - 1)`, when its problem was built."""
+    points_per_row: int = 1
+    """At how many points unknowns are evaluated for each of its rows, found when its problem was built."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
         if region is not None and not isinstance(region, Region):

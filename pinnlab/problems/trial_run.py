@@ -1,7 +1,7 @@
 """Runs a condition on stand-ins for the unknowns when its problem is built.
 
-So it is found which derivatives it needs, and whether it differentiates expressions of them. What it returns is checked
-for two and for three points, so that what works in one run only is refused with what to write.
+So it is found which derivatives it needs, at how many points, and whether it differentiates expressions of them. What
+it returns is checked for two and for three points, so that what works in one run only is refused with what to write.
 """
 
 from __future__ import annotations
@@ -49,11 +49,13 @@ def trial_run(
     """
     several, d = _rows(condition, coordinates), len(coordinates)
     recorded: list[RecordingField] = []
+    evaluated: list[int] = []  # numbers of points
 
     def evaluation(rows: Tensor, points: Tensor, expressions: bool) -> Evaluation:
         value = torch.ones(len(points), dtype=points.dtype).as_subclass(Recorded)
         fields = {u: RecordingField(u, coordinates, value) for u in unknowns}
         recorded.extend(fields.values())
+        evaluated.append(len(points))
 
         def asked(moved: Tensor) -> Evaluation:
             condition.looks_elsewhere = True
@@ -75,8 +77,10 @@ def trial_run(
         recorded.clear()
         condition.looks_elsewhere = False
         for rows in (several[:2], several):  # another number of points takes nothing for granted
+            evaluated.clear()
             at = evaluation(rows, rows[:, :d], expressions)
             _check(condition, condition.residual(at), len(rows))
+            condition.points_per_row = -(-sum(evaluated) // len(rows))
         condition.examine(at)
         for name, values in condition.targets_at(at).items():
             finite(f"condition {condition.name!r}: target of {name}", values)

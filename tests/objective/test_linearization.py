@@ -3,11 +3,14 @@
 import pytest
 import torch
 from linearized import CASES, Case, close, draw
+from terms import TERMS
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, FourierFeatures, ModifiedMLP, PirateNet
 from pinnlab.numerics.compilation import can_compile, outer_products
 from pinnlab.objective import linearized_functions as module
+from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import Trial
 
 needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no C++ compiler on this machine")
 ENGINES = pytest.mark.parametrize("engine", ["taylor", "reverse"])
@@ -246,6 +249,18 @@ def test_block_lengths_change_seldom(monkeypatch):
         assert torch.equal(torch.cat([part[:own] for part, own in blocks]), points[:count])
     uncompiled = Case("burgers").functions.blocks("pde", points[:230], 7)
     assert [(len(part), own) for part, own in uncompiled] == [(77, 77), (77, 77), (76, 76)]
+
+
+def test_blocks_count_what_their_rows_are_computed_from(monkeypatch):
+    """Those of integrals are made from many points each."""
+    problem = TERMS["weak"]()
+    system = ResidualSystem(problem, Trial(problem, MLP(2, len(problem.unknowns), hidden=[5, 4]).double()))
+    each, layers = system.floats_per_point(), system.layers()
+    monkeypatch.setattr(module, "_FEWEST", 1)
+    monkeypatch.setattr(module, "_WORK_BYTES", 20 * 5 * layers * each["pde"] * 8)
+    functions, rows = module.LinearizedFunctions(system), draw(1000, 2)
+    assert max(len(part) for part, _ in functions.blocks("pde", rows, 7)) == 20
+    assert len(functions.blocks("start", rows, 7)) == 1
 
 
 def test_short_batched_products_become_outer_products():

@@ -46,6 +46,22 @@ def test_terms_are_pointwise(name):
 
 
 @pytest.mark.parametrize("name", TERMS)
+def test_evaluated_points_are_counted(name, monkeypatch):
+    """By blocks of rows that are to stay within a processor's cache, or a part of a GPU's memory."""
+    system, seen, forward = system_of(name), [], Trial.forward
+
+    def counted(trial, points, *given, **options):
+        seen.append(len(points))
+        return forward(trial, points, *given, **options)
+
+    monkeypatch.setattr(Trial, "forward", counted)
+    for condition, rows in rows_of(system.problem).items():
+        seen.clear()
+        system.residuals({condition: rows})
+        assert system.problem.conditions[condition].points_per_row == -(-sum(seen) // len(rows)), condition
+
+
+@pytest.mark.parametrize("name", TERMS)
 def test_jacobian_is_that_of_the_residuals(name):
     system = system_of(name)
     tensors, rows = system.trial.tensors(), rows_of(system.problem)
