@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ _ADVICE: Mapping[str, str] = {
     "gradient": "the residual is finite there and its slope is not: a root, a norm or a power at zero?",
 }
 """What to do about each kind of value."""
+_TOO_LARGE = "its square overflows: the optimizer went too far (lower its lr), or the equation needs smaller units"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Fault:
         """What is wrong, where, when (in words, if that matters), and what to do."""
         place = place_in_words(self.point, self.point.values())
         parts = [f"{self.kind} of {self.subject} is {self.value:.3g}", f"at {place}" if place else "", when]
-        return f"{' '.join(filter(None, parts))}; {_ADVICE[self.kind]}"
+        overflows = self.kind == "residual" and math.isfinite(self.value)
+        return f"{' '.join(filter(None, parts))}; {_TOO_LARGE if overflows else _ADVICE[self.kind]}"
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:

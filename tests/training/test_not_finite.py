@@ -181,7 +181,11 @@ def test_a_residual_too_large_to_square_is_one():
     rows = torch.tensor([[0.1], [0.3]], dtype=torch.float64)
     with torch.no_grad():
         list(module.trial.parameters())[-2].mul_(1e200)
-    assert find_fault(module.system, {"pde": rows}, torch.ones(1)).kind == "residual"
+    fault = find_fault(module.system, {"pde": rows}, torch.ones(1))
+    assert fault.kind == "residual"
+    assert math.isfinite(fault.value)
+    assert "the optimizer went too far (lower its lr)" in fault.line()
+    assert "logarithm" not in fault.line()
 
 
 def test_a_last_step_that_ruins_the_parameters_is_noticed():
