@@ -32,7 +32,8 @@ class GradientNormStabilisation(Series):
     Args:
         window: steps to look at; 200 for the same reason as in `LossPlateau`.
         tolerance: largest drift. 0.05, because the median of the 25 norms of half a window is itself only certain
-            to about that when they scatter by 20 %; noisier norms need a larger one.
+            to about that when they scatter by 20 %; noisier norms need a larger one. Adam with a constant rate seldom
+            settles so far: 0.5, with a scatter of 3, leaves it after some hundred steps (docs/phases.md).
         scatter: largest spread. 1 (the quartiles a factor two apart) is what full-batch Adam shows when
             it has settled; more means that it still meets new terrain.
 

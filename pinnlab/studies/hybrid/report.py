@@ -74,9 +74,9 @@ READING = """\
   points; on Burgers' equation, where a front has to be found, L-BFGS after 10 steps of Adam ends at four times the
   error that it has after 300 ([when to leave Adam](switching.md)).
 
-- The survey advises to leave Adam when the norm of its gradient settles. With a constant rate it seldom does: 18 of 24
-  runs on eight problems never switched in 4,000 evaluations. [Which criteria work](switching.md) is
-  a study of its own, the ablation that the survey asks for.
+- The survey advises to leave Adam when the norm of its gradient settles. With a constant rate it seldom does by the
+  default thresholds: 18 of 24 runs on eight problems never switched in 4,000 evaluations. [Which
+  criteria work](switching.md) is a study of its own, the ablation that the survey asks for.
 """
 
 
