@@ -64,6 +64,16 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", ["survey.md", "how-to-choose.md", "phases.md", "adapting.md", "subdomains.md"])
+def test_classes_in_the_text_can_be_named_in_recipes(page):
+    from pinnlab.cli.catalog import class_paths
+
+    text = re.sub(r"```.*?```", "", (ROOT / "docs" / page).read_text(), flags=re.S)
+    named = set(re.findall(r"`([A-Z]\w+)`", text))
+    assert len(named) > 3
+    assert named <= class_paths().keys(), named - class_paths().keys()
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", [0, 1])
 def test_recipes_with_foreign_optimizers_train(number, tmp_path, monkeypatch, capsys):
@@ -84,6 +94,7 @@ FRAGMENTS = [
     ("phases.md", 0),
     ("phases.md", 1),
     ("spectra.md", 0),
+    ("when-it-fails.md", 0),
     ("adapting.md", 0),
     ("adapting.md", 1),
     ("adapting.md", 2),
