@@ -1,13 +1,16 @@
 """Studies: which runs are made, what is written, and that a study that was cut off goes on."""
 
 import csv
+import multiprocessing
+import time
 from dataclasses import replace
 
 import pytest
+from forked import CONTEXT, pipe
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.studies.command import STUDIES, run_study_command, study_module
-from pinnlab.studies.engine.runner import KEY, Study, append_row, merged, read_rows, run_study, train
+from pinnlab.studies.engine.runner import KEY, Study, _begin_worker, append_row, merged, read_rows, run_study, train
 from pinnlab.studies.switching import runs as switching
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -73,6 +76,31 @@ def test_callbacks_of_problem_and_setting_replace_those_of_the_recipe():
     assert callbacks(["A", "B"], None) == ["A", "B"]
     assert callbacks(None, ["C"]) == ["C"]
     assert callbacks(None, []) == []
+
+
+def study_with_a_worker(sender):
+    worker = multiprocessing.get_context("fork").Process(target=long_run, args=(sender,))
+    worker.start()
+    worker.join()
+
+
+def long_run(sender):
+    _begin_worker(1)
+    sender.send("begun")
+    time.sleep(120)
+
+
+def test_a_worker_ends_with_the_study():
+    receiver, sender = pipe()
+    study = CONTEXT.Process(target=study_with_a_worker, args=(sender,))
+    study.start()
+    sender.close()
+    assert receiver.recv() == "begun"
+    study.terminate()
+    study.join()
+    assert receiver.poll(30), "a worker outlives its study"
+    with pytest.raises(EOFError):  # nobody is left who could send
+        receiver.recv()
 
 
 def test_a_setting_reaches_the_run_and_seeds_differ():

@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import deepcopy
@@ -209,15 +210,25 @@ def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> 
     threads = max((os.cpu_count() or 1) // workers, 1)
     # Spawned, so that every process starts its threads afresh.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_use_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(threads,)) as pool:
         for future in as_completed([pool.submit(_run, *task) for task in tasks]):
             yield future.result()
 
 
-def _use_threads(threads: int) -> None:
+def _begin_worker(threads: int) -> None:
+    """Sets the threads of a process that makes runs, and has it end with the study, which a signal may have ended."""
     import torch
 
     torch.set_num_threads(min(threads, torch.get_num_threads()))  # the environment may allow fewer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process, in whatever run it is, when the one that started it has ended: nobody reads its result."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it is that of a pool
+    parent.join()
+    os._exit(1)
 
 
 def _run(case: tuple[str, str, int], config: Config, measure: Measure, probe: Probe | None, make: Make) -> Row:
