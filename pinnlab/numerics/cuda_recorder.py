@@ -44,13 +44,15 @@ class CudaRecorder:
                 self._pool = torch.cuda.graph_pool_handle()
             torch.cuda.empty_cache()  # what calls on the usual stream took, see `graph_replay.SHARE`
             self._stream.wait_stream(torch.cuda.current_stream())
-            # The outer context brings the caller's stream back also where a recording ends in an error.
-            with torch.cuda.stream(self._stream):
-                compute()
-                with _without_waiting():
+            try:
+                # The outer context brings the caller's stream back also where a recording ends in an error.
+                with torch.cuda.stream(self._stream):
                     compute()
-                results = self._record(graph, compute)
-            torch.cuda.current_stream().wait_stream(self._stream)
+                    with _without_waiting():
+                        compute()
+                    results = self._record(graph, compute)
+            finally:  # tables that it was the first to ask for were made there, and its arguments are about to go
+                torch.cuda.current_stream().wait_stream(self._stream)
         self._recorded.add(graph)
         return graph.replay, results
 
@@ -83,12 +85,12 @@ class CudaRecorder:
         streams have used, and the random numbers of the device would wait for the end of the recording.
         """
         index, pool = torch.cuda.current_device(), self._pool
-        self._failed.append(graph)  # the allocator of the host asks it still
         end, release = (getattr(torch._C, f"_cuda_{name}", None) for name in ("endAllocateToPool", "releasePool"))
-        with contextlib.suppress(RuntimeError):  # it failed after the allocator had been told
+        with contextlib.suppress(RuntimeError):  # the allocator had been told: the graph goes, and its memory with it
             if end is not None and release is not None:
                 end(index, pool)
                 release(index, pool)  # its own part; other recordings may go on with theirs
+            self._failed.append(graph)  # the allocator of the host asks it still
         numbers = torch.cuda.default_generators[index]
         numbers.graphsafe_set_state(numbers.clone_state())  # a copy is not being recorded
 

@@ -15,8 +15,11 @@ DEVICE = torch.device("cuda", 0)
 class Stream:
     device = DEVICE
 
+    def __init__(self):
+        self.waited = []
+
     def wait_stream(self, other):
-        pass
+        self.waited.append(other)
 
 
 class Graph:
@@ -29,17 +32,17 @@ class Card:
 
     def __init__(self, monkeypatch):
         self.done, self.mode, self.fails, self.told = [], 0, False, []
-        self.stream_of_torch, self.pools = Stream(), iter(range(100))
+        self.stream_of_torch, self.usual, self.pools = Stream(), Stream(), iter(range(100))
         names = [
             "Stream", "current_stream", "graph_pool_handle", "empty_cache", "CUDAGraph", "graph", "stream", "device",
             "current_device", "get_sync_debug_mode", "set_sync_debug_mode", "default_generators",
         ]  # fmt: skip
         for name in names:
             monkeypatch.setattr(torch.cuda, name, getattr(self, name), raising=False)
-        for name in ("endAllocateToPool", "releasePool"):
-            monkeypatch.setattr(torch._C, f"_cuda_{name}", lambda *where, n=name: self.told.append((n, *where)), False)
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end, False)
+        monkeypatch.setattr(torch._C, "_cuda_releasePool", lambda *w: self.told.append(("releasePool", *w)), False)
 
-    Stream = current_stream = staticmethod(Stream)
+    Stream = staticmethod(Stream)
     CUDAGraph = staticmethod(Graph)
     stream = device = staticmethod(lambda chosen: contextlib.nullcontext())
     current_device = staticmethod(lambda: 0)
@@ -47,6 +50,14 @@ class Card:
     @property
     def default_generators(self):
         return [SimpleNamespace(clone_state=lambda: "copy", graphsafe_set_state=self.told.append)]
+
+    def current_stream(self):
+        return self.usual
+
+    def end(self, *where):
+        self.told.append(("endAllocateToPool", *where))
+        if not self.fails:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
 
     def graph_pool_handle(self):
         return next(self.pools)
@@ -133,10 +144,42 @@ def test_a_recording_that_fails_is_ended_for_the_allocator(alone, card):
     with pytest.raises(RuntimeError, match=r"^operation not permitted when stream is capturing$"):
         record(synchronizes)
     assert card.told == [("endAllocateToPool", 0, 0), ("releasePool", 0, 0), "copy"]
+    assert len(record._failed) == 1  # the allocator of the host may ask it still
     card.fails = False
     record(lambda: None)
     assert card.done[-1] == ("record", int(alone))  # the pool of those that are left
     assert len(kept) == (not alone)
+
+
+def test_a_recording_that_fails_and_is_ended_by_torch_leaves_nothing(card):
+    """As where there is no memory: its part of the pool goes with it."""
+    record, calls = CudaRecorder(DEVICE), []
+
+    def takes_too_much():
+        calls.append(1)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        record(takes_too_much)
+    assert card.told == [("endAllocateToPool", 0, 0), "copy"]
+    assert record._failed == []
+
+
+@pytest.mark.parametrize("fails_at", [None, 1, 2, 3])
+def test_the_usual_stream_waits_for_what_a_recording_did(fails_at, card):
+    """Also where it failed: tables that it made on its stream stay, and its arguments make room."""
+    calls = []
+
+    def compute():
+        calls.append(1)
+        if len(calls) == fails_at:
+            raise RuntimeError("no")
+
+    with contextlib.nullcontext() if fails_at is None else pytest.raises(RuntimeError):
+        CudaRecorder(DEVICE)(compute)
+    assert card.stream_of_torch.waited == [card.usual]
+    assert card.usual.waited == [card.stream_of_torch]
 
 
 def test_an_interrupted_recording_stays_an_interruption(card):
