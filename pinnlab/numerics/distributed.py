@@ -1,7 +1,8 @@
 """The only caller of `torch.distributed`: sums, gathers and decisions that are the same on all ranks.
 
 Every function is the identity in a single process, so callers never ask whether they are distributed.
-All but the first four are collectives: each rank must call them, in the same order.
+All but the first four are collectives: each rank must call them, in the same order. Tensors may be anywhere, in any
+layout, and results are where they are: NCCL takes contiguous ones of a GPU only, and after a run a model is on the CPU.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def all_sum(values: Tensor) -> Tensor:
     """Sums a tensor over ranks; every rank receives the same bits. The input is left alone."""
     if world_size() == 1:
         return values
-    total = values.detach().clone()
+    total = _sent(values.detach().clone(memory_format=torch.contiguous_format))
     dist.all_reduce(total)
-    return total
+    return total.to(values.device)
 
 
 def any_rank(decision: bool, device: torch.device | str = "cpu") -> bool:
@@ -54,13 +55,11 @@ def any_rank(decision: bool, device: torch.device | str = "cpu") -> bool:
 
     Args:
         decision: what this rank thinks.
-        device: where the collective takes place; NCCL needs the rank's GPU.
+        device: of the rank, where the collective takes place.
     """
     if world_size() == 1:
         return decision
-    flag = torch.tensor(float(decision), device=device)
-    dist.all_reduce(flag)
-    return bool(flag.item() > 0)
+    return float(all_sum(torch.tensor(float(decision), device=device))) > 0
 
 
 def largest(values: Sequence[float], device: torch.device | str = "cpu") -> list[float]:
@@ -68,11 +67,11 @@ def largest(values: Sequence[float], device: torch.device | str = "cpu") -> list
 
     Args:
         values: what this rank has; as many on every rank.
-        device: where the collective takes place; NCCL needs the rank's GPU.
+        device: of the rank, where the collective takes place.
     """
     if world_size() == 1:
         return list(values)
-    found = torch.tensor(values, dtype=torch.float64, device=device)
+    found = _sent(torch.tensor(values, dtype=torch.float64, device=device))
     dist.all_reduce(found, op=dist.ReduceOp.MAX)
     return found.tolist()
 
@@ -129,10 +128,7 @@ def gather(rows: Tensor) -> Tensor:
     world = world_size()
     if world == 1:
         return rows
-    own = torch.tensor([len(rows)], device=rows.device)
-    lengths = [torch.empty_like(own) for _ in range(world)]
-    dist.all_gather(lengths, own)
-    counts = torch.cat(lengths).tolist()
+    counts = torch.cat(_padded(torch.tensor([len(rows)], device=rows.device), 1)).tolist()
     return torch.cat([part[:count] for part, count in zip(_padded(rows, max(counts)), counts, strict=True)])
 
 
@@ -140,6 +136,12 @@ def _padded(rows: Tensor, longest: int) -> list[Tensor]:
     """The rows of each rank, filled up with zeros to `longest`: collectives want equal shapes."""
     own = rows.new_zeros(longest, *rows.shape[1:])
     own[: len(rows)] = rows
+    own = _sent(own)
     parts = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(parts, own)
-    return parts
+    return [part.to(rows.device) for part in parts]
+
+
+def _sent(values: Tensor) -> Tensor:
+    """Values where the processes can exchange them: with NCCL on the rank's GPU, which its strategy has set."""
+    return values.cuda() if dist.get_backend() == dist.Backend.NCCL else values

@@ -110,12 +110,15 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
     errors, functions = {}, module.problem.held_out_functions
     rows = distributed.shard(torch.arange(len(points))).to(module.device)
     for name, column in with_reference(module.problem.unknowns, reference):
-        metric, own = RelativeL2(functions).to(module.device), distributed.shard(reference)[:, column].to(module.device)
+        metric = RelativeL2(functions, sync_on_compute=False).to(module.device)
+        own = distributed.shard(reference)[:, column].to(module.device)
         pair = known_pair(prediction[:, column], own)
         if functions is None:
             metric.update(*pair)
         else:
             metric.update(*pair, function_of(rows, len(points), functions)[own.isfinite()])
+        # Not by the metric itself: after a run, and of several windows of time, it is on the CPU, see `distributed`.
+        metric.error, metric.reference = distributed.all_sum(torch.stack([metric.error, metric.reference]))
         errors[name] = float(metric.compute())
     return errors
 

@@ -1,13 +1,21 @@
-"""Collectives take tensors that are on the device: NCCL, which talks between GPUs, refuses all others."""
+"""Collectives take contiguous tensors that are on the device: NCCL, which talks between GPUs, refuses all others."""
 
 import pytest
+import torch
 import torch.distributed as dist
-from card import CardTensor, card, card_trainer_options
+import torchmetrics.metric
+from card import CARD, CardTensor, card, card_trainer_options
+from devices import fetched
 from test_device_fits import CALLBACKS, THREE_PHASES
 from training import BATCH_SIZES, PHASES, quiet_trainer, small_data, small_module
 
+from pinnlab.analysis.curvature import curvature
+from pinnlab.analysis.ntk import kernel_spectra
 from pinnlab.callbacks import Rollback
 from pinnlab.numerics import distributed
+from pinnlab.problems import Wave1D
+from pinnlab.training.march import March
+from pinnlab.training.marching import train_windows
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
@@ -16,11 +24,12 @@ COLLECTIVES = [name for name in dir(dist) if name.startswith(("all_", "broadcast
 
 @pytest.fixture
 def twins(monkeypatch):
-    """Two ranks, of which the other one has what this one has; counts collectives."""
+    """Two ranks, of which the other one has what this one has; counts collectives, those of metrics too."""
     seen = []
 
     def see(tensor):
         assert isinstance(tensor, CardTensor), "a collective on the CPU"
+        assert tensor.is_contiguous(), "a collective of a tensor with another layout"
         seen.append(tensor)
 
     def all_reduce(tensor, op=dist.ReduceOp.SUM):
@@ -28,7 +37,7 @@ def twins(monkeypatch):
         if op == dist.ReduceOp.SUM:
             tensor.mul_(2)
 
-    def all_gather(parts, tensor):
+    def all_gather(parts, tensor, group=None):
         for part in parts:
             see(part)
             part.copy_(tensor)
@@ -37,7 +46,13 @@ def twins(monkeypatch):
         monkeypatch.setattr(dist, name, lambda *unused, name=name, **more: pytest.fail(f"{name} is not known here"))
     monkeypatch.setattr(dist, "all_reduce", all_reduce)
     monkeypatch.setattr(dist, "all_gather", all_gather)
+    monkeypatch.setattr(dist, "get_backend", lambda: "nccl")
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda own: own.to(CARD))
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(torchmetrics.metric, "jit_distributed_available", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda group=None: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda group=None: 0)
+    monkeypatch.setattr(dist, "barrier", lambda group=None: None)
     return seen
 
 
@@ -49,5 +64,42 @@ def test_collectives_are_on_the_device(name, twins):
     with card():
         trainer = quiet_trainer(callbacks=[*callbacks, Rollback(every=4)], **card_trainer_options())
         trainer.fit(module, data)
-        module.measure_errors(data)
+    assert len(twins) > 20
+
+
+def test_what_is_asked_after_a_run_meets_on_the_device(twins):
+    """Where the model no longer is."""
+    module = small_module()
+    data = small_data(module.problem)
+    with card():
+        quiet_trainer(**card_trainer_options()).fit(module, data)
+        assert module.device.type == "cpu"
+        twins.clear()
+        errors = module.measure_errors(data)
+        around = module.linearization(data.store.batch())
+        found = [around.gram()[0], around.times(torch.ones_like(around.point)), *module.mean_squares({}).values()]
+        found += [spectrum.eigenvalues for spectrum in kernel_spectra(around).values()]
+        found += [curvature(around, top=3, probes=1, steps=5).eigenvalues]
+    assert len(twins) > 10
+    assert errors["u"] > 0
+    assert {tensor.device.type for tensor in found} == {"cpu"}
+
+
+def test_columns_that_lie_one_behind_the_other_are_summed(twins):
+    """As those of a QR, which Lanczos' method multiplies with."""
+    columns = torch.arange(6.0).view(2, 3).T
+    with card() as there:
+        found = distributed.all_sum(columns.to(there))
+        assert torch.equal(fetched(distributed.gather(columns.to(there))), torch.cat([columns, columns]))
+    assert torch.equal(fetched(found), 2 * columns)
+
+
+def test_windows_of_time_meet_on_the_device(twins):
+    """Also at their end, when all of them are measured together, on the CPU."""
+    module = small_module(Wave1D(), phases=THREE_PHASES)
+    with card():
+        trainer = quiet_trainer(**card_trainer_options())
+        train_windows(
+            module, small_data(module.problem), trainer, March(windows=2, tolerance=1e-9, every=2, halvings=1)
+        )
     assert len(twins) > 20
