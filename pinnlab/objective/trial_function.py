@@ -106,8 +106,10 @@ class Trial(nn.Module):
     def _at_all_times(self, points: Any, column: int, first: float) -> Any:
         """Of points before the window the solution before, as far back as there are any."""
         own, within = self(points), points[:, column : column + 1] >= first
-        if self.before is None or (has_values(within) and bool(within.all())):
+        if self.before is None:
             return own
+        if within.device.type == "cpu" and has_values(within) and bool(within.all()):
+            return own  # a GPU would have to be waited for, and what waits cannot be recorded
         return torch.where(within.expand(own.shape), own, self.before(points, all_times=True))
 
     def tensors(self) -> dict[str, Tensor]:

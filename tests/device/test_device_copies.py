@@ -10,8 +10,10 @@ from watched import RECORDED, watched
 
 from pinnlab.domains import Box, Interval
 from pinnlab.numerics.constants import constant_like
-from pinnlab.problems import Coefficient, Given, Problem, Residual
+from pinnlab.objective.trial_function import Trial
+from pinnlab.problems import Coefficient, Dirichlet, Given, Problem, Residual
 from pinnlab.problems.enhancement import Enhancement
+from pinnlab.problems.window import Window
 
 
 @pytest.fixture
@@ -105,6 +107,19 @@ COPYING = {
     "table": lambda u, x: u.x - TABLE.to(x)[(x > 0.5).long()],
     "tensor of one number": lambda u, x: torch.where(x < 0.5, u.x, torch.tensor(1.0)),
 }
+
+
+@pytest.mark.parametrize("low", [1.0, 2.0])
+def test_a_delay_into_a_window_before(low, copies):
+    """All of whose places are there, or some."""
+    t = Interval("t", 0, 3)
+    delayed = Residual(t, lambda u, t: u.t + torch.where(t < 0.7, 1.0, u.at(t=t - 0.7)))
+    whole = Problem(t, ["u"], {"ode": delayed, "start": Dirichlet(t.face(t=0.0), u=1.0)})
+    first = Window(whole, "t", 0.0, 1.0)
+    before = Trial(first, small_network(first)).double().frozen()
+    problem = Window(whole, "t", low, low + 1, before)
+    evaluate(problem, small_network(problem))
+    assert not copies
 
 
 @pytest.mark.parametrize("name", COPYING)
