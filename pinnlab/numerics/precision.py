@@ -27,18 +27,12 @@ def exact_products() -> Iterator[None]:
 
     TensorFloat-32 keeps three digits of the factors. Second derivatives of a network are differences of such products.
     """
-    before: str | None = None
-    with suppress(RuntimeError):  # where the setting of one backend was changed, there is none for all
-        before = torch.get_float32_matmul_precision()
-    single = products()
+    before = products()
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
-        if before is not None:
-            torch.set_float32_matmul_precision(before)
-        else:
-            set_products(single)
+        set_products(before)
 
 
 @contextmanager
@@ -52,14 +46,26 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def products() -> list[str]:
-    """How products of float32 matrices are rounded on a GPU, and on a CPU: torch's names for it."""
-    return [backend.fp32_precision for backend in _backends()]
+def products() -> tuple[str | None, list[str]]:
+    """How products of float32 matrices are rounded: torch's setting for all backends, and those of GPU and CPU.
+
+    There is none for all where that of one backend was changed alone.
+    """
+    common: str | None = None
+    with suppress(RuntimeError):
+        common = torch.get_float32_matmul_precision()
+    return common, [backend.fp32_precision for backend in _backends()]
 
 
-def set_products(settings: Sequence[str]) -> None:
-    """Has them rounded as `products` said."""
-    for backend, setting in zip(_backends(), settings, strict=True):
+def set_products(settings: tuple[str | None, Sequence[str]]) -> None:
+    """Has them rounded as `products` said, also in another process.
+
+    Both settings: where the one of a backend was changed alone, torch's code generator may refuse to look at either.
+    """
+    common, single = settings
+    if common is not None:
+        torch.set_float32_matmul_precision(common)
+    for backend, setting in zip(_backends(), single, strict=True):
         backend.fp32_precision = setting
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pinnlab.numerics.precision import exact_products, has_slow_float64, multiply_coarsely
+from pinnlab.numerics.precision import exact_products, has_slow_float64, multiply_coarsely, products, set_products
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,9 @@ def test_cards(card, capability, slow, monkeypatch):
 @pytest.fixture
 def settings():
     """Leaves the settings of the process as they were."""
+    before = products()
     yield
-    torch.set_float32_matmul_precision("highest")
+    set_products(before)
 
 
 @pytest.mark.parametrize("before", ["highest", "high", "medium"])
@@ -60,3 +61,16 @@ def test_products_may_be_coarse_inside_where_that_is_asked_for(settings):
         multiply_coarsely(True)
         assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("coarsely", [False, True])
+def test_another_process_rounds_as_this_one_and_torch_can_say_how(coarsely, settings):
+    """Its code generator asks by names of both kinds, and refuses where they do not go together."""
+    with exact_products():
+        multiply_coarsely(coarsely)
+        told = products()
+    assert products() != told
+    set_products(told)
+    assert products() == told
+    assert torch.get_float32_matmul_precision() == ("high" if coarsely else "highest")
+    assert torch.backends.cuda.matmul.allow_tf32 is coarsely
