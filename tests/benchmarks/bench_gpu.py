@@ -6,8 +6,9 @@ Prints short tables, with card, driver, torch and date; `--write` puts them into
 by line as they come, so that what is there stays when the run is ended. Burgers' equation, tanh, 4 hidden layers of 50;
 JAX, if it is installed for this GPU, computes the same loss by nested `jvp` in the same run. Recipes run beside
 themselves on the CPU with two threads. Each part has its share of the time, and what those before have left; what it
-does not suffice for is left out, and said. `--small` runs a part of each on a CPU, with a card that is not there in
-place of the GPU: numbers of it mean nothing.
+does not suffice for is left out, and said. What computes here does so in a process of its own, which is ended where its
+time is over: an error that a GPU does not recover from, or a wait without end, costs that part only. `--small` runs a
+part of each on a CPU, with a card that is not there in place of the GPU: numbers of it mean nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import argparse
 import contextlib
 import datetime
 import io
-import json
 import os
 import re
 import signal
@@ -24,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,13 +34,9 @@ import torch
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # else JAX takes three quarters of the card
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "device"), str(Path(__file__).parent)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "device"), str(Path(__file__).parent)]
 
-import bench_overhead  # noqa: E402
-import jax_burgers  # noqa: E402
-import test_device_fits as fits  # noqa: E402
-import test_device_objective as objectives  # noqa: E402
-from cases import NETWORKS, PROBLEMS  # noqa: E402
+from gpu_processes import THREADS, Clock, Recipe, apart, kill  # noqa: E402
 
 from pinnlab.networks import MLP  # noqa: E402
 from pinnlab.numerics.compiled_loss import CompiledLoss, leave_gradient  # noqa: E402
@@ -57,10 +52,10 @@ PAGE = TESTS.parent / "docs" / "gpu.md"
 RECIPES = ("burgers", "burgers_broyden", "allen_cahn", "poisson2d_lm", "burgers_ng")
 WAYS = ("eager", "compiled", "replayed", "JAX")
 CHECKED_COMPILED = ("burgers_soft", "allen_cahn_periodic", "poisson2d_neumann", "wave", "biharmonic1d")
-THREADS = {"OMP_NUM_THREADS": "2"}
 NU = 0.01 / 3.141592653589793
-SHARES = {"times": 0.3, "recipes": 0.25, "first step": 0.15, "updates": 0.05, "right": 0.25}
+SHARES = {"times": 0.3, "recipes": 0.25, "first step": 0.12, "updates": 0.12, "right": 0.21}
 """Of the time, in the order in which it is spent: what may come to nothing in a hurry is last."""
+ACCELERATORS = {"cuda": "gpu", "cpu": "cpu"}
 
 
 def first_line(error: BaseException) -> str:
@@ -68,26 +63,18 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:90].replace("|", "/")
 
 
-class Clock:
-    """How much time is left."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds."""
-        return self._end - time.monotonic()
-
-
 # ------------------------------------------------------------------------------------- right
 
 
-def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
+def right(device: torch.device, small: bool, clock: Clock) -> Iterator[str]:
     """One line for each kind: how many give on the device what they give on the CPU, and which do not."""
     yield "| right on the device | | not |"
     yield "|---|---|---|"
-    network = MLP(2, 1, hidden=[6, 5])
+    import test_device_fits as fits
+    import test_device_objective as objectives
+    from cases import NETWORKS, PROBLEMS
+
+    place, network = "cuda" if device.type == "cuda" else "card", MLP(2, 1, hidden=[6, 5])
     kinds: dict[str, dict[str, Callable[[], Any]]] = {
         "problems": {
             name: lambda build=build: objectives.agree(p := build(), objectives.small_network(p), place)
@@ -97,7 +84,7 @@ def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
             name: lambda build=build: objectives.agree(PROBLEMS["burgers_soft"](), build(2, 1), place)
             for name, build in NETWORKS.items()
         },
-        "runs of 20 steps": {name: lambda name=name: run_agrees(name, place) for name in ["plain", *fits.PHASES]},
+        "runs of 20 steps": {name: lambda name=name: fits.agrees(name, place) for name in ["plain", *fits.PHASES]},
     }
     if place == "cuda":
         kinds["compiled problems"] = {
@@ -118,17 +105,14 @@ def right(place: str, small: bool, clock: Clock) -> Iterator[str]:
         yield f"| {kind} | {reached - len(wrong)} of {reached} tried, of {len(checks)} | {'; '.join(wrong) or '-'} |"
 
 
-def run_agrees(name: str, place: str) -> None:
-    """A whole run on the device against the CPU."""
-    fits.agrees(name, place)
-
-
 # ------------------------------------------------------------------------------------- times
 
 
 def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Callable[[torch.Tensor], Any]:
     """Evaluates loss and gradient on points `(n, 2)`, in one of `WAYS`."""
     if way == "JAX":
+        import jax_burgers
+
         return jax_burgers.loss_and_gradient(dtype, NU, device.type == "cuda")
     problem = Burgers(viscosity=NU, exact_conditions=False)
     torch.manual_seed(0)
@@ -216,54 +200,18 @@ def one_time(
 # ----------------------------------------------------------------------------------- recipes
 
 
-class Recipe:
-    """A recipe that runs by the command in a process of its own."""
-
-    def __init__(self, name: str, accelerator: str, small: bool, environment: dict[str, str], *options: str) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        short = ["--trainer.max_steps=2", "--model.compile=false", "--data.evaluation_points=300"] if small else []
-        command = [sys.executable, "-m", "pinnlab", "fit", "-c", name, f"--trainer.accelerator={accelerator}"]
-        self._begin, self._stderr = time.monotonic(), ""
-        self.seconds: float | None = None
-        self.process = subprocess.Popen(
-            [*command, "--trainer.devices=1", *short, *options], cwd=self.folder.name,
-            env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-
-    def _follow(self) -> None:
-        _, self._stderr = self.process.communicate()
-        self.seconds = time.monotonic() - self._begin
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it is over within so many seconds."""
-        self._thread.join(max(seconds, 0.0))
-        return self.seconds is not None
-
-    def end(self) -> str:
-        """Seconds, and the error where it is measured; ends it where it is not over."""
-        if not self.wait(0):
-            self.process.kill()
-            self._thread.join()
-            return f"not over after {self.seconds:.0f} s"
-        if self.process.returncode:
-            return f"exit code {self.process.returncode}: {(self._stderr.strip().splitlines() or ['?'])[-1][:90]}"
-        summaries = (json.loads(path.read_text()) for path in Path(self.folder.name).rglob("summary.json"))
-        errors = [f"{max(summary['relative_l2'].values()):.1e}" for summary in summaries]
-        return ", ".join([*errors, f"{self.seconds:.1f} s"])
-
-
-def recipes(gpu: bool, small: bool, names: Sequence[str], clock: Clock, found: dict[str, str]) -> Iterator[str]:
+def recipes(
+    device: torch.device, small: bool, names: Sequence[str], clock: Clock, found: dict[str, str]
+) -> Iterator[str]:
     """What each comes to on the card, one after the other; kept for the table, too."""
     for place, name in enumerate(names):
-        own = Recipe(name, "gpu" if gpu else "cpu", small, THREADS)
+        own = Recipe(name, ACCELERATORS[device.type], small, THREADS)
         own.wait(clock.left / (len(names) - place))
         found[name] = own.end()
         yield f"- {name} on the device: {found[name]}"
 
 
-def first_step(gpu: bool, small: bool, clock: Clock) -> Iterator[str]:
+def first_step(device: torch.device, small: bool, clock: Clock) -> Iterator[str]:
     """Seconds of the whole command with one step, compiled with an empty cache and not."""
     yield "| first step, with the start of Python | |"
     yield "|---|---|"
@@ -271,7 +219,7 @@ def first_step(gpu: bool, small: bool, clock: Clock) -> Iterator[str]:
         environment = {"TORCHINDUCTOR_CACHE_DIR": cache, "TRITON_CACHE_DIR": str(Path(cache) / "triton")}
         for compiled in (False,) if small else (False, True):
             options = ("--trainer.max_steps=1", f"--model.compile={str(compiled).lower()}", "--trainer.logger=false")
-            run = Recipe("burgers", "gpu" if gpu else "cpu", small, environment, *options)
+            run = Recipe("burgers", ACCELERATORS[device.type], small, environment, *options)
             run.wait(clock.left)
             word = "compiled, empty cache" if compiled else "not compiled"
             yield f"| `pinnlab fit -c burgers`, one step, {word} | {run.end()} |"
@@ -279,21 +227,34 @@ def first_step(gpu: bool, small: bool, clock: Clock) -> Iterator[str]:
 
 def updates(device: torch.device, small: bool) -> Iterator[str]:
     """Milliseconds of whole updates, in a loop of one's own and by the trainer."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        found = [*bench_overhead.rows((1000,), (not small,), 1 if small else 3, device)]
-    yield from found
+    import bench_overhead
+
+    rows: Iterator[str] = bench_overhead.rows((1000,), (False,) if small else (False, True), 1, device)
+    while True:
+        with contextlib.redirect_stdout(io.StringIO()):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
 
 
 # -------------------------------------------------------------------------------------- main
+
+
+def chosen(small: bool) -> torch.device:
+    """The GPU; the CPU in a small run."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() and not small else torch.device("cpu")
 
 
 def machine(device: torch.device) -> str:
     """Card, driver, torch and date."""
     where = "no card (a small run on a CPU: the numbers mean nothing)"
     if device.type == "cuda":
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        driver = subprocess.run(query, capture_output=True, text=True).stdout.strip().splitlines()
-        where = f"{torch.cuda.get_device_name(device)}, driver {(driver or ['unknown'])[0]}"
+        driver = ["unknown"]
+        with contextlib.suppress(OSError):
+            query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+            driver = subprocess.run(query, capture_output=True, text=True).stdout.strip().splitlines() or driver
+        where = f"{torch.cuda.get_device_name(device)}, driver {driver[0]}"
     return f"{where}, torch {torch.__version__}, {datetime.date.today()}"
 
 
@@ -316,27 +277,31 @@ class Page:
             PAGE.write_text(re.sub(f"(?s){begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text()))
 
 
+def compute(part: str, small: bool, seconds: float) -> Iterator[str]:
+    """A part that computes in this process."""
+    device, clock = chosen(small), Clock(seconds)
+    if part == "times":
+        return times(device, small, clock)
+    return updates(device, small) if part == "updates" else right(device, small, clock)
+
+
 def report(page: Page, small: bool, minutes: float) -> None:
     """All tables; recipes on the CPU have the whole time, and are the last of them."""
-    gpu = torch.cuda.is_available() and not small
-    device, place = torch.device("cuda", 0) if gpu else torch.device("cpu"), "cuda" if gpu else "card"
-    names = ("poisson2d_lm",) if small else RECIPES
+    device, names = chosen(small), ("poisson2d_lm",) if small else RECIPES
     begin, spent, on_card = time.monotonic(), 0.0, dict[str, str]()
     beside = {name: Recipe(name, "cpu", small, THREADS) for name in names}
-    parts: dict[str, Callable[[Clock], Iterator[str]]] = {
-        "times": lambda clock: times(device, small, clock),
-        "recipes": lambda clock: recipes(gpu, small, names, clock, on_card),
-        "first step": lambda clock: first_step(gpu, small, clock),
-        "updates": lambda clock: updates(device, small),
-        "right": lambda clock: right(place, small, clock),
+    starting: dict[str, Callable[[Clock], Iterator[str]]] = {
+        "recipes": lambda clock: recipes(device, small, names, clock, on_card),
+        "first step": lambda clock: first_step(device, small, clock),
     }
     page.add(f"Measured on: {machine(device)}.")
     try:
         for part, share in SHARES.items():
             spent += 60 * minutes * share
             page.add("")
+            clock = Clock(spent - (time.monotonic() - begin))
             try:
-                for line in parts[part](Clock(spent - (time.monotonic() - begin))):
+                for line in starting[part](clock) if part in starting else apart(Path(__file__), part, small, clock):
                     page.add(line)
             except Exception as error:  # the other parts are to come
                 page.add(f"{part}: {first_line(error)}")
@@ -347,7 +312,7 @@ def report(page: Page, small: bool, minutes: float) -> None:
             page.add(f"| {name} | {on_card.get(name, '-')} | {other.end()} |")
     finally:
         for other in beside.values():
-            other.process.kill()
+            kill(other.process)
 
 
 def main() -> None:
@@ -357,8 +322,14 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--part", choices=SHARES, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    if options.part:
+        for line in compute(options.part, options.small, options.seconds):
+            print(line, flush=True)
+        return
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))  # so that recipes that run beside it end, too
     report(Page(options.write, options.out), options.small, options.minutes)
 
