@@ -16,8 +16,8 @@ from pinnlab.numerics.compilation import first_line
 class CudaRecorder:
     """Records CUDA graphs on a stream beside the usual one; recordings share their memory, as they never run at once.
 
-    One for all functions of a run: each stream has a workspace of cuBLAS, 32 MiB on a Hopper card, and each pool of
-    memory what the largest of its computations takes. Results must be copied before another recording runs.
+    One for all functions of a run: each pool of memory has what the largest of its computations takes, and a workspace
+    of cuBLAS, 32 MiB on a Hopper card. Results must be copied before another recording runs.
 
     Args:
         device: the GPU.
@@ -66,7 +66,7 @@ class CudaRecorder:
         reason: RuntimeError | None = None
         try:
             # Other threads, such as those that watch ranks, may go on meanwhile.
-            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+            with _own_workspace(), torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 try:
                     return compute()
                 except RuntimeError as error:
@@ -93,6 +93,21 @@ class CudaRecorder:
             self._failed.append(graph)  # the allocator of the host asks it still
         numbers = torch.cuda.default_generators[index]
         numbers.graphsafe_set_state(numbers.clone_state())  # a copy is not being recorded
+
+
+@contextlib.contextmanager
+def _own_workspace() -> Iterator[None]:
+    """Has cuBLAS work, while it is recorded, in memory from the recordings' pool, which lasts as long as they do.
+
+    That of their stream, which products before have made, is freed by Lightning when any run begins or ends, and by
+    torch, from 2.12 on, when any recording of the stream goes (pytorch issue 193402). Replays would still write there.
+    """
+    clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None)
+    clear()
+    try:
+        yield
+    finally:
+        clear()
 
 
 @contextlib.contextmanager

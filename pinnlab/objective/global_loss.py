@@ -137,12 +137,18 @@ class GlobalLoss:
             device: where the parameters are; large batches are evaluated in blocks, see `blocked`, and on a GPU
                 evaluations are replayed, see `Replayed`.
         """
-        if self.compiler is not None:
-            self.compiler.close()  # nobody will use what it makes
         self._system.readings.settle()
         self._build(device, self.compiler)
 
+    def close(self) -> None:
+        """Ends what is still being compiled, and throws away what was recorded: it holds a GPU's memory."""
+        if self.compiler is not None:
+            self.compiler.close()
+        if self._recordings is not None:
+            self._recordings.forget()
+
     def _build(self, device: torch.device, compiler: Compiler | None) -> None:
+        self.close()  # nobody will use what there is
         self._tensors, self._counts = self._system.trial.tensors(), {}
         self._device, self._place, system = device, device_of(self._system.trial), self._system
         recordings = self._recordings_on(device)
@@ -162,18 +168,14 @@ class GlobalLoss:
 
     def _recordings_on(self, device: torch.device) -> Recordings | None:
         """Where evaluations on a device are recorded, if they are: the same for all functions; nothing is there yet."""
-        known = self._recordings
-        if known is not None:
-            known.forget()
-        if known is None or known.device != device:
+        if self._recordings is None or self._recordings.device != device:
             self._recordings = recordings_for(device)
         return self._recordings if self.replay else None
 
     def _settled(self, batch: Batch) -> Batch:
         """The rows where the model is; if it has moved, what evaluates is built anew for there.
 
-        At the end of a run Lightning brings the model back to the CPU. What is asked then is a look, not worth a
-        compilation; runs build themselves.
+        After a run Lightning has the model on the CPU. What is asked then is a look, not worth a compilation.
         """
         place = next(iter(self._tensors.values())).device if self._tensors else device_of(self._system.trial)
         if place != self._place:

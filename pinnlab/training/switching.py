@@ -166,8 +166,7 @@ class OptimizerPhases(L.Callback):
         """Outside of training the whole network is used, as other weights may be loaded, and torch as it was set."""
         self._settings.close()
         use_width(pl_module, None)
-        if pl_module.objective.compiler is not None:
-            pl_module.objective.compiler.close()
+        pl_module.objective.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Notes that the run did not end by itself."""

@@ -40,6 +40,7 @@ class Card:
         for name in names:
             monkeypatch.setattr(torch.cuda, name, getattr(self, name), raising=False)
         monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end, False)
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: self.done.append("clear"), False)
         monkeypatch.setattr(torch._C, "_cuda_releasePool", lambda *w: self.told.append(("releasePool", *w)), False)
 
     Stream = staticmethod(Stream)
@@ -97,17 +98,26 @@ def test_memory_is_given_back_before_what_prepares_a_recording(card):
     record = CudaRecorder(DEVICE)
     _, results = record(lambda: card.done.append("compute") or 3)
     assert results == 3
-    assert card.done == ["empty", "compute", "compute", ("record", 0), "compute"]
+    assert [what for what in card.done if what != "clear"] == ["empty", "compute", "compute", ("record", 0), "compute"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_products_that_are_recorded_work_in_the_memory_of_the_recordings(fails, card):
+    """Not in that of the stream, which Lightning frees at the end of a run, and torch with any other recording."""
+    card.fails = fails
+    with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+        CudaRecorder(DEVICE)(lambda: card.done.append("product"))
+    assert card.done[-4:] == ["clear", ("record", 0), "product", "clear"]
 
 
 def test_recorders_share_the_stream_of_the_process_and_recordings_a_pool(card):
     one, other = CudaRecorder(DEVICE), CudaRecorder(DEVICE)
     kept = [record(lambda: None) for record in (one, one, other)]
     assert one._stream is other._stream is card.stream_of_torch
-    assert [pool for what, pool in (d for d in card.done if d != "empty")] == [0, 0, 1]
+    assert [d[1] for d in card.done if d[0] == "record"] == [0, 0, 1]
     kept.clear()
     one(lambda: None)
-    assert card.done[-1] == ("record", 2)  # torch may refuse a pool that all have left
+    assert card.done[-2] == ("record", 2)  # torch may refuse a pool that all have left
     elsewhere = CudaRecorder(torch.device("cuda", 1))
     elsewhere(lambda: None)
     assert elsewhere._stream is not card.stream_of_torch
@@ -147,7 +157,7 @@ def test_a_recording_that_fails_is_ended_for_the_allocator(alone, card):
     assert len(record._failed) == 1  # the allocator of the host may ask it still
     card.fails = False
     record(lambda: None)
-    assert card.done[-1] == ("record", int(alone))  # the pool of those that are left
+    assert card.done[-2] == ("record", int(alone))  # the pool of those that are left
     assert len(kept) == (not alone)
 
 

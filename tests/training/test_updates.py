@@ -131,11 +131,23 @@ class Kept:
         return self.made[-1]
 
 
-def test_recordings_of_other_rates_are_thrown_away(recorded, monkeypatch):
+class Count(L.Callback):
+    """How many recordings there are at the end of the training."""
+
+    def __init__(self, kept):
+        self._kept = kept
+
+    def on_train_end(self, *unused):
+        self.found = len(self._kept.made[-1])
+
+
+def test_recordings_of_other_rates_are_thrown_away_and_the_last_ones_go_with_the_run(recorded, monkeypatch):
     kept = Kept()
     monkeypatch.setattr(global_loss, "recordings_for", kept)
-    run(Phase(ADAM, steps=30, updates=3, scheduler=every(6)))
-    assert len(kept.made[-1]) == 1
+    count = Count(kept)
+    run(Phase(ADAM, steps=30, updates=3, scheduler=every(6)), callbacks=[count])
+    assert count.found == 1
+    assert len(kept.made[-1]) == 0
 
 
 def test_updates_of_a_part_of_the_network_are_recorded(recorded):
