@@ -6,8 +6,8 @@ differentiate.
 
 Like a real one it refuses tensors in two places, numpy arrays of its memory, and least squares by a driver that is not
 there. What a real card refuses and this one does not: other operations without a kernel there. What this one refuses
-and a real card does not: sums that it would add up in any order, and `numpy(force=True)`. What is pickled here is on
-the CPU when it is read.
+and a real card does not: sums that it would add up in any order, lists as indices, and `numpy(force=True)`. What is
+pickled here is on the CPU when it is read.
 """
 
 from __future__ import annotations
@@ -218,6 +218,8 @@ def _compute(func, args, kwargs):
 def _check_places(func, kind, args, tensors):
     """Refuses tensors in two places, as CUDA does: but for numbers of no dimension, and indices."""
     if kind.indexes and _is_card(args[0]):
+        if any(t is not None and t.device.type == CARD.type and not _is_card(t) for t in args[1]):
+            raise NotImplementedError(f"{func}: a list as an index loses its numbers here; a GPU would wait for them")
         if any(t is not None and (not _is_card(t) or t.dtype == torch.bool) for t in args[1]):
             WAITS.note(func)
         return

@@ -24,10 +24,10 @@ ONCE = (
 """What torch says once in a process with a GPU, in whichever test hears it first; none is about results."""
 
 
-def asks_for_gpu(config):
-    """Whether tests on a GPU are asked for: `pytest -m cuda`."""
+def asks_for(mark, config):
+    """Whether tests with a mark are asked for, as those on a GPU by `pytest -m cuda`."""
     asked = config.option.markexpr or ""
-    return "cuda" in asked and "not cuda" not in asked
+    return mark in asked and f"not {mark}" not in asked
 
 
 def pytest_configure(config):
@@ -35,7 +35,9 @@ def pytest_configure(config):
 
     Without them tests compute on a machine with a GPU what they compute on all others.
     """
-    if not asks_for_gpu(config):
+    if asks_for("interpreted", config):
+        os.environ["TRITON_INTERPRET"] = "1"  # Triton looks once, when it is imported; Lightning may do that
+    if not asks_for("cuda", config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return
     for message in ONCE:
@@ -67,7 +69,7 @@ def pytest_collection_modifyitems(config, items):
 
     Slow ones of them are left to `-m "cuda and slow"`.
     """
-    if asks_for_gpu(config):
+    if asks_for("cuda", config):
         if "slow" not in config.option.markexpr:
             items[:] = [item for item in items if not item.get_closest_marker("slow")]
         items.sort(key=is_compiled)

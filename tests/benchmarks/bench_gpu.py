@@ -1,6 +1,6 @@
 """What a GPU gives: right or not, the time of a loss with its gradient, of an update, memory, recipes, the first step.
 
-    python tests/benchmarks/bench_gpu.py [--small] [--write] [--out FILE] [--minutes 6]
+    python tests/benchmarks/bench_gpu.py [--small] [--write] [--out FILE] [--minutes 5.75]
 
 Prints short tables, with card, driver, torch and date; `--write` puts them into docs/gpu.md, `--out` into a file, line
 by line as they come, so that what is there stays when the run is ended. Burgers' equation, tanh, 4 hidden layers of 50;
@@ -321,7 +321,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=5.75)
     parser.add_argument("--part", choices=SHARES, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()

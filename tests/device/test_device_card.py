@@ -52,6 +52,13 @@ def test_no_sums_in_any_order(device):
     torch.zeros(3, dtype=torch.long, device=device).index_add(0, twice, torch.ones_like(twice))  # numbers are exact
 
 
+def test_no_lists_as_indices(device):
+    """Their numbers go to torch's own device of this name, where they are lost."""
+    with pytest.raises(NotImplementedError, match="list as an index"):
+        there(device, 2, 3)[:, [0, 2]]
+    assert fetched(there(device, 2, 3)[:, torch.tensor([0, 2])]).tolist() == [[0.0, 2.0], [3.0, 5.0]]
+
+
 def test_what_is_saved_is_read_to_the_cpu(device):
     file = io.BytesIO()
     torch.save({"w": there(device, 3)}, file)
