@@ -68,7 +68,7 @@ class Handover(Condition):
         with torch.no_grad():
             found = partials(self._before, points.to(like), wanted)
         values = found.value if self._by is None else found.partials[(self._by[1],)]
-        return torch.cat([points, values[:, list(self._columns.values())].to(points)], -1)
+        return torch.cat([points, values.to(points)[:, list(self._columns.values())]], -1)
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The unknown, or its velocity, minus what was handed over."""
