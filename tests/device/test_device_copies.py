@@ -8,7 +8,7 @@ from cases import PROBLEMS
 from test_device_objective import built, products, small_network
 from watched import RECORDED, watched
 
-from pinnlab.domains import Box, Interval
+from pinnlab.domains import Box, Disk, Interval, distance
 from pinnlab.numerics.constants import constant_like
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Coefficient, Dirichlet, Given, Problem, Residual
@@ -71,6 +71,16 @@ def given(**arrays):
     return written(lambda u, a: u.x - a * u, SQUARE, given=[Given("a", arrays)])
 
 
+class Around(Problem):
+    """Held at zero on its boundary by a smooth distance."""
+
+    def __init__(self):
+        plate = SQUARE - Disk(center=(0.5, 0.5), radius=0.2)
+        phi = distance(plate)
+        self.ansatz = lambda u, x, y: phi(x, y) * u
+        super().__init__(plate, ["u"], {"pde": Residual(plate, lambda u: u.laplacian() + 1)})
+
+
 class Held(Problem):
     """With an ansatz that has a number, or a tensor of one, on one side."""
 
@@ -90,6 +100,7 @@ USERS = {
     "other points": lambda: written(
         lambda u, x, d: u.at(x=0.3).x - torch.where(x < d, 1.0, u.at(x=x - d)), coefficients={"d": Coefficient(0.5)}
     ),
+    "smooth distance": Around,
     "one of many coordinates": lambda: written(lambda u: u.d("x7") - u, MANY),
 }
 """What users write."""
