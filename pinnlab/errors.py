@@ -127,6 +127,22 @@ def check_real(owner: str, **values: object) -> None:
             raise ConfigurationError(f"{_named(owner, key)}: must be finite, got {value!r}")
 
 
+def check_positive(owner: str, **values: object) -> None:
+    """Refuses arguments that are no finite real numbers above 0.
+
+    Args:
+        owner: whose arguments they are, for the message; empty when their names say enough.
+        **values: by name.
+
+    Raises:
+        ConfigurationError: one is of another kind, or not above 0.
+    """
+    check_real(owner, **values)
+    for key, value in values.items():
+        if not value > 0:  # type: ignore[operator]
+            raise ConfigurationError(f"{_named(owner, key)}: must be positive, got {value}")
+
+
 def check_list(owner: str, **values: object) -> None:
     """Refuses arguments that are no lists of finite real numbers.
 

@@ -267,7 +267,7 @@ RECIPES = [
     _phase("{optimizer: Adam, steps: 3}, {optimizer: Adam, steps: -4}", "model.phases.1.steps: must be at least 1"),
     _phase(
         "{optimizer: Adam, steps: 3}, {optimizer: {class_path: SSBroyden, init_args: {lr: -3}}}",
-        "model.phases.1.optimizer.lr: must be positive, not -3",
+        "model.phases.1.optimizer.lr: must be positive, got -3",
     ),
     _phase("{optimizer: LBFGS, steps: 3, updates: 2}", "model.phases.0.updates: LBFGS evaluates several times"),
     _phase("{optimizer: SparseAdam, steps: 3}", "model.phases.0.optimizer: SparseAdam needs sparse gradients"),
@@ -515,7 +515,7 @@ CALLS = [
     (lambda: nw.MLP(1, 1, activation=[1]), "unknown activation"),
     (lambda: nw.FourierFeatures(1, columns=[2]), "columns"),
     (lambda: nw.RandomFeatures(1, 0), "outputs must be a positive integer, not 0"),
-    (lambda: nw.RandomFeatures(1, 1).rescale("a"), "scale must be a positive number, not 'a'"),
+    (lambda: nw.RandomFeatures(1, 1).rescale("a"), "scale: must be a number, got 'a'"),
     (lambda: nw.last_layer(torch.nn.Linear(1, 1)), "model.network: Linear has no trained last layer"),
     (lambda: cb.ScaleSearch(5), "ScaleSearch.scales: must list at least one scale"),
     (lambda: cb.ScaleSearch([1.0, math.nan]), "ScaleSearch.scales[1]: must be a number, got nan"),

@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import check_positive
 from pinnlab.numerics import distributed
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
@@ -48,9 +48,7 @@ class RunCheckpoint(Checkpoint):
     """
 
     def __init__(self, seconds: float = 30.0, folder: str | None = None) -> None:
-        check_real("RunCheckpoint", seconds=seconds)
-        if not seconds > 0:
-            raise ConfigurationError(f"RunCheckpoint.seconds: must be positive, got {seconds}")
+        check_positive("RunCheckpoint", seconds=seconds)
         self.seconds, self.folder = seconds, folder
         self.path: Path | None = None
         self.seconds_spent, self.failed = 0.0, False

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import lightning as L
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole, unknown
 from pinnlab.training.switching import phases_of
 
 Schedule = Literal["linear", "geometric"]
@@ -47,17 +47,14 @@ class Continuation(L.Callback):
         below: float | None = None,
     ) -> None:
         check_whole("Continuation", least=2, stages=stages)
-        check_real("Continuation", start=start, **({} if below is None else {"below": below}))
+        check_real("Continuation", start=start)
+        check_positive("Continuation", **({} if below is None else {"below": below}))
         if (steps is None) == (below is None):
             raise ConfigurationError("Continuation: give either steps or below")
         if steps is not None:
             check_whole("Continuation", least=1, steps=steps)
-        if below is not None and not below > 0:
-            raise ConfigurationError(f"Continuation.below: must be above 0, got {below}")
         if schedule not in _SCHEDULES:
             raise unknown("Continuation.schedule", schedule, _SCHEDULES)
-        if not math.isfinite(start):
-            raise ConfigurationError(f"Continuation.start: must be finite, got {start}")
         self.attribute, self.start, self.steps, self.stages = attribute, float(start), steps, stages
         self.schedule, self.below = schedule, below
         self._stage, self._end = 0, math.nan

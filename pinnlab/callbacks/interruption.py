@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import check_positive
 from pinnlab.numerics import distributed
 from pinnlab.training.launching import launcher_of
 from pinnlab.training.ranks import SIGNALS, RankWatch
@@ -39,9 +39,7 @@ class GracefulStop(L.Callback):
     """
 
     def __init__(self, patience: float = 8.0) -> None:
-        check_real("GracefulStop", patience=patience)
-        if not patience > 0:
-            raise ConfigurationError(f"GracefulStop.patience: must be positive, got {patience}")
+        check_positive("GracefulStop", patience=patience)
         self.patience = patience
         self._number: int | None = None
         self._previous: dict[int, Any] = {}

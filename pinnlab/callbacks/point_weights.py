@@ -19,7 +19,7 @@ from pinnlab.callbacks.redraw import (
     time_axis,
 )
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, check_list, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, check_list, check_positive, check_real, check_whole, unknown
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
@@ -156,12 +156,11 @@ class ResidualAttention(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
-        check_real("ResidualAttention", gamma=gamma, eta=eta)
+        check_real("ResidualAttention", gamma=gamma)
+        check_positive("ResidualAttention", eta=eta)
         super().__init__(every, conditions, closure_every)
         if not 0 <= gamma <= 1:
             raise ConfigurationError(f"ResidualAttention.gamma: must be in [0, 1], got {gamma}")
-        if eta <= 0:
-            raise ConfigurationError(f"ResidualAttention.eta: must be above 0, got {eta}")
         self.gamma, self.eta = gamma, eta
 
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
@@ -197,10 +196,8 @@ class SelfAdaptive(AbstractPointWeights):
         conditions: Sequence[str] | None = None,
         closure_every: int = 500,
     ) -> None:
-        check_real("SelfAdaptive", rate=rate)
+        check_positive("SelfAdaptive", rate=rate)
         super().__init__(every, conditions, closure_every)
-        if rate <= 0:
-            raise ConfigurationError(f"SelfAdaptive.rate: must be above 0, got {rate}")
         powers = {"linear": 1, "square": 2}
         if mask not in powers:
             raise unknown("SelfAdaptive.mask", mask, powers)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.redraw import AbstractRedraw, Change, shared_scores, time_axis
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_positive
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.base import Problem
 from pinnlab.samplers import UniformRandom
@@ -63,11 +63,8 @@ class RetainResample(AbstractRedraw):
         tolerance: float = 20.0,
         speed: float = 1e-3,
     ) -> None:
-        check_real("RetainResample", steepness=steepness, tolerance=tolerance, speed=speed)
+        check_positive("RetainResample", steepness=steepness, tolerance=tolerance, speed=speed)
         super().__init__(Occasions(type(self).__name__, every, start, at_switch, ratio), conditions)
-        for key, value in (("steepness", steepness), ("tolerance", tolerance), ("speed", speed)):
-            if value <= 0:
-                raise ConfigurationError(f"RetainResample.{key}: must be positive, got {value}")
         if causal and ratio is not None:
             raise ConfigurationError("RetainResample.ratio: the gate of causal moves at every draw; leave ratio out")
         self.causal, self.steepness, self.tolerance, self.speed = causal, steepness, tolerance, speed

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError
 
 
 class Gradients(Protocol):
@@ -208,10 +208,3 @@ def gradients_of(progress: Progress, name: str) -> Gradients:
     if progress.gradients is None:
         raise ConfigurationError(f"until: {name} needs the gradients of the loss; give Progress its gradients")
     return progress.gradients
-
-
-def check_positive(key: str, value: float) -> None:
-    """Refuses what is not positive and finite."""
-    check_real("", **{key: value})
-    if not value > 0:
-        raise ConfigurationError(f"{key}: must be positive, not {value}")

@@ -8,9 +8,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
-from pinnlab.criteria.base import Gradients, Progress, Series, check_positive, gradients_of
+from pinnlab.criteria.base import Gradients, Progress, Series, gradients_of
 from pinnlab.criteria.series import alignment, drift, held_for, logarithms, push, signal_to_noise, spread
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole
 
 SAMPLES = 50
 """Norms in a window of `GradientNormStabilisation`.
@@ -43,8 +43,7 @@ class GradientNormStabilisation(Series):
 
     def __init__(self, window: int = 200, tolerance: float = 0.05, scatter: float = 1.0) -> None:
         check_whole("", least=4, window=window)
-        check_positive("tolerance", tolerance)
-        check_positive("scatter", scatter)
+        check_positive("", tolerance=tolerance, scatter=scatter)
         self.window, self.tolerance, self.scatter = window, tolerance, scatter
         super().__init__()
 
@@ -214,7 +213,7 @@ class SignalToNoise(AveragedMeasurements):
     label = "signal to noise"
 
     def __init__(self, threshold: float = 1.0, every: int = 50, average: int = 4, chunks: int = 8) -> None:
-        check_positive("threshold", threshold)
+        check_positive("", threshold=threshold)
         super().__init__(threshold, every, average, chunks)
 
     def measure(self, gradients: Gradients) -> float:

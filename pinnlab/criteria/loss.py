@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from pinnlab.criteria.base import Progress, Series, check_positive
+from pinnlab.criteria.base import Progress, Series
 from pinnlab.criteria.series import flatness, held_for, log_change, plateau, push
-from pinnlab.errors import check_whole
+from pinnlab.errors import check_positive, check_whole
 
 
 @final
@@ -34,7 +34,7 @@ class LossPlateau(Series):
     def __init__(self, window: int = 100, tolerance: float = 0.2, minimum_steps: int = 0) -> None:
         check_whole("", least=4, window=window)
         check_whole("", least=0, minimum_steps=minimum_steps)
-        check_positive("tolerance", tolerance)
+        check_positive("", tolerance=tolerance)
         self.window, self.tolerance, self.minimum_steps = window, tolerance, minimum_steps
         super().__init__()
 
@@ -88,8 +88,7 @@ class PercentileFlatness(Series):
 
     def __init__(self, window: int = 200, flatness: float = 0.5, slope: float = 0.05) -> None:
         check_whole("", least=4, window=window)
-        check_positive("flatness", flatness)
-        check_positive("slope", slope)
+        check_positive("", flatness=flatness, slope=slope)
         self.window, self.flatness, self.slope = window, flatness, slope
         super().__init__()
 
@@ -141,7 +140,7 @@ class RelativeImprovement(Series):
 
     def __init__(self, patience: int = 200, tolerance: float = 1e-2) -> None:
         check_whole("", least=1, patience=patience)
-        check_positive("tolerance", tolerance)
+        check_positive("", tolerance=tolerance)
         self.patience, self.tolerance = patience, tolerance
         super().__init__()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
-from pinnlab.criteria.base import Criterion, Progress, check_positive
-from pinnlab.errors import check_whole
+from pinnlab.criteria.base import Criterion, Progress
+from pinnlab.errors import check_positive, check_whole
 
 
 @final
@@ -55,7 +55,7 @@ class TimeBudget(Criterion):
     """
 
     def __init__(self, seconds: float) -> None:
-        check_positive("seconds", seconds)
+        check_positive("", seconds=seconds)
         self.seconds = seconds
         super().__init__()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
-from pinnlab.criteria.base import Criterion, Progress, Series, check_positive
+from pinnlab.criteria.base import Criterion, Progress, Series
 from pinnlab.criteria.series import logarithms, medians, push
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole
 
 
 @final
@@ -47,7 +47,7 @@ class TrialStep(Series):
     ) -> None:
         check_whole("", least=1, evaluations=evaluations)
         check_whole("", least=4, window=window)
-        check_positive("margin", margin)
+        check_positive("", margin=margin)
         check_real("", backoff=backoff)
         if not backoff >= 1:
             raise ConfigurationError(f"backoff: must be at least 1, not {backoff}")

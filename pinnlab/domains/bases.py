@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 
 from pinnlab.domains.box import Box, Interval
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_positive
 from pinnlab.numerics.constants import constant_like
 
 _NODES = 100
@@ -77,7 +76,8 @@ class Chebyshev(Basis):
 
     def __init__(self, interval: Interval, modes: int = 8, amplitude: float = 1.0) -> None:
         super().__init__(interval, modes)
-        self.amplitude = _positive("Chebyshev: amplitude", amplitude)
+        check_positive("Chebyshev", amplitude=amplitude)
+        self.amplitude = float(amplitude)
 
     def functions(self, x: Any) -> Any:
         """By the recursion T_{k+1} = 2 x T_k - T_{k-1}."""
@@ -111,8 +111,8 @@ class Fourier(Basis):
         self, interval: Interval, modes: int = 8, scale: float = 25.0, tau: float = 5.0, smoothness: float = 2.0
     ) -> None:
         super().__init__(interval, modes)
-        self.scale, self.tau = _positive("Fourier: scale", scale), _positive("Fourier: tau", tau)
-        self.smoothness = _positive("Fourier: smoothness", smoothness)
+        check_positive("Fourier", scale=scale, tau=tau, smoothness=smoothness)
+        self.scale, self.tau, self.smoothness = float(scale), float(tau), float(smoothness)
         length = interval.sides[0]
         numbers = 2 * math.pi / length * torch.arange(1, (modes + 1) // 2 + 1, dtype=torch.float64)
         # Of norm one in the mean square, times the deviation of each.
@@ -147,8 +147,8 @@ class KarhunenLoeve(Basis):
 
     def __init__(self, interval: Interval, modes: int = 10, length: float = 0.2, deviation: float = 1.0) -> None:
         super().__init__(interval, modes)
-        self.length = _positive("KarhunenLoeve: length", length)
-        self.deviation = _positive("KarhunenLoeve: deviation", deviation)
+        check_positive("KarhunenLoeve", length=length, deviation=deviation)
+        self.length, self.deviation = float(length), float(deviation)
         z, w = np.polynomial.legendre.leggauss(_NODES)
         low, high = interval.low[0], interval.high[0]
         nodes, weights = low + 0.5 * (high - low) * (z + 1), 0.5 * (high - low) * w
@@ -196,8 +196,8 @@ class Cosines(Basis):
         self, interval: Box, modes: int = 8, deviation: float = 1.0, tau: float = 3.0, smoothness: float = 2.0
     ) -> None:
         super().__init__(interval, modes, dim=2)
-        self.deviation = _positive("Cosines: deviation", deviation)
-        self.tau, self.smoothness = _positive("Cosines: tau", tau), _positive("Cosines: smoothness", smoothness)
+        check_positive("Cosines", deviation=deviation, tau=tau, smoothness=smoothness)
+        self.deviation, self.tau, self.smoothness = float(deviation), float(tau), float(smoothness)
         most = range(modes + 1)
         sides = torch.tensor(interval.sides, dtype=torch.float64)
         pairs = math.pi * torch.tensor([(i, j) for i in most for j in most], dtype=torch.float64) / sides
@@ -213,9 +213,3 @@ class Cosines(Basis):
         phases = (x - constant_like(self._low, x))[..., None, :] * constant_like(self._numbers, x)
         waves = torch.cos(phases)
         return waves[..., 0] * waves[..., 1] * constant_like(self._sizes, x)
-
-
-def _positive(key: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{key} must be a positive number, got {value!r}")
-    return float(value)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Real
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_positive
 
 
 def positive_int(key: str, value: object) -> int:
@@ -18,9 +16,7 @@ def positive_int(key: str, value: object) -> int:
 
 def positive(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` that names the key unless it is finite and > 0."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and value > 0):
-        raise ConfigurationError(f"{key} must be a positive number, not {value!r}")
+    check_positive("", **{key: value})
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_positive, check_real
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,10 @@ class LensMap:
         Raises:
             ConfigurationError: the place is not in [-1, 1], or the width is not positive.
         """
-        check_real("", at=at, width=width)
+        check_real("", at=at)
+        check_positive("", width=width)
         if not -1 <= at <= 1:
             raise ConfigurationError(f"at: must be in [-1, 1], the range of the scaled coordinate, got {at}")
-        if not width > 0:
-            raise ConfigurationError(f"width: must be positive, got {width}")
         return cls(float(at), float(width), periodic)
 
     def magnify(self, x: Any) -> Any:

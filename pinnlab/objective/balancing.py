@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole
 from pinnlab.numerics.ordered_sums import add_by_number
 
 MOST = 1e8
@@ -175,11 +175,10 @@ class ReLoBRaLo(WeightRule):
     """
 
     def __init__(self, alpha: float = 0.95, expected_rho: float = 0.99, temperature: float = 1.0) -> None:
-        check_real("ReLoBRaLo", alpha=alpha, expected_rho=expected_rho, temperature=temperature)
+        check_real("ReLoBRaLo", alpha=alpha, expected_rho=expected_rho)
+        check_positive("ReLoBRaLo", temperature=temperature)
         if not 0 <= expected_rho <= 1:
             raise ConfigurationError(f"ReLoBRaLo.expected_rho: must be in [0, 1], got {expected_rho}")
-        if temperature <= 0:
-            raise ConfigurationError(f"ReLoBRaLo.temperature: must be above 0, got {temperature}")
         self.alpha, self.expected_rho = _share("ReLoBRaLo.alpha", alpha), expected_rho
         self.temperature = temperature
         self._first: list[float] = []

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import final
 
-from pinnlab.errors import ConfigurationError, check_list, check_real
+from pinnlab.errors import ConfigurationError, check_list, check_positive, check_real
 from pinnlab.optimizers.step_rules import Candidate, Memory, StepRule, Trials
 
 
@@ -64,7 +64,8 @@ class FixedDamping(Damping):
     """
 
     def __init__(self, value: float = 1e-6) -> None:
-        self.value = self.lowest = _positive("damping.value", value)
+        check_positive("damping", value=value)
+        self.value = self.lowest = float(value)
 
     def initial(self) -> Memory:
         """The factor of this iteration."""
@@ -116,9 +117,9 @@ class GainRatio(Damping):
         lowest: float = 1e-14,
     ) -> None:
         check_real("", shrink=shrink, grow=grow, reject=reject)
-        self._initial = _positive("damping.initial", initial)
-        self.lowest = _positive("damping.lowest", lowest)
-        self._shrink, self._grow, self._reject = _positive("damping.shrink", shrink), grow, reject
+        check_positive("damping", initial=initial, lowest=lowest, shrink=shrink)
+        self._initial, self.lowest = float(initial), float(lowest)
+        self._shrink, self._grow, self._reject = float(shrink), grow, reject
         if not (shrink <= 1 <= grow and reject > 1):
             raise ConfigurationError(
                 f"damping: need shrink <= 1 <= grow and reject > 1, not {shrink:g}, {grow:g}, {reject:g}"
@@ -171,9 +172,8 @@ class SeveralValues(Damping):
         check_list("damping", factors=factors)
         if not factors:
             raise ConfigurationError("damping.factors: is empty; name at least one factor, such as 1.0")
-        self._initial = _positive("damping.initial", initial)
-        self._factors = [_positive("damping.factors", factor) for factor in factors]
-        self.lowest = _positive("damping.lowest", lowest)
+        check_positive("damping", initial=initial, lowest=lowest, **{f"factors[{k}]": f for k, f in enumerate(factors)})
+        self._initial, self._factors, self.lowest = float(initial), [*map(float, factors)], float(lowest)
 
     def initial(self) -> Memory:
         """The last value."""
@@ -221,9 +221,9 @@ class StepLength(Damping):
         shrink: float = 0.95,
         grow: float = 2.0,
     ) -> None:
-        check_real("", initial=initial, lowest=lowest, highest=highest, shrink=shrink, grow=grow)
-        self._initial = _positive("damping.initial", initial)
-        self.lowest, self._highest = _positive("damping.lowest", lowest), _positive("damping.highest", highest)
+        check_real("damping", shrink=shrink, grow=grow)
+        check_positive("damping", initial=initial, lowest=lowest, highest=highest)
+        self._initial, self.lowest, self._highest = float(initial), float(lowest), float(highest)
         self._shrink, self._grow = shrink, grow
         if not lowest <= initial <= highest:
             raise ConfigurationError(
@@ -254,10 +254,3 @@ class StepLength(Damping):
             return True
         memory["factor"] = 1.0
         return False
-
-
-def _positive(key: str, value: float) -> float:
-    check_real("", **{key: value})
-    if not value > 0:
-        raise ConfigurationError(f"{key}: must be positive, not {value}")
-    return float(value)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, unknown
+from pinnlab.errors import ConfigurationError, check_positive, check_real, unknown
 from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.objective.linearization import Linearization
 from pinnlab.optimizers.damping import Damping, FixedDamping, GainRatio
@@ -77,12 +77,11 @@ class GaussNewton(LinearizedOptimizer):
         row_scaling: bool = False,
         must_decrease: bool = True,
     ) -> None:
-        check_real("", lr=lr, momentum=momentum, max_norm=max_norm, sketch=sketch)
+        check_positive("", lr=lr)
+        check_real("", momentum=momentum, max_norm=max_norm, sketch=sketch)
         for key, value, known in (("line_search", line_search, SEARCHES), ("form", form, _FORMS)):
             if value not in known:
                 raise unknown(key, value, known)
-        if not lr > 0:
-            raise ConfigurationError(f"lr: must be positive, not {lr}")
         if not 0 <= momentum < 1:
             raise ConfigurationError(f"momentum: must be in [0, 1), not {momentum}")
         if not max_norm >= 0:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real
+from pinnlab.errors import ConfigurationError, check_positive, check_real
 from pinnlab.numerics.least_squares import Solution, rank_revealing
 from pinnlab.numerics.linalg import conjugate_gradient
 from pinnlab.numerics.memory import check_fits
@@ -171,11 +171,10 @@ class LeastSquares(LinearizedOptimizer):
         normal: bool = False,
         matrix_free: bool = False,
     ) -> None:
-        check_real("", tolerance=tolerance, lr=lr)
+        check_positive("", lr=lr)
+        check_real("", tolerance=tolerance)
         if not 0 <= tolerance < 1:
             raise ConfigurationError(f"tolerance: must be in [0, 1), not {tolerance}")
-        if not lr > 0:
-            raise ConfigurationError(f"lr: must be positive, not {lr}")
         forms = {"sparse": sparse, "normal": normal, "matrix_free": matrix_free}
         if sum(forms.values()) > 1:
             *others, last = [key for key, value in forms.items() if value]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, StopReason, check_real, check_whole
+from pinnlab.errors import ConfigurationError, StopReason, check_positive, check_real, check_whole
 from pinnlab.objective.batch_overlap import BatchOverlap
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.limited_memory import CurvaturePairs, check_history
@@ -74,10 +74,8 @@ class MultiBatchLBFGS(FlatOptimizer):
         curvature: float = 1e-4,
     ) -> None:
         check_whole("", least=1, history=history)
-        check_real("", lr=lr, max_norm=max_norm, curvature=curvature)
-        for key, value in (("lr", lr), ("curvature", curvature)):
-            if not value > 0:
-                raise ConfigurationError(f"{key}: must be positive, not {value}")
+        check_positive("", lr=lr, curvature=curvature)
+        check_real("", max_norm=max_norm)
         if not max_norm >= 0:
             raise ConfigurationError(f"max_norm: must not be negative, not {max_norm}")
         super().__init__(params, {"lr": lr, "max_norm": max_norm, "history": history, "curvature": curvature})

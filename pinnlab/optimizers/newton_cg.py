@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole
 from pinnlab.numerics.linalg import NystromPreconditioner, conjugate_gradient, nystrom
 from pinnlab.numerics.memory import check_fits
 from pinnlab.objective.linearization import Linearization
@@ -69,11 +69,9 @@ class NystromNewtonCG(LinearizedOptimizer):
         shrink: float = 0.5,
     ) -> None:
         check_whole("", least=1, rank=rank, refresh=refresh, cg_iterations=cg_iterations)
-        check_real("", damping=damping, cg_tolerance=cg_tolerance, lr=lr, c1=c1, shrink=shrink)
+        check_positive("", damping=damping, lr=lr)
+        check_real("", cg_tolerance=cg_tolerance, c1=c1, shrink=shrink)
         options = {"damping": damping, "lr": lr, "rank": rank, "refresh": refresh, "cg_iterations": cg_iterations}
-        for key in ("damping", "lr"):
-            if not options[key] > 0:
-                raise ConfigurationError(f"{key}: must be positive, not {options[key]}")
         if not 0 <= cg_tolerance < 1:
             raise ConfigurationError(f"cg_tolerance: must be in [0, 1), not {cg_tolerance}")
         if not 0 < c1 < 0.5:

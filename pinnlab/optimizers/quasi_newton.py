@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, StopReason, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, StopReason, check_positive, check_real, check_whole, unknown
 from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
@@ -65,9 +65,8 @@ class QuasiNewton(FlatOptimizer):
         **options: Any,
     ) -> None:
         check_whole("", least=1, iterations=iterations, max_evaluations=max_evaluations)
-        check_real("", lr=lr, c1=c1, c2=c2)
-        if not lr > 0:
-            raise ConfigurationError(f"lr: must be positive, not {lr}")
+        check_positive("", lr=lr)
+        check_real("", c1=c1, c2=c2)
         own = {"lr": lr, "iterations": iterations, "line_search": line_search, "c1": c1, "c2": c2}
         own["max_evaluations"] = max_evaluations
         _line_search(own)

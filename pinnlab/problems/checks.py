@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from pinnlab.errors import ConfigurationError, is_finite, unknown
+from pinnlab.errors import ConfigurationError, check_positive, check_real, unknown
 
 
 def number(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number."""
-    if not is_finite(value):
-        raise ConfigurationError(f"problem.{key}: must be a finite number, got {value!r}")
+    check_real("problem", **{key: value})
     return value
 
 
@@ -43,8 +42,7 @@ def finite(key: str, value: Any) -> Any:
 
 def positive(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number above 0."""
-    if number(key, value) <= 0:
-        raise ConfigurationError(f"problem.{key}: must be positive, got {value!r}")
+    check_positive("problem", **{key: value})
     return value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pinnlab.errors import ConfigurationError, check_real, unknown
+from pinnlab.errors import ConfigurationError, check_positive, unknown
 from pinnlab.problems.base import known_solution
 from pinnlab.problems.unknowns import shown
 from pinnlab.reporting.files import whole
@@ -80,9 +80,7 @@ def write_movie(
         raise unknown("coordinate of the movie", over, solution.problem.coordinates)
     if not 1 <= len(others) <= 2:
         raise ConfigurationError(f"movie: needs one or two coordinates beside {over}, not {len(others)}")
-    check_real("movie", seconds=seconds)
-    if seconds <= 0:
-        raise ConfigurationError(f"movie.seconds: must be above 0, got {seconds}")
+    check_positive("movie", seconds=seconds)
     chosen = chosen_unknown(solution, name)
     samples = on_grid(solution, {over: frames, **dict.fromkeys(others, 401 if len(others) == 1 else 121)})
     writer = _writer(path, frames / seconds)

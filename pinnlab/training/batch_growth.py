@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_whole
+from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.objective.gradients import gradient_on
 from pinnlab.objective.residuals import Batch, Parameters
@@ -118,10 +118,8 @@ class NormTest(GrowthRule):
     """
 
     def __init__(self, first: int, theta: float = 0.5) -> None:
-        check_real("NormTest", theta=theta)
+        check_positive("NormTest", theta=theta)
         super().__init__(first)
-        if not theta > 0:
-            raise ConfigurationError(f"NormTest.theta: must be positive, got {theta}")
         self.theta = theta
 
     def wanted(self, size: int, asked: int, noise: Callable[[], float]) -> float:

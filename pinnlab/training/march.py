@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
-from pinnlab.errors import ConfigurationError, check_list, check_real, check_whole, unknown
+from pinnlab.errors import ConfigurationError, check_list, check_positive, check_real, check_whole, unknown
 
 WINDOWS = 6
 """How many there are where a plan says neither how many nor where they end."""
@@ -51,9 +51,8 @@ class March:
             raise ConfigurationError("march: give either windows or edges")
         check_whole("march", least=1, windows=self.count, every=self.every)
         check_whole("march", least=0, halvings=self.halvings)
-        check_real("march", noise=self.noise, **({} if self.tolerance is None else {"tolerance": self.tolerance}))
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ConfigurationError(f"march.tolerance: must be above 0, got {self.tolerance}")
+        check_real("march", noise=self.noise)
+        check_positive("march", **({} if self.tolerance is None else {"tolerance": self.tolerance}))
         if self.noise < 0:
             raise ConfigurationError(f"march.noise: must be at least 0, got {self.noise}")
         if self.start not in STARTS:

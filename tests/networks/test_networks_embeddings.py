@@ -79,8 +79,8 @@ def test_values_and_derivatives_are_periodic(factory: partial):
     ("build", "message"),
     [
         (lambda: FourierFeatures(2, features=0), "features must be a positive integer"),
-        (lambda: FourierFeatures(2, scale=0.0), "scale must be a positive number"),
-        (lambda: FourierFeatures(2, scale=float("nan")), "scale must be a positive number"),
+        (lambda: FourierFeatures(2, scale=0.0), "scale: must be positive, got 0"),
+        (lambda: FourierFeatures(2, scale=float("nan")), "scale: must be a number, got nan"),
         (lambda: FourierFeatures(0), "inputs must be a positive integer"),
         (lambda: Stretch(2, factors=[1.0]), r"factors: \[1.0\] must be 2, one for each coordinate"),
         (lambda: Stretch(1, factors=[-1.0]), "factors"),

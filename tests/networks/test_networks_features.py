@@ -46,7 +46,7 @@ def test_another_scale_keeps_the_directions_and_goes_into_the_state():
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])
 def test_scale_must_be_positive(scale):
-    with pytest.raises(ConfigurationError, match=r"^scale must be"):
+    with pytest.raises(ConfigurationError, match=r"^scale: must be"):
         RandomFeatures(1, 1).rescale(scale)
 
 

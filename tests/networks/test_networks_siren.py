@@ -88,8 +88,8 @@ def test_activations_keep_their_distribution_at_any_depth(hidden_frequency: floa
     ("options", "message"),
     [
         ({"hidden": []}, "hidden must list at least one layer width"),
-        ({"first_frequency": 0.0}, "first_frequency must be a positive number"),
-        ({"hidden_frequency": -1.0}, "hidden_frequency must be a positive number"),
+        ({"first_frequency": 0.0}, "first_frequency: must be positive"),
+        ({"hidden_frequency": -1.0}, "hidden_frequency: must be positive"),
         ({"outputs": 0}, "outputs must be a positive integer"),
     ],
 )

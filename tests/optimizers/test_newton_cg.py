@@ -295,9 +295,9 @@ def test_a_resume_between_two_approximations_is_bitwise(done):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"damping": 0.0}, "damping: must be positive, not 0.0"),
+        ({"damping": 0.0}, "damping: must be positive, got 0.0"),
         ({"damping": math.nan}, "damping: must be a number, got nan"),
-        ({"lr": -1.0}, "lr: must be positive, not -1.0"),
+        ({"lr": -1.0}, "lr: must be positive, got -1.0"),
         ({"rank": 0}, "rank: must be at least 1, got 0"),
         ({"refresh": 0}, "refresh: must be at least 1, got 0"),
         ({"cg_iterations": 0}, "cg_iterations: must be at least 1, got 0"),

@@ -88,7 +88,7 @@ def test_the_map_is_that_of_the_solution():
         ({"over": "y"}, "unknown coordinate of the movie 'y'"),
         ({"unknown": "w"}, "unknown quantity of TwoWaves 'w'"),
         ({"frames": 1}, "grid.t: must be at least 2, got 1"),
-        ({"seconds": 0}, "movie.seconds: must be above 0, got 0"),
+        ({"seconds": 0}, "movie.seconds: must be positive, got 0"),
     ],
 )
 def test_movies_that_cannot_be(tmp_path, options, message):

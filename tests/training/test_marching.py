@@ -339,7 +339,7 @@ def test_the_public_name_is_this_one():
         ({"edges": [0.0, 1.5, 1.0, 2.0]}, "march.edges: must be increasing"),
         ({"edges": [0.0, 1.0, 3.0]}, "march.edges: must go from 0 to 2"),
         ({"coordinate": "s"}, "unknown march.coordinate 's'"),
-        ({"tolerance": 0.0}, "march.tolerance: must be above 0"),
+        ({"tolerance": 0.0}, "march.tolerance: must be positive"),
         ({"start": "older"}, "unknown march.start 'older'"),
         ({"noise": -1.0}, "march.noise"),
         ({"every": 0}, "march.every"),
