@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import textwrap
 from collections.abc import Collection, Iterable
 from enum import Enum
 from numbers import Integral, Real
@@ -82,6 +83,20 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigurationError
     """Builds the one-line error for a name that does not exist, with the closest one that does."""
     names = sorted(known)
     return ConfigurationError(f"unknown {kind} {name!r}{suggest(str(name), names)}; known: {', '.join(names)}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def reason_of(error: BaseException) -> str:
+    """The first sentence of an error, short enough for a message.
+
+    >>> reason_of(RuntimeError("not a ZIP archive. This is an internal error. If you are seeing this, report it"))
+    'not a ZIP archive'
+    """
+    return textwrap.shorten(first_line(error).partition(". ")[0].rstrip("."), 120, placeholder=" ...")
 
 
 def is_finite(value: object) -> bool:

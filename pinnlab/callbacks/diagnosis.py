@@ -13,7 +13,7 @@ from rich.console import Console
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
-from pinnlab.reporting.files import as_json, free_path, whole
+from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.phases import draw_points, enter
 
@@ -81,7 +81,7 @@ class DiagnosisWriter(L.Callback):
             console.print(f"- {line}", markup=False, highlight=False)
         path = free_path(folder / "diagnosis.json")
         save(diagnosis_figure(_panels(result)), path.with_suffix(".png"))
-        whole(path, lambda part: part.write_text(as_json(result.summary())))
+        write_json(path, result.summary())
         print(f"wrote {path} and {path.stem}.png")
 
 

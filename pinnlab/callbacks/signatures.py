@@ -16,11 +16,10 @@ from pinnlab.analysis.signatures import SIGNATURES, Finding, Look, Record, Rule,
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.point_weights import CausalWeights
 from pinnlab.diagnosis.observation import PARTS, Observer
-from pinnlab.errors import RankError
+from pinnlab.errors import RankError, reason_of
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.reporting.loggers import board_of, log_scalars
-from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.switching import phases_of
 

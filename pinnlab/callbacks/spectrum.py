@@ -18,12 +18,11 @@ from torch import Tensor
 from pinnlab.analysis.ntk import KernelSpectrum, kernel_spectra
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.redraw import refuse_energies
-from pinnlab.errors import check_seed, check_whole
+from pinnlab.errors import check_seed, check_whole, reason_of
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
 from pinnlab.reporting.files import append_whole
 from pinnlab.reporting.loggers import board_of, log_scalars, run_folder
-from pinnlab.training.checkpoint_io import reason_of
 from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.point_store import probe_rows
 

@@ -15,9 +15,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from pinnlab.callbacks.checkpoint import RunCheckpoint
 from pinnlab.cli.runs import folder_of
 from pinnlab.errors import StopReason
-from pinnlab.reporting.files import as_json, free_path
+from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
-from pinnlab.training.checkpoint_io import write_whole
 from pinnlab.training.switching import phases_of
 
 _NEXT: Mapping[str, str] = MappingProxyType(
@@ -76,7 +75,7 @@ def write_measured(trainer: L.Trainer, command: str, checkpoint: str) -> None:
 @rank_zero_only
 def _write(path: Path, content: dict[str, Any]) -> None:
     path = free_path(path)
-    write_whole(path, lambda file: file.write(as_json(content).encode()))
+    write_json(path, content)
     print(f"wrote {path}")
 
 

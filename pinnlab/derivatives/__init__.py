@@ -22,8 +22,7 @@ from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.lifting import drawn_axes, lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure
 from pinnlab.derivatives.sampling import Draws, Sample, Trace
-from pinnlab.errors import ConfigurationError, UnsupportedOperationError, unknown
-from pinnlab.numerics.compilation import first_line
+from pinnlab.errors import ConfigurationError, UnsupportedOperationError, first_line, unknown
 
 __all__ = [
     "ENGINES",

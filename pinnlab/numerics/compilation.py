@@ -192,8 +192,3 @@ def outer_products(left: Tensor, right: Tensor) -> Any:
 
 
 _SHORT = 4  # as many channels as a layer's first derivatives have in up to four dimensions
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

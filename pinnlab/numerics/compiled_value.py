@@ -19,8 +19,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.utils import _pytree as pytree
 
+from pinnlab.errors import first_line
 from pinnlab.numerics import torch_version
-from pinnlab.numerics.compilation import TensorFunction, fingerprint, first_line, generate, remember
+from pinnlab.numerics.compilation import TensorFunction, fingerprint, generate, remember
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_outline, name_of, outline
 from pinnlab.numerics.packed_graph import pack

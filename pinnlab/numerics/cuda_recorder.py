@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pinnlab.numerics.compilation import first_line
+from pinnlab.errors import first_line
 
 
 class CudaRecorder:

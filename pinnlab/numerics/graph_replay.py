@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from pinnlab.numerics.compilation import TensorFunction, first_line
+from pinnlab.errors import first_line
+from pinnlab.numerics.compilation import TensorFunction
 from pinnlab.numerics.compiled_value import CompiledValue
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.cuda_recorder import CudaRecorder

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sysconfig import get_paths
 
-from pinnlab.errors import ConfigurationError, PinnlabError
-from pinnlab.numerics.compilation import first_line
+from pinnlab.errors import ConfigurationError, PinnlabError, first_line
 
 _OF_A_TENSOR = "it makes a number of a tensor (math.sin, float, int); write the function of torch, as torch.sin"
 _CAUSES = {

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def free_path(path: Path) -> Path:
@@ -36,6 +36,35 @@ def whole(path: Path, write: Callable[[Path], Any]) -> Path:
     return path
 
 
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Writes a file as `whole` does, and waits for the disk: what was written outlives a power failure.
+
+    Args:
+        path: of the file; its folder is made.
+        write: is given the open file.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
+
+
 def append_whole(path: Path, data: bytes) -> None:
     """Appends all of some bytes to a file, or none of them; its folder is made.
 
@@ -57,9 +86,10 @@ def append_whole(path: Path, data: bytes) -> None:
             raise
 
 
-def as_json(content: dict[str, Any]) -> str:
-    """The text of a file in JSON, which has no NaN: null stands for a number that is not finite."""
-    return json.dumps(_finite(content), indent=2) + "\n"
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a file in JSON, which has no NaN: null stands for a number that is not finite; see `write_whole`."""
+    text = json.dumps(_finite(content), indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _finite(value: Any) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, reason_of
+from pinnlab.reporting.files import write_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -84,46 +82,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
 
 
-def write_whole(path: Path, write: Callable[[Any], None]) -> None:
-    """Writes a file whole or not at all, and waits for the disk: what was written outlives a power failure.
-
-    Args:
-        path: of the file; its folder is made.
-        write: is given the open file.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed
-        left.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
-
-
 def use_atomic_writes(trainer: Any) -> None:
     """Has a trainer write its checkpoints whole or not at all, unless it was given an own way to write them."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-
-
-def reason_of(error: BaseException) -> str:
-    """The first sentence of an error, short enough for a message.
-
-    >>> reason_of(RuntimeError("not a ZIP archive. This is an internal error. If you are seeing this, report it"))
-    'not a ZIP archive'
-    """
-    text = str(error).strip() or type(error).__name__
-    return textwrap.shorten(text.splitlines()[0].partition(". ")[0].rstrip("."), 120, placeholder=" ...")

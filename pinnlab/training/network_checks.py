@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pinnlab.derivatives import MultiIndex, Wanted, partials
-from pinnlab.errors import ConfigurationError
-from pinnlab.numerics.compilation import first_line
+from pinnlab.errors import ConfigurationError, first_line
 from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial

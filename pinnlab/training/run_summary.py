@@ -15,13 +15,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from pinnlab.errors import RankError
+from pinnlab.errors import RankError, reason_of
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
-from pinnlab.reporting.files import as_json, free_path
+from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.histories import how_far
 from pinnlab.reporting.loggers import run_folder
-from pinnlab.training.checkpoint_io import reason_of, write_whole
 from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
@@ -124,7 +123,7 @@ class RunSummary(L.Callback):
         if folder is not None:
             path = free_path(Path(folder) / "summary.json")
             try:
-                write_whole(path, lambda file: file.write(as_json(summary).encode()))
+                write_json(path, summary)
             except OSError as error:
                 self.failed = path
                 warnings.warn(f"{path} was not written: {reason_of(error)}", stacklevel=2)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from pinnlab.reporting.files import as_json, free_path, whole
+from pinnlab.reporting.files import free_path, whole, write_json, write_whole
 
 
 def test_free_path_counts(tmp_path):
@@ -16,20 +16,31 @@ def test_free_path_counts(tmp_path):
     assert free_path(path) == tmp_path / "a-2.json"
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+def half_of_a_file(part):
+    part.write_text("half")
+    raise OSError("disk full")
+
+
+def half_written(file):
+    file.write(b"half")
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(("writer", "write"), [(whole, half_of_a_file), (write_whole, half_written)])
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, writer, write):
     path = tmp_path / "u.csv"
     path.write_text("before")
-
-    def fail(part):
-        part.write_text("half")
-        raise OSError("disk full")
-
     with pytest.raises(OSError, match="disk full"):
-        whole(path, fail)
+        writer(path, write)
     assert [file.name for file in tmp_path.iterdir()] == ["u.csv"]
     assert path.read_text() == "before"
 
 
-def test_numbers_that_are_not_finite_are_null():
-    text = as_json({"loss": math.inf, "errors": {"u": math.nan, "v": 0.5}, "steps": [1, -math.inf, "nan"]})
-    assert json.loads(text) == {"loss": None, "errors": {"u": None, "v": 0.5}, "steps": [1, None, "nan"]}
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    content = {"loss": math.inf, "errors": {"u": math.nan, "v": 0.5}, "steps": [1, -math.inf, "nan"]}
+    write_json(tmp_path / "summary.json", content)
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "loss": None,
+        "errors": {"u": None, "v": 0.5},
+        "steps": [1, None, "nan"],
+    }

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pinnlab.errors import ConfigurationError
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO, write_whole
+from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 STATE = {"pinnlab": {}, "weights": torch.arange(1000.0), "step": 3}
 
@@ -26,15 +26,6 @@ def test_what_is_written_is_read(tmp_path):
 def full_disk(file):
     file.write(b"half of")
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path):
-    path = tmp_path / "last.ckpt"
-    path.write_bytes(b"old")
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(path, full_disk)
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_in_the_middle_of_a_run_a_full_disk_is_a_warning(tmp_path, monkeypatch):
