@@ -67,7 +67,7 @@ class DiagnosisWriter(L.Callback):
     @rank_zero_only
     def _write(self, folder: Path, result: Diagnosis) -> None:
         from pinnlab.reporting.figures.diagnosis import diagnosis_figure
-        from pinnlab.reporting.figures.solution import save
+        from pinnlab.reporting.figures.style import save
 
         console = Console()
         for table in tables(result):

@@ -107,7 +107,7 @@ class SolutionFigures(L.Callback):
             self._draw_points(trainer, pl_module)
 
     def _draw_points(self, trainer: Any, pl_module: Any) -> None:
-        from pinnlab.reporting.figures.solution import points_figure
+        from pinnlab.reporting.figures.points import points_figure
         from pinnlab.reporting.figures.style import enlarge
 
         problem, store = pl_module.problem, trainer.datamodule.store
@@ -125,7 +125,7 @@ class SolutionFigures(L.Callback):
 
     @rank_zero_only
     def _draw_windows(self, trainer: L.Trainer, pl_module: Any, folder: str | None) -> None:
-        from pinnlab.reporting.figures.solution import save
+        from pinnlab.reporting.figures.style import save
 
         found = all_windows(trainer, pl_module)
         if found is None or not _is_wanted(trainer):

@@ -63,7 +63,8 @@ class SolutionWriter(L.Callback):
     @rank_zero_only
     def _write(self, folder: Path, pl_module: Any, outputs: dict[str, torch.Tensor], trainer: L.Trainer) -> None:
         # Imported where it is drawn, as in all callbacks: matplotlib is for runs that draw.
-        from pinnlab.reporting.figures.solution import save, solution_figure
+        from pinnlab.reporting.figures.solution import solution_figure
+        from pinnlab.reporting.figures.style import save
 
         assert self._asked is not None  # `setup` came before
         problem = pl_module.problem

@@ -143,10 +143,11 @@ def _gif_writer(rate: float) -> Any:
 
 def _lines(samples: Samples, others: list[str], over: str, name: str) -> tuple[Figure, Callable[[int], None]]:
     from pinnlab.reporting.figures.solution import PREDICTION, REFERENCE
+    from pinnlab.reporting.figures.style import new_figure
 
     styles = {f"reference_{name}": ("reference", REFERENCE), name: ("prediction", PREDICTION)}
     curves = {key: _over(samples, key, over) for key in styles if key in samples.values}
-    figure, x = _blank(), samples.axes[others[0]]
+    figure, x = new_figure(6.4, 4.0), samples.axes[others[0]]
     axes = figure.subplots()
     lines = {key: axes.plot(x, curves[key][0], label=styles[key][0], **styles[key][1])[0] for key in curves}
     axes.set(xlabel=others[0], ylabel=name, ylim=_limits(np.stack(list(curves.values())), margin=0.05))
@@ -160,9 +161,11 @@ def _lines(samples: Samples, others: list[str], over: str, name: str) -> tuple[F
 
 
 def _map(samples: Samples, others: list[str], over: str, name: str) -> tuple[Figure, Callable[[int], None]]:
+    from pinnlab.reporting.figures.style import new_figure
+
     pictures = _over(samples, name, over)
     low, high = _limits(pictures)
-    figure = _blank()
+    figure = new_figure(6.4, 4.0)
     axes = figure.subplots()
     x, y = (samples.axes[other] for other in others)
     mesh = axes.pcolormesh(x, y, pictures[0].T, shading="gouraud", vmin=low, vmax=high, cmap="viridis")
@@ -184,12 +187,3 @@ def _limits(values: Array, margin: float = 0.0) -> tuple[float, float]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = margin * (high - low) or (0.5 if low == high else 0.0)
     return low - room, high + room
-
-
-def _blank() -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

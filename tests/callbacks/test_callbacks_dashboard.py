@@ -260,9 +260,9 @@ def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
 
 
 def _empty():
-    from pinnlab.reporting.figures.solution import _figure
+    from pinnlab.reporting.figures.style import new_figure
 
-    return _figure(2, 2)
+    return new_figure(2, 2)
 
 
 @pytest.mark.parametrize("callback", [SolutionFigures, FrequencyHistory])

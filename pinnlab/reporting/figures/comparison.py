@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pinnlab.reporting.figures.style import MARKERS, PALETTE
+from pinnlab.reporting.figures.style import MARKERS, PALETTE, new_figure
 from pinnlab.reporting.histories import Curve, Run
 
 SPAN = 30
@@ -27,7 +27,7 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     if any(run.error is not None for run in runs):
         kinds.insert(0, ("relative L2 error", lambda run: run.error))
     legend = 0.22 * len(runs)
-    figure = Figure(figsize=(10, 3.4 * len(kinds) + 0.3 + legend), layout="constrained")
+    figure = new_figure(10, 3.4 * len(kinds) + 0.3 + legend)
     panels = figure.subplots(len(kinds), 2, squeeze=False)
     for (left, right), (label, curve_of) in zip(panels, kinds, strict=True):
         for k, run in enumerate(runs):

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from pinnlab.analysis.signatures import OCTAVES, Bands
-from pinnlab.reporting.figures.solution import MARKERS, PALETTE, Array, _figure
+from pinnlab.reporting.figures.style import MARKERS, PALETTE, new_figure
+from pinnlab.reporting.figures.surface import Array
 
 _WIDEST = 3
 _ROUND_OFF = 1e-13
@@ -54,7 +55,7 @@ def diagnosis_figure(shown: Panels) -> Figure:
     draw += [_hessian] + ([_frequencies] if shown.bands else [])
     columns = min(len(draw), _WIDEST)
     rows = -(-len(draw) // columns)
-    figure = _figure(4.4 * columns, 3.7 * rows + 0.5)
+    figure = new_figure(4.4 * columns, 3.7 * rows + 0.5)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(panels, draw, strict=False):
         panel(axes, shown)

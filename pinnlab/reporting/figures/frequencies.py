@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pinnlab.analysis.frequencies import BANDS, FLOOR, ErrorByFrequency
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.figures.solution import PALETTE, Array, _figure
+from pinnlab.reporting.figures.style import PALETTE, new_figure
+from pinnlab.reporting.figures.surface import Array
 
 ROWS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64)
 """The first wave number of each row: one by one at first, then thirds of octaves; bands begin with a row."""
@@ -51,7 +52,7 @@ def frequency_figure(
     rows = last.gathered(ROWS)
     values = torch.stack([replace(last, error=error.to(last.error)).gathered(ROWS).by_mode() for error in errors])
     logarithms = np.log10(np.maximum(values.cpu().numpy(), np.finfo(float).tiny))
-    figure = _figure(9.0, 4.8)
+    figure = new_figure(9.0, 4.8)
     spectra, course = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
     _draw_spectra(spectra, rows)
     seen = np.ma.masked_where(~(logarithms > FAINTEST), logarithms)

@@ -1,28 +1,23 @@
-"""Arrays to matplotlib figures: a solution beside its reference, and clouds of collocation points.
+"""A solution beside its reference, and where they differ.
 
-Figures are built on the Agg canvas without pyplot, so there is no global state and nothing to close. Colours
-are perceptually uniform (viridis, magma) or from the colour-blind safe palette of Okabe and Ito (2008).
+Colours are perceptually uniform (viridis, magma) or from the colour-blind safe palette of Okabe and Ito (2008).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import ArrayLike
 
 from pinnlab.analysis.metrics import relative_l2
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.figures.style import MARKERS, PALETTE
-from pinnlab.reporting.figures.style import save as save
+from pinnlab.reporting.figures.style import PALETTE, empty_figure, new_figure
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
 
 REFERENCE: Mapping[str, Any] = {"color": "0.25", "linewidth": 3.5, "alpha": 0.45, "solid_capstyle": "round"}
@@ -32,15 +27,6 @@ INNERMOST = 0.95
 """Irregular points hardly ever lie at the very end of the time span: the last profile stays inside."""
 DECADES = 5
 """Errors are shown over at most so many powers of ten below the largest one; less is round-off to the eye."""
-
-
-class ShownFigure(Figure):
-    """A figure that a notebook shows where pyplot, which would see to that, was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
 
 
 def solution_figure(
@@ -74,13 +60,13 @@ def solution_figure(
     places, u, exact, error = finite_values(points, prediction, reference, coordinates)
     title = unknown if error is None else f"{unknown}: {error}"
     if not len(places):
-        return _empty_figure(f"{title}\nno finite values to show")
+        return empty_figure(f"{title}\nno finite values to show")
     if len(coordinates) == 1:
         figure = _lines(places[:, 0], u, exact, coordinates[0], unknown)
     elif len(coordinates) == 2:
         figure = _maps(places, u, exact, coordinates, unknown, slices)
     else:
-        figure = _agreement(u, exact, unknown)
+        figure = agreement_figure(u, exact, unknown)
     figure.suptitle(title, fontsize=13)
     return figure
 
@@ -102,9 +88,9 @@ def finite_values(
     Raises:
         ConfigurationError: shapes or the number of names do not fit together.
     """
-    places = _points(points, coordinates, "points")
-    u = _values(prediction, len(places), "prediction")
-    exact = None if reference is None else _values(reference, len(places), "reference")
+    places = checked_points(points, coordinates, "points")
+    u = checked_values(prediction, len(places), "prediction")
+    exact = None if reference is None else checked_values(reference, len(places), "reference")
     finite = np.isfinite(u) & np.isfinite(places).all(axis=1)
     if exact is None:
         return places[finite], u[finite], None, None
@@ -113,68 +99,17 @@ def finite_values(
     return places[finite], u[finite], exact[finite], error
 
 
-def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -> Figure:
-    """Shows where collocation points lie, one colour and marker for each named set.
-
-    One coordinate: a histogram over a rug. Two: the points. Three or more: the first two coordinates, and the
-    title says so.
-
-    Args:
-        points: for each name points `(n, d)`; n may be 0.
-        coordinates: the d names for the axes.
-
-    Raises:
-        ConfigurationError: a shape does not fit the number of names.
-    """
-    sets = {name: _points(values, coordinates, f"points[{name!r}]") for name, values in points.items()}
-    flat = len(coordinates) == 1
-    figure = _figure(7.0, 4.2 if flat else 5.0)
-    if flat:
-        histogram, cloud = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        histogram.set_ylabel("points per bin")
-    else:
-        cloud = figure.subplots()
-    everything = np.concatenate([np.empty((0, len(coordinates))), *sets.values()])
-    for k, (name, values) in enumerate(sets.items()):
-        color, marker = PALETTE[k % len(PALETTE)], MARKERS[(k + k // len(PALETTE)) % len(MARKERS)]
-        height = np.full(len(values), -float(k)) if flat else values[:, 1]
-        label = f"{name} ({len(values):,})"
-        size = float(np.clip(4000 / max(len(values), 1), 2, 25))
-        style: dict[str, Any] = {"marker": "|", "s": 60, "linewidths": 1.2}
-        if not flat:
-            style = {"marker": marker, "s": size, "linewidths": 0}
-        cloud.scatter(values[:, 0], height, color=color, alpha=0.75, label=label, **style)
-        if flat and len(values):
-            bins = np.histogram_bin_edges(everything[:, 0], bins=40)
-            histogram.hist(values[:, 0], bins=bins, histtype="step", color=color, linewidth=1.6)
-    cloud.set_xlabel(coordinates[0])
-    if flat:
-        cloud.set_yticks([-float(k) for k in range(len(sets))], list(sets))
-        cloud.margins(y=0.3)
-    else:
-        cloud.set_ylabel(coordinates[1])
-        _equal_scales(cloud, everything, coordinates)
-    if sets:
-        legend = figure.legend(loc="outside right upper", frameon=False)
-        for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):
-                handle.set_sizes([36])
-    projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
-    figure.suptitle(f"{len(everything):,} points{projected}", fontsize=13)
-    return figure
-
-
 def _lines(x: Array, u: Array, exact: Array | None, coordinate: str, unknown: str) -> Figure:
     if exact is None:
         x, u = with_gaps(x, u)
-        figure = _figure(7.0, 3.6)
+        figure = new_figure(7.0, 3.6)
         top = bottom = figure.subplots()
     else:
         x, u, exact = with_gaps(x, u, exact)
-        figure = _figure(7.0, 5.2)
+        figure = new_figure(7.0, 5.2)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         top.plot(x, exact, label="reference", **REFERENCE)
-        _log_error(bottom, x, np.abs(u - exact))
+        draw_error(bottom, x, np.abs(u - exact))
         bottom.set_ylabel("|error|")
     top.plot(x, u, label="prediction", **_prediction_style(exact))
     top.set_ylabel(unknown)
@@ -200,10 +135,10 @@ def _maps(
     if exact is not None:
         panels["reference"] = (exact, scale, "viridis")
         error = np.abs(u - exact)
-        panels["|error|"] = (error, _error_scale(error), "magma")
+        panels["|error|"] = (error, error_scale(error), "magma")
     surface = Surface(places)
     times = _slice_times(places[:, 1], slices, surface.grid is not None) if coordinates[-1] == "t" else []
-    figure = _figure(max(4.2 * len(panels), 2.6 * len(times), 5.5), 6.2 if times else 3.9)
+    figure = new_figure(max(4.2 * len(panels), 2.6 * len(times), 5.5), 6.2 if times else 3.9)
     upper: FigureBase = figure
     lower: FigureBase | None = None
     if times:
@@ -215,7 +150,7 @@ def _maps(
         axes.set_title(name if name == "|error|" else f"{name} {unknown}", fontsize=11)
         axes.set(xlabel=coordinates[0], ylabel=coordinates[1])
         axes.label_outer()
-        _equal_scales(axes, places, coordinates)
+        share_scales(axes, places, coordinates)
     if lower is not None:
         _profiles(lower.subplots(1, len(times), sharey=True, squeeze=False)[0], surface, u, exact, times)
         lower.supylabel(unknown, fontsize=10)
@@ -237,15 +172,15 @@ def _prediction_style(exact: Array | None) -> Mapping[str, Any]:
     return PREDICTION if exact is not None else {**PREDICTION, "linestyle": "-"}
 
 
-def _agreement(u: Array, exact: Array | None, unknown: str) -> Figure:
+def agreement_figure(u: Array, exact: Array | None, unknown: str) -> Figure:
     """For three and more coordinates: prediction against reference, and the distribution of the error."""
     if exact is None:
-        figure = _figure(6.0, 4.0)
+        figure = new_figure(6.0, 4.0)
         axes = figure.subplots()
         axes.hist(u, bins=60, color=PALETTE[0])
         axes.set(xlabel=f"prediction {unknown}", ylabel="points")
         return figure
-    figure = _figure(9.0, 4.2)
+    figure = new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
     left.axline((float(exact[0]), float(exact[0])), slope=1, color="0.25", linewidth=1, label="equal")
     size = float(np.clip(8000 / len(u), 2, 25))
@@ -256,7 +191,7 @@ def _agreement(u: Array, exact: Array | None, unknown: str) -> Figure:
     left.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), box_aspect=1)
     left.legend(frameon=False)
     error = np.abs(u - exact)
-    scale = _error_scale(error)
+    scale = error_scale(error)
     logarithmic = isinstance(scale, LogNorm)
     low, high = float(scale.vmin or 0), float(scale.vmax or 1)
     bins = np.geomspace(low, high, 51) if logarithmic else np.linspace(low, high, 51)
@@ -275,7 +210,7 @@ def _slice_times(t: Array, wanted: Sequence[float] | None, on_grid: bool) -> lis
     return [float(time) for time in np.unique(chosen)]
 
 
-def _error_scale(error: Array) -> Normalize:
+def error_scale(error: Array) -> Normalize:
     """A logarithmic colour scale of at most five decades; a linear one if the error is zero everywhere."""
     largest = float(error.max())
     if largest == 0:
@@ -285,7 +220,8 @@ def _error_scale(error: Array) -> Normalize:
     return LogNorm(low, largest, clip=True)
 
 
-def _log_error(axes: Axes, x: Array, error: Array) -> None:
+def draw_error(axes: Axes, x: Array, error: Array) -> None:
+    """An error over one coordinate, on a logarithmic scale of at most five decades."""
     positive = error > 0
     axes.plot(x, np.where(positive, error, np.nan), color=PALETTE[0], linewidth=1.2)
     if positive.any():
@@ -293,7 +229,7 @@ def _log_error(axes: Axes, x: Array, error: Array) -> None:
         axes.set_ylim(bottom=max(error[positive].min(), error[positive].max() * 10.0**-DECADES) / 2)
 
 
-def _equal_scales(axes: Axes, places: Array, coordinates: Sequence[str]) -> None:
+def share_scales(axes: Axes, places: Array, coordinates: Sequence[str]) -> None:
     """Lets a disk look round: lengths share a scale, but time and a very long domain do not."""
     if "t" in coordinates[:2] or not len(places):
         return
@@ -309,19 +245,8 @@ def _error_text(u: Array, exact: Array) -> str:
     return f"L2 error {error:.2e} (the reference is zero)"
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = ShownFigure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _empty_figure(title: str) -> Figure:
-    figure = _figure(6.0, 2.0)
-    figure.suptitle(title, fontsize=13)
-    return figure
-
-
-def _points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
+def checked_points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
+    """Points `(n, d)`, with a column for each coordinate."""
     array = np.array(points, dtype=np.float64)
     if not coordinates or array.ndim != 2 or array.shape[1] != len(coordinates):
         raise ConfigurationError(
@@ -330,7 +255,8 @@ def _points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
     return array
 
 
-def _values(values: ArrayLike, count: int, key: str) -> Array:
+def checked_values(values: ArrayLike, count: int, key: str) -> Array:
+    """Values `(n,)`, one for each point."""
     array = np.array(values, dtype=np.float64)
     if array.shape != (count,):
         raise ConfigurationError(f"{key}: expected ({count},), one value for each point, got {array.shape}")

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from pinnlab.analysis.curvature import Curvature
 from pinnlab.analysis.ntk import WHOLE, ModeDecay
-from pinnlab.reporting.figures.solution import PALETTE, Array, _empty_figure, _figure
+from pinnlab.reporting.figures.style import PALETTE, empty_figure, new_figure
+from pinnlab.reporting.figures.surface import Array
 
 _COLUMNS = 4
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -32,12 +33,12 @@ def spectrum_figure(history: Sequence[tuple[int, Mapping[str, ArrayLike]]]) -> F
             that are not positive and finite are left out.
     """
     if not history:
-        return _empty_figure("no spectra yet")
+        return empty_figure("no spectra yet")
     blocks = list(history[-1][1])
     if len(blocks) == 2:
         blocks.remove(WHOLE)  # it is that of the only condition
     width, height = min(len(blocks), _COLUMNS), -(-len(blocks) // _COLUMNS)
-    figure = _figure(max(3.4 * width + 1.2, 5.0), 3.4 * height + 0.5)
+    figure = new_figure(max(3.4 * width + 1.2, 5.0), 3.4 * height + 0.5)
     panels = list(figure.subplots(height, width, squeeze=False, sharey=True).flat)
     first = min((evaluations for evaluations, _ in history if evaluations), default=1)
     norm, colours = LogNorm(first / 2, max(history[-1][0], 2 * first), clip=True), colormaps["viridis_r"]
@@ -70,7 +71,7 @@ def decay_figure(decay: ModeDecay) -> Figure:
     measured, predicted = ((part.abs() / first).cpu().numpy() for part in (decay.measured, decay.predicted))
     steps = np.arange(len(measured))
     dots = steps[:: max(len(steps) // 25, 1)]
-    figure = _figure(7.0, 4.4)
+    figure = new_figure(7.0, 4.4)
     axes = figure.subplots()
     for k, (value, colour) in enumerate(zip(values, PALETTE, strict=False)):
         axes.plot(steps, predicted[:, k], color=colour, linewidth=1.4)
@@ -93,7 +94,7 @@ def curvature_figure(curvatures: Mapping[str, Curvature]) -> Figure:
     Args:
         curvatures: by name.
     """
-    figure = _figure(9.0, 4.2)
+    figure = new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
     for k, (name, found) in enumerate(curvatures.items()):
         colour = PALETTE[k % len(PALETTE)]

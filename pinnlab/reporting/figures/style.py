@@ -1,10 +1,15 @@
-"""What figures have in common: colours, markers, and how they are written."""
+"""What figures have in common: how they are made and written, colours and markers.
+
+Figures are built on the Agg canvas without pyplot, so there is no global state and nothing to close.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pinnlab.reporting.files import whole
@@ -13,6 +18,29 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Colour-blind safe, of Okabe and Ito (2008)."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows where pyplot, which would see to that, was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """A figure of so many inches, whose panels make room for their labels unless that takes too long."""
+    figure = ShownFigure(figsize=(width, height), layout="constrained" if constrained else None)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def empty_figure(title: str) -> Figure:
+    """A figure that says why there is nothing to see."""
+    figure = new_figure(6.0, 2.0)
+    figure.suptitle(title, fontsize=13)
+    return figure
 
 
 def enlarge(figure: Figure, text: float = 16, ticks: float = 14) -> Figure:

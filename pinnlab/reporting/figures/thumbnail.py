@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -15,14 +14,12 @@ from numpy.typing import ArrayLike
 from pinnlab.reporting.figures.solution import (
     PREDICTION,
     REFERENCE,
-    ShownFigure,
-    _agreement,
-    _empty_figure,
-    _error_scale,
-    _log_error,
+    agreement_figure,
+    draw_error,
+    error_scale,
     finite_values,
 )
-from pinnlab.reporting.figures.style import enlarge
+from pinnlab.reporting.figures.style import empty_figure, enlarge, new_figure
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
 
 SIZE = (7.2, 3.6)
@@ -59,13 +56,12 @@ def thumbnail(
     places, u, exact, error = finite_values(points, prediction, reference, coordinates)
     title = caption if error is None else f"{caption}, {error}"
     if not len(u):
-        return _empty_figure(f"{title}\nno finite values to show")
+        return empty_figure(f"{title}\nno finite values to show")
     if len(coordinates) > 2:
-        figure = _agreement(u, exact, unknown)
+        figure = agreement_figure(u, exact, unknown)
         figure.set_size_inches(*SIZE)
     else:
-        figure = ShownFigure(figsize=SIZE)
-        FigureCanvasAgg(figure)
+        figure = new_figure(*SIZE, constrained=False)
         panels = figure.subplots(1, 1 if exact is None else 2, squeeze=False)[0]
         draw = _curves if len(coordinates) == 1 else _maps
         draw(panels, places, u, exact, coordinates, unknown)
@@ -86,7 +82,7 @@ def _curves(
         panels[0].plot(x, exact, label="reference", **{**REFERENCE, "linewidth": 5})
         panels[0].plot(x, u, label="prediction", **{**PREDICTION, "linewidth": 2.2})
         panels[0].legend(frameon=False, loc="best")
-        _log_error(panels[1], x, np.abs(u - exact))
+        draw_error(panels[1], x, np.abs(u - exact))
         panels[1].set_title("|error|")
         if panels[1].get_yscale() == "log":
             panels[1].yaxis.set_major_locator(LogLocator(numticks=5))
@@ -106,7 +102,7 @@ def _maps(
     ]
     if exact is not None:
         error = np.abs(u - exact)
-        shown.append(("|error|", error, _error_scale(error), "magma"))
+        shown.append(("|error|", error, error_scale(error), "magma"))
     for axes, (title, values, norm, cmap) in zip(panels, shown, strict=True):
         artist = surface.draw(axes, values, cmap=cmap, norm=norm, rasterized=True)
         bar = axes.figure.colorbar(artist, ax=axes, pad=0.03)

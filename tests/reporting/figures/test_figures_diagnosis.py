@@ -6,7 +6,7 @@ import pytest
 
 from pinnlab.analysis.signatures import Bands
 from pinnlab.reporting.figures.diagnosis import Panels, diagnosis_figure
-from pinnlab.reporting.figures.solution import save
+from pinnlab.reporting.figures.style import save
 
 BANDS = Bands((1.0, 0.1, 0.0, 0.0, 0.5, 0.0, 0.0), (2.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0))
 

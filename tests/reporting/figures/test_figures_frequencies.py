@@ -10,7 +10,7 @@ from matplotlib.collections import QuadMesh
 from pinnlab.analysis.frequencies import ErrorByFrequency, error_spectrum
 from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.figures.frequencies import ROWS, frequency_figure
-from pinnlab.reporting.figures.solution import save
+from pinnlab.reporting.figures.style import save
 
 
 def spectrum(error=None, waves=64, start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import inspect
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -14,8 +14,9 @@ from matplotlib.colors import LogNorm
 
 from pinnlab.domains import Box, Union
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.figures import solution as plotting
-from pinnlab.reporting.figures.solution import points_figure, save, solution_figure
+from pinnlab.reporting.figures import style
+from pinnlab.reporting.figures.solution import solution_figure
+from pinnlab.reporting.figures.style import save
 
 
 def grid(nx=9, nt=6):
@@ -204,36 +205,8 @@ def test_points_on_a_line_of_the_plane_are_drawn(tmp_path):
     save(figure, tmp_path / "u.png", dpi=30)
 
 
-def test_points_of_one_coordinate():
-    sets = {"pde": np.linspace(0, 1, 30)[:, None], "ends": np.array([[0.0], [1.0]])}
-    histogram, rug = points_figure(sets, ("x",)).axes
-    for artist, values in zip(rug.collections, sets.values(), strict=True):
-        np.testing.assert_allclose(artist.get_offsets()[:, 0], values[:, 0])
-    assert [label.get_text() for label in rug.get_yticklabels()] == ["pde", "ends"]
-    assert rug.get_xlabel() == "x"
-    assert len(histogram.patches) == 2
-
-
-@pytest.mark.parametrize("d", [2, 3])
-def test_points_of_more_coordinates(d, tmp_path):
-    sets = {"pde": np.random.default_rng(9).uniform(size=(50, d)), "none": np.empty((0, d))}
-    figure = points_figure(sets, ("x", "y", "t")[:d])
-    (axes,) = figure.axes
-    np.testing.assert_allclose(axes.collections[0].get_offsets(), sets["pde"][:, :2])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["pde (50)", "none (0)"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
-    assert ("projected on x, y" in figure.get_suptitle()) == (d == 3)
-    save(figure, tmp_path / "points.png")
-
-
-def test_more_sets_than_colours_stay_distinct():
-    figure = points_figure({str(k): np.random.default_rng(k).uniform(size=(5, 2)) for k in range(14)}, ("x", "y"))
-    looks = {(c.get_facecolor().tobytes(), c.get_paths()[0].vertices.tobytes()) for c in figure.axes[0].collections}
-    assert len(looks) == 14
-
-
 def test_save_leaves_a_readable_png_and_nothing_else(tmp_path):
-    figure = points_figure({"pde": grid()}, ("x", "t"))
+    figure = solution_figure(grid(), wave(grid()), None, ("x", "t"), "u")
     path = save(figure, tmp_path / "new" / "points.png", dpi=50)
     assert path == tmp_path / "new" / "points.png"
     assert matplotlib.image.imread(path).shape[2] in (3, 4)
@@ -241,7 +214,7 @@ def test_save_leaves_a_readable_png_and_nothing_else(tmp_path):
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
-    figure = points_figure({"pde": grid()}, ("x", "t"))
+    figure = solution_figure(grid(), wave(grid()), None, ("x", "t"), "u")
     path = tmp_path / "points.png"
     path.write_bytes(b"old")
 
@@ -270,13 +243,9 @@ def test_shapes_that_do_not_fit_are_refused(points, u, exact, names, key):
         solution_figure(points, u, exact, names, "u")
 
 
-def test_point_sets_of_the_wrong_width_are_refused():
-    with pytest.raises(ConfigurationError, match="wall"):
-        points_figure({"wall": np.zeros((3, 2))}, ("x",))
-
-
-def test_pyplot_is_not_imported():
-    tree = ast.parse(inspect.getsource(plotting))
+@pytest.mark.parametrize("path", sorted(Path(style.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_pyplot_is_not_imported(path):
+    tree = ast.parse(path.read_text())
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     assert not any("pyplot" in (name or "") for name in modules + names)

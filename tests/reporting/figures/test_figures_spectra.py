@@ -7,8 +7,8 @@ import torch
 from pinnlab.analysis.curvature import Curvature
 from pinnlab.analysis.ntk import ModeDecay, Modes
 from pinnlab.numerics.lanczos import Density
-from pinnlab.reporting.figures.solution import save
 from pinnlab.reporting.figures.spectra import curvature_figure, decay_figure, spectrum_figure
+from pinnlab.reporting.figures.style import save
 
 FALLING = torch.tensor([10.0, 1.0, 0.1, 1e-17, -1e-16], dtype=torch.float64)
 
