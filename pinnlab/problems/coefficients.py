@@ -74,6 +74,11 @@ class Coefficient:
         return math.log(fraction / (1 - fraction))
 
 
+def first_guesses(coefficients: Mapping[str, Coefficient], like: Tensor) -> dict[str, Tensor]:
+    """What coefficients begin with, by name, in the dtype of a tensor on its device."""
+    return {name: own.value(like.new_tensor(own.raw_initial())) for name, own in coefficients.items()}
+
+
 def by_number(values: Mapping[str, Tensor]) -> dict[str, float]:
     """Coefficients as single numbers: those of a vector `k` are `k.0`, `k.1`, ..."""
     found: dict[str, float] = {}

@@ -8,7 +8,7 @@ import warnings
 from pinnlab.domains.base import place_in_words
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Dirichlet
-from pinnlab.problems.pointwise import residual_of_stand_ins
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 from pinnlab.samplers.sequences import few_points
 
 _COUNT = 32

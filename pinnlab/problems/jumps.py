@@ -17,7 +17,7 @@ from pinnlab.derivatives.expressions import watching
 from pinnlab.problems.base import Problem
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.continuity import Continuity
-from pinnlab.problems.pointwise import residual_of_stand_ins
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 from pinnlab.samplers.sequences import few_points
 
 _LINES = 3

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import Field, Partials
+from pinnlab.derivatives import Partials
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.coefficients import first_guesses
 from pinnlab.problems.conditions import Condition
-from pinnlab.problems.evaluation import Evaluation
+from pinnlab.problems.stand_ins import Computed, Posed, residual_of
 
 _COUNT = 256
 """Points of a condition that are tried."""
@@ -21,7 +21,7 @@ Absent = Callable[[Tensor], Tensor]
 """At which points which unknowns are not known: of `(n, d)` points `(n, 1)` or `(n, unknowns)` booleans."""
 
 
-def check_living(problem: Any, condition: Condition) -> None:
+def check_living(problem: Posed, condition: Condition) -> None:
     """Refuses a condition whose residual depends on an unknown at points where that does not live.
 
     The unknown is not a number there, one unknown at a time: a residual that becomes none either depends on it. One
@@ -56,7 +56,7 @@ def check_living(problem: Any, condition: Condition) -> None:
             )
 
 
-def check_reach(problem: Any, condition: Condition) -> None:
+def check_reach(problem: Posed, condition: Condition) -> None:
     """Refuses a condition that looks at other points, `u.at(t=t - 1)`, and depends on one where no solution is.
 
     The same way. That is outside of the domain, and of the windows of time before it. Points that depend on unknowns
@@ -93,7 +93,7 @@ def check_reach(problem: Any, condition: Condition) -> None:
         )
 
 
-def looks_along(problem: Any, condition: Condition, column: int) -> bool:
+def looks_along(problem: Posed, condition: Condition, column: int) -> bool:
     """Whether a condition looks at points with other values of a coordinate than its own points have."""
     if not condition.looks_elsewhere:
         return False
@@ -112,7 +112,9 @@ def _nowhere(points: Tensor) -> Tensor:
     return torch.zeros(len(points), 1, dtype=torch.bool)
 
 
-def _residual(problem: Any, condition: Condition, rows: Tensor, absent: Absent, there: Absent | None = None) -> Tensor:
+def _residual(
+    problem: Posed, condition: Condition, rows: Tensor, absent: Absent, there: Absent | None = None
+) -> Tensor:
     """The residuals `(n, equations)` of unknowns that are one, but NaN where they are absent.
 
     Args:
@@ -122,23 +124,18 @@ def _residual(problem: Any, condition: Condition, rows: Tensor, absent: Absent, 
         absent: where they are.
         there: the same at points that the condition's function asks for; default: the same.
     """
-    wanted, d = problem.wanted[condition.name], len(problem.coordinates)
+    guesses = first_guesses(problem.coefficients, rows)
+    own, asked = (_ones(problem, condition, where) for where in (absent, there or absent))
+    return residual_of(problem, condition, own, guesses, asked)(rows)
 
-    def at(points: Tensor, absent: Absent) -> Evaluation:
+
+def _ones(problem: Posed, condition: Condition, absent: Absent) -> Computed:
+    wanted = problem.wanted[condition.name]
+
+    def computed(points: Tensor) -> Partials:
         value = points.new_ones(len(points), len(problem.unknowns)).requires_grad_(torch.is_grad_enabled())
         value = value.masked_fill(absent(points), torch.nan)
-        computed = Partials(value, dict.fromkeys(wanted.partials, value), dict.fromkeys(wanted.laplacians, value))
-        computed.samples.update(dict.fromkeys(wanted.samples, value))
-        return Evaluation(
-            fields={u: Field(u, problem.coordinates, computed, i) for i, u in enumerate(problem.unknowns)},
-            coordinates=problem.coordinates,
-            points=points,
-            extras=rows[:, d:],
-            coefficients={k: c.value(points.new_tensor(c.raw_initial())) for k, c in problem.coefficients.items()},
-            elsewhere=lambda moved: at(moved, absent),
-            expressions=condition.name in problem.expressive,
-            given=problem.given,
-            asked=lambda moved: at(moved, there or absent),
-        )
+        singly, sums = dict.fromkeys(wanted.partials, value), dict.fromkeys(wanted.laplacians, value)
+        return Partials(value, singly, sums, dict.fromkeys(wanted.samples, value))
 
-    return torch.stack(list(condition.residual(at(rows[:, :d], absent))), -1)
+    return computed

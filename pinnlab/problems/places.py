@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from pinnlab.domains import Domain
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
+from pinnlab.problems.stand_ins import Posed
 from pinnlab.samplers.sequences import few_points
 
 _COUNT = 64
@@ -23,7 +23,7 @@ _STEP = 1e-4
 """Of the shortest side: how far from a boundary it is looked for the domain."""
 
 
-def check_places(problem: Any, condition: Condition) -> None:
+def check_places(problem: Posed, condition: Condition) -> None:
     """Refuses a condition no point of which lies in the domain, or whose normals lead into the domain.
 
     A point of a boundary whose normal leads from outside the domain into it has the other side's normal: that of a

@@ -7,20 +7,15 @@ An `Integral` has one row that brings all of its points, and so couples none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives import Field, Partials
-from pinnlab.derivatives.sampling import in_order
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conditions import Condition
-from pinnlab.problems.evaluation import Evaluation
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 
-_COUNT = 5  # rows: enough that a mean, a sum and the largest of them all differ from the row itself
 _SAME = 1e-6  # of the largest residual: far above round-off, far below what a mean of five changes
 
 
@@ -68,72 +63,3 @@ def couples_rows(function: Callable[[Tensor], Tensor], rows: Tensor, accuracy: f
 
 def _is_random(function: Callable[[Tensor], Tensor], rows: Tensor) -> bool:
     return not torch.equal(function(rows).nan_to_num(), function(rows).nan_to_num())
-
-
-def residual_of_stand_ins(
-    problem: Problem, condition: Condition, factors: Mapping[str, Tensor] = MappingProxyType({})
-) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """The residual of smooth functions as a function of rows `(n, d + k) -> (n, equations)`, and a few rows.
-
-    Args:
-        problem: whose unknowns and coefficients the functions and numbers stand for.
-        condition: of the problem.
-        factors: numbers that unknowns and coefficients are multiplied by, by name.
-    """
-    rows = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT]
-    scales = torch.stack([factors.get(name, torch.ones((), dtype=torch.float64)) for name in problem.unknowns])
-    coefficients = {
-        name: found.value(rows.new_tensor(found.raw_initial())) * factors.get(name, 1.0)
-        for name, found in problem.coefficients.items()
-    }
-    return residual_of(problem, condition, lambda at: _stand_ins(problem, condition, at, scales), coefficients), rows
-
-
-def residual_of(
-    problem: Problem,
-    condition: Condition,
-    computed: Callable[[Tensor], Partials],
-    coefficients: Mapping[str, Tensor] = MappingProxyType({}),
-) -> Callable[[Tensor], Tensor]:
-    """The residual of functions that are no network's, as a function of rows `(n, d + k) -> (n, equations)`.
-
-    Args:
-        problem: whose unknowns they stand for.
-        condition: of the problem.
-        computed: takes points `(n, d)` to the functions' values and the derivatives that the condition needs.
-        coefficients: their values, by name.
-    """
-    d = len(problem.coordinates)
-
-    def at(points: Tensor, extras: Tensor) -> Evaluation:
-        values = computed(points)
-        return Evaluation(
-            fields={u: Field(u, problem.coordinates, values, i) for i, u in enumerate(problem.unknowns)},
-            coordinates=problem.coordinates,
-            points=points,
-            extras=extras,
-            coefficients=coefficients,
-            elsewhere=lambda moved: at(moved, extras),
-            expressions=condition.name in problem.expressive,
-            given=problem.given,
-        )
-
-    return lambda rows: torch.stack(list(condition.residual(at(rows[:, :d], rows[:, d:]))), -1)
-
-
-def _stand_ins(problem: Problem, condition: Condition, points: Tensor, scales: Tensor) -> Partials:
-    """Positive, smooth functions of the point in place of the unknowns and of each of their derivatives."""
-    low, high = points.new_tensor(problem.domain.low), points.new_tensor(problem.domain.high)
-    place = (points - low) / (high - low)
-    rates = torch.arange(1, len(problem.coordinates) + 1, dtype=points.dtype).sqrt()
-    angle = (place * rates).sum(-1, keepdim=True)
-    unknowns = torch.arange(len(problem.unknowns), dtype=points.dtype)
-    wanted = problem.wanted[condition.name]
-
-    def one(number: int) -> Tensor:
-        return (1 + 0.5 * torch.sin((1 + 0.3 * number) * angle + unknowns + number)) * scales.to(points.dtype)
-
-    partials = {index: one(k) for k, index in enumerate(sorted(wanted.partials), start=1)}
-    laplacians = {axes: one(-k) for k, axes in enumerate(sorted(wanted.laplacians), start=1)}
-    samples = {sample: one(-k) for k, sample in enumerate(in_order(wanted.samples), start=1 + len(laplacians))}
-    return Partials(one(0), partials, laplacians, samples)

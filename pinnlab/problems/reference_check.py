@@ -13,7 +13,7 @@ from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Exact, Problem
 from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic, Residual, Robin
-from pinnlab.problems.pointwise import residual_of
+from pinnlab.problems.stand_ins import residual_of
 from pinnlab.samplers.sequences import few_points
 
 _COUNT = 32

@@ -17,7 +17,7 @@ from pinnlab.derivatives.expressions import Recorded, needs_expressions
 from pinnlab.errors import ConfigurationError, UnsupportedOperationError
 from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.checks import finite
-from pinnlab.problems.coefficients import Coefficient
+from pinnlab.problems.coefficients import Coefficient, first_guesses
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
 from pinnlab.problems.given import Function
@@ -66,7 +66,7 @@ def trial_run(
             coordinates=coordinates,
             points=points.as_subclass(Recorded),
             extras=rows[:, d:],
-            coefficients={k: c.value(rows.new_tensor(c.raw_initial())) for k, c in coefficients.items()},
+            coefficients=first_guesses(coefficients, rows),
             elsewhere=lambda moved: evaluation(rows, moved, expressions),
             expressions=expressions,
             given=given,

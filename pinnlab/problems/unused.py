@@ -8,7 +8,7 @@ import torch
 
 from pinnlab.problems.base import Problem
 from pinnlab.problems.evaluation import asks_for
-from pinnlab.problems.pointwise import residual_of_stand_ins
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 
 
 def warn_of_unused(problem: Problem) -> None:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.base import Exact, known_solution
-from pinnlab.problems.pointwise import residual_of_stand_ins
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 from pinnlab.samplers.sequences import few_points
 
 _COUNT = 5
