@@ -30,7 +30,7 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
         >>> relative_l2(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0]))
         tensor(0.0800, dtype=torch.float64)
     """
-    return _ratio(*_squares(prediction, target))
+    return ratio_of_norms(*_squares(prediction, target))
 
 
 def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int | None) -> Tensor:
@@ -49,13 +49,18 @@ def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int | None) 
     if len(target) % functions:
         raise ConfigurationError(f"functions: {len(target)} values are not {functions} equal parts")
     error, reference = _squares(prediction, target, summed=False)
-    return _ratio(error.reshape(functions, -1).sum(1), reference.reshape(functions, -1).sum(1)).mean()
+    return ratio_of_norms(error.reshape(functions, -1).sum(1), reference.reshape(functions, -1).sum(1)).mean()
 
 
 def max_error(prediction: Tensor, target: Tensor) -> Tensor:
     """The largest `|u - u*|`, as a float64 scalar; 0 without points. Arguments as in `relative_l2`."""
     error = _difference(prediction, target)
     return error.abs().amax() if error.numel() else error.new_zeros(())
+
+
+def ratio_of_norms(error: Tensor, reference: Tensor) -> Tensor:
+    """The quotient of two norms from their squares; the first norm alone where the second one vanishes."""
+    return (error / torch.where(reference > 0, reference, torch.ones_like(reference))).sqrt()
 
 
 class RelativeL2(Metric):
@@ -94,7 +99,7 @@ class RelativeL2(Metric):
 
     def compute(self) -> Tensor:
         """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""
-        return _ratio(self.error, self.reference).mean()
+        return ratio_of_norms(self.error, self.reference).mean()
 
 
 class MaxError(Metric):
@@ -136,8 +141,3 @@ def _difference(prediction: Tensor, target: Tensor) -> Tensor:
 def _squares(prediction: Tensor, target: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
     squares = _difference(prediction, target).square(), target.double().square()
     return (squares[0].sum(), squares[1].sum()) if summed else squares
-
-
-def _ratio(error: Tensor, reference: Tensor) -> Tensor:
-    """The quotient of two norms from their squares; the first norm alone where the second one vanishes."""
-    return (error / torch.where(reference > 0, reference, torch.ones_like(reference))).sqrt()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
-from pinnlab.analysis.metrics import MaxError, RelativeL2
+from pinnlab.analysis.metrics import MaxError, RelativeL2, ratio_of_norms
 from pinnlab.numerics import distributed
 from pinnlab.numerics.ordered_sums import add_by_number
 from pinnlab.problems.unknowns import known_pair, with_reference
@@ -102,25 +102,7 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
 
     A collective: all ranks call it.
     """
-    points, reference = data.evaluation_set()
-    if reference is None:
-        return {}
-    with torch.no_grad():
-        prediction = module(distributed.shard(points).to(module.loss_weights))
-    errors, functions = {}, module.problem.held_out_functions
-    rows = distributed.shard(torch.arange(len(points))).to(module.device)
-    for name, column in with_reference(module.problem.unknowns, reference):
-        metric = RelativeL2(functions, sync_on_compute=False).to(module.device)
-        own = distributed.shard(reference)[:, column].to(module.device)
-        pair = known_pair(prediction[:, column], own)
-        if functions is None:
-            metric.update(*pair)
-        else:
-            metric.update(*pair, function_of(rows, len(points), functions)[own.isfinite()])
-        # Not by the metric itself: after a run, and of several windows of time, it is on the CPU, see `distributed`.
-        metric.error, metric.reference = distributed.all_sum(torch.stack([metric.error, metric.reference]))
-        errors[name] = float(metric.compute())
-    return errors
+    return {name: float(ratio_of_norms(*sums).mean()) for name, sums in _sums_of_squares(module, data).items()}
 
 
 def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
@@ -133,20 +115,28 @@ def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
         For each unknown two lists: of the error and of the reference, a number for each held-out function of an
         operator, and one number else.
     """
+    points, found = len(data.evaluation_set()[0]), _sums_of_squares(module, data)
+    return {name: (sums * sums.shape[1] / points).tolist() for name, sums in found.items()}
+
+
+def _sums_of_squares(module: Any, data: Any) -> dict[str, Tensor]:
+    """Of the error and of the reference of each unknown `(2, functions)`, over the points of all ranks; in float64."""
     points, reference = data.evaluation_set()
     if reference is None:
         return {}
     with torch.no_grad():
         prediction = module(distributed.shard(points).to(module.loss_weights))
-    found, functions = {}, module.problem.held_out_functions or 1
+    found, functions = {}, module.problem.held_out_functions
     rows = distributed.shard(torch.arange(len(points))).to(module.device)
-    owner = function_of(rows, len(points), functions)
+    owner = function_of(rows, len(points), functions or 1)
     for name, column in with_reference(module.problem.unknowns, reference):
         own = distributed.shard(reference)[:, column].to(module.device)
         values, known = known_pair(prediction[:, column].double(), own.double())
-        squares = torch.stack([(values - known).square(), known.square()])
-        sums = add_by_number(squares.new_zeros(functions, 2), owner[~own.isnan()], squares.T).T
-        found[name] = (distributed.all_sum(sums) * functions / len(points)).tolist()
+        sums = [
+            s.sum()[None] if functions is None else add_by_number(s.new_zeros(functions), owner[~own.isnan()], s)
+            for s in ((values - known).square(), known.square())
+        ]
+        found[name] = distributed.all_sum(torch.stack(sums))
     return found
 
 
