@@ -1,4 +1,4 @@
-"""Optimizers for solver-grade accuracy, and the one line search that they share.
+"""Optimizers for solver-grade accuracy, and the line searches that they share.
 
 First-order methods come from torch, by class path: `torch.optim.Adam`, and `torch.optim.SGD` (which is
 gradient descent here, since a loss over all points is not stochastic).
@@ -10,7 +10,7 @@ from pinnlab.optimizers.gauss_newton import SPRING, EnergyNaturalGradient, Gauss
 from pinnlab.optimizers.hager_zhang import HagerZhang
 from pinnlab.optimizers.last_layer import LeastSquares, solve_last_layer
 from pinnlab.optimizers.lbfgs import LBFGS
-from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
+from pinnlab.optimizers.line_search import LineSearch, SearchResult, SearchStatus, StrongWolfe
 from pinnlab.optimizers.multi_batch import MultiBatchLBFGS
 from pinnlab.optimizers.multi_preconditioned import MultiPreconditionedLBFGS
 from pinnlab.optimizers.newton_cg import NystromNewtonCG
@@ -45,6 +45,7 @@ __all__ = [
     "HagerZhang",
     "LeastSquares",
     "LevenbergMarquardt",
+    "LineSearch",
     "MultiBatchLBFGS",
     "MultiPreconditionedLBFGS",
     "NystromNewtonCG",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from torch import Tensor, finfo
+from torch import finfo
 
 from pinnlab.errors import ConfigurationError, check_real, check_whole
-from pinnlab.optimizers.line_search import Evaluate, SearchResult, SearchStatus, Trial, search_along, trial_at
+from pinnlab.optimizers.line_search import LineSearch, SearchStatus, Steps, Trial
 
 # A loss is a sum of many squares; its last few digits are round-off of that sum.
 _ULPS = 8
@@ -23,7 +23,7 @@ _Steps = Generator[float, Trial, _Interval]
 
 
 @dataclass(frozen=True)
-class HagerZhang:
+class HagerZhang(LineSearch):
     """Finds a step t with f(t) <= f(0) + delta t f'(0) and f'(t) >= sigma f'(0), or one as good up to round-off.
 
     These are the Wolfe conditions (T1, status `WOLFE`) in their weak form: f may already rise steeply at t. The
@@ -77,29 +77,6 @@ class HagerZhang:
         if not 1 < self.rho < float("inf"):
             raise ConfigurationError(f"rho: must be a finite number above 1, not {self.rho}")
 
-    def search(
-        self,
-        evaluate: Evaluate,
-        direction: Tensor,
-        loss: float,
-        gradient: Tensor,
-        step: float = 1.0,
-    ) -> SearchResult:
-        """Searches along `direction` from the point where the loss is `loss`.
-
-        Args:
-            evaluate: loss and gradient at a step length; one synchronisation with the device per call.
-            direction: `(n,)` where to go.
-            loss: the loss at step 0.
-            gradient: `(n,)` the gradient at step 0.
-            step: the first trial.
-
-        Returns:
-            The accepted step, or step 0 with the values given when there is none; the status says which.
-        """
-        start = trial_at(0.0, loss, gradient, direction)
-        return search_along(evaluate, direction, start, self._steps(start, step), self._verdict, self.max_evaluations)
-
     def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
         """T1 or T2."""
         if not trial.finite or trial.slope < self.sigma * start.slope:
@@ -116,7 +93,7 @@ class HagerZhang:
         """The loss up to which a trial counts as no higher than the start."""
         return start.loss + self.epsilon * abs(start.loss)
 
-    def _steps(self, start: Trial, step: float) -> Generator[float, Trial, None]:
+    def _steps(self, start: Trial, step: float) -> Steps:
         """L0 to L3: where to look, until the interval has shrunk to round-off."""
         limit = self._limit(start)
         low, high = yield from self._bracket(start, step, limit)

@@ -1,4 +1,4 @@
-"""The strong-Wolfe line search that all quasi-Newton methods share.
+"""What a line search is, and the strong-Wolfe one, which quasi-Newton methods have by default.
 
 Bracketing and zoom of Nocedal & Wright (Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6) with the
 interpolation safeguards of Moré & Thuente (ACM TOMS 20, 1994) and the behaviour at round-off of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
@@ -64,83 +65,6 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
-class StrongWolfe:
-    """Finds a step t with f(t) <= f(0) + c1 t f'(0) and |f'(t)| <= c2 |f'(0)|.
-
-    A trial with a loss or slope that is not finite counts as too long a step. When the loss can no longer
-    tell two points apart, slopes decide and Hager & Zhang's approximate Wolfe conditions
-    `(2 delta - 1) f'(0) >= f'(t) >= c2 f'(0)`, `|f(t) - f(0)| <= round_off |f(0)|` accept. When the budget is
-    spent, the best point with an actual decrease is taken.
-
-    Args:
-        c1: share of the linear decrease that a step must reach. 1e-4, the textbook value, rejects almost
-            nothing but real increases.
-        c2: factor by which the slope must shrink. 0.9 is the textbook value for directions that come with a
-            good natural length: the first trial nearly always passes.
-        max_evaluations: budget of one search. 25 is several times what a hard search needs.
-        round_off: relative change of the loss below which it is not trusted; Hager & Zhang's 1e-6.
-
-    Raises:
-        ConfigurationError: when a value is out of its range.
-    """
-
-    c1: float = 1e-4
-    c2: float = 0.9
-    max_evaluations: int = 25
-    round_off: float = 1e-6
-
-    def __post_init__(self) -> None:
-        check_whole("", least=1, max_evaluations=self.max_evaluations)
-        check_real("", c1=self.c1, c2=self.c2, round_off=self.round_off)
-        if not 0 < self.c1 < self.c2 < 1:
-            raise ConfigurationError(f"c1, c2: need 0 < c1 < c2 < 1, not c1={self.c1}, c2={self.c2}")
-        if not 0 <= self.round_off < 1:
-            raise ConfigurationError(f"round_off: must be in [0, 1), not {self.round_off}")
-
-    def search(
-        self,
-        evaluate: Evaluate,
-        direction: Tensor,
-        loss: float,
-        gradient: Tensor,
-        step: float = 1.0,
-    ) -> SearchResult:
-        """Searches along `direction` from the point where the loss is `loss`.
-
-        Args:
-            evaluate: loss and gradient at a step length; one synchronisation with the device per call.
-            direction: `(n,)` where to go.
-            loss: the loss at step 0.
-            gradient: `(n,)` the gradient at step 0.
-            step: the first trial.
-
-        Returns:
-            The accepted step, or step 0 with the values given when there is none; the status says which.
-        """
-        start = trial_at(0.0, loss, gradient, direction)
-        return search_along(evaluate, direction, start, self._steps(start, step), self._verdict, self.max_evaluations)
-
-    def _steps(self, start: Trial, step: float) -> Steps:
-        """Where to look, given how the trials came out."""
-        bracket = _Bracket(start, self.c1, self.round_off * abs(start.loss))
-        trial_step: float | None = step
-        while trial_step is not None:
-            bracket.narrow((yield trial_step))
-            trial_step = bracket.next_step()
-
-    def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
-        if not trial.finite:
-            return None
-        decrease = trial.loss <= start.loss + self.c1 * trial.step * start.slope
-        if decrease and abs(trial.slope) <= -self.c2 * start.slope:
-            return SearchStatus.WOLFE
-        same = abs(trial.loss - start.loss) <= self.round_off * abs(start.loss)
-        if same and (2 * _DELTA - 1) * start.slope >= trial.slope >= self.c2 * start.slope:
-            return SearchStatus.APPROXIMATE_WOLFE
-        return None
-
-
-@dataclass(frozen=True)
 class Trial:
     """A point of the line that was evaluated.
 
@@ -179,46 +103,122 @@ Steps = Generator[float, Trial, None]
 """Yields step lengths, is sent the trials there, and ends when the interval has shrunk to round-off."""
 
 
-def search_along(
-    evaluate: Evaluate,
-    direction: Tensor,
-    start: Trial,
-    steps: Steps,
-    verdict: Callable[[Trial, Trial], SearchStatus | None],
-    max_evaluations: int,
-) -> SearchResult:
-    """Tries step lengths until one is accepted, they end, or the budget is spent; then the best decrease is taken.
+class LineSearch(ABC):
+    """A search along a descent direction: a subclass says where to look, and which trials it accepts.
+
+    Attributes:
+        max_evaluations: how often one search may evaluate.
+    """
+
+    max_evaluations: int
+
+    def search(
+        self,
+        evaluate: Evaluate,
+        direction: Tensor,
+        loss: float,
+        gradient: Tensor,
+        step: float = 1.0,
+    ) -> SearchResult:
+        """Searches along `direction` from the point where the loss is `loss`.
+
+        Step lengths are tried until one is accepted, they end, or the budget is spent; then the best decrease is taken.
+
+        Args:
+            evaluate: loss and gradient at a step length; one synchronisation with the device per call.
+            direction: `(n,)` where to go.
+            loss: the loss at step 0.
+            gradient: `(n,)` the gradient at step 0.
+            step: the first trial.
+
+        Returns:
+            The accepted step, or step 0 with the values given when there is none; the status says which.
+        """
+        start = trial_at(0.0, loss, gradient, direction)
+        if not start.finite:
+            return start.result(0, SearchStatus.NOT_FINITE)
+        if start.slope >= 0:
+            return start.result(0, SearchStatus.NOT_DESCENT)
+        best, evaluations, finite = start, 0, False
+        steps = self._steps(start, step)
+        step = next(steps)
+        while evaluations < self.max_evaluations:
+            trial = trial_at(step, *evaluate(step), direction)
+            evaluations += 1
+            accepted = self._verdict(start, trial)
+            if accepted is not None:
+                return trial.result(evaluations, accepted)
+            finite = finite or trial.finite
+            if trial.finite and trial.loss < best.loss:
+                best = trial
+            try:
+                step = steps.send(trial)
+            except StopIteration:  # the interval has shrunk to round-off
+                break
+        if best is not start:
+            return best.result(evaluations, SearchStatus.DECREASE)
+        return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
+
+    @abstractmethod
+    def _steps(self, start: Trial, step: float) -> Steps:
+        """Where to look, given how the trials came out."""
+
+    @abstractmethod
+    def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
+        """The status of a trial that is accepted, None for others."""
+
+
+@dataclass(frozen=True)
+class StrongWolfe(LineSearch):
+    """Finds a step t with f(t) <= f(0) + c1 t f'(0) and |f'(t)| <= c2 |f'(0)|.
+
+    A trial with a loss or slope that is not finite counts as too long a step. When the loss can no longer
+    tell two points apart, slopes decide and Hager & Zhang's approximate Wolfe conditions
+    `(2 delta - 1) f'(0) >= f'(t) >= c2 f'(0)`, `|f(t) - f(0)| <= round_off |f(0)|` accept. When the budget is
+    spent, the best point with an actual decrease is taken.
 
     Args:
-        evaluate: loss and gradient at a step length.
-        direction: `(n,)` where to go.
-        start: the trial at step 0.
-        steps: proposes where to look; not asked when there is nowhere to go.
-        verdict: the status of a trial (second argument) that is accepted, None for others.
-        max_evaluations: how often `evaluate` may be called.
+        c1: share of the linear decrease that a step must reach. 1e-4, the textbook value, rejects almost
+            nothing but real increases.
+        c2: factor by which the slope must shrink. 0.9 is the textbook value for directions that come with a
+            good natural length: the first trial nearly always passes.
+        max_evaluations: budget of one search. 25 is several times what a hard search needs.
+        round_off: relative change of the loss below which it is not trusted; Hager & Zhang's 1e-6.
+
+    Raises:
+        ConfigurationError: when a value is out of its range.
     """
-    if not start.finite:
-        return start.result(0, SearchStatus.NOT_FINITE)
-    if start.slope >= 0:
-        return start.result(0, SearchStatus.NOT_DESCENT)
-    best, evaluations, finite = start, 0, False
-    step = next(steps)
-    while evaluations < max_evaluations:
-        trial = trial_at(step, *evaluate(step), direction)
-        evaluations += 1
-        accepted = verdict(start, trial)
-        if accepted is not None:
-            return trial.result(evaluations, accepted)
-        finite = finite or trial.finite
-        if trial.finite and trial.loss < best.loss:
-            best = trial
-        try:
-            step = steps.send(trial)
-        except StopIteration:  # the interval has shrunk to round-off
-            break
-    if best is not start:
-        return best.result(evaluations, SearchStatus.DECREASE)
-    return start.result(evaluations, SearchStatus.NO_DECREASE if finite else SearchStatus.NOT_FINITE)
+
+    c1: float = 1e-4
+    c2: float = 0.9
+    max_evaluations: int = 25
+    round_off: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_whole("", least=1, max_evaluations=self.max_evaluations)
+        check_real("", c1=self.c1, c2=self.c2, round_off=self.round_off)
+        if not 0 < self.c1 < self.c2 < 1:
+            raise ConfigurationError(f"c1, c2: need 0 < c1 < c2 < 1, not c1={self.c1}, c2={self.c2}")
+        if not 0 <= self.round_off < 1:
+            raise ConfigurationError(f"round_off: must be in [0, 1), not {self.round_off}")
+
+    def _steps(self, start: Trial, step: float) -> Steps:
+        bracket = _Bracket(start, self.c1, self.round_off * abs(start.loss))
+        trial_step: float | None = step
+        while trial_step is not None:
+            bracket.narrow((yield trial_step))
+            trial_step = bracket.next_step()
+
+    def _verdict(self, start: Trial, trial: Trial) -> SearchStatus | None:
+        if not trial.finite:
+            return None
+        decrease = trial.loss <= start.loss + self.c1 * trial.step * start.slope
+        if decrease and abs(trial.slope) <= -self.c2 * start.slope:
+            return SearchStatus.WOLFE
+        same = abs(trial.loss - start.loss) <= self.round_off * abs(start.loss)
+        if same and (2 * _DELTA - 1) * start.slope >= trial.slope >= self.c2 * start.slope:
+            return SearchStatus.APPROXIMATE_WOLFE
+        return None
 
 
 class _Bracket:

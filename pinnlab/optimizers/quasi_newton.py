@@ -13,7 +13,7 @@ from pinnlab.errors import ConfigurationError, StopReason, check_positive, check
 from pinnlab.numerics.linalg import SquareRoot
 from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
 from pinnlab.optimizers.hager_zhang import HagerZhang
-from pinnlab.optimizers.line_search import SearchResult, SearchStatus, StrongWolfe
+from pinnlab.optimizers.line_search import LineSearch, SearchResult, SearchStatus, StrongWolfe
 
 _STATUSES = tuple(SearchStatus)
 _CACHE = ("point", "loss", "gradient")
@@ -221,7 +221,7 @@ class QuasiNewton(FlatOptimizer):
             self._memory.pop(key, None)
 
 
-def _line_search(options: Mapping[str, Any]) -> StrongWolfe | HagerZhang:
+def _line_search(options: Mapping[str, Any]) -> LineSearch:
     name, c1, c2 = (options[key] for key in ("line_search", "c1", "c2"))
     if name not in _SEARCHES:
         raise unknown("line_search", name, _SEARCHES)
