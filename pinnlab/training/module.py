@@ -34,6 +34,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import WEIGHT
 from pinnlab.training.checkpoints import check_made_with, checked, described
 from pinnlab.training.compiling import adopt_compiled, compiler_for
+from pinnlab.training.condition_checks import warn_of_conditions
 from pinnlab.training.description import description
 from pinnlab.training.evaluated_module import Batch
 from pinnlab.training.evaluation import SolutionErrors
@@ -41,8 +42,8 @@ from pinnlab.training.faults import check_parameters, gradient_fault, raise_unle
 from pinnlab.training.hparams import describe, leave_out
 from pinnlab.training.loss_terms import LossWeights, enhancements, loss_weights
 from pinnlab.training.memory import check_batch
-from pinnlab.training.network import build_network, check_network
-from pinnlab.training.network_checks import check_setup, warn_of_conditions
+from pinnlab.training.network import build_network
+from pinnlab.training.network_checks import check_network
 from pinnlab.training.phase_precision import DTYPES, use_saved_dtype
 from pinnlab.training.phased_module import PhasedModule
 from pinnlab.training.phases import (
@@ -117,7 +118,6 @@ class PINN(PhasedModule):
         self.weights = LossWeights(loss_weights(problem, weights))
         self.own_dtype = DTYPES[dtype]
         self.to(self.own_dtype)
-        check_setup(problem, self.trial)
         check_network(problem, self.trial)
         self.system = ResidualSystem(problem, self.trial, engine, enhancements(problem, enhance, enhance_weight))
         self.errors = SolutionErrors(problem.unknowns, problem.held_out_functions)

@@ -10,32 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pinnlab.derivatives import MultiIndex, Wanted, partials
+from pinnlab.domains import Fourier, function_spaces
 from pinnlab.errors import ConfigurationError, first_line
+from pinnlab.networks import FNO, DeepONet, ScaledInput, Tiles, unscaled
 from pinnlab.numerics.swapped import call_with
-from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
-from pinnlab.problems.conflicts import warn_of_conflicts
-from pinnlab.problems.jumps import warn_of_jumps
+from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
-from pinnlab.problems.reference_check import warn_of_reference
-from pinnlab.problems.summed_times import warn_of_summed_times
-from pinnlab.problems.unused import warn_of_unused
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
-from pinnlab.training.rounding_check import warn_of_rounded_numbers
-from pinnlab.training.size_check import warn_of_sizes
 
 _ROWS = 5
-_MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
-_LEAVE_OUT = "leave out detach(), .data, torch.no_grad() and what torch cannot differentiate"
-_ORDERS = {2: "second", 3: "third", 4: "fourth"}
+LEAVE_OUT = "leave out detach(), .data, torch.no_grad() and what torch cannot differentiate"
+"""What to do where no gradient comes through."""
 
 
-def check_setup(problem: Problem, trial: Trial) -> None:
-    """Refuses a network that does not fit the problem, and a residual that couples points.
+def check_network(problem: Problem, trial: Trial) -> None:
+    """Refuses a network that does not fit the problem or do what it relies on, and a residual that couples points.
 
     The network must give one column for each unknown, in the dtype of its points, and row i from row i alone: a run
     evaluates points in batches, in blocks, and one by one.
@@ -44,7 +37,7 @@ def check_setup(problem: Problem, trial: Trial) -> None:
         ConfigurationError: something does not fit; the message says what.
     """
     points = _points(problem, trial)
-    with torch.no_grad(), _untouched_generators(points):
+    with torch.no_grad(), untouched_generators(points):
         _check_output(problem, trial.network, points)
         check_ansatz(problem, trial, points)
         _check_gradient(trial, points)
@@ -60,6 +53,8 @@ def check_setup(problem: Problem, trial: Trial) -> None:
                 f"problem {problem.name}: its ansatz at a point depends on the other points; build row i from row i"
             )
     check_pointwise(problem)
+    for check in (_check_periodicity, _check_coordinates, _check_functions, _check_tiles):
+        check(problem, trial)
 
 
 def check_optimizers(module: Any, optimizers: Sequence[Optimizer]) -> None:
@@ -83,7 +78,7 @@ def check_optimizers(module: Any, optimizers: Sequence[Optimizer]) -> None:
     if not comparing:
         return
     points = _points(module.problem, module.trial)
-    with torch.no_grad(), _untouched_generators(points):
+    with torch.no_grad(), untouched_generators(points):
         random = [f"condition {name!r}: its residual" for name in random_conditions(module.problem)]
         if _is_random(module.trial, points):
             random = ["model.network: its value", *random]
@@ -107,73 +102,7 @@ def _check_draws(optimizers: Sequence[Optimizer], trial: Trial) -> None:
         )
 
 
-def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
-    """Warns of conditions from which nothing can be learned, or the wrong thing, see the eight functions.
-
-    Args:
-        system: as training begins.
-        weights: of the conditions in the loss, in the problem's order.
-    """
-    warn_of_jumps(system.problem)
-    warn_of_summed_times(system.problem)
-    warn_of_conflicts(system.problem)
-    warn_of_reference(system.problem)
-    warn_of_idle_conditions(system)
-    warn_of_flat_derivatives(system)
-    with _untouched_generators(weights):
-        warn_of_rounded_numbers(system)
-        warn_of_unused(system.problem)
-        warn_of_sizes(system, weights)
-
-
-def warn_of_idle_conditions(system: ResidualSystem) -> None:
-    """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`.
-
-    Raises:
-        ConfigurationError: it is so for all of them.
-    """
-    if not any(p.requires_grad for p in system.trial.network.parameters()):
-        return  # coefficients are sought, with a network that is there: not all conditions have them
-    own = system.trial.tensors_apart()
-    idle = []
-    for name, condition in system.problem.conditions.items():
-        few = condition.rows(condition.some_points(_ROWS, seed=0))[:_ROWS]
-        parameter = next(system.trial.parameters())
-        with torch.enable_grad(), _untouched_generators(parameter):
-            parts = system.condition_residuals(name, few.to(parameter), own)
-        if not any(part.requires_grad for part in parts):
-            idle.append(name)
-    if len(idle) == len(system.problem.conditions):
-        raise ConfigurationError(f"model.network: no residual depends on its parameters; {_LEAVE_OUT}")
-    for name in idle:
-        warnings.warn(
-            f"condition {name!r}: its residual depends on nothing that is trained, so that nothing is learned from it; "
-            f"{_LEAVE_OUT}",
-            stacklevel=2,
-        )
-
-
-def warn_of_flat_derivatives(system: ResidualSystem) -> None:
-    """Warns of derivatives that a residual needs and that the network has not: those of piecewise linear networks.
-
-    Such a derivative, of order two or more, is exactly zero at every point that is tried while those one order lower
-    are not. A network that does not depend on a coordinate at all is thus left alone, and one that is linear as a whole
-    is not: it cannot have curvature either. Tried are weights close to the initial ones, because these may be special
-    (a PirateNet begins as a linear map of its embedding), and the network without the ansatz, whose own curvature it
-    would hide behind.
-    """
-    for name, wanted in system.wanted.items():
-        flat = _flat(system, name, wanted)
-        if flat:
-            shape = "linear, as with ReLU" if len(flat[0]) == 2 else "polynomial"
-            warnings.warn(
-                f"condition {name!r}: {_described(flat, system.problem.coordinates)} zero almost everywhere (it is "
-                f"piecewise {shape}); choose a smooth activation such as tanh, or a higher degree",
-                stacklevel=2,
-            )
-
-
-# --------------------------------------------------------------------------------------- network
+# ------------------------------------------------------------------------------------- by itself
 
 
 def _check_output(problem: Problem, network: nn.Module, points: Tensor) -> None:
@@ -243,7 +172,7 @@ def _warn_of_cut(network: nn.Module, points: Tensor, still: Mapping[str, Tensor]
     if cut:
         others = f" and {len(cut) - 1} more" if len(cut) > 1 else ""
         warnings.warn(
-            f"model.network: no gradient reaches {cut[0]}{others}, on which its values depend; {_LEAVE_OUT}, or "
+            f"model.network: no gradient reaches {cut[0]}{others}, on which its values depend; {LEAVE_OUT}, or "
             "checkpoints with use_reentrant=True",
             stacklevel=2,
         )
@@ -289,42 +218,101 @@ def _accuracy(points: Tensor) -> float:
     return float(torch.finfo(points.dtype).eps ** 0.5)
 
 
-def _untouched_generators(points: Tensor) -> Any:
+def untouched_generators(points: Tensor) -> Any:
     """A context that gives torch's global generators back as they were."""
     return torch.random.fork_rng(devices=[points.device] if points.device.type == "cuda" else [])
 
 
-# ----------------------------------------------------------------------------------- derivatives
+# ---------------------------------------------------------------------- what a problem relies on
 
 
-def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]:
-    """The wanted derivatives of order two or more that vanish while those one order lower do not, low orders first."""
-    high = {index for index in wanted.partials if len(index) > 1} | {(i, i) for axes in wanted.laplacians for i in axes}
-    high |= {(sample.axes[0],) * 2 for sample in wanted.samples}  # one for all: there may be very many
-    if not high:
-        return []
-    points = system.problem.conditions[name].some_points(system.problem.evaluation_count(_MANY), seed=0)
-    points = points[:_MANY].to(next(system.trial.parameters()))
-    lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
-    asked = Wanted(frozenset(high.union(*lower.values())))
-    network, generator = system.trial.network, torch.Generator().manual_seed(0)
-    weights = {
-        key: p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
-        for key, p in network.named_parameters()
-    } | {key: buffer.clone() for key, buffer in network.named_buffers()}
-    for few in (points[:4], points):
-        with torch.no_grad(), _untouched_generators(points):
-            found = partials(lambda x: call_with(network, weights, (x,)), few, asked, system.engine).partials
-        high = {i for i in high if not found[i].any() and all(bool(found[j].any()) for j in lower[i])}
-        if not high:
-            return []
-    return sorted(high, key=lambda index: (len(index), index))
+def _check_coordinates(problem: Problem, trial: Trial) -> None:
+    """Refuses a trial function in which an unknown depends on coordinates that it does not have."""
+    if not any(own.coordinates for own in problem.living.values()):
+        return
+    points = few_points(problem.domain, 16, seed=0).to(next(trial.parameters()))
+    low, high = (points.new_tensor(ends) for ends in (problem.domain.low, problem.domain.high))
+    with torch.no_grad():
+        before = trial(points)
+        for i, (name, own) in enumerate(problem.living.items()):
+            columns = set(own.columns(problem.coordinates))
+            others = [k for k in range(points.shape[1]) if k not in columns]
+            if not others:
+                continue
+            moved = points.clone()
+            moved[:, others] = (low + high - points)[:, others]
+            change = (trial(moved) - before)[:, i].abs().max()
+            if change > 1e-6 * before[:, i].abs().max().clamp(min=1e-6):
+                names = ", ".join(problem.coordinates[k] for k in others)
+                raise ConfigurationError(
+                    f"model.network: unknown {name} depends on {names}, and its coordinates are "
+                    f"{', '.join(own.coordinates or ())}; give a network class or {{{name}: ...}}, and an ansatz that "
+                    "keeps to them"
+                )
 
 
-def _described(indices: list[MultiIndex], coordinates: tuple[str, ...]) -> str:
-    """In words, with a verb: those of the lowest order among the given ones."""
-    order = len(indices[0])
-    names = [" and ".join(coordinates[i] for i in sorted(set(index))) for index in indices if len(index) == order]
-    shown, word = ", ".join(names[:3]) + (", ..." if len(names) > 3 else ""), _ORDERS.get(order, f"{order}th")
-    several = len(names) > 1
-    return f"the {word} derivative{'s' * several} of this network by {shown} {'are' if several else 'is'}"
+def _check_periodicity(problem: Problem, trial: Trial) -> None:
+    """Refuses a network that is not periodic where the problem relies on it: the answer would be arbitrary."""
+    parameter = next(trial.parameters())
+    for name in problem.periodic_coordinates:
+        column = problem.coordinates.index(name)
+        left = few_points(problem.domain.face(**{name: problem.domain.low[column]}), 8, seed=0).to(parameter)
+        right = left.clone()
+        right[:, column] = problem.domain.high[column]
+        with torch.no_grad():
+            jump = (trial(left) - trial(right)).abs().max()
+        if jump > 1e-3:
+            raise ConfigurationError(
+                f"model.network: problem {problem.name} needs a network that is periodic in {name}; give it "
+                f"the embedding PeriodicEmbedding(columns=[{column}]), or put it into the loss (problem.periodic: loss)"
+            )
+
+
+def _check_functions(problem: Problem, trial: Trial) -> None:
+    """Refuses an operator network that takes other coordinates for the function than the domain's spaces have."""
+    network, spaces, names = unscaled(trial.network), function_spaces(problem.domain), problem.coordinates
+    if not spaces or not isinstance(network, DeepONet | FNO):
+        return
+    kind, taken = type(network).__name__, names[network.place_columns :]
+    functions = [name for space in spaces for name in space.coordinates]
+    if not set(functions) <= set(taken) <= {*functions, *problem.domain.parameters}:
+        raise ConfigurationError(
+            f"model.network: {kind} takes the last coordinates for the function, here {', '.join(taken)}, and it is "
+            f"{', '.join(functions)}; make the FunctionSpace the last factor of the domain, with modes={len(functions)}"
+        )
+    if isinstance(network, FNO):
+        bases = [space.basis for space in spaces]
+        if (
+            len(taken) > bases[0].modes
+            or not isinstance(bases[0], Fourier)
+            or bases[0].interval.coordinates != names[:1]
+        ):
+            raise ConfigurationError(
+                f"model.network: FNO needs a function in the basis Fourier of the first coordinate, {names[0]}, got "
+                f"{', '.join(map(repr, bases))}; use DeepONet"
+            )
+
+
+def _check_tiles(problem: Problem, trial: Trial) -> None:
+    """Refuses tiles that nothing couples, and a condition that couples tiles which the network has not."""
+    tiles = [module for module in trial.network.modules() if isinstance(module, Tiles)]
+    coupled = {name: c for name, c in problem.conditions.items() if isinstance(c, Continuity)}
+    have = " and ".join(str(list(own.grid)) for own in tiles) or "no tiles"
+    for name, condition in coupled.items():
+        if condition.grid not in [own.grid for own in tiles]:
+            raise ConfigurationError(
+                f"model.network: condition {name!r} couples tiles of grid {list(condition.grid)}, and the network has "
+                f"{have}; give it Tiles(grid={list(condition.grid)})"
+            )
+        if (condition.box.low, condition.box.high) != (tuple(problem.domain.low), tuple(problem.domain.high)):
+            raise ConfigurationError(f"condition {name!r}: its domain must be that of the problem, {problem.domain!r}")
+    for own in tiles:
+        if own.count > 1 and own.grid not in [condition.grid for condition in coupled.values()]:
+            raise ConfigurationError(
+                f"model.network: nothing couples its tiles of grid {list(own.grid)}; take the problem "
+                f"Tiled(..., grid={list(own.grid)}), or give it a condition Continuity"
+            )
+    scaled = any(isinstance(module, ScaledInput) for module in trial.network.modules())
+    ends = {*(-end for end in problem.domain.low), *problem.domain.high}
+    if tiles and not scaled and ends != {1.0}:
+        raise ConfigurationError("model.scale_inputs: Tiles cut [-1, 1] along each coordinate; leave it true")

@@ -12,10 +12,10 @@ from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import AllenCahnTwoBody, Poisson, Problem, Residual, SineGordonTwoBody, Unknown
 from pinnlab.samplers import Sobol, UniformRandom
+from pinnlab.training.condition_checks import warn_of_conditions
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.module import PINN
-from pinnlab.training.network import check_network
-from pinnlab.training.network_checks import warn_of_conditions
+from pinnlab.training.network_checks import check_network
 from pinnlab.training.point_store import probe_rows
 
 
