@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnlab.errors import check_whole
 from pinnlab.reporting.loggers import board_of
+from pinnlab.training.history import BEGINNINGS
 from pinnlab.training.switching import phases_of
 
 MOST = 400
@@ -102,7 +103,7 @@ class FrequencyHistory(L.Callback):
         from pinnlab.reporting.figures.style import enlarge
 
         self._drawn = trainer.global_step
-        switches = [d.step for d in phases_of(trainer).decisions if d.event in ("switch", "trial kept", "back")]
+        switches = [d.step for d in phases_of(trainer).decisions if d.event in BEGINNINGS]
         for name, spectrum in pl_module.errors.spectra.items():
             figure = frequency_figure(self.steps, torch.stack(self.errors[name]), spectrum, name, switches)
             enlarge(figure, 14, 11)

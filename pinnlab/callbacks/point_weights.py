@@ -24,7 +24,6 @@ from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import absent, present
-from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
 
 HELD_BACK = 0.1
@@ -54,8 +53,7 @@ class AbstractPointWeights(ConditionsCallback):
     """
 
     def __init__(self, every: int, conditions: Sequence[str] | None, closure_every: int) -> None:
-        super().__init__(conditions)
-        self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
+        super().__init__(Occasions(type(self).__name__, every, closure_every=closure_every), conditions)
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks the names, and starts counting."""
@@ -98,14 +96,6 @@ class AbstractPointWeights(ConditionsCallback):
                 weights = self._weights(pl_module, store, name, residual, passed)
                 store.set_point_weights(name, weights)
 
-    def state_dict(self) -> dict[str, Any]:
-        """When points were last weighed; their weights are with the points."""
-        return {"last": self.occasions.last}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where a checkpoint left off."""
-        self.occasions.last = state_dict["last"]
-
     def _first_weights(self, pl_module: Any, name: str) -> Callable[[Tensor], Tensor] | None:
         """The weights of a condition's new points until the next update, see `PointStore.weigh`."""
         return None
@@ -117,9 +107,6 @@ class AbstractPointWeights(ConditionsCallback):
     def _names(self, pl_module: Any) -> Sequence[str]:
         problem = pl_module.problem
         return present(self.conditions, problem) if self.conditions else problem.differential_equations()
-
-    def _store(self, pl_module: Any) -> PointStore:
-        return needed_store(pl_module, type(self).__name__)
 
 
 def _evaluations(store: PointStore, names: Sequence[str]) -> int:

@@ -35,19 +35,31 @@ class Change(NamedTuple):
 
 
 class ConditionsCallback(L.Callback):
-    """A callback for some conditions; a run may have several of one kind, for different ones.
+    """Acts on the points of some conditions now and then; a run may have several of one kind, for different ones.
 
     Args:
-        conditions: their names; default: those that the subclass says.
+        occasions: when.
+        conditions: whose points; default: those that the subclass says.
     """
 
-    def __init__(self, conditions: Sequence[str] | None) -> None:
-        self.conditions = conditions
+    def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
+        self.occasions, self.conditions = occasions, conditions
 
     @property
     def state_key(self) -> str:
         """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
         return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
+
+    def state_dict(self) -> dict[str, Any]:
+        """When it was last due; points and their weights are the point store's to keep."""
+        return {"last": self.occasions.last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues counting."""
+        self.occasions.last = state_dict["last"]
+
+    def _store(self, pl_module: Any) -> PointStore:
+        return needed_store(pl_module, type(self).__name__)
 
 
 class AbstractRedraw(ConditionsCallback):
@@ -56,18 +68,10 @@ class AbstractRedraw(ConditionsCallback):
     Every change raises the store's version, which tells optimizers, criteria and `Rollback` that the objective is
     another one. All ranks change alike.
 
-    Args:
-        occasions: when.
-        conditions: whose points; default: the subclass's.
-
     Raises:
         ConfigurationError: at the start of training when a name is not a condition with points to draw, or there is
             none to change.
     """
-
-    def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
-        super().__init__(conditions)
-        self.occasions = occasions
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks that there are points to change and the names are right, and starts counting."""
@@ -100,19 +104,8 @@ class AbstractRedraw(ConditionsCallback):
         if self.occasions.at_switch:
             self._apply(pl_module, self._names(pl_module))
 
-    def state_dict(self) -> dict[str, Any]:
-        """When points were last due."""
-        return {"last": self.occasions.last}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues counting."""
-        self.occasions.last = state_dict["last"]
-
     def _names(self, pl_module: Any) -> Sequence[str]:
         return self.conditions or self._default(pl_module.problem)
-
-    def _store(self, pl_module: Any) -> PointStore:
-        return needed_store(pl_module, type(self).__name__)
 
     def _apply(self, pl_module: Any, names: Sequence[str]) -> None:
         store, passed = self._store(pl_module), self.occasions.pass_to(pl_module.evaluations)
