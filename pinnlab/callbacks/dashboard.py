@@ -17,6 +17,7 @@ from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
 from pinnlab.training.marching import all_windows, windows_left
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 
 class Dashboard(L.Callback):
@@ -120,7 +121,7 @@ class Dashboard(L.Callback):
         }
         return {
             **settings_of(self.recipe, built),
-            "points": 0 if store is None else sum(map(len, store.rows.values())),
+            "points": 0 if store is None else sum(store.counts().values()),
             "processes": distributed.world_size(),
             "seed": getattr(getattr(trainer, "datamodule", None), "seed", 0),
             "weights": sum(p.numel() for p in module.trial.parameters()),
@@ -129,7 +130,7 @@ class Dashboard(L.Callback):
 
     def _cards(self, trainer: L.Trainer, module: Any) -> dict[str, str]:
         store, problem = point_store(module), module.problem
-        points = {} if store is None else {name: len(rows) for name, rows in store.rows.items()}
+        points = {} if store is None else store.counts()
         weights = dict(zip(problem.conditions, module.weights.own.tolist(), strict=True))
         settings = self._settings(trainer, module)
         return {
@@ -163,4 +164,4 @@ def _tags(trainer: L.Trainer, module: Any) -> set[str]:
         tags.add("coefficient/")
     if any(phase.until is not None for phase in module.phases):
         tags.add("training/criterion")
-    return tags.union(*(getattr(callback, "logs", ()) for callback in trainer.callbacks))  # type: ignore[attr-defined]
+    return tags.union(*(getattr(callback, "logs", ()) for callback in callbacks_of(trainer, L.Callback)))

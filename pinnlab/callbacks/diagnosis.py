@@ -16,6 +16,7 @@ from pinnlab.diagnosis.tables import tables
 from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.phases import draw_points, enter
+from pinnlab.training.trainer_parts import callbacks_of
 
 if TYPE_CHECKING:
     from pinnlab.reporting.figures.diagnosis import Panels
@@ -57,7 +58,7 @@ class DiagnosisWriter(L.Callback):
         """Diagnoses, shows and writes."""
         if trainer.state.fn != "validate":
             return
-        watch = next((c for c in trainer.callbacks if isinstance(c, FailureSignatures)), None)  # type: ignore[attr-defined]
+        watch = next(iter(callbacks_of(trainer, FailureSignatures)), None)
         seen = (watch.record, watch.findings) if watch else (None, ())
         with torch.inference_mode(False):
             self.result = diagnose(pl_module, self._saved["step"] if self._saved else 0, *seen)

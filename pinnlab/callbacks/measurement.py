@@ -10,6 +10,7 @@ from pinnlab.reporting.log_steps import measures_error
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import tell
 
 
 class ErrorMeasurement(L.Callback):
@@ -37,9 +38,7 @@ class ErrorMeasurement(L.Callback):
             return
         for rows in trainer.val_dataloaders:  # type: ignore[union-attr]
             log_scalars(trainer, pl_module.measured(rows))
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if hasattr(callback, "after_measurement"):
-                callback.after_measurement(trainer, pl_module)
+        tell("after_measurement", trainer, pl_module)
 
 
 def _wanted(trainer: Any) -> bool:

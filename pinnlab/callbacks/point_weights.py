@@ -25,6 +25,7 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import absent, present
 from pinnlab.training.point_store import PointStore
+from pinnlab.training.trainer_parts import callbacks_of
 
 HELD_BACK = 0.1
 """Below this share of the weight that it needs, or may have, a time is as good as not trained yet."""
@@ -68,7 +69,7 @@ class AbstractPointWeights(ConditionsCallback):
         refuse_energies(name, pl_module.problem, list(own))
         if not own and not self.conditions:
             raise ConfigurationError(f"{name}.conditions: there is no differential equation; name conditions")
-        for other in trainer.callbacks:  # type: ignore[attr-defined]
+        for other in callbacks_of(trainer, L.Callback):
             if other is not self and isinstance(other, AbstractPointWeights):
                 for condition in set(own) & set(other._names(pl_module)):
                     raise ConfigurationError(

@@ -22,6 +22,7 @@ from pinnlab.problems.conditions import Dirichlet
 from pinnlab.reporting.loggers import board_of, log_scalars
 from pinnlab.training.phase_precision import phase_dtype
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 WATCHED = 100
 """Steps of a new phase in which a blow-up is one of the switch; those up to the first snapshot of `Rollback`."""
@@ -197,12 +198,11 @@ class AbstractSignatureWatch(L.Callback):
 
 
 def _watches(trainer: L.Trainer) -> list[AbstractSignatureWatch]:
-    return [c for c in trainer.callbacks if isinstance(c, AbstractSignatureWatch)]  # type: ignore[attr-defined]
+    return callbacks_of(trainer, AbstractSignatureWatch)
 
 
 def _held_back(trainer: L.Trainer) -> float:
-    causal = (c for c in trainer.callbacks if isinstance(c, CausalWeights))  # type: ignore[attr-defined]
-    return max((callback.held_back for callback in causal), default=0.0)
+    return max((callback.held_back for callback in callbacks_of(trainer, CausalWeights)), default=0.0)
 
 
 class FailureSignatures(AbstractSignatureWatch):

@@ -42,6 +42,7 @@ from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import built_optimizers
 from pinnlab.training.ranks import exit_code
+from pinnlab.training.trainer_parts import callbacks_of
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGINT, EXIT_SIGTERM = 0, 1, 2, 130, 143
 
@@ -133,9 +134,8 @@ class Trainer(L.Trainer):
             weights_only: see Lightning's Trainer.
             return_predictions: see Lightning's Trainer.
         """
-        for callback in self.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, own.SolutionWriter):
-                callback.ask(grid, points, format)
+        for writer in callbacks_of(self, own.SolutionWriter):
+            writer.ask(grid, points, format)
         return super().predict(
             model,
             datamodule=datamodule,
@@ -305,12 +305,12 @@ class PinnlabCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Says how to go on after a run that ended early, or that its end could not be saved."""
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, own.RunCheckpoint) and callback.failed:
-                raise SavingError(f"{callback.path}: cannot be written, so the end of the run is not saved")
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, own.RunSummary) and callback.failed:
-                raise SavingError(f"{callback.failed}: cannot be written; the end of the run is in last.ckpt")
+        for saver in callbacks_of(self.trainer, own.RunCheckpoint):
+            if saver.failed:
+                raise SavingError(f"{saver.path}: cannot be written, so the end of the run is not saved")
+        for summary in callbacks_of(self.trainer, own.RunSummary):
+            if summary.failed:
+                raise SavingError(f"{summary.failed}: cannot be written; the end of the run is in last.ckpt")
         self._say(ending(self.trainer))
 
 

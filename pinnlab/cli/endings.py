@@ -18,6 +18,7 @@ from pinnlab.errors import StopReason
 from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 _NEXT: Mapping[str, str] = MappingProxyType(
     {
@@ -81,8 +82,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _run(trainer: L.Trainer) -> str | None:
     """The run as one names it on the command line, once it has a checkpoint."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    path = next((c.path for c in callbacks if isinstance(c, RunCheckpoint)), None)
+    path = next((saver.path for saver in callbacks_of(trainer, RunCheckpoint)), None)
     if path is None or not path.is_file():
         return None
     return shlex.quote(str(folder_of(path) or path))
@@ -92,5 +92,4 @@ def _limit(trainer: L.Trainer) -> str:
     """The option to raise after a run that the trainer ended; nothing where something else ended it."""
     if 0 <= trainer.max_steps <= trainer.global_step:
         return f" --trainer.max_steps {2 * trainer.max_steps}"
-    has_clock = any(isinstance(callback, Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    return " --trainer.max_time DAYS:HOURS:MINUTES:SECONDS" if has_clock else ""
+    return " --trainer.max_time DAYS:HOURS:MINUTES:SECONDS" if callbacks_of(trainer, Timer) else ""

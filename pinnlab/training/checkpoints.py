@@ -14,6 +14,7 @@ from pinnlab.problems.own_file import code_of, file_of
 from pinnlab.problems.tiled import Tiled
 from pinnlab.problems.window import Window
 from pinnlab.training.made_with import differences, made_with
+from pinnlab.training.trainer_parts import data_of, in_training
 
 FORMAT = 1
 """Of what checkpoints hold; a larger number is written by a later version, which this one cannot read."""
@@ -36,7 +37,7 @@ def described(module: Any) -> dict[str, Any]:
         "readings": module.system.readings.version,
         "compiled": module.objective.compiled,
         "format": FORMAT,
-        "made_with": made_with(module, _data_of(module)),
+        "made_with": made_with(module, data_of(module)),
         "recipe": module.recipe,
         "code": code_of(_class_of_problem(module)),
     }
@@ -108,8 +109,8 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     saved = checkpoint["pinnlab"].get("made_with")
     if saved is None:
         return []  # of an earlier version
-    own = made_with(module, _data_of(module))
-    trains = module._trainer is not None and module._trainer.training
+    own = made_with(module, data_of(module))
+    trains = in_training(module)
     found = differences(saved, own, TRAINED if trains else EVALUATED)
     told: list[str] = []
     if trains:
@@ -145,11 +146,6 @@ def _class_of_problem(module: Any) -> type[Problem]:
     while isinstance(problem, (Window, Tiled)):
         problem = problem.whole
     return type(problem)
-
-
-def _data_of(module: Any) -> Any:
-    """The data module that a module is trained with; None for none."""
-    return getattr(module._trainer, "datamodule", None)
 
 
 def described_phase(module: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pinnlab.numerics.compilation import can_compile
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.training.phases import planned_evaluations, point_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 WORTH_SECONDS = 5.0
 """What a run's evaluations must take uncompiled before `"auto"` compiles: about 2 s go by for a cached function."""
@@ -79,7 +80,7 @@ def _seconds_planned(module: Any) -> float:
 
 def _seconds_allowed(module: Any) -> float:
     """The seconds after which a run ends at the latest; infinite where nothing says so."""
-    timers = [callback for callback in module.trainer.callbacks if isinstance(callback, Timer)]
+    timers = callbacks_of(module.trainer, Timer)
     limits = [left for timer in timers if (left := timer.time_remaining()) is not None]
     budgets = [phase.until.seconds for phase in module.phases if isinstance(phase.until, TimeBudget)]
     if len(budgets) == len(module.phases):

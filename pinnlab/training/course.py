@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from pinnlab.criteria import TimeBudget
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 
 class Course:
@@ -69,7 +70,7 @@ class Course:
         made, seconds = trainer.global_step - self._step, time.monotonic() - self._begun
         rate = made / seconds if made > 0 and seconds > 0 else None
         phases, phase = phases_of(trainer), module.phases[module.phase]
-        left = [timer.time_remaining() for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
+        left = [timer.time_remaining() for timer in callbacks_of(trainer, Timer)]
         if isinstance(phase.until, TimeBudget):
             left.append(phase.until.seconds - phases.history.present.seconds)
         if phase.steps is not None and rate is not None:

@@ -20,6 +20,7 @@ from pinnlab.training.checkpoint_io import use_atomic_writes
 from pinnlab.training.description import KeepsArguments
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 from pinnlab.training.loss_terms import LossWeights
+from pinnlab.training.trainer_parts import data_of
 
 Batch = dict[str, Any]
 
@@ -90,7 +91,7 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart."""
         self.follow_problem()
-        self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+        self.errors.prepare(data_of(self), self.problem.coordinates, self.device)
 
     def follow_problem(self) -> None:
         """Goes with what was changed of the problem."""
@@ -118,7 +119,7 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
         Args:
             batch: of the data module's `val_dataloader`; by itself it is all of the evaluation set.
         """
-        self.errors.prepare(getattr(self.trainer, "datamodule", None), self.problem.coordinates, self.device)
+        self.errors.prepare(data_of(self), self.problem.coordinates, self.device)
         found: dict[str, float] = {}
         with torch.no_grad():
             if "reference" in batch:

@@ -26,6 +26,7 @@ from pinnlab.training.history import Counts
 from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 from pinnlab.training.windows import (
     chain,
     data_in,
@@ -210,7 +211,7 @@ class Marching(L.Callback):
                 "decisions": [asdict(decision) for decision in phases.decisions],
                 "warnings": [
                     f"window {low:g} to {high:g}: {line}"
-                    for callback in trainer.callbacks  # type: ignore[attr-defined]
+                    for callback in callbacks_of(trainer, L.Callback)
                     for line in getattr(callback, "warnings", [])
                 ],
             }
@@ -238,7 +239,7 @@ def all_windows(trainer: L.Trainer, module: PINN) -> tuple[PINN, CollocationData
 
 
 def _marching(trainer: L.Trainer) -> Marching | None:
-    return next((c for c in trainer.callbacks if isinstance(c, Marching)), None)  # type: ignore[attr-defined]
+    return next(iter(callbacks_of(trainer, Marching)), None)
 
 
 def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -57,6 +57,7 @@ from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import StepLog
+from pinnlab.training.trainer_parts import data_of
 from pinnlab.training.updates import Updates
 from pinnlab.training.wording import module_in_words
 
@@ -274,8 +275,7 @@ class PINN(PhasedModule):
         for name in self.problem.conditions:
             if (key := f"conditions.{name}.weight") in changed:
                 raise ConfigurationError(f"{key}: is read when the module is built only; use weights.set_factors")
-        data = getattr(self._trainer, "datamodule", None)
-        if data is not None and not set(changed) <= self.system.readings.announced:
+        if (data := data_of(self)) is not None and not set(changed) <= self.system.readings.announced:
             data.forget_reference()
 
     def loss_terms(self) -> dict[str, float]:
@@ -297,7 +297,7 @@ class PINN(PhasedModule):
         check_parameters(self)
         checkpoint["pinnlab"] = described(self)
         leave_out(checkpoint, self)
-        leave_out(checkpoint, getattr(self.trainer, "datamodule", None))
+        leave_out(checkpoint, data_of(self))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another problem or network, and restores the counters."""

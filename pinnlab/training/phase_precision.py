@@ -9,6 +9,7 @@ import torch
 
 from pinnlab.numerics.precision import multiply_coarsely
 from pinnlab.training.point_store import PointStore
+from pinnlab.training.trainer_parts import in_training
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 """Of weights and points, by name."""
@@ -46,12 +47,11 @@ def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor], store: Point
         state: the checkpoint's `state_dict`.
         store: the points it is trained on.
     """
-    resumes = module._trainer is not None and module._trainer.training
     parameter = next(name for name, _ in module.named_parameters())
-    use_dtype(module, state[parameter].dtype if resumes else module.own_dtype, store)
+    use_dtype(module, state[parameter].dtype if in_training(module) else module.own_dtype, store)
 
 
 def use_products(module: Any, phase: Any) -> None:
     """Has products rounded as the phase asks, while the module is trained; what a GPU recorded with others is left."""
-    if module._trainer is not None and module._trainer.training and multiply_coarsely(phase.dtype == TENSOR_FLOAT):
+    if in_training(module) and multiply_coarsely(phase.dtype == TENSOR_FLOAT):
         module.objective.build(module.device)

@@ -27,6 +27,7 @@ from pinnlab.training.plateau import check_monitor, look_after_step, look_after_
 from pinnlab.training.point_store import DRAW_POINTS
 from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_defaults import check_device, standard_callbacks, use_defaults
+from pinnlab.training.trainer_parts import callbacks_of
 from pinnlab.training.wording import phase_in_words
 
 
@@ -114,7 +115,7 @@ class PhasedModule(EvaluatedModule):
         has_scheduler = isinstance(configured, dict)
         if has_scheduler:
             check_monitor(self.trainer, configured["lr_scheduler"]["scheduler"])
-        if self.phase == 0 and any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):
+        if self.phase == 0 and callbacks_of(self.trainer, LearningRateFinder):
             _found_learning_rate(configured["optimizer"] if has_scheduler else configured)
         return configured
 

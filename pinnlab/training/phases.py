@@ -26,7 +26,6 @@ from pinnlab.optimizers import (
     wants_overlap,
 )
 from pinnlab.optimizers.requirements import check_closure
-from pinnlab.training.lightning_callbacks import check_searched
 from pinnlab.training.memory import check_optimizer_memory
 from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.phase_keys import of_optimizer, of_phase
@@ -34,6 +33,7 @@ from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtyp
 from pinnlab.training.point_store import PointStore, sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
 from pinnlab.training.schedulers import build_scheduler, check_length
+from pinnlab.training.trainer_parts import callbacks_of, check_searched, data_of
 from pinnlab.training.updates import check_updates
 from pinnlab.training.wording import phase_in_words
 
@@ -234,8 +234,7 @@ def draw_points(module: Any) -> None:
 
 def point_store(module: Any) -> PointStore | None:
     """The points that a module is trained on; None without a trainer or without a data module that has them."""
-    trainer = module._trainer  # `module.trainer` is an error where there is none
-    return getattr(getattr(trainer, "datamodule", None), "store", None)
+    return getattr(data_of(module), "store", None)
 
 
 def needed_store(module: Any, owner: str) -> PointStore:
@@ -268,10 +267,10 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
             f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
         )
     last, unlimited = module.phases[-1], trainer.max_steps == -1 and trainer.max_epochs == -1
-    if last.steps is None and last.until is None and unlimited and not any(map(_ends_runs, trainer.callbacks)):  # type: ignore[attr-defined]
+    ended = any(map(_ends_runs, callbacks_of(trainer, L.Callback)))
+    if last.steps is None and last.until is None and unlimited and not ended:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
-    data = getattr(trainer, "datamodule", None)
-    if getattr(data, "problem", module.problem) is not module.problem:
+    if getattr(data_of(module), "problem", module.problem) is not module.problem:
         raise ConfigurationError("data.problem: is another object than the module's; give both the same problem")
     if str(trainer.precision) not in ("32-true", "64-true"):
         raise ConfigurationError(
@@ -293,7 +292,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     if not several:
         return
     check_searched(trainer, type(several[0]).__name__)
-    if any(map(wants_overlap, several)) and getattr(getattr(trainer, "datamodule", None), "batch_size", None) == 1:
+    if any(map(wants_overlap, several)) and getattr(data_of(module), "batch_size", None) == 1:
         raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
 
 

@@ -190,6 +190,10 @@ class PointStore:
         """
         self.batches.resize(size, max(map(len, self.rows.values())))
 
+    def counts(self) -> dict[str, int]:
+        """How many rows each condition has, of all ranks."""
+        return {name: len(rows) for name, rows in self.rows.items()}
+
     def batch_sizes(self) -> dict[str, int]:
         """How many rows of each condition the batches have at the moment, of all ranks."""
         return {name: self.batches.size_of(len(rows)) for name, rows in self.rows.items()}
@@ -221,7 +225,7 @@ class PointStore:
             This rank's share of the rows shared with the batch before, and of those shared with the batch after;
             None when all batches are alike, because none of the conditions has more rows than `batch_size`.
         """
-        return self.batches.shared(batch, {name: len(rows) for name, rows in self.rows.items()})
+        return self.batches.shared(batch, self.counts())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on; tensors and primitives."""

@@ -24,6 +24,7 @@ from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 from pinnlab.training.wording import start_lines
 
 LISTED = 12
@@ -60,14 +61,14 @@ class RunSummary(L.Callback):
         """Says what is about to be trained, before anything is compiled; once in a run of several windows of time."""
         store = point_store(pl_module)
         if trainer.is_global_zero and pl_module.counted_before.steps == 0:
-            points = {} if store is None else {name: len(rows) for name, rows in store.rows.items()}
+            points = {} if store is None else store.counts()
             print(*start_lines(pl_module, points), sep="\n", flush=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
         folder = run_folder(trainer)  # a collective, so not in the rank-zero part
-        goes_on = any(getattr(callback, "goes_on", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        goes_on = any(getattr(callback, "goes_on", False) for callback in callbacks_of(trainer, L.Callback))
         if not goes_on:
             self._report(summary, folder)
 
@@ -91,8 +92,8 @@ class RunSummary(L.Callback):
             "compilation": pl_module.objective.compilation(),
             "phases": records,
             "decisions": [asdict(decision) for decision in phases.decisions],
-            "warnings": [line for c in trainer.callbacks for line in getattr(c, "warnings", [])],  # type: ignore[attr-defined]
-            "points": {} if store is None else {name: len(rows) for name, rows in store.rows.items()},
+            "warnings": [line for c in callbacks_of(trainer, L.Callback) for line in getattr(c, "warnings", [])],
+            "points": {} if store is None else store.counts(),
             "coefficients": by_number(pl_module.system.coefficient_values()),
             "standard_errors": errors,
             "parameters": sum(p.numel() for p in pl_module.trial.parameters()),
@@ -101,7 +102,7 @@ class RunSummary(L.Callback):
             "device": str(pl_module.device),
             "torch": torch.__version__,
         }
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for callback in callbacks_of(trainer, L.Callback):
             if hasattr(callback, "add_to_summary"):
                 callback.add_to_summary(summary)
         return summary

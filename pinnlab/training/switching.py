@@ -20,6 +20,7 @@ from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
 from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, phase_is_over
 from pinnlab.training.phases import check_phases, draw_points, enter, use_width
 from pinnlab.training.quiet import quiet
+from pinnlab.training.trainer_parts import callbacks_of, tell
 
 
 class OptimizerPhases(L.Callback):
@@ -215,11 +216,11 @@ class OptimizerPhases(L.Callback):
         if pl_module.phase + 1 == len(pl_module.phases):
             self._finish(trainer, pl_module, reason, value)
             return
-        _tell("before_switch", trainer, pl_module)
+        tell("before_switch", trainer, pl_module)
         self.history.present.stopped = reason
         self.decide(trainer, pl_module, "switch", reason, value)
         self._begin(trainer, pl_module, pl_module.phase + 1)
-        _tell("after_switch", trainer, pl_module)
+        tell("after_switch", trainer, pl_module)
 
     def _begin(self, trainer: L.Trainer, pl_module: Any, phase: int) -> None:
         install(trainer, pl_module, phase)
@@ -235,7 +236,7 @@ class OptimizerPhases(L.Callback):
 
     def _try_next(self, trainer: L.Trainer, pl_module: Any, trial: TrialRule) -> None:
         """Tries the next phase's optimizer; goes on from there, or as if nothing had been."""
-        _tell("before_switch", trainer, pl_module)
+        tell("before_switch", trainer, pl_module)
         present, snapshot = pl_module.phase, Snapshot(trainer, pl_module)
         install(trainer, pl_module, present + 1)
         outcome = probe(trainer, pl_module, trial.evaluations)
@@ -250,7 +251,7 @@ class OptimizerPhases(L.Callback):
         self._open_record(pl_module)
         record, steps = self.history.present, pl_module.phases[pl_module.phase].steps
         record.steps, record.evaluations, record.loss = outcome.steps, outcome.evaluations, outcome.after
-        _tell("after_switch", trainer, pl_module)
+        tell("after_switch", trainer, pl_module)
         if steps is not None and steps <= outcome.steps:
             self._leave(trainer, pl_module, StopReason.STEPS.value, None)
 
@@ -271,13 +272,6 @@ class OptimizerPhases(L.Callback):
         return self.history.steps_made() < self.hold_until
 
 
-def _tell(hook: str, trainer: L.Trainer, module: Any) -> None:
-    """Calls a method of the callbacks that have it."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if hasattr(callback, hook):
-            getattr(callback, hook)(trainer, module)
-
-
 def phases_of(trainer: L.Trainer) -> OptimizerPhases:
     """The callback that moves a trainer's module from phase to phase."""
-    return next(c for c in trainer.callbacks if isinstance(c, OptimizerPhases))  # type: ignore[attr-defined]
+    return next(iter(callbacks_of(trainer, OptimizerPhases)))

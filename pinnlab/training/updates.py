@@ -19,7 +19,7 @@ from pinnlab.objective.faults import all_finite
 from pinnlab.objective.global_loss import Repeatable
 from pinnlab.optimizers.adam_updates import AdamRule, AdamState, is_pure
 from pinnlab.training.closure import evaluate, gradients_of
-from pinnlab.training.lightning_callbacks import accumulation
+from pinnlab.training.trainer_parts import accumulation
 
 MOST_RECORDED = 50
 """Updates in one recording: each adds its kernels, of which a GPU looks at some thousand before it begins."""

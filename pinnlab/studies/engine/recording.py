@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.studies.engine.runner import Row
+from pinnlab.training.trainer_parts import callbacks_of
 
 Measurement = Callable[[L.Trainer, Any], Mapping[str, float]]
 Unit = Literal["evaluations", "points_seen", "seconds", "processor_seconds"]
@@ -131,13 +132,13 @@ def stable_rate(fraction: float) -> dict[str, Any]:
 
 def recorded(trained: Any) -> Row:
     """What the `Recorder`s of a run measured, as cells."""
-    recorders = [c for c in trained.trainer.callbacks if isinstance(c, Recorder)]
+    recorders = callbacks_of(trained.trainer, Recorder)
     return {name: cell(values) for recorder in recorders for name, values in recorder.curves.items()}
 
 
 def clock_of(trained: Any) -> Recorder:
     """The first `Recorder` of a run."""
-    found: Recorder = next(c for c in trained.trainer.callbacks if isinstance(c, Recorder))
+    found = callbacks_of(trained.trainer, Recorder)[0]
     return found
 
 

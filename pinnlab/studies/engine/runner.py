@@ -125,6 +125,7 @@ def train(config: Config) -> tuple[dict[str, Any], Any]:
     """
     from pinnlab.callbacks import RunSummary
     from pinnlab.cli import commands  # this imports Lightning; a report does not need it
+    from pinnlab.training.trainer_parts import callbacks_of
 
     commands.quieten()
     with tempfile.TemporaryDirectory() as folder:
@@ -132,8 +133,7 @@ def train(config: Config) -> tuple[dict[str, Any], Any]:
         path.write_text(yaml.safe_dump(dict(config)))
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             trained = commands.command(["fit", "-c", str(path)])
-    callbacks = trained.trainer.callbacks  # type: ignore[attr-defined]
-    return next(c for c in callbacks if isinstance(c, RunSummary)).result, trained
+    return callbacks_of(trained.trainer, RunSummary)[0].result, trained
 
 
 def outcome(summary: Mapping[str, Any]) -> Row:

@@ -14,6 +14,7 @@ from pinnlab.analysis.ntk import Modes, kernel_modes
 from pinnlab.objective.linearization import Linearization
 from pinnlab.studies.engine.recording import kernel_of, recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study
+from pinnlab.training.trainer_parts import callbacks_of
 
 AT = (10, 20, 50, 100, 200, 500, 1000)
 FRACTIONS = (0.02, 0.1, 0.5)
@@ -67,7 +68,7 @@ def laziness(trainer: Any, module: Any) -> dict[str, float]:
         the parameters that training has reached, whatever it reached them by. `kernel`: the relative change of the
         kernel; `weights`: of the parameters. `loss`: what is left of the initial one; `predicted`: what should be.
     """
-    start = next(c for c in trainer.callbacks if isinstance(c, InitialModel))
+    start = callbacks_of(trainer, InitialModel)[0]
     residual = module.linearization(trainer.datamodule.store.batch()).residual()
     moved = parameters_of(module) - start.point
     change, predicted = residual - start.residual, start.linearization.times(moved)

@@ -12,6 +12,7 @@ import torch
 from pinnlab.analysis.ntk import KernelSpectrum
 from pinnlab.studies.engine.recording import cell, error
 from pinnlab.studies.engine.runner import Config, Row, Study, merged, outcome
+from pinnlab.training.trainer_parts import callbacks_of
 
 AT = (1, 2, 4, 8, 16, 32)
 """Seconds of the processor after which the error is measured; the last one ends a run."""
@@ -123,7 +124,7 @@ def measure(summary: Mapping[str, Any]) -> Row:
 
 def probe(trained: Any) -> Row:
     """The errors by time, and of the kernel the numbers at the start and at the end."""
-    clock = next(c for c in trained.trainer.callbacks if isinstance(c, ProcessorTime))
+    clock = callbacks_of(trained.trainer, ProcessorTime)[0]
     found: dict[str, list[float]] = {"top": [s.top for s in clock.spectra]}
     found["effective_rank"] = [s.effective_rank for s in clock.spectra]
     found |= {f"ratio_{k}": [s.top / float(s.eigenvalues[k - 1].abs()) for s in clock.spectra] for k in PLACES}

@@ -10,6 +10,7 @@ import lightning as L
 
 from pinnlab.studies.engine.recording import error, numbers, recorded, recording
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.training.trainer_parts import callbacks_of
 
 BUDGET = 3000
 """Evaluations of loss and gradient of each run."""
@@ -130,7 +131,7 @@ def rises(losses: Sequence[float]) -> Row:
 def probe(trained: Any) -> Row:
     """The error at each of `AT`, the best of them, and how quiet the loss was."""
     errors = recorded(trained)["relative_l2"]
-    kept = next(callback for callback in trained.trainer.callbacks if isinstance(callback, KeepLosses))
+    kept = callbacks_of(trained.trainer, KeepLosses)[0]
     return {"errors": errors, "best": min(numbers(errors)), **rises(kept.losses)}
 
 

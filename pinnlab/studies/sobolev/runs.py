@@ -20,6 +20,7 @@ from pinnlab.problems.conditions import Condition
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.studies.engine.recording import cell, kernel_of, recorded, recording, stable_rate
 from pinnlab.studies.engine.runner import Config, Row, Study, outcome
+from pinnlab.training.trainer_parts import callbacks_of
 
 WAVE_NUMBERS = (1, 2, 4)
 """k of the waves sin(pi k x) on [-1, 1] of which the solution is the sum."""
@@ -269,7 +270,7 @@ COLUMNS = ("relative_l2", "loss", "evaluations", "seconds", "share", *CURVES)
 
 def probe(trained: Any) -> Row:
     """The curves of a run, and what the initial kernel said of each wave."""
-    prediction = next(c for c in trained.trainer.callbacks if isinstance(c, Prediction))
+    prediction = callbacks_of(trained.trainer, Prediction)[0]
     return {**recorded(trained), "share": cell(prediction.shares)}
 
 
