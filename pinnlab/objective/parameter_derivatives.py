@@ -63,10 +63,7 @@ def jacobian_product(system: ResidualSystem, parameters: Parameters, batch: Batc
     J v is the gradient of v'(J'u) with respect to any u: reverse mode twice, because torch's forward mode turns
     the number of points into a constant of the graph, which then cannot be compiled for all of them.
     """
-    trained, others = split_parameters(system, parameters)
-    values, pull_back = vjp(lambda own: stacked(system, {**others, **own}, batch), trained)[:2]
-    push_forward = vjp(lambda dual: pull_back(dual)[0], torch.zeros_like(values))[1]
-    return push_forward(system.unflatten(vector))[0]
+    return linear_maps(system, parameters, batch)[0](vector)
 
 
 @differentiable_in_inference_mode
