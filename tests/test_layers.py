@@ -92,9 +92,10 @@ def test_the_architecture_page_shows_these_rooms():
     assert shown == list(ROOMS)
 
 
-def test_the_architecture_page_has_all_optimizers():
-    rows = ARCHITECTURE.read_text().partition("## Optimizers")[2].partition("\n## ")[0]
-    assert set(re.findall(r"`(\w+\.py)`", rows)) == {path.name for path in (PACKAGE / "optimizers").glob("[a-z]*.py")}
+@pytest.mark.parametrize("room", ["optimizers", "training"])
+def test_the_architecture_page_has_all_files_of_a_room(room):
+    rows = ARCHITECTURE.read_text().partition(f"\n## {room.capitalize()}\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+\.py)`", rows)) == {path.name for path in (PACKAGE / room).glob("[a-z]*.py")}
 
 
 def test_the_package_has_few_entries():

@@ -26,7 +26,7 @@ class CompiledLoss:
 
     Args:
         squared_sums: the sum of squared residuals of each condition, `(parameters, inputs) -> (conditions,)`; see
-            `pinnlab.numerics.compilation.CompiledFunction` for what it may do.
+            `pinnlab.numerics.compiled_value.CompiledValue` for what it may do.
         make: how a pure function is evaluated without a tape; by default compiled.
     """
 

@@ -61,7 +61,8 @@ class Decision:
         step: optimizer steps that the trainer has counted by then; those of trials are not among them.
         evaluations: of the loss, made by then, those of trials included.
         phase: the number of the phase in which it was taken, from 1.
-        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before) or `stop`.
+        event: `switch`, `trial kept`, `trial undone`, `rollback`, `back` (to the phase before), `stop`, `compiled`, or
+            `scale` and the number that `ScaleSearch` has chosen.
         reason: why, in words.
         value: the number that it rests on, if any.
     """

@@ -17,7 +17,7 @@ from pinnlab.training.prolonged import prolong
 def install(trainer: L.Trainer, module: Any, phase: int) -> None:
     """Enters a phase and builds its optimizer in place of the present one; draws its points if it is another phase.
 
-    Lightning has no public way to do this in mid-run; its own builder keeps wrappers, schedulers and checkpoints
+    Lightning has no public way to do this in mid-run; its own functions keep wrappers, schedulers and checkpoints
     consistent. `tests/training/test_module.py` says so when a new Lightning moves it.
 
     Args:
