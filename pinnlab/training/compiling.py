@@ -13,7 +13,7 @@ from pinnlab.criteria import TimeBudget
 from pinnlab.numerics.compilation import can_compile
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.training.phases import planned_evaluations, point_store
-from pinnlab.training.switching import phases_of
+from pinnlab.training.switching import OptimizerPhases
 from pinnlab.training.trainer_parts import callbacks_of
 
 WORTH_SECONDS = 5.0
@@ -118,4 +118,5 @@ def adopt_compiled(module: Any) -> None:
     for title, seconds, beside in module.objective.adopt():
         where = "beside the run" if beside else "by the run itself, as no process beside it could,"
         reason = f"{title}, made {where} in {seconds:.0f} s (once for this kind of problem, then cached)"
-        phases_of(module.trainer).decide(module.trainer, module, "compiled", reason, seconds)
+        for phases in callbacks_of(module.trainer, OptimizerPhases):  # none while `lr_find` tries rates
+            phases.decide(module.trainer, module, "compiled", reason, seconds)

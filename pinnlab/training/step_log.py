@@ -8,7 +8,8 @@ from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.points_seen import PointCount
-from pinnlab.training.switching import phases_of
+from pinnlab.training.switching import OptimizerPhases, phases_of
+from pinnlab.training.trainer_parts import callbacks_of
 
 
 def step_scalars(module: Any, batch_size: int) -> dict[str, float]:
@@ -42,6 +43,8 @@ class StepLog:
     def after_step(self, module: Any, points: PointCount) -> None:
         """A step was made, and perhaps is to be logged; see `step_scalars`."""
         trainer, step = module.trainer, module.global_step
+        if not callbacks_of(trainer, OptimizerPhases):
+            return  # `lr_find` tries rates without any callback, and logs nothing
         self._is_logged = logs_loss(step, phases_of(trainer).history.phase_step(step), trainer.log_every_n_steps)
         if self._is_logged:
             log_scalars(trainer, step_scalars(module, points.largest))

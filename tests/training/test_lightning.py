@@ -367,8 +367,10 @@ def test_lr_find_sets_the_rate_of_the_first_phase_and_leaves_no_trace(tmp_path):
     trainer = quiet_trainer(default_root_dir=tmp_path)
     module = small_module(**TWO_PHASES)
     data = small_data(module.problem)
-    before = first_weights(module)
+    before, epochs = first_weights(module), []
+    module.on_train_epoch_start = lambda: epochs.append(trainer.global_step)
     found = Tuner(trainer).lr_find(module, data, num_training=30)
+    assert epochs == list(range(0, 30, data.steps_per_epoch))
     assert found.suggestion() == module.learning_rate != 5e-3
     assert f"lr={found.suggestion():g}" in module.hparams["phases"]
     assert torch.equal(first_weights(module), before)
