@@ -13,8 +13,8 @@ from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.jumps import warn_of_jumps
+from pinnlab.problems.laplacian_check import warn_of_laplacians
 from pinnlab.problems.reference_check import warn_of_reference
-from pinnlab.problems.summed_times import warn_of_summed_times
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.training.network_checks import LEAVE_OUT, untouched_generators
 from pinnlab.training.rounding_check import warn_of_rounded_numbers
@@ -33,7 +33,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         weights: of the conditions in the loss, in the problem's order.
     """
     warn_of_jumps(system.problem)
-    warn_of_summed_times(system.problem)
+    warn_of_laplacians(system.problem)
     warn_of_conflicts(system.problem)
     warn_of_reference(system.problem)
     warn_of_idle_conditions(system)
