@@ -22,7 +22,8 @@ class Energy(Condition):
 
     The loss is no sum of squares, and may be negative. So methods that need one refuse a problem with an energy:
     Gauss-Newton methods, rules that weigh conditions or points by their residuals, kernel spectra. First-order and
-    quasi-Newton methods take it.
+    quasi-Newton methods take it. A condition beside an energy is a penalty: the minimum breaks it by about 1/weight. So
+    let prescribed values hold by an ansatz.
 
     Args:
         region: where.
