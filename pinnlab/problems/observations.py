@@ -159,7 +159,7 @@ def _is_pair(value: Any) -> bool:
 def _as_tensor(key: str, values: Any) -> Tensor:
     """Data as a tensor; `key` is what to name when they are no real numbers."""
     try:
-        found = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))  # lists in float64
+        found = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))  # lists in float64
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"Observations: {key} must be an array of numbers, got {type(values).__name__}"

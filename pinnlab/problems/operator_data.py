@@ -114,7 +114,7 @@ def _hdf5(path: str | Path) -> dict[str, Any]:
 
 def _array(key: str, values: Any, dimensions: int | None) -> Tensor:
     try:
-        found = torch.as_tensor(values).double()
+        found = (values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))).double()
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigurationError(f"OperatorData: {key} must be an array of numbers") from error
     if found.ndim not in ((1, 2) if dimensions is None else (dimensions,)) or not len(found):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from formula import Formula
@@ -17,6 +18,7 @@ from pinnlab.problems import (
     Dirichlet,
     Neumann,
     Observations,
+    OperatorData,
     Periodic,
     Problem,
     Residual,
@@ -193,6 +195,18 @@ def test_observations():
     points = torch.tensor([[0.0, 0.5], [1.0, 0.25]], dtype=torch.float64)
     _, r = residual(STRIP, Observations(points, u=[1.0, 2.0]), lambda x, t: x + t)
     assert r[:, 0].tolist() == [0.5 - 1.0, 1.25 - 2.0]
+
+
+@pytest.mark.parametrize("kind", [Observations, OperatorData])
+def test_arrays_may_be_read_only_and_are_copied(kind, recwarn):
+    """As those of a table of pandas; what is written into an array later is no measurement."""
+    places, values = np.zeros((2, 1)), np.ones((1, 2))
+    places.setflags(write=False)
+    given = values if kind is OperatorData else values[0]
+    condition = Observations(places, u=given) if kind is Observations else OperatorData([[1.0]], given, places)
+    values[:] = 7.0
+    assert condition.targets["u"].tolist() == [1.0, 1.0]
+    assert not recwarn.list
 
 
 def test_residual_with_a_coefficient_and_two_equations():
