@@ -230,12 +230,12 @@ class _OnBoundary(_Targets):
 
 
 class Neumann(_OnBoundary):
-    """Prescribed outward normal derivative: du/dn = g. On the face of an initial time it is -u_t = g.
+    """Prescribed outward normal derivative: du/dn = g, or g(u). On the face of an initial time it is -u_t = g.
 
     Args:
         region: a boundary or a face.
         weight: the factor in the loss.
-        **targets: for each unknown a number or a function of the coordinates (and of `normal`).
+        **targets: for each unknown a number or a function of the coordinates (and of `normal` and unknowns).
     """
 
     def __init__(self, region: Region, weight: float = 1.0, **targets: Target) -> None:
@@ -255,7 +255,8 @@ class Robin(_OnBoundary):
         alpha: the factor of the value, a number; one that varies stands in a `Residual`.
         beta: the factor of the outward normal derivative.
         weight: the factor in the loss.
-        **targets: for each unknown a number or a function of the coordinates (and of `normal`).
+        **targets: g for each unknown, a number or a function of the coordinates (and of `normal`). What depends on the
+            unknown itself, du/dn = g(u), is a `Neumann` condition.
     """
 
     def __init__(
@@ -263,6 +264,12 @@ class Robin(_OnBoundary):
     ) -> None:
         super().__init__(region, weight, targets)
         self.alpha, self.beta = _factor("alpha", alpha), _factor("beta", beta)
+        for name, target in targets.items():
+            if callable(target) and asks_for(target, name):
+                raise ConfigurationError(
+                    f"Robin: {name} must be a function of the coordinates, got one of {name} itself; it is g of "
+                    f"alpha {name} + beta d{name}/dn = g. For d{name}/dn = g({name}) write Neumann(region, {name}=g)"
+                )
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """Alpha u + beta du/dn - g for each unknown with a target."""
