@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from pinnlab.derivatives.multi_index import MultiIndex
+from pinnlab.errors import ConfigurationError, unknown
+
 OVER_POINTS = frozenset({"mean", "sum", "max", "min", "amax", "amin", "norm", "std", "var", "prod", "median"})
 """Methods of tensors that would take all points of an unknown together."""
 
@@ -25,6 +28,24 @@ def instead_of(owner: str, name: str, coordinates: Sequence[str]) -> str:
     if parts := _names_in(name, coordinates):
         return f"names of several letters go to {owner}.d({', '.join(map(repr, parts))})"
     return f"write torch functions of {owner}, or {owner}.value.{name}" if hasattr(Tensor, name) else ""
+
+
+def one_by_one(name: str, coordinates: Sequence[str]) -> str:
+    """What to write where several coordinates to differentiate by stand in one name; nothing for any other."""
+    parts = _names_in(name, coordinates)
+    return f"; give one after the other: {', '.join(map(repr, parts))}" if len(parts) > 1 else ""
+
+
+def index_by(names: Sequence[str], coordinates: Sequence[str]) -> MultiIndex:
+    """The columns of the coordinates to differentiate by, in order.
+
+    Raises:
+        ConfigurationError: a name is none of the coordinates.
+    """
+    for name in names:
+        if name not in coordinates:
+            raise ConfigurationError(f"{unknown('coordinate', name, coordinates)}{one_by_one(str(name), coordinates)}")
+    return tuple(sorted(coordinates.index(name) for name in names))
 
 
 def _names_in(text: str, names: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives.attributes import instead_of
+from pinnlab.derivatives.attributes import instead_of, one_by_one
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.derivatives.sampling import Sample, Spread, checked_sample, checked_trace
@@ -170,7 +170,7 @@ class Differentiable(ABC):
         if name not in self._coordinates:
             raise UnknownDerivativeError(
                 f"derivative of {self._name!r} with respect to {name!r}: the coordinates are "
-                f"{', '.join(self._coordinates)}"
+                f"{', '.join(self._coordinates)}{one_by_one(name, self._coordinates)}"
             )
         return self._coordinates.index(name)
 

@@ -214,7 +214,12 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
         raise ConfigurationError("coordinates: a region needs at least one")
     seen: set[str] = set()
     for name in names:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        if not isinstance(name, str):
+            raise ConfigurationError(
+                f"coordinates: a name must be text such as 'x', got {name!r}; they come first: Interval('x', 0, 1), "
+                "Box(['x', 'y'], 0, 1), Disk(center=(0, 0))"
+            )
+        if not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigurationError(f"coordinates: {name!r} is not a valid Python identifier")
         if name in RESERVED_NAMES:
             raise ConfigurationError(f"coordinates: {name!r} is reserved; choose another name")

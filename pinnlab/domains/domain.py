@@ -63,6 +63,8 @@ class Domain(Region, Movable["Domain"]):
         Raises:
             ConfigurationError: a coordinate is unknown or shares its faces (a disk's rim), or nothing is meant.
         """
+        if not all(isinstance(name, str) for name in coordinates):
+            raise ConfigurationError("boundary: coordinates are names; a function goes to where=, a domain to on=")
         self._check_known(coordinates)
         chosen = frozenset(coordinates or set(self.coordinates) - set(self.parameters) or self.coordinates)
         whole = self._boundary(chosen)

@@ -68,7 +68,11 @@ class Selection:
         with explaining("where"):
             mask = self.where(**{name: there[name] for name in _parameters(self.where)})
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != points.shape[:1]:
-            raise ConfigurationError("where: must return true or false for each point, such as y > 0.5")
+            got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+            raise ConfigurationError(
+                "where: must return a tensor with true or false for each point, such as y > 0.5 or "
+                f"(x - 1).abs() < 1e-9, got {got}"
+            )
         return mask
 
     def _lies_on(self, region: Region, points: Tensor) -> Tensor:

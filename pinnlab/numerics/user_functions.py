@@ -11,14 +11,29 @@ from sysconfig import get_paths
 from pinnlab.errors import ConfigurationError, PinnlabError, first_line
 
 _OF_A_TENSOR = "it makes a number of a tensor (math.sin, float, int); write the function of torch, as torch.sin"
+_OF_DTYPE = "points are float64; make tables and modules so, by dtype=torch.float64 or .double()"
+_OF_COLUMNS = (
+    "unknowns and coordinates are (n,), without columns; name each of them; columns are those of points, points[:, 0]"
+)
 _CAUSES = {
     "'numpy.ndarray'": "numpy cannot take part in it; write torch.as_tensor(...) around the array",
-    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin",
+    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin; tables and "
+    "interpolants are Given('a', {'x': x, 'a': values})",
     "does not require grad": 'torch.autograd cannot take part in it; derivatives are u.x, or d(expression, "x")',
     "Boolean value of Tensor": "it decides by the values of a tensor (if, and, or, min, max); write torch.where, or "
     "torch.maximum, and & and | between conditions",
     "element tensors can be converted": _OF_A_TENSOR,
     "a Tensor with": _OF_A_TENSOR,
+    "must be Tensor, not": "functions of torch take tensors; write math.sin of a number, and torch.clamp(a, min=0) in "
+    "place of torch.maximum(a, 0)",
+    "torch.return_types": "torch.max(a, 0) is over all points; write torch.clamp(a, min=0), and torch.maximum of two",
+    "have the same dtype": _OF_DTYPE,
+    "Float": _OF_DTYPE,
+    "'NoneType'": "a value in it is None; does a function lack its return?",
+    "bitwise_xor": "a power is written u**2, not u^2",
+    "too many indices": _OF_COLUMNS,
+    "Field' object is not subscriptable": _OF_COLUMNS,
+    "'Known' object is not subscriptable": _OF_COLUMNS,
     ".at() takes": "it does not say which coordinate has another value; write u.at(t=t - 1)",
     "'method'": "a method is written without its parentheses; write u.laplacian(), not u.laplacian",
     "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",

@@ -17,7 +17,7 @@ from torch import Tensor
 from pinnlab.derivatives.expressions import plain
 from pinnlab.domains import Region
 from pinnlab.domains.section import section
-from pinnlab.errors import ConfigurationError, is_finite, unknown
+from pinnlab.errors import ConfigurationError, check_whole, is_finite, unknown
 from pinnlab.problems.conditions import Condition, Target
 from pinnlab.problems.evaluation import Evaluation, call_by_name
 
@@ -63,7 +63,15 @@ class Integral(Condition):
         points: int | None = None,
         each: str | Sequence[str] = (),
     ) -> None:
-        super().__init__(region if each else None, weight)
+        super().__init__(region, weight)
+        if not each:
+            self.region = None  # it brings its own points
+        if not callable(function):
+            raise ConfigurationError(
+                f"{type(self).__name__}: function must be a function such as lambda u: u, got {type(function).__name__}"
+            )
+        if points is not None:
+            check_whole(type(self).__name__, 1, points=points)
         self.each = (each,) if isinstance(each, str) else tuple(each)
         for name in self.each:
             if name not in region.coordinates:

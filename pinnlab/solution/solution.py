@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Partials, Wanted, partials
+from pinnlab.derivatives.attributes import index_by
 from pinnlab.domains import Domain, Region
 from pinnlab.errors import unknown
 from pinnlab.networks.scaling import network_in_words
@@ -112,10 +113,7 @@ class Solution:
             ConfigurationError: a name is unknown.
         """
         column = self.problem.unknowns.index(drawing.chosen_unknown(self, name))
-        for coordinate in by:
-            if coordinate not in self.problem.coordinates:
-                raise unknown("coordinate", coordinate, self.problem.coordinates)
-        index = tuple(sorted(self.problem.coordinates.index(coordinate) for coordinate in by))
+        index = index_by(by, self.problem.coordinates)
         wanted = Wanted(frozenset({index} if index else ()))
 
         def compute(block: Tensor) -> Tensor:

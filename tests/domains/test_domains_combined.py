@@ -305,7 +305,7 @@ BAD = [
     (lambda: PLATE.boundary(on=Disk(center=(0, 0), radius=0.01)), "leave nothing"),
     (lambda: PLATE.boundary(where=lambda z: z > 1), "argument of where"),
     (lambda: PLATE.boundary(where=lambda x, y: x > 0 and y > 0), "where: it decides by the values of a tensor"),
-    (lambda: PLATE.boundary(where=lambda x: 1.0), "where: must return true or false"),
+    (lambda: PLATE.boundary(where=lambda x: 1.0), "where: must return a tensor with true or false"),
     (lambda: PLATE.boundary(on="hole"), "on: must be a domain"),
     (lambda: PLATE.boundary(on=CUBE), "on: must be a domain or a part of a boundary in x, y"),
     (lambda: PLATE.face(x=0.2), "face: no side at x = 0.2"),

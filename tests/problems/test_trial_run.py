@@ -94,7 +94,7 @@ def test_where_of_a_reference_fails_in_one_line():
         (lambda x: x, r"must be Exact\(function\) or Numerical\(function\), got function"),
         (Exact(lambda x: math.sin(x)), "it makes a number of a tensor .*; write the function of torch"),
         (Exact(lambda x: torch.where(x > 0 and x < 1, x, 0)), "it decides by the values of a tensor"),
-        (Exact(lambda x: x @ torch.ones(7)), "it fails with RuntimeError"),
+        (Exact(lambda x: x @ torch.ones(7, dtype=torch.float64)), "it fails with RuntimeError"),
     ],
 )
 def test_a_reference_fails_in_one_line(reference, words):

@@ -197,6 +197,7 @@ REFUSED = {
     "unknown": (lambda s: s["w"], "unknown quantity of TwoWaves 'w'"),
     "derivative": (lambda s: s.derivative("w", "x"), "unknown quantity of TwoWaves 'w'"),
     "by": (lambda s: s.derivative("u", "y", points=POINTS), "unknown coordinate 'y'"),
+    "by both": (lambda s: s.derivative("u", "xt", points=POINTS), "'xt'.*; give one after the other: 'x', 't'"),
     "condition": (lambda s: s.residual("pde", POINTS), "unknown condition 'pde'"),
     "expression": (lambda s: s.evaluate(lambda w: w, POINTS), "unknown argument of the expression 'w'"),
     "rows": (lambda s: s.evaluate(lambda u: u.x[:1].repeat(7), POINTS), r"a number for each of 3 points, got .*\(7,\)"),
