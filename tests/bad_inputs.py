@@ -312,6 +312,16 @@ def _own(ansatz=None, reference=None):
     return own
 
 
+class _Unbuilt(Problem):
+    def __init__(self):
+        self.speed = 3.0
+
+
+class _ReferenceOfPlaces(Problem):
+    def reference(self, x):
+        return x
+
+
 def _values(reference):
     return _own(reference=reference).reference_values(torch.zeros(5, 1))
 
@@ -442,7 +452,7 @@ CALLS = [
     (lambda: Problem(LINE, ("u",), {"a": 3}), "conditions: 'a' must be a Condition, got 3"),
     (lambda: Problem(LINE, ("u",), {3: Residual(LINE, lambda u: u.x)}), "conditions: a name must be text, got 3"),
     (lambda: Problem(LINE, ("u",), {}), "conditions is empty"),
-    (lambda: Problem(3, ("u",), {}), "domain must be a domain"),
+    (lambda: Problem(3, ("u",), {}), "domain must be one such as"),
     (lambda: _problem(coefficients={"k": 1.0}), "coefficients: 'k' must be a Coefficient"),
     (lambda: Coefficient(math.nan), "coefficient.initial: must be a number"),
     (lambda: Coefficient("a"), "coefficient.initial: must be a number, got 'a'"),
@@ -455,7 +465,14 @@ CALLS = [
     (lambda: _values(Exact(lambda x: (x, x))), "reference of Problem: must be (5, 1)", "got (5, 2)"),
     (lambda: _values(Exact(lambda x: None)), "reference of Problem: must return a tensor"),
     (lambda: _values(Numerical(lambda p: p * 1j)), "reference of Problem: must be real numbers"),
-    (lambda: PINN(3), "model.problem: must be a Problem, got int"),
+    (lambda: PINN(Poisson1D), "model.problem: must be a Problem, got the class Poisson1D; write Poisson1D(...)"),
+    (lambda: PINN(_Unbuilt()), "model.problem: _Unbuilt.__init__ must call super().__init__(domain, ...)"),
+    (lambda: CollocationDataModule(_Unbuilt()), "data.problem: _Unbuilt.__init__ must call super().__init__("),
+    (
+        lambda: _ReferenceOfPlaces(LINE, ["u"], {"pde": Residual(LINE, lambda u: u.x)}),
+        "reference of _ReferenceOfPlaces: takes no x; write def reference(self): return Exact(lambda x: ...)",
+    ),
+    (lambda: PINN(3), "model.problem: must be a Problem, got 3"),
     (lambda: PINN(Poisson1D(), network=3), "model.network: must be a Module or build one, got 3"),
     (lambda: PINN(Poisson1D(), network="MLP"), "model.network: must be a Module or build one, got 'MLP'"),
     (lambda: PINN(Poisson1D(), network=lambda n, m: None), "model.network: must be a Module, got NoneType"),
@@ -502,7 +519,7 @@ CALLS = [
     (lambda: Phase(lambda p: 3).sample_optimizer(), "model.phases.optimizer: must build an Optimizer, got int"),
     (lambda: Phase(torch.optim.SparseAdam).sample_optimizer(), "model.phases.optimizer: SparseAdam needs"),
     (lambda: Phase(functools.partial(torch.optim.Adam, lrr=1)).sample_optimizer(), "model.phases.optimizer", "'lrr'"),
-    (lambda: CollocationDataModule(3), "data.problem: must be a Problem, got int"),
+    (lambda: CollocationDataModule(3), "data.problem: must be a Problem, got 3"),
     (lambda: CollocationDataModule(Poisson1D(), points=1.5), "data.points: must be a whole number, got 1.5"),
     (lambda: CollocationDataModule(Poisson1D(), points="a"), "data.points: must be a whole number, got 'a'"),
     (lambda: CollocationDataModule(Poisson1D(), points={"pd": 3}).setup(), "data.points 'pd' (did you mean 'pde'?)"),

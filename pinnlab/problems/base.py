@@ -17,6 +17,7 @@ from pinnlab.domains import Domain, FunctionSpace, Region, function_spaces
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, check_real, check_whole, unknown
 from pinnlab.numerics.user_functions import explaining
+from pinnlab.problems.checks import without_arguments
 from pinnlab.problems.coefficients import Coefficient
 from pinnlab.problems.conditions import Condition, Residual
 from pinnlab.problems.evaluation import Arguments, call_by_name, stacked
@@ -137,6 +138,7 @@ class Problem:
         given: Sequence[Given] = (),
     ) -> None:
         _check_kinds(self.name, domain, conditions, coefficients or {}, given)
+        without_arguments(f"reference of {self.name}", self.reference)
         self.domain = domain
         self.living = checked(self.name, domain, unknowns)
         self.unknowns = tuple(unknowns)
@@ -364,10 +366,18 @@ def _reference_of(problem: Problem) -> Reference | None:
     return found
 
 
+def check_problem(key: str, value: Any) -> None:
+    """Refuses what is no problem, or one that is not built yet; `key` is the argument that it was given as."""
+    if not isinstance(value, Problem):
+        raise ConfigurationError(f"{key}: must be a Problem, got {_kind(value)}")
+    if not hasattr(value, "wanted"):
+        raise ConfigurationError(f"{key}: {value.name}.__init__ must call super().__init__(domain, ...)")
+
+
 def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, given: Any) -> None:
     """Refuses arguments of a problem that are of another kind, before anything is asked of them."""
     if not isinstance(domain, Region):
-        raise ConfigurationError(f"problem {name}: domain must be a domain such as Interval(0, 1), got {_kind(domain)}")
+        raise ConfigurationError(f"problem {name}: domain must be one such as Interval('x', 0, 1), got {_kind(domain)}")
     if not isinstance(domain, Domain):
         raise ConfigurationError(f"problem {name}: domain is a boundary, {domain!r}; give what it bounds")
     if not isinstance(given, (list, tuple)) or not all(isinstance(data, Given) for data in given):
@@ -385,4 +395,6 @@ def _check_kinds(name: str, domain: Any, conditions: Any, coefficients: Any, giv
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}(...)"
     return f"{value!r}" if isinstance(value, (int, float, str)) else type(value).__name__

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -74,3 +75,11 @@ def choice(key: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise unknown(f"value of problem.{key}:", str(value), choices)
     return value
+
+
+def without_arguments(key: str, method: Callable[..., Any]) -> None:
+    """Refuses a method `reference` that wants to be called at points."""
+    wanted = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+    names = [p.name for p in wanted if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if names:
+        raise ConfigurationError(f"{key}: takes no {names[0]}; write def reference(self): return Exact(lambda x: ...)")

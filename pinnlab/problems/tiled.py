@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.problems.base import Problem, Reference
+from pinnlab.problems.base import Problem, Reference, check_problem
 from pinnlab.problems.conditions import Residual
 from pinnlab.problems.continuity import Continuity, Flux
 from pinnlab.problems.given import once_more
@@ -43,8 +43,7 @@ class Tiled(Problem):
         order: int = 1,
         weight: float = 1.0,
     ) -> None:
-        if not isinstance(problem, Problem):
-            raise ConfigurationError(f"problem.problem: must be a Problem, got {type(problem).__name__}")
+        check_problem("problem.problem", problem)
         if CONDITION in problem.conditions:
             raise ConfigurationError(f"problem.problem: {problem.name} has a condition {CONDITION!r} already")
         self.whole = problem

@@ -12,7 +12,7 @@ from torch import Tensor
 from pinnlab.errors import ConfigurationError, check_real, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
-from pinnlab.problems.base import Exact, Problem, known_solution
+from pinnlab.problems.base import Exact, Problem, check_problem, known_solution
 from pinnlab.samplers import Sampler, Sobol, seed_for
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.description import KeepsArguments
@@ -250,8 +250,7 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
 
 def _check_arguments(problem: Any, points: Any, samplers: Mapping[str, Any], seed: Any) -> None:
     """Refuses what is of another kind, before it is asked for anything."""
-    if not isinstance(problem, Problem):
-        raise ConfigurationError(f"data.problem: must be a Problem, got {type(problem).__name__}")
+    check_problem("data.problem", problem)
     counts = {f"points.{name}": n for name, n in points.items()} if isinstance(points, Mapping) else {"points": points}
     check_whole("data", **counts)
     check_seed("data", seed)

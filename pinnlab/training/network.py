@@ -11,7 +11,7 @@ from torch import nn
 from pinnlab.domains import Domain
 from pinnlab.errors import ConfigurationError, check_seed, unknown
 from pinnlab.networks import MLP, ByUnknown, Composed, Part, ScaledInput
-from pinnlab.problems.base import Problem
+from pinnlab.problems.base import Problem, check_problem
 from pinnlab.problems.unknowns import alike
 
 
@@ -21,8 +21,7 @@ def build_network(problem: Problem, network: Any, scale_inputs: bool, seed: int)
     Unknowns that depend on other coordinates, or live elsewhere, have networks of their own in a `Composed` one; so has
     every unknown where networks are given by their names.
     """
-    if not isinstance(problem, Problem):
-        raise ConfigurationError(f"model.problem: must be a Problem, got {type(problem).__name__}")
+    check_problem("model.problem", problem)
     check_seed("model", seed)
     named = network.networks if isinstance(network, ByUnknown) else network
     by_name = _by_name(problem, named) if isinstance(named, Mapping) else None

@@ -196,7 +196,7 @@ BAD = {
     "flux: must be a function": lambda: Continuity(LINE, [2], flux=[3]),
     "Continuity: domain must be a box": lambda: Continuity(Disk(), [2, 2]),
     "unknown in condition 'faces'": lambda: Problem(LINE, ["u"], {"faces": Continuity(LINE, [2], unknowns=["v"])}),
-    "problem.problem: must be a Problem, got str": lambda: Tiled("burgers", [2]),
+    "problem.problem: must be a Problem, got 'burgers'": lambda: Tiled("burgers", [2]),
     "problem.flux": lambda: Tiled(Poisson2D(), [2, 2], flux="slop"),
     "has a condition 'interfaces' already": lambda: Tiled(Tiled(Poisson2D(), [2, 2]), [2, 2]),
     "the network has no tiles; give it Tiles(grid=[2, 2])": lambda: PINN(Tiled(Poisson2D(), [2, 2])),
