@@ -107,6 +107,16 @@ def is_finite(value: object) -> bool:
         return False
 
 
+def in_short(value: object) -> str:
+    """A value for a message: on one line, which an array or a function would break or fill.
+
+    >>> in_short(0.5), in_short("a"), in_short(in_short)
+    ('0.5', "'a'", 'function')
+    """
+    shown = repr(value)
+    return type(value).__name__ if callable(value) or "\n" in shown or len(shown) > 60 else shown
+
+
 def check_whole(owner: str, least: float = -math.inf, **values: object) -> None:
     """Refuses arguments that are no whole numbers, or too small.
 
@@ -120,7 +130,7 @@ def check_whole(owner: str, least: float = -math.inf, **values: object) -> None:
     """
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Integral):
-            raise ConfigurationError(f"{_named(owner, key)}: must be a whole number, got {value!r}")
+            raise ConfigurationError(f"{_named(owner, key)}: must be a whole number, got {in_short(value)}")
         if int(value) < least:
             raise ConfigurationError(f"{_named(owner, key)}: must be at least {least}, got {value}")
 
@@ -137,9 +147,9 @@ def check_real(owner: str, **values: object) -> None:
     """
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Real) or value != value:
-            raise ConfigurationError(f"{_named(owner, key)}: must be a number, got {value!r}")
+            raise ConfigurationError(f"{_named(owner, key)}: must be a number, got {in_short(value)}")
         if not is_finite(value):
-            raise ConfigurationError(f"{_named(owner, key)}: must be finite, got {value!r}")
+            raise ConfigurationError(f"{_named(owner, key)}: must be finite, got {in_short(value)}")
 
 
 def check_positive(owner: str, **values: object) -> None:
@@ -170,7 +180,7 @@ def check_list(owner: str, **values: object) -> None:
     """
     for key, value in values.items():
         if isinstance(value, str) or not isinstance(value, Collection):
-            raise ConfigurationError(f"{_named(owner, key)}: must be a list of numbers, got {value!r}")
+            raise ConfigurationError(f"{_named(owner, key)}: must be a list of numbers, got {in_short(value)}")
         for k, number in enumerate(value):
             check_real(owner, **{f"{key}[{k}]": number})
 

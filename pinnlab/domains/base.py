@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pinnlab.domains import rules
 from pinnlab.domains.rules import Rule
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, in_short
 
 RESERVED_NAMES = frozenset({"points", "normal"})
 
@@ -216,8 +216,8 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str):
             raise ConfigurationError(
-                f"coordinates: a name must be text such as 'x', got {name!r}; they come first: Interval('x', 0, 1), "
-                "Box(['x', 'y'], 0, 1), Disk(center=(0, 0))"
+                f"coordinates: a name must be text such as 'x', got {in_short(name)}; they come first: "
+                "Interval('x', 0, 1), Box(['x', 'y'], 0, 1), Disk(center=(0, 0))"
             )
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigurationError(f"coordinates: {name!r} is not a valid Python identifier")
@@ -239,11 +239,11 @@ def checked_vector(key: str, value: float | Sequence[float], dim: int) -> tuple[
     try:
         numbers = tuple(float(v) for v in value) if isinstance(value, Sequence) else (float(value),) * dim
     except (TypeError, ValueError):
-        raise ConfigurationError(f"{key}: expected a number or a list of numbers, got {value!r}") from None
+        raise ConfigurationError(f"{key}: expected a number or a list of numbers, got {in_short(value)}") from None
     if len(numbers) != dim:
         raise ConfigurationError(f"{key}: expected {dim} numbers, one per coordinate, got {len(numbers)}")
     if not all(map(math.isfinite, numbers)):
-        raise ConfigurationError(f"{key}: expected finite numbers, got {value!r}")
+        raise ConfigurationError(f"{key}: expected finite numbers, got {in_short(value)}")
     return numbers
 
 

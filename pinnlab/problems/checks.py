@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pinnlab.errors import ConfigurationError, check_positive, check_real, unknown
+from pinnlab.errors import ConfigurationError, check_positive, check_real, in_short, unknown
 
 
 def number(key: str, value: float) -> float:
@@ -31,7 +31,7 @@ def finite(key: str, value: Any) -> Any:
     try:
         numbers = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigurationError(f"{key}: must be a finite number, got {value!r}") from None
+        raise ConfigurationError(f"{key}: must be a finite number, got {in_short(value)}") from None
     bad = (~numbers.isfinite()).nonzero()
     if len(bad):
         first = numbers[tuple(bad[0])].item()
@@ -50,7 +50,7 @@ def positive(key: str, value: float) -> float:
 def non_negative(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number, 0 or above."""
     if number(key, value) < 0:
-        raise ConfigurationError(f"problem.{key}: must not be negative, got {value!r}")
+        raise ConfigurationError(f"problem.{key}: must not be negative, got {in_short(value)}")
     return value
 
 
@@ -61,7 +61,7 @@ def integer(key: str, value: int, most: int | None = None, least: int = 1) -> in
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most and value > most):
         limits = f"from {least} to {most}" if most else f">= {least}"
-        raise ConfigurationError(f"problem.{key}: must be an integer {limits}, got {value!r}")
+        raise ConfigurationError(f"problem.{key}: must be an integer {limits}, got {in_short(value)}")
     return value
 
 

@@ -10,13 +10,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, is_finite, unknown
+from pinnlab.errors import ConfigurationError, in_short, is_finite, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import WEIGHT, Enhancement
 from pinnlab.problems.evaluation import Evaluation, asks_for
@@ -42,6 +42,8 @@ class Condition(ABC):
     """Whether the loss has the mean of what `residual` returns, and not of its square."""
     looks_along_normals: bool = False
     """Whether it depends on which way the normals lead that it keeps beside its points."""
+    by_name: ClassVar[str] = ""
+    """What to write in place of a weight that is none, where unknowns are named."""
     looks_elsewhere: bool = False
     """Whether its function asked for unknowns at other points, `u.at(t=t - 1)`, when its problem was built."""
     points_per_row: int = 1
@@ -54,7 +56,10 @@ class Condition(ABC):
                 "values at given points are Observations"
             )
         if not is_finite(weight) or weight < 0:
-            raise ConfigurationError(f"weight: must be a number >= 0 (0 switches a condition off), got {weight!r}")
+            instead = "" if isinstance(weight, Real) else self.by_name
+            raise ConfigurationError(
+                f"weight: must be a number >= 0 (0 switches a condition off), got {in_short(weight)}{instead}"
+            )
         self.region = region
         self.weight = float(weight)
         self.name = type(self).__name__
@@ -167,6 +172,8 @@ def _is_finite(value: Any) -> bool:
 
 class _Targets(Condition):
     """A condition on some unknowns, each with its target."""
+
+    by_name = "; a prescribed value has the name of its unknown, as u=0.0"
 
     def __init__(self, region: Region | None, weight: float, targets: Mapping[str, Any]) -> None:
         super().__init__(region, weight)

@@ -11,7 +11,7 @@ import torch
 
 from pinnlab.domains import Domain
 from pinnlab.domains.functions import Field
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, in_short
 from pinnlab.numerics.tables import read_table
 from pinnlab.problems.evaluation import call_by_name
 from pinnlab.problems.scattered import RadialInterpolant
@@ -50,9 +50,9 @@ class Given:
     def __init__(self, name: str, source: Any, degree: int = 3) -> None:
         self.name, self.degree = name, degree
         if not isinstance(name, str) or not name.isidentifier():
-            raise ConfigurationError(f"Given: name must be a name such as 'a', got {name!r}")
-        if degree not in (1, 3, 5):
-            raise ConfigurationError(f"Given {name!r}: degree must be 1, 3 or 5, got {degree!r}")
+            raise ConfigurationError(f"Given: name must be a name such as 'a', got {in_short(name)}")
+        if not isinstance(degree, int) or degree not in (1, 3, 5):
+            raise ConfigurationError(f"Given {name!r}: degree must be 1, 3 or 5, got {in_short(degree)}")
         self.source = _read(name, Path(source)) if isinstance(source, (str, Path)) else source
         if not callable(self.source) and not isinstance(self.source, Mapping):
             raise ConfigurationError(

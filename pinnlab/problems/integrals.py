@@ -17,7 +17,7 @@ from torch import Tensor
 from pinnlab.derivatives.expressions import plain
 from pinnlab.domains import Region
 from pinnlab.domains.section import section
-from pinnlab.errors import ConfigurationError, check_whole, is_finite, unknown
+from pinnlab.errors import ConfigurationError, check_whole, in_short, is_finite, unknown
 from pinnlab.problems.conditions import Condition, Target
 from pinnlab.problems.evaluation import Evaluation, call_by_name
 
@@ -78,7 +78,9 @@ class Integral(Condition):
                 raise unknown("coordinate of each:", name, region.coordinates)
         if not (callable(value) and each) and not is_finite(value):
             function_of_what = "; for one at each time write each='t'" if callable(value) else ""
-            raise ConfigurationError(f"value: an integral must be a finite number, got {value!r}{function_of_what}")
+            raise ConfigurationError(
+                f"value: an integral must be a finite number, got {in_short(value)}{function_of_what}"
+            )
         self.over = region
         self.function = function
         self.value = value if callable(value) else float(value)

@@ -39,6 +39,8 @@ class Observations(Condition):
         ConfigurationError: an array does not fit the points or is not finite, or a sigma is not positive.
     """
 
+    by_name = "; measured values have the name of their unknown, as u=values"
+
     def __init__(self, points: Any, weight: float = 1.0, sigma: Sigma = 1.0, **values: Any) -> None:
         super().__init__(None, weight)
         if not values:
