@@ -372,5 +372,6 @@ def _check(problem: Problem, counts: Mapping[str, int], samplers: Mapping[str, S
     for name in sampled_conditions(problem):
         if counts.get(name, 0) < 1:
             raise ConfigurationError(
-                f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 0)}"
+                f"data.points.{name}: condition {name!r} needs at least one point, got {counts.get(name, 'none')}; "
+                "give each a number, or one number for all"
             )

@@ -136,8 +136,8 @@ def test_dtype_and_extras():
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ({"points": {"pde": 5}}, "data.points.wall"),
-        ({"points": {"pde": 5, "wall": 0, "start": 1}}, "data.points.wall"),
+        ({"points": {"pde": 5}}, "data.points.wall: .* got none; give each a number, or one number for all"),
+        ({"points": {"pde": 5, "wall": 0, "start": 1}}, "data.points.wall: .* got 0"),
         ({"points": 5, "samplers": {"wal": Grid()}}, "'wal'"),
         ({"points": 5, "batch_size": -1}, "data.batch_size"),
     ],
