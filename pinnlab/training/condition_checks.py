@@ -12,6 +12,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.conflicts import warn_of_conflicts
+from pinnlab.problems.initial_speeds import warn_of_initial_speeds
 from pinnlab.problems.jumps import warn_of_jumps
 from pinnlab.problems.laplacian_check import warn_of_laplacians
 from pinnlab.problems.reference_check import warn_of_reference
@@ -34,6 +35,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
     """
     warn_of_jumps(system.problem)
     warn_of_laplacians(system.problem)
+    warn_of_initial_speeds(system.problem)
     warn_of_conflicts(system.problem)
     warn_of_reference(system.problem)
     warn_of_idle_conditions(system)
