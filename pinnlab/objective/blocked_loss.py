@@ -34,8 +34,8 @@ class BlockedLoss:
 
     Args:
         evaluate: `ResidualSystem.weighted_loss`, compiled or not, or a `CompiledLoss`.
-        floats_per_point: numbers that a point of each condition takes in a layer.
-        budget: bytes of a block, of that many numbers for each point.
+        floats_per_row: numbers that a row of each condition takes in a layer.
+        budget: bytes of a block, of that many numbers for each row.
         tolerance: times the budget that is not cut yet: on a CPU one piece is as fast below eight of them, and threads
             share it better.
         piecewise: as `evaluate`, of batches that are cut; knows the gradient along with the loss. Default: `evaluate`.
@@ -45,13 +45,13 @@ class BlockedLoss:
     def __init__(
         self,
         evaluate: Callable[..., tuple[Tensor, Tensor]],
-        floats_per_point: Mapping[str, int],
+        floats_per_row: Mapping[str, int],
         budget: int = CACHE,
         tolerance: int = 8,
         piecewise: Callable[..., tuple[Tensor, Tensor]] | None = None,
         together: float = math.inf,
     ) -> None:
-        self._evaluate, self._floats = evaluate, dict(floats_per_point)
+        self._evaluate, self._floats = evaluate, dict(floats_per_row)
         self._budget, self._tolerance, self._together = budget, tolerance, together
         self._piecewise = evaluate if piecewise is None else piecewise
 
@@ -79,7 +79,7 @@ class BlockedLoss:
 
 def blocked(
     evaluate: Callable[..., tuple[Tensor, Tensor]],
-    floats_per_point: Mapping[str, int],
+    floats_per_row: Mapping[str, int],
     layers: int,
     device: torch.device,
     budget: int | None = None,
@@ -90,7 +90,7 @@ def blocked(
 
     Args:
         evaluate: as `BlockedLoss` takes it.
-        floats_per_point: numbers that a point of each condition takes in a layer.
+        floats_per_row: numbers that a row of each condition takes in a layer.
         layers: how many layers keep theirs until the gradient is known.
         device: where it is evaluated.
         budget: bytes on a GPU; default: `gpu_budget`.
@@ -98,8 +98,8 @@ def blocked(
         share: of the budget for a block, see `graph_replay.share_of`.
     """
     if device.type == "cpu":
-        return BlockedLoss(evaluate, floats_per_point, piecewise=piecewise)
-    kept = {name: int(_ALLOWANCE * layers * count) for name, count in floats_per_point.items()}
+        return BlockedLoss(evaluate, floats_per_row, piecewise=piecewise)
+    kept = {name: int(_ALLOWANCE * layers * count) for name, count in floats_per_row.items()}
     whole = gpu_budget(device) if budget is None else budget
     return BlockedLoss(evaluate, kept, int(share * whole), tolerance=1, together=int(share * whole))
 

@@ -159,7 +159,7 @@ class GlobalLoss:
         if compiler is not None or device.type != "cpu":
             make = functools.partial(evaluator, compiler=compiler, title="loss and gradient", recordings=recordings)
             evaluate = piecewise = CompiledLoss(system.squared_sums, make)
-        each, layers, share = system.floats_per_point(), system.layers(), share_of(recordings)
+        each, layers, share = system.floats_per_row(), system.layers(), share_of(recordings)
         whole = blocked(evaluate, each, layers, device, self.budget, piecewise, share)
         self.evaluate = system.products.before(whole)
         self._recorded = None if recordings is None else (gradients_by(whole), recordings)
@@ -277,7 +277,7 @@ class GlobalLoss:
         batch = self._settled(batch)
         evaluate, system = self.evaluate, self._system
         if not compiled and self._device.type == "cpu":
-            each, layers = system.floats_per_point(), system.layers()
+            each, layers = system.floats_per_row(), system.layers()
             whole = blocked(system.weighted_loss, each, layers, self._device, self.budget)
             evaluate = system.products.before(whole)
         return LossGradients(evaluate, self._parameters(), weights, batch)

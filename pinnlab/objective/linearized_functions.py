@@ -83,7 +83,7 @@ class LinearizedFunctions:
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
 
-            each, layers = self.system.floats_per_point(), self.system.layers()
+            each, layers = self.system.floats_per_row(), self.system.layers()
             self._made["loss"] = blocked(weighted, each, layers, device, self._budget, share=self._share)
         return cast("Tensor", self._made["loss"](tensors, self.system.products.shaped(batch), factors)[0])
 
@@ -92,7 +92,7 @@ class LinearizedFunctions:
 
         On a GPU that small problems do not fill, all of them in one evaluation.
         """
-        each = self.system.floats_per_point()
+        each = self.system.floats_per_row()
         size = sum(len(rows) * each[name] for name, rows in batch.items()) * points.element_size()
         if points.device.type == "cpu" or size * len(points) > _GPU_BLOCK_BYTES:
             return torch.stack([self.loss({**tensors, POINT: point}, batch, factors) for point in points])
@@ -286,4 +286,4 @@ class LinearizedFunctions:
 
 def _bytes_per_row(system: ResidualSystem, name: str, rows: Tensor) -> float:
     """What a row takes: derivatives of gradients keep about twice what a gradient keeps."""
-    return 5.0 * system.layers() * floats_of(rows, system.floats_per_point()[name]) * rows.element_size()
+    return 5.0 * system.layers() * floats_of(rows, system.floats_per_row()[name]) * rows.element_size()

@@ -31,7 +31,7 @@ def mean_squares(system: ResidualSystem, rows: Mapping[str, Tensor], budget: int
 
 def _squared_sum(system: ResidualSystem, name: str, rows: Tensor, budget: int | None) -> Tensor:
     """The sum of a condition's squared residuals; on a GPU in blocks of rows."""
-    each = 4 * system.floats_per_point()[name] * rows.element_size()  # what a layer is made of, and what it makes
+    each = 4 * system.floats_per_row()[name] * rows.element_size()  # what a layer is made of, and what it makes
     rows = system.products.shaped({name: rows})[name]
     budget = gpu_budget(rows.device) if budget is None else budget
     parts = (rows,) if rows.device.type == "cpu" else in_blocks(rows, floats_of(rows, each), budget)

@@ -141,7 +141,7 @@ class ResidualSystem:
         sums = self.squared_sums(parameters, batch)
         return torch.dot(factors, sums), sums.detach()
 
-    def floats_per_point(self) -> dict[str, int]:
+    def floats_per_row(self) -> dict[str, int]:
         """How many numbers one row of each condition takes in a layer: points, derivative channels and width."""
         used, conditions = self._tensors(), self.problem.conditions
         width = max((used[name].shape[0] for name, p in self.trial.named_parameters() if p.ndim > 1), default=1)
@@ -177,7 +177,7 @@ class ResidualSystem:
             compiled: whether to compile it, if the run compiles; not worth it for the few times that a figure asks.
         """
         own = self.products.shaped(self.unweighted(beside(self.trial, {name: rows})))[name]
-        size = floats_of(own, self.floats_per_point()[name]) * rows.element_size()
+        size = floats_of(own, self.floats_per_row()[name]) * rows.element_size()
         most = self._score_bytes if own.device.type == "cpu" else self._gpu_score_bytes
         length = max(most // size, 256 if own.ndim == 2 else 1)
         tensors = self.trial.tensors()

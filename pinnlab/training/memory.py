@@ -50,7 +50,7 @@ def check_batch(module: Any, store: PointStore | None, device: torch.device) -> 
     """
     if store is None or module.objective.compiler is not None or device.type != "cpu":
         return
-    floats, world = module.system.floats_per_point(), distributed.world_size()
+    floats, world = module.system.floats_per_row(), distributed.world_size()
     layers = module.system.layers()
     itemsize = torch.finfo(module.dtype).bits // 8
     # What a layer makes, and what its activation makes of that: both are there until the gradient is known.

@@ -126,7 +126,7 @@ def loss_and_gradient(way: str, dtype: torch.dtype, device: torch.device) -> Cal
     }
     evaluate = CompiledLoss(system.squared_sums, makes[way])
     # The card's blocks also where the small run has none: this is what is to be timed.
-    loss = blocked(evaluate, system.floats_per_point(), system.layers(), device, share=share_of(recordings))
+    loss = blocked(evaluate, system.floats_per_row(), system.layers(), device, share=share_of(recordings))
     tensors = trial.tensors()
 
     def run(points: torch.Tensor) -> None:

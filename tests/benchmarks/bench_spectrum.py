@@ -60,7 +60,7 @@ def exact() -> None:
     """All eigenvalues at N = 1,000 and n = 8,161, of the whole and of the three blocks."""
     module, batch, factors = burgers(1000)
     tensors = module.trial.tensors()
-    loss = BlockedLoss(CompiledLoss(module.system.squared_sums), module.system.floats_per_point())
+    loss = BlockedLoss(CompiledLoss(module.system.squared_sums), module.system.floats_per_row())
 
     def evaluation() -> None:
         for parameter in module.trial.parameters():

@@ -46,7 +46,7 @@ def test_the_derivatives_of_a_block_stay_within_the_budget(points, monkeypatch):
         seen.append(sum(map(len, batch.values())))
         return torch.zeros(()), torch.zeros(len(batch))
 
-    loss = blocked(evaluate, system.floats_per_point(), system.layers(), GPU)
+    loss = blocked(evaluate, system.floats_per_row(), system.layers(), GPU)
     loss({}, {"pde": rows}, torch.ones(1))
     assert sum(seen) == points
     assert max(seen) * 18 * 1024 <= GIB
@@ -74,7 +74,7 @@ def test_what_is_recorded_stays_within_the_budget_as_well(monkeypatch):
     monkeypatch.setattr(blocked_loss, "free_bytes", lambda device: 78.0 * GIB)
     monkeypatch.setattr(global_loss, "recordings_for", lambda device: Recordings(device, by_calling))
     system, many = burgers([50] * 4), torch.empty(1, 2, dtype=torch.float64).expand(1_000_000, 2)
-    each = {name: 2.5 * system.layers() * 8 * floats for name, floats in system.floats_per_point().items()}
+    each = {name: 2.5 * system.layers() * 8 * floats for name, floats in system.floats_per_row().items()}
     assert each["pde"] >= 18 * 1024  # as measured
     seen, points = [], []
 

@@ -255,7 +255,7 @@ def test_blocks_count_what_their_rows_are_computed_from(monkeypatch):
     """Those of integrals are made from many points each."""
     problem = TERMS["weak"]()
     system = ResidualSystem(problem, Trial(problem, MLP(2, len(problem.unknowns), hidden=[5, 4]).double()))
-    each, layers = system.floats_per_point(), system.layers()
+    each, layers = system.floats_per_row(), system.layers()
     monkeypatch.setattr(module, "_FEWEST", 1)
     monkeypatch.setattr(module, "_WORK_BYTES", 20 * 5 * layers * each["pde"] * 8)
     functions, rows = module.LinearizedFunctions(system), draw(1000, 2)

@@ -283,7 +283,7 @@ def test_blocks_are_of_whole_functions():
     case = Case("data")
     shaped = case.system.products.shaped(case.batch)
     whole, factors = case.system.weighted_loss(case.trial.tensors(), shaped, case.weights)[0], case.weights
-    each = case.system.floats_per_point()
+    each = case.system.floats_per_row()
     sizes = []
 
     def evaluate(tensors, batch, factors):

@@ -51,7 +51,7 @@ def test_blocks_give_the_same_loss_and_gradient(name, budget):
         calls.append(arguments)
         return s.weighted_loss(*arguments)
 
-    loss, blocked = BlockedLoss(evaluate, s.floats_per_point(), budget)(tensors, batch, factors)
+    loss, blocked = BlockedLoss(evaluate, s.floats_per_row(), budget)(tensors, batch, factors)
     assert (len(calls) > 1) == (budget < 10**6)
     assert torch.allclose(blocked, sums, rtol=1e-13)
     assert not blocked.requires_grad
@@ -59,9 +59,9 @@ def test_blocks_give_the_same_loss_and_gradient(name, budget):
     assert torch.allclose(gradient(loss, s), gradient(factors @ sums, s), rtol=1e-10)
 
 
-def test_floats_per_point_count_channels_times_width():
-    assert system("burgers_soft").floats_per_point() == {"pde": 8 * 4, "wall": 8, "start": 8}
-    assert system("poisson5d").floats_per_point() == {"pde": 8 * 6, "boundary": 8}
+def test_floats_per_row_count_channels_times_width():
+    assert system("burgers_soft").floats_per_row() == {"pde": 8 * 4, "wall": 8, "start": 8}
+    assert system("poisson5d").floats_per_row() == {"pde": 8 * 6, "boundary": 8}
 
 
 @pytest.mark.parametrize("name", ["burgers", "wave", "convection_soft"])

@@ -163,7 +163,7 @@ def test_plain_residuals_and_scores_are_without():
     assert torch.equal(system.score(key, points), expected.norm(dim=-1))
     assert plain.equations({key: points}) == {key: 1}
     assert system.equations({key: points}) == {key: 3}
-    assert system.floats_per_point()[key] > plain.floats_per_point()[key]
+    assert system.floats_per_row()[key] > plain.floats_per_row()[key]
 
 
 @pytest.mark.parametrize("name", ["burgers_soft", "inverse", "oscillator"])

@@ -163,7 +163,7 @@ def test_points(free, monkeypatch):
 def test_points_times_channels_of_derivatives(free, monkeypatch):
     monkeypatch.undo()
     module = small_module(Poisson1D())
-    each = module.system.floats_per_point()
+    each = module.system.floats_per_row()
     needed = 2 * 3 * 8 * (21 * each["pde"] + 2 * each["boundary"])  # three layers
     free(needed - 1)
     refused(r"data\.points\.pde: the loss on 21 points .* data\.batch_size, or model\.compile", Phase(ADAM, steps=1),

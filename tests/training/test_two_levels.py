@@ -115,10 +115,10 @@ def test_costs_what_the_small_network_costs():
     module = small_module()
     batch = batch_of(module)
     whole = flops(module, batch)
-    floats = module.system.floats_per_point()
+    floats = module.system.floats_per_row()
     module.system.set_width(WIDTH)
     assert flops(module, batch) == flops(small_twin(module), batch) < 0.5 * whole
-    assert module.system.floats_per_point() == {name: count * WIDTH // 6 for name, count in floats.items()}
+    assert module.system.floats_per_row() == {name: count * WIDTH // 6 for name, count in floats.items()}
 
 
 def test_the_whole_network_is_the_narrow_one_until_the_switch():
