@@ -140,9 +140,9 @@ class Expression(Differentiable):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(Tensor, name):
             return self._by_name(name)
-        attribute = getattr(self._tensor, name)
-        if not callable(attribute):
-            return self.transpose(-2, -1) if name in ("T", "mT") else attribute
+        attribute, get = getattr(self._tensor, name), operator.attrgetter(name)
+        if not callable(attribute):  # `e.T` and `e.real` vary, `e.shape` and `e.data` do not
+            return _applied(get, get, (self,), {}) if isinstance(attribute, Tensor) and name != "data" else attribute
         if name.endswith("_"):
             raise UnknownDerivativeError(f"{name}: an expression that is differentiated cannot be written to")
 
@@ -227,6 +227,8 @@ class _OfUnknown(Expression):
         parts = [] if column[0] in self._places else [self._partial(column)]
         moving = [(k, place) for k, place in self._places.items() if isinstance(place, Expression)]
         parts += [self._partial((k,)) * place._partial(column) for k, place in moving]
+        if len(parts) == 1 and isinstance(parts[0], _OfUnknown):  # whose own derivatives are those there
+            return parts[0]._total(rest) if rest else parts[0]._tensor
         return functools.reduce(operator.add, parts)._partial(rest)._tensor if parts else None
 
     def _follow(self, channels: Channels) -> Jet | Tensor:
@@ -350,12 +352,12 @@ def _applied(
         return lambda channels: follow(channels)[k]
 
     if isinstance(result, (tuple, list)):
-        return tuple(_wrapped(part, source, piece(k)) for k, part in enumerate(result))
+        return type(result)([_wrapped(part, source, piece(k)) for k, part in enumerate(result)])
     return _wrapped(result, source, follow)
 
 
 def _wrapped(result: Any, source: Expression, follow: Follow) -> Any:
-    varies = isinstance(result, Tensor) and result.is_floating_point()
+    varies = isinstance(result, Tensor) and (result.is_floating_point() or result.is_complex())
     return _Applied(result, source._coordinates, follow) if varies else result
 
 

@@ -310,6 +310,16 @@ def _imag(x: Jet) -> Jet:
     return linear_map(torch.imag, x)
 
 
+@rule("complex")
+def _complex(real: Any, imag: Any) -> Any:
+    return real + 1j * imag
+
+
+@rule("sgn")
+def _sgn(x: Jet) -> Tensor:
+    return torch.sgn(_real_numbers("sgn", x).value)
+
+
 @rule("nan_to_num")
 def _nan_to_num(x: Any, *args: Any, **kwargs: Any) -> Any:
     return torch.where(x.value.isfinite(), x, x.value.detach().nan_to_num(*args, **kwargs))

@@ -363,7 +363,7 @@ def _register_constants() -> None:
 
         rule(name)(make)
     queries = ("numel", "is_floating_point", "is_complex", "new_zeros", "new_ones", "new_full", "new_tensor")
-    for name in (*queries, "sign", "sgn", "floor", "ceil", "round", "trunc"):
+    for name in (*queries, "sign", "floor", "ceil", "round", "trunc"):
 
         def ask(x: Jet, *args: Any, _name: str = name, **kwargs: Any) -> Any:
             return getattr(x.value, _name)(*args, **kwargs)

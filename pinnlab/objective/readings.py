@@ -271,7 +271,7 @@ class _Places:
                 self._add(key, *_cell(cell))
         self._items(function.__name__, function.__defaults__ or ())
         self._entries(function.__name__, function.__kwdefaults__ or {})
-        if function.__module__.startswith(("pinnlab.", *_FOREIGN)):
+        if (function.__module__ or "").startswith(("pinnlab.", *_FOREIGN)):  # made by `exec` it may have none
             return
         names = _names(function.__code__)
         for key in names:

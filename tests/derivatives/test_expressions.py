@@ -108,6 +108,15 @@ CASES = {
         lambda u, v, x, y, t, p: d(torch.stack([u * v, x * x], -1).unbind(-1)[0], "t"),
         by(lambda p: u(p) * v(p), T),
     ),
+    "complex": (
+        lambda u, v, x, y, t, p: d(torch.complex(u * v, x).square() * torch.exp(1j * y), "x", "y").imag,
+        by(lambda p: ((u(p) * v(p)) ** 2 - p[X] ** 2) * p[Y].sin() + 2 * u(p) * v(p) * p[X] * p[Y].cos(), X, Y),
+    ),
+    "part_of_a_real_one": (lambda u, v, x, y, t, p: d((u * x).real * x, "x"), by(lambda p: u(p) * p[X] ** 2, X)),
+    "named_pieces": (
+        lambda u, v, x, y, t, p: d(torch.stack([u * v, x * x], -1).max(-1).values, "x"),
+        by(lambda p: torch.maximum(u(p) * v(p), p[X] ** 2), X),
+    ),
     "does_not_depend": (
         lambda u, v, x, y, t, p: d(x * y, "t") + d(u.value.detach() * x, "x"),
         lambda p: u(p) + 0 * p[X],

@@ -90,7 +90,7 @@ FUNCTIONS = {
     "einsum of three": lambda x: torch.einsum("ni,nj,nk->nik", x, x**2, x**3).flatten(1),
     "einsum of unlike factors": lambda x: torch.einsum("nij,nj->ni", x[:, :, None] * x[:, None, :], x**2),
     "einsum with constants": lambda x: torch.einsum("ni,oij,nj,nk->no", x, CUBE, x**2, x),
-    "complex": lambda x: torch.exp(2j * x).real + torch.exp(1j * x**2).imag,
+    "complex": lambda x: torch.exp(2j * x).real + torch.exp(1j * x**2).imag + (torch.complex(x, x**2) ** 3).imag,
 }
 
 
@@ -165,6 +165,7 @@ COUPLED = {
     "norm of complex numbers": lambda x: torch.exp(1j * x).norm(dim=-1)[:, None],
     "vecdot of complex numbers": lambda x: torch.linalg.vecdot(torch.exp(1j * x), torch.exp(2j * x)).real[:, None],
     "a variance of complex numbers": lambda x: torch.exp(1j * x).var(-1)[:, None],
+    "sgn of complex numbers": lambda x: torch.exp(1j * x).sgn().real,
     "cross without a dimension; say dim=-1": lambda x: torch.cross(x[:, :1] * THREES[:, 0], THREES[:, 1]),
     "a cross product of other than three": lambda x: torch.cross(x, x**2, dim=-1),
     "fmod with a divisor that varies": lambda x: torch.fmod(ROWS, x),

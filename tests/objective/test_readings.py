@@ -302,3 +302,13 @@ def test_nan_is_no_change():
     problem.viscosity = math.nan
     readings = Readings(problem, built(problem=Many()).trial)
     assert readings.look() == []
+
+
+def test_a_function_that_code_made_is_followed():
+    """One of `sympy.lambdify`, say, is of no module."""
+    place = {"rate": 2.0}
+    decay = eval("lambda u: u.x + rate * u", place)
+    readings = built(problem=Problem(X, ["u"], {"pde": Residual(X, decay)})).system.readings
+    assert decay.__module__ is None
+    place["rate"] = 3.0
+    assert readings.look() == ["rate"]

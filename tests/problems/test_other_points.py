@@ -156,10 +156,19 @@ def product(u):
     return lambda p: u(torch.stack([p[0] * p[1], p[1] / 2])) * moving(u)(p)
 
 
+def mixed(v):
+    """The derivative by x and t of v."""
+    return lambda p: grad(lambda q: grad(v)(q)[0])(p)[1]
+
+
 EXPRESSIONS = {
     "product": (lambda u, x, t: (u.at(x=x * t, t=t / 2) * u.x).d("x", "x"), lambda u: moving(moving(product(u)))),
     "slope": (lambda u, x, t: (1.0 * u.at(x=x**2).x).d("x"), lambda u: moving(lambda p: moving(u)(p * p))),
     "there": (lambda u, x, t: (u * x).d("x") - u - x * u.x + u.at(x=x**2).x, lambda u: lambda p: moving(u)(p * p)),
+    "at one time": (
+        lambda u, x, t: (u.at(t=0.5) * t**2).d("x", "t"),
+        lambda u: mixed(lambda p: u(torch.stack([p[0], 0.5 + 0 * p[1]])) * p[1] ** 2),
+    ),
     "again": (
         lambda u, x, t: (u.at(x=x * t).at(t=x) + u.at(x=0.5)).d("x"),
         lambda u: moving(lambda p: u(torch.stack([p[0] * p[1], p[0]]))),
