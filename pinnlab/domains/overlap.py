@@ -104,11 +104,13 @@ class Beside:
             return torch.zeros(0, dtype=torch.bool, device=points.device)
         size = max(b - a for a, b in zip(self.domain.low, self.domain.high, strict=True))
         on = self.domain.signed_distance(points).abs() <= ON * size
-        kept = (self.domain.inside(points) == self.within) & ~on
-        if self.shared is not None and bool(on.any()):
-            whole = self.domain.boundary(*self.domain.coordinates)
-            agree = (whole.normals(points[on]) * normals[on]).sum(1) > 0
-            kept[on] = agree == (self.shared == "same")
+        kept = self.domain.inside(points) == self.within
+        if not bool(on.any()):
+            return kept
+        whole = self.domain.boundary(*self.domain.coordinates)
+        on[on.clone()] = whole.distance(points[on]) <= ON * size  # not where two parts of the domain meet
+        agree = (whole.normals(points[on]) * normals[on]).sum(1) > 0
+        kept[on] = False if self.shared is None else agree == (self.shared == "same")
         return kept
 
 

@@ -21,6 +21,9 @@ Test = Callable[[Tensor, Tensor], Tensor]
 LOOKED_AT = 2**15
 """Points by which it is found whether all, some or none count, and the measure of what is left: to about 1e-3."""
 
+_NEAR = 1e-6
+"""Distance at which a point is on a face, and can be asked whether it counts, relative to the face's size."""
+
 
 class Trimmed(Region):
     """A part of a face by rejection, or all of one at whose edges its domain does not end; `trimmed` builds it.
@@ -53,11 +56,15 @@ class Trimmed(Region):
         return self.face.quadrature(count) if self.test is None else super()._quadrature(count)
 
     def _distance(self, points: Tensor) -> Tensor:
-        """To the face where a point counts; a point that does not is said to be infinitely far from it."""
+        """A lower bound: that to the whole face; of points on it that do not count infinity."""
         distance = self.face.distance(points)
         if self.test is None:
             return distance
-        return distance.masked_fill(~self.test(points, self.face.normals(points)), torch.inf)
+        rounding = 8 * torch.finfo(points.dtype).eps * points.abs().amax(dim=1)
+        on = distance <= _NEAR * self.face.measure ** (1 / self.dimension) + rounding
+        away = on.clone()
+        away[on] = ~self.test(points[on], self.face.normals(points[on]))
+        return distance.masked_fill(away, torch.inf)
 
     def _normals(self, points: Tensor) -> Tensor:
         normals = self.face.normals(points)

@@ -103,6 +103,9 @@ MEASURES = [
     ((CUBE - BALL).face(z=1.0), 1.0),
     (CUBE | Box(XYZ, [1, 0, 0], [2, 1, 1]), 2.0),
     ((CUBE | Box(XYZ, [1, 0, 0], [2, 1, 1])).boundary(), 10.0),
+    (((CUBE | Box(XYZ, [1, 0, 0], [2, 1, 1])) - Box(XYZ, [1, 0.3, 0.3], [1.5, 0.6, 0.6])).boundary(), 10.78),
+    (((CUBE | Box(XYZ, [1, 0, 0], [2, 2, 1])) & Box(XYZ, [1, -1, -1], [1.5, 3, 3])).boundary(), 7.0),
+    (((Interval("x", 0, 1) | Interval("x", 1, 2)) - Interval("x", 1, 1.5)).boundary(), 4.0),
     (CUBE & Box(XYZ, 0.5, 2), 1 / 8),
     (CUBE - Box(XYZ, 0.5, 2), 7 / 8),
     (BALL & CUBE, math.pi / 48),
@@ -206,6 +209,7 @@ def test_signed_distances_in_the_plane_are_those_to_a_dense_boundary(domain):
     signed = domain.signed_distance(points)
     assert torch.equal(signed < 0, domain.inside(points))
     assert bool((signed.abs() <= nearest + 1e-9).all())
+    assert bool((domain.boundary().distance(points) <= nearest + 1e-9).all())
     if isinstance(domain, Planar):
         assert bool((nearest - signed.abs() < 2e-3).all())
 
