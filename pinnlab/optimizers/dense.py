@@ -22,7 +22,8 @@ from pinnlab.numerics.memory import check_fits, gibibytes
 from pinnlab.optimizers.quasi_newton import QuasiNewton
 
 _TINY = 1e-12
-"""Smallest a = (y'Hy / y's) (s'H^-1 s / y's) - 1 of the Broyden family; it is 0 on exact curvature, and divides."""
+"""Smallest a = (y'Hy / y's) (s'H^-1 s / y's) - 1 of the Broyden family; it is 0 on exact curvature, and divides. The
+largest is its inverse: from 1e16 on round-off has scales vanish."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class _Dense(QuasiNewton):
         hy = y.clone() if fresh else self._times(y)
         ys, yhy, sg, ss, yy = torch.stack((y @ s, y @ hy, s @ gradient, s @ s, y @ y)).tolist()
         epsilon = torch.finfo(s.dtype).eps
-        if not (ys > epsilon * math.sqrt(ss * yy) and 0 < yhy < math.inf):
-            return
+        if not (ys > epsilon * math.sqrt(ss * yy) and 0 < yhy < math.inf and sg < 0):
+            return  # s is what rounding left of a step downhill; one of a last digit may lead along the slope, or up
         if fresh:
             self.check_memory()
             scale = self._initial_scale(ys, yy)
@@ -219,7 +220,7 @@ class SSBroyden(_Dense):
 
     def _scaling(self, curvature: Curvature) -> tuple[float, float]:
         b, h = curvature.b, curvature.h
-        a = max(h * b - 1, _TINY)
+        a = min(max(h * b - 1, _TINY), 1 / _TINY)
         rho_low = min(1.0, h * (1 - math.sqrt(a / (1 + a))))
         theta = max((rho_low - 1) / a, min(1 / rho_low, (1 - b) / b))
         sigma, rho = 1 + a * theta, min(1.0, 1 / b)

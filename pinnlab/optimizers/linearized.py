@@ -82,7 +82,8 @@ class LinearizedOptimizer(FlatOptimizer):
         point = objective.point()
         loss, gradient = objective(point)
         value = float(loss)  # once: on a GPU it waits for the evaluation
-        found = self._improve(linearization, point, value, gradient) if math.isfinite(value) else None
+        sound = math.isfinite(value) and bool(gradient.isfinite().all())  # else a factorisation of J would fail
+        found = self._improve(linearization, point, value, gradient) if sound else None
         self._memory["stalled"] = found is None
         self._memory["loss"] = value if found is None else found[1]
         if found is not None:
@@ -100,7 +101,7 @@ class LinearizedOptimizer(FlatOptimizer):
             linearization: around `point`.
             point: `(n,)` the present parameters.
             loss: the loss there, finite.
-            gradient: `(n,)` its gradient there.
+            gradient: `(n,)` its gradient there, finite.
 
         Returns:
             The new parameters `(n,)` and the loss there; None when there is no decrease.

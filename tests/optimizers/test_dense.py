@@ -130,13 +130,24 @@ def test_matrix_survives_new_points_while_it_is_positive_definite(build):
     assert "inverse_hessian" not in run.optimizer._memory
 
 
-def test_curvature_at_round_off_is_skipped():
-    optimizer = SSBroyden([vector(torch.zeros(3))])
+@pytest.mark.parametrize("build", [BFGS, SSBFGS, SSBroyden])
+def test_curvature_at_round_off_is_skipped(build):
+    optimizer = build([vector(torch.zeros(3))])
     eye = torch.eye(3, dtype=torch.float64)
     optimizer._memory["inverse_hessian"] = eye.clone()
+    optimizer._learn(eye[0], eye[0], eye[1], 1.0)  # a step of a last digit across the slope
+    optimizer._learn(eye[0], eye[0], eye[0], 1.0)  # and up
     optimizer._learn(eye[0], eye[1] + 1e-17 * eye[0], -eye[0], 1.0)
     optimizer._learn(eye[0], -eye[0], -eye[0], 1.0)
     assert torch.equal(optimizer._memory["inverse_hessian"], eye)
+
+
+def test_a_step_nearly_across_the_change_of_the_gradient_is_survived():
+    optimizer = SSBroyden([vector(torch.zeros(3))])
+    eye = torch.eye(3, dtype=torch.float64)
+    optimizer._memory["inverse_hessian"] = eye.clone()
+    optimizer._learn(eye[0], 1e-9 * eye[0] + eye[1], -eye[0], 1.0)  # (y'Hy) (s'H^-1 s) / (y's)^2 is 1e18
+    assert bool(optimizer._memory["inverse_hessian"].isfinite().all())
 
 
 def test_an_indefinite_matrix_restarts_from_steepest_descent():

@@ -15,7 +15,15 @@ from pinnlab.callbacks import Rollback, RunSummary
 from pinnlab.cli.commands import run
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.objective.faults import find_fault
-from pinnlab.optimizers import MultiBatchLBFGS, MultiPreconditionedLBFGS, SchwarzLBFGS, SSBroyden
+from pinnlab.optimizers import (
+    LeastSquares,
+    LevenbergMarquardt,
+    MultiBatchLBFGS,
+    MultiPreconditionedLBFGS,
+    SchwarzLBFGS,
+    SSBroyden,
+    TargetRatioGaussNewton,
+)
 from pinnlab.training.phases import Phase
 from pinnlab.training.switching import phases_of
 
@@ -33,6 +41,9 @@ OTHERS = {
     "multi-preconditioned": functools.partial(MultiPreconditionedLBFGS, global_iterations=3),
     "Newton-CG": NEWTON_CG,
     "multi-batch": MultiBatchLBFGS,
+    "Levenberg-Marquardt by QR": functools.partial(LevenbergMarquardt, form="qr"),
+    "target ratio": TargetRatioGaussNewton,
+    "last layer": LeastSquares,
 }
 BROKEN_AT = {"target": 1.0, "residual": FROM, "gradient": FROM}
 """Where each kind begins; the others have no point."""
