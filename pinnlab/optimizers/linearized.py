@@ -81,9 +81,10 @@ class LinearizedOptimizer(FlatOptimizer):
         objective = FlatObjective(self.param_groups[0]["params"], closure)
         point = objective.point()
         loss, gradient = objective(point)
-        value = float(loss)  # once: on a GPU it waits for the evaluation
-        sound = math.isfinite(value) and bool(gradient.isfinite().all())  # else a factorisation of J would fail
-        found = self._improve(linearization, point, value, gradient) if sound else None
+        # Fetched together: on a GPU each transfer waits for the evaluation.
+        value, steepest = torch.stack([loss.detach().reshape(()), gradient.abs().amax()]).tolist()
+        finite = math.isfinite(value) and math.isfinite(steepest)  # else a factorisation of J would fail
+        found = self._improve(linearization, point, value, gradient) if finite else None
         self._memory["stalled"] = found is None
         self._memory["loss"] = value if found is None else found[1]
         if found is not None:
