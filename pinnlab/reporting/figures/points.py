@@ -87,7 +87,7 @@ def residual_figure(points: ArrayLike, residual: ArrayLike, coordinates: Sequenc
     size = np.abs(checked_values(residual, len(places), "residual"))
     places, size = places[np.isfinite(size)], size[np.isfinite(size)]
     flat = len(coordinates) == 1
-    figure = new_figure(9.0, 4.2)
+    figure = new_figure(9.0, 4.2, layout="compressed")
     projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
     figure.suptitle(f"{name}: {len(places):,} points{projected}", fontsize=13)
     if not len(places):

@@ -138,7 +138,8 @@ def _maps(
         panels["|error|"] = (error, error_scale(error), "magma")
     surface = Surface(places)
     times = _slice_times(places[:, 1], slices, surface.grid is not None) if coordinates[-1] == "t" else []
-    figure = new_figure(max(4.2 * len(panels), 2.6 * len(times), 5.5), 6.2 if times else 3.9)
+    width = max(4.2 * len(panels), 2.6 * len(times), 5.5)
+    figure = new_figure(width, 6.2) if times else new_figure(width, 4.3, layout="compressed")
     upper: FigureBase = figure
     lower: FigureBase | None = None
     if times:

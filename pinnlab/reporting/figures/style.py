@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from pinnlab.reporting.files import whole
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colour-blind safe, of Okabe and Ito (2008)."""
+
+Layout = Literal["constrained", "compressed"]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -29,9 +32,16 @@ class ShownFigure(Figure):
         return buffer.getvalue()
 
 
-def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
-    """A figure of so many inches, whose panels make room for their labels unless that takes too long."""
-    figure = ShownFigure(figsize=(width, height), layout="constrained" if constrained else None)
+def new_figure(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
+    """A figure of so many inches, whose panels make room for their labels.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        layout: matplotlib's name; `"compressed"` where panels have their own proportions, None where to look for room
+            takes too long.
+    """
+    figure = ShownFigure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

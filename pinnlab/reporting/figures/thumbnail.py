@@ -61,7 +61,7 @@ def thumbnail(
         figure = agreement_figure(u, exact, unknown)
         figure.set_size_inches(*SIZE)
     else:
-        figure = new_figure(*SIZE, constrained=False)
+        figure = new_figure(*SIZE, layout=None)
         panels = figure.subplots(1, 1 if exact is None else 2, squeeze=False)[0]
         draw = _curves if len(coordinates) == 1 else _maps
         draw(panels, places, u, exact, coordinates, unknown)

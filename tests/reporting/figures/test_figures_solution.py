@@ -96,6 +96,22 @@ def test_a_space_without_time_has_maps_only_and_a_hole_stays_open():
     assert axes["prediction p"].get_aspect() == 1
 
 
+@pytest.mark.parametrize("width", [0.5, 0.9, 1.0, 1.05, 1.3, 2.0])
+def test_titles_and_names_of_axes_have_room(width):
+    """Also where a panel is about as high as there is room."""
+    points = (grid(31, 31) + [1, 0]) / 2
+    exact = np.sin(np.pi * points).prod(1)
+    figure = solution_figure(points * [width, 1], exact * (1 + 1e-5 * points[:, 0]), exact, ("x", "y"), "u")
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    for axes in figure.axes:
+        words = (axes.title, axes.xaxis.label, axes.yaxis.label)
+        for box in (text.get_window_extent() for text in words if text.get_text()):
+            assert not title.overlaps(box)
+            assert box.x0 >= 0
+            assert box.y0 >= 0
+
+
 def corner(t="y"):
     """A grid on an L, in the coordinates x and t."""
     domain = Union([Box(["x", t], [0, 0], [2, 1]), Box(["x", t], [0, 1], [1, 2])])
