@@ -99,7 +99,7 @@ def test_a_space_without_time_has_maps_only_and_a_hole_stays_open():
 @pytest.mark.parametrize("width", [0.5, 0.9, 1.0, 1.05, 1.3, 2.0])
 def test_titles_and_names_of_axes_have_room(width):
     """Also where a panel is about as high as there is room."""
-    points = (grid(31, 31) + [1, 0]) / 2
+    points = grid(31, 31) / 2 + (0.5, 0)
     exact = np.sin(np.pi * points).prod(1)
     figure = solution_figure(points * [width, 1], exact * (1 + 1e-5 * points[:, 0]), exact, ("x", "y"), "u")
     figure.canvas.draw()
