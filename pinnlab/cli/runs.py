@@ -67,7 +67,10 @@ def checkpoint_of(place: Path) -> Path:
     others = [*(place / "checkpoints").glob("*.ckpt"), *place.glob("*.ckpt")]  # as Lightning names them
     if others:
         return max(others, key=lambda path: path.stat().st_mtime)
-    raise ConfigurationError(f"there is no run in {str(place)!r}: name a folder such as runs/burgers/version_0")
+    below = [path for depth in ("*", "*/*") for path in place.glob(f"{depth}/checkpoints/last.ckpt")]
+    newest = max(below, key=lambda path: path.stat().st_mtime, default=None)
+    folder = "runs/burgers/version_0" if newest is None else newest.parents[1]
+    raise ConfigurationError(f"there is no run in {str(place)!r}: name a folder such as {folder}")
 
 
 def folder_of(checkpoint: Path) -> Path | None:

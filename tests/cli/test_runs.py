@@ -135,7 +135,15 @@ def test_a_place_without_a_run(command, tmp_path):
     for place in ("nowhere", "empty"):
         code, _, err = command("predict", place)
         assert code == 2
-        assert f"there is no run in '{place}'" in err
+        assert f"there is no run in '{place}': name a folder such as runs/burgers/version_0" in err
+    for number in range(2):
+        checkpoint = tmp_path / "runs" / "mine" / f"version_{number}" / "checkpoints" / "last.ckpt"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.touch()
+        os.utime(checkpoint, (number, number))
+    for place in ("runs", "runs/mine"):
+        with pytest.raises(ConfigurationError, match=r"name a folder such as runs/mine/version_1$"):
+            runs.with_run(["predict", place])
 
 
 def test_words_of_a_command_line():
