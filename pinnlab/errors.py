@@ -64,6 +64,7 @@ class StopReason(str, Enum):
     BUDGET = "the budget of evaluations was spent"
     POINTS = "the budget of points was spent"
     TRAINER = "the trainer's limit was reached"
+    CALLBACK = "a callback ended the run"
     INTERRUPTED = "the run was interrupted"
 
 

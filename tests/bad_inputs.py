@@ -116,6 +116,12 @@ COMMANDS = [
     _c("--trainer.max_step 3", "'max_step'", "did you mean 'max_steps'"),
     _c("--trainer.max_steps abc", "trainer.max_steps: must be int, got abc"),
     _c("--trainer.max_steps 1.5", "trainer.max_steps: must be int, got 1.5"),
+    _c("--trainer.max_steps 10.0", "trainer.max_steps: must be int, got 10.0"),
+    _c("--trainer.max_steps 1e3", "trainer.max_steps: must be int, got 1e3"),
+    _c("--data.batch_size 10.0", "data.batch_size: must be int, got 10.0"),
+    _c("--data.points={pde: 1e2}", "data.points.pde: must be int, got 1e2"),
+    _c("--seed_everything 3.0", "seed_everything: must be bool or int, got 3.0"),
+    _c("--trainer.barebones true", "trainer.barebones: ", "use --trainer.logger false"),
     _c("--trainer.max_epochs 1.5", "trainer.max_epochs: must be int, got 1.5"),
     _c("--trainer.max_epochs=-2", "trainer.max_epochs: must be at least -1, got -2"),
     _c("--trainer.num_nodes 0", "trainer.num_nodes: must be at least 1, got 0"),
@@ -151,6 +157,14 @@ COMMANDS = [
     ),
     _c("--trainer.callbacks os.system", "trainer.callbacks: os.system is no Callback"),
     _c("--trainer.callbacks+=os.system", "trainer.callbacks[1]: os.system is no Callback"),
+    _c(
+        "--trainer.callbacks=Timer --trainer.callbacks.duration=00:00:01:00",
+        "Timer: cannot save its default <Interval.step: 'step'>; give that option, as text",
+    ),
+    _c(
+        "--trainer.callbacks=ModelPruning --trainer.callbacks.pruning_fn=3",
+        "ModelPruning: The provided `pruning_fn` 3 isn't available",
+    ),
     _c("--name ../../evil", "name: '../../evil' leads out of the folder of the runs"),
     _c("--name /tmp/evil", "name: '/tmp/evil' leads out of the folder of the runs"),
     _c("--modle.compile false", "--modle.compile: there is no such option (did you mean 'model'?)"),
@@ -174,6 +188,7 @@ COMMANDS = [
         "'activation'",
     ),
     _c("--model.network=bad_inputs.network --model.network.width=3", "model.network: bad_inputs.network is a function"),
+    _c("--model.network Mine", "model.network: there is no class 'Mine'", "needs its file's name, as in my_file.Mine"),
     _c("--model.network os.system", "model.network: os.system is no Module"),
     _c("--model.network subprocess.run", "model.network: subprocess.run is no Module"),
     _c("--model.network RandomFeatures --model.network.scal 3", "'scal'", "did you mean 'scale'"),
@@ -252,7 +267,10 @@ RECIPES = [
     _phase("{optimizer: Adam, steps: ten}", "model.phases[0].steps: must be int, got ten"),
     _phase("{optimizer: Adam, stepss: 3}", "'stepss' (did you mean 'steps'?)"),
     _phase("{optimizer: Adam, steps: 3}, {optimizer: Adam, steps: 1.5}", "model.phases[1].steps: must be int, got 1.5"),
-    _phase("{optimizer: Adamm, steps: 3}", "'Adamm'", "did you mean 'Adam"),
+    _phase("{optimizer: Adam, steps: 6.0}", "model.phases[0].steps: must be int, got 6.0"),
+    _phase(
+        "{optimizer: Adamm, steps: 3}", "model.phases[0].optimizer: there is no class 'Adamm'", "did you mean 'Adam"
+    ),
     _phase(
         "{optimizer: {class_path: Adam, init_args: {learning_rate: 1}}, steps: 3}", "option of Adam", "'learning_rate'"
     ),

@@ -32,7 +32,7 @@ class RunCheckpoint(Checkpoint):
     gone.
 
     Where writing takes long, as with a dense inverse Hessian of gigabytes, saves come more seldom: they take a
-    hundredth of the run's time at most.
+    hundredth of the run's time at most. `fast_dev_run` writes nothing.
 
     Args:
         seconds: between two saves. 30: what a power failure may cost.
@@ -58,6 +58,9 @@ class RunCheckpoint(Checkpoint):
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Finds the folder, which is a collective."""
         if stage != "fit":
+            return
+        self.path = None
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         folder = self.folder or os.path.join(run_folder(trainer) or trainer.default_root_dir, "checkpoints")
         self.path = Path(trainer.strategy.broadcast(folder)) / "last.ckpt"
@@ -93,7 +96,8 @@ class RunCheckpoint(Checkpoint):
 
     def _save(self, trainer: L.Trainer) -> None:
         """Writes the present state; a collective."""
-        assert self.path is not None
+        if self.path is None:
+            return
         begun = time.monotonic()
         with _tolerant(trainer.strategy.checkpoint_io):
             if trainer.is_global_zero:

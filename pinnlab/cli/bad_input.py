@@ -15,6 +15,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from yaml.representer import RepresenterError
+
 from pinnlab.cli.catalog import class_paths
 from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.errors import ConfigurationError, PinnlabError, suggest, unknown
@@ -29,7 +31,7 @@ def bad_input(error: BaseException) -> str | None:
     for cause in causes:
         if isinstance(cause, PinnlabError):
             return str(cause)
-    if type(error).__name__ not in ("ArgumentError", "MisconfigurationException"):
+    if type(error).__name__ not in ("ArgumentError", "MisconfigurationException") and not _is_refusal(error):
         return None
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     found = (explain(message) for explain in _EXPLANATIONS)
@@ -47,17 +49,29 @@ def refused(error: Exception) -> ConfigurationError | None:
     if any(isinstance(cause, PinnlabError) for cause in causes):
         return None
     texts = [" ".join(str(cause).split()) for cause in causes]
-    path = re.search(r"class_path '([\w.]+)'", " ".join(texts))
+    path = re.search(r"class_path[ =]'([\w.]+)'", " ".join(texts))
     owner = path[1].rpartition(".")[2] if path else "trainer"
-    missing = re.search(r"No module named '(\w+)|Requirement '(\w+)", " ".join(texts))
+    missing = re.search(r"No module named '(\w+)|Requirement '([\w-]+)", " ".join(texts))
     if missing is not None:
         package = missing[1] or missing[2]
         return ConfigurationError(f"{owner}: needs the package {package}; install it (pip install {package})")
+    for cause in causes:
+        if isinstance(cause, RepresenterError):
+            value = cause.args[-1]
+            return ConfigurationError(f"{owner}: cannot save its default {value!r}; give that option, as text")
     last = traceback.extract_tb(causes[-1].__traceback__)
     is_theirs = bool(last) and "lightning" in last[-1].filename
     if isinstance(causes[-1], ValueError) or is_theirs:
         return ConfigurationError(f"{owner}: {texts[-1]}")
     return None
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether a callback of Lightning's raised it on purpose, as for a metric or a package that is not there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    files = [frame.filename.replace(os.sep, "/") for frame in frames]
+    in_callback = any("lightning/pytorch/callbacks/" in file for file in files)
+    return in_callback and "/lightning/" in files[-1] and (frames[-1].line or "").startswith("raise ")
 
 
 def unwritable(error: BaseException) -> str | None:

@@ -90,10 +90,7 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
 
     Args:
         config: what was read from YAML.
-        paths: import paths by short names; default: all that pinnlab knows.
-
-    Raises:
-        ConfigurationError: a class name without dots that nobody knows; the closest one is suggested.
+        paths: import paths by short names; default: all that pinnlab knows. Others stay, for `places.check` to refuse.
     """
     known = class_paths() if paths is None else paths
     if isinstance(config, list):
@@ -102,6 +99,8 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
         return config
     resolved: dict[str, Any] = {}
     for key, value in config.items():
+        if key == "init_args" and value is None:
+            continue  # nothing stands under it
         is_name = key in CLASS_KEYS and isinstance(value, str)
         if key == "network" and _is_by_unknown(value):
             value = {"class_path": BY_UNKNOWN, "init_args": {"networks": value}}
@@ -109,7 +108,7 @@ def resolve_names(config: Any, paths: Mapping[str, str] | None = None) -> Any:
             named = {u: {"network": own} for u, own in value.items()}
             resolved[key] = {u: own["network"] for u, own in resolve_names(named, known).items()}
         else:
-            resolved[key] = _resolved(key, value, known) if is_name else resolve_names(value, known)
+            resolved[key] = _resolved(value, known) if is_name else resolve_names(value, known)
     return resolved
 
 
@@ -122,11 +121,9 @@ def _is_by_unknown(value: Any) -> bool:
     )
 
 
-def _resolved(key: str, name: str, known: Mapping[str, str]) -> str:
+def _resolved(name: str, known: Mapping[str, str]) -> str:
     if "." not in name:
-        if name not in known:
-            raise unknown(f"class for {key}", name, known)
-        return known[name]
+        return known.get(name, name)
     today = known.get(name.rpartition(".")[2], "")
     has_moved = name.startswith("pinnlab.") and today.startswith("pinnlab.") and not _exists(name)
     return today if has_moved or name in _BUILT_HERE else name

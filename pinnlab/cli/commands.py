@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import ActionConfigFile, lazy_instance
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from pinnlab import callbacks as own
@@ -29,7 +30,7 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import board_in, check_folder, check_trainer, use_root
+from pinnlab.cli.trainer_options import board_in, check_folder, check_trainer, is_replaced, use_root
 from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
@@ -86,8 +87,13 @@ class SaveConfig(SaveConfigCallback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Writes `config.yaml`; without a logger there is no folder for it."""
-        if trainer.loggers and stage == "fit":
+        if not trainer.loggers or stage != "fit":
+            return
+        try:
             super().setup(trainer, pl_module, stage)
+        except RuntimeError as error:  # there is one already
+            folder = trainer.log_dir
+            raise ConfigurationError(f"trainer.logger.version: a run is in {folder} already; leave it out") from error
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the configuration, as YAML."""
@@ -242,11 +248,12 @@ class PinnlabCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Adds the callbacks of every run, unless the recipe brings its own of that kind."""
         trainer_config = self.config_init[self.subcommand].trainer
-        if trainer_config.get("logger") is False and trainer_config.get("enable_checkpointing") is None:
-            trainer_config["enable_checkpointing"] = False  # without a logger there is no folder for them
         given = trainer_config.get("callbacks") or []
         given = given if isinstance(given, list) else [given]
-        extra = [c for c in self._standard_callbacks(trainer_config) if type(c) not in map(type, given)]
+        if trainer_config.get("logger") is False and trainer_config.get("enable_checkpointing") is None:
+            # Without a logger there is no folder for them; who asks for some gets them here.
+            trainer_config["enable_checkpointing"] = any(isinstance(c, Checkpoint) for c in given)
+        extra = [c for c in self._standard_callbacks(trainer_config) if not is_replaced(c, given)]
         trainer_config["callbacks"] = [*given, *extra]
         trainer = super().instantiate_trainer(**kwargs)
         for logger in trainer.loggers:

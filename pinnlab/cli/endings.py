@@ -27,6 +27,7 @@ _NEXT: Mapping[str, str] = MappingProxyType(
         StopReason.BUDGET.value: "go on, with a larger budget, with: pinnlab fit {run}",
         StopReason.POINTS.value: "go on, with a larger budget, with: pinnlab fit {run}",
         StopReason.TRAINER.value: "go on with: pinnlab fit {run}{limit}",
+        StopReason.CALLBACK.value: "go on with: pinnlab fit {run}",
     }
 )
 """What to do after a run that ended before its phases did, by the reason."""
@@ -38,7 +39,10 @@ def ending(trainer: L.Trainer) -> str | None:
     Returns:
         None where all phases came to their ends.
     """
-    record = phases_of(trainer).records[-1]
+    phases = phases_of(trainer)
+    if not phases.history.began:
+        return "no step was made: a limit of the trainer (max_steps, max_epochs, max_time, limit_train_batches) is over"
+    record = phases.records[-1]
     if record.stopped not in _NEXT:
         return None
     where = f"step {trainer.global_step}, phase {record.phase}: {record.stopped}"

@@ -233,7 +233,8 @@ def _named(path: str, place: Place, key: str) -> Any:
         fitting = {name: full for name, full in known.items() if place.takes(import_path(full, key))}
         if path not in known:
             hint = suggest(path, fitting) or "; `pinnlab list` shows what there is"
-            raise ConfigurationError(f"{key}: there is no class {path!r}{hint}")
+            own = f"; a class of your own needs its file's name, as in my_file.{path}"
+            raise ConfigurationError(f"{key}: there is no class {path!r}{hint}{own}")
         path = known[path]
     target = import_path(path, key)
     if target is not None and not place.takes(target):
@@ -244,7 +245,7 @@ def _named(path: str, place: Place, key: str) -> Any:
 def _place(hint: Any) -> Place | None:
     """The place that a type describes: an object of a class, or a function that makes one; None for other types."""
     if get_origin(hint) is collections.abc.Callable:
-        arguments, result = get_args(hint)
+        arguments, result = get_args(hint) or ([], Any)
         given = len(arguments) if isinstance(arguments, list) else 0
         return Place(tuple(kind for kind in _alternatives(result) if _is_object(kind)), given)
     return Place((hint,)) if _is_object(hint) else None
@@ -293,7 +294,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(float(value)) and float(value).is_integer()
+    """Whether the parser takes it for an int: a whole number, or its digits, but not `10.0` or `1e3`."""
+    try:
+        return isinstance(value, (int, str)) and not isinstance(value, bool) and int(value) is not None
+    except ValueError:
+        return False
 
 
 _SIMPLE: Mapping[Any, Callable[[Any], bool]] = types.MappingProxyType(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.accelerators import AcceleratorRegistry, CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.strategies import StrategyRegistry
 
 from pinnlab.cli.given import check_inside
@@ -57,6 +58,11 @@ def check_trainer(options: Any) -> None:
     interval = options.get("val_check_interval")
     if isinstance(interval, (int, float)) and not (interval > 0 and math.isfinite(interval)):
         raise ConfigurationError(f"trainer.val_check_interval: must be positive, got {interval}; in steps, such as 100")
+    if options.get("barebones"):
+        raise ConfigurationError(
+            "trainer.barebones: leaves nothing of a run to look at; use --trainer.logger false, "
+            "--trainer.enable_checkpointing false or --trainer.enable_progress_bar false"
+        )
     _check_accelerator(options.get("accelerator"))
     _check_strategy(options.get("strategy"))
     _check_devices(options.get("devices"))
@@ -74,6 +80,13 @@ def check_folder(key: str, folder: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         otherwise = ", or --trainer.logger false" if key.startswith("trainer.") else ""
         raise ConfigurationError(f"{key}: {there} is read-only; name another folder{otherwise}")
+
+
+def is_replaced(standard: Callback, given: Iterable[Callback]) -> bool:
+    """Whether a recipe brings a callback in the place of a standard one: of the same class, or another bar."""
+    if isinstance(standard, ProgressBar):
+        return any(isinstance(callback, ProgressBar) for callback in given)
+    return type(standard) in map(type, given)
 
 
 def board_in(loggers: Any) -> Any:

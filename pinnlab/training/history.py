@@ -87,6 +87,8 @@ class RunHistory:
         decisions: all decisions, in order.
         first_step: the trainer's number of the step before the run's first: not 0 in a later window of time, or in a
             second `fit` of one trainer, which goes on counting.
+        began: whether training has; it does not where a limit of the trainer is over before the first step.
+        outside: what ended the run, if none of its phases did.
     """
 
     def __init__(self) -> None:
@@ -95,6 +97,7 @@ class RunHistory:
         self._watch, self._counted, self._waited = time.perf_counter(), 0, 0.0
         self._begun = Counts()
         self.first_step = 0
+        self.began, self.outside = False, StopReason.TRAINER
 
     @property
     def present(self) -> PhaseRecord:
@@ -119,6 +122,7 @@ class RunHistory:
 
     def start_watch(self, trainer: L.Trainer, module: Any) -> None:
         """Time and waiting count from now on, steps from this one."""
+        self.began = True
         self._watch, self._counted, self._waited = time.perf_counter(), trainer.global_step, module.objective.waited
 
     def count(self, trainer: L.Trainer, module: Any) -> None:

@@ -48,6 +48,7 @@ OF_THE_RUN = tuple(
         StopReason.BUDGET,
         StopReason.POINTS,
         StopReason.TRAINER,
+        StopReason.CALLBACK,
         StopReason.INTERRUPTED,
     )
 )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from lightning.pytorch.callbacks import Timer
+
 from pinnlab.criteria import Progress
 from pinnlab.errors import StopReason
 from pinnlab.training.history import PhaseRecord, RunHistory
+from pinnlab.training.trainer_parts import callbacks_of
 
-_FROM_OUTSIDE = {reason.value for reason in (StopReason.BUDGET, StopReason.POINTS, StopReason.TRAINER)}
+_FROM_OUTSIDE = {
+    reason.value for reason in (StopReason.BUDGET, StopReason.POINTS, StopReason.TRAINER, StopReason.CALLBACK)
+}
 """Reasons to stop that are none of the phases: who stopped the run decides again when it goes on."""
 
 
@@ -44,10 +49,17 @@ def phase_is_over(history: RunHistory, module: Any) -> bool:
     return reason not in (*_FROM_OUTSIDE, StopReason.RUNNING.value)
 
 
+def ended_by(trainer: Any) -> StopReason:
+    """What ended a run before its phases did: a limit of the trainer, or a callback such as `EarlyStopping`."""
+    left = [timer.time_remaining() for timer in callbacks_of(trainer, Timer)]
+    is_late = any(seconds is not None and seconds <= 0 for seconds in left)
+    return StopReason.CALLBACK if trainer.should_stop and not is_late else StopReason.TRAINER
+
+
 def cut_short(trainer: Any, module: Any) -> str | None:
     """What to say of a run whose epochs were over before its phases; None of another one."""
     epochs, made = trainer.max_epochs, trainer.fit_loop.epoch_progress.current.processed
-    if epochs is None or not 0 <= epochs <= made:
+    if trainer.fast_dev_run or epochs is None or not 0 <= epochs <= made:
         return None
     place = f"phase {module.phase + 1} of {len(module.phases)}"
     return f"trainer.max_epochs={epochs} ends the run in {place}; leave it out to go on"

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.callbacks import BatchSizeFinder, EarlyStopping, Timer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
@@ -266,6 +266,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         raise ConfigurationError(
             f"trainer.strategy: {strategy} cannot train a PINN (derivatives of derivatives); use auto or ddp"
         )
+    _check_least(trainer)
     last, unlimited = module.phases[-1], trainer.max_steps == -1 and trainer.max_epochs == -1
     ended = any(map(_ends_runs, callbacks_of(trainer, L.Callback)))
     if last.steps is None and last.until is None and unlimited and not ended:
@@ -294,6 +295,15 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     check_searched(trainer, type(several[0]).__name__)
     if any(map(wants_overlap, several)) and getattr(data_of(module), "batch_size", None) == 1:
         raise ConfigurationError("data.batch_size: must be at least 2 for mini-batches that share points, got 1")
+
+
+def _check_least(trainer: L.Trainer) -> None:
+    """Refuses a least number of steps: the last optimizer would go on after the end of its phase."""
+    for key in ("min_steps", "min_epochs"):
+        if getattr(trainer, key):
+            raise ConfigurationError(f"trainer.{key}: the phases end the run; leave it out, and give them more steps")
+    if callbacks_of(trainer, BatchSizeFinder):
+        raise ConfigurationError("BatchSizeFinder: all points make one batch; leave it out, or give data.batch_size")
 
 
 def _ends_runs(callback: L.Callback) -> bool:

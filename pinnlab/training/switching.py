@@ -17,7 +17,7 @@ from pinnlab.training.faults import check_parameters, check_targets, keep_checkp
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
 from pinnlab.training.optimizer_swap import fit_points, install
 from pinnlab.training.optimizer_trial import Snapshot, check_trials, probe
-from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, phase_is_over
+from pinnlab.training.phase_end import asked_for_more, criterion_met, cut_short, ended_by, phase_is_over
 from pinnlab.training.phases import check_phases, draw_points, enter, use_width
 from pinnlab.training.quiet import quiet
 from pinnlab.training.trainer_parts import callbacks_of, tell
@@ -91,6 +91,8 @@ class OptimizerPhases(L.Callback):
             reason = self.history.reopen()
             if over:
                 self._leave(trainer, pl_module, reason, None)
+        else:
+            pl_module.print("the run was over already; to go on, give its last phase more steps, or another phase")
         trainer.should_stop = trainer.should_stop or self.finished
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -148,6 +150,7 @@ class OptimizerPhases(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Sees to it that the run leaves parameters that are finite; says so when the trainer cut it short."""
         check_parameters(pl_module)
+        self.history.outside = ended_by(trainer)
         if not self.finished and (line := cut_short(trainer, pl_module)) is not None:
             pl_module.print(line)
 
@@ -180,7 +183,7 @@ class OptimizerPhases(L.Callback):
     def summary(self) -> list[dict[str, Any]]:
         """The records as primitives, when training is over; says so where not a phase's own rule ended it."""
         if self.records and self.history.present.stopped == StopReason.RUNNING.value:
-            self.history.present.stopped = StopReason.TRAINER.value
+            self.history.present.stopped = self.history.outside.value
         return [asdict(record) for record in self.records]
 
     def state_dict(self) -> dict[str, Any]:

@@ -36,9 +36,11 @@ def use_defaults(trainer: Any) -> None:
         return
     if trainer.fit_loop.max_epochs is None:
         trainer.fit_loop.max_epochs = -1
+    if not hasattr(trainer, "val_check_interval"):  # given in seconds; callbacks of Lightning look for it all the same
+        trainer.val_check_interval = None
     interval = trainer.val_check_interval
     by_epoch = isinstance(interval, float) and interval == 1.0 and trainer.check_val_every_n_epoch == 1
-    if by_epoch and getattr(trainer, "_val_check_time_interval", None) is None and trainer.overfit_batches == 0:
+    if by_epoch and trainer.overfit_batches == 0:
         trainer.val_check_interval, trainer.check_val_every_n_epoch = VALIDATE_EVERY, None
     if trainer.num_sanity_val_steps == 2:
         trainer.num_sanity_val_steps = 0

@@ -80,9 +80,11 @@ def test_other_paths_are_left_alone(path):
     assert resolve_names({"optimizer": path}) == {"optimizer": path}
 
 
-def test_unknown_class_gets_a_suggestion():
-    with pytest.raises(ConfigurationError, match=r"class_path 'PirateNett' \(did you mean 'PirateNet'\?\)"):
-        resolve_names({"network": {"class_path": "PirateNett"}})
+def test_unknown_names_and_what_stands_for_nothing():
+    """A name that nobody knows stays as it is, to be refused with its key; `init_args:` without options is none."""
+    assert resolve_names({"network": {"class_path": "PirateNett", "init_args": None}}) == {
+        "network": {"class_path": "PirateNett"}
+    }
 
 
 def test_recipes_are_found_by_name_and_by_file(tmp_path):

@@ -170,6 +170,31 @@ def test_without_a_logger_nothing_is_written(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_a_logger_checkpoints_that_are_asked_for_are_written_here(command, tmp_path):
+    code, _, err = command(
+        "fit", "-c", "poisson1d", *SHORT, "--trainer.logger=false", "--trainer.callbacks=ModelCheckpoint"
+    )
+    assert code == 0, err
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("bar", ["{class_path: RichProgressBar, init_args: {refresh_rate: 2}}", "TQDMProgressBar"])
+def test_a_bar_of_the_recipe_stands_for_the_standard_one(command, bar):
+    code, _, err = command("fit", "-c", "poisson1d", *SHORT, "--trainer.logger=false", f"--trainer.callbacks={bar}")
+    assert code == 0, err
+    assert "(1/2)" not in err  # the phases that only the standard one shows
+
+
+def test_a_run_is_not_written_over(command, tmp_path):
+    assert command("fit", "-c", "poisson1d", *SHORT)[0] == 0
+    code, _, err = command("fit", "-c", "poisson1d", *SHORT, "--trainer.logger.version=0")
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        "error: trainer.logger.version: a run is in runs/poisson1d/version_0 already; leave it out"
+    )
+
+
+ONE_LOOK = ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--trainer.val_check_interval=1"]
 BAD = {
     "recipe": (["-c", "burgrs"], "burgers"),
     "class": (
@@ -225,6 +250,13 @@ BAD = {
     ),
     "accumulate": (["-c", "burgers", "--trainer.accumulate_grad_batches=2"], "accumulate_grad_batches"),
     "precision": (["-c", "burgers", "--trainer.precision=bf16-mixed"], "trainer.precision"),
+    "metric": (
+        ["-c", "poisson1d", "--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val_loss", *ONE_LOOK],
+        "Early stopping conditioned on metric `val_loss` which is not available",
+    ),
+    "least number of steps": (["-c", "burgers", "--trainer.min_steps=9"], "trainer.min_steps: the phases end the run"),
+    "least number of epochs": (["-c", "burgers", "--trainer.min_epochs=1"], "trainer.min_epochs: the phases end"),
+    "batch size finder": (["-c", "burgers", "--trainer.callbacks=BatchSizeFinder"], "BatchSizeFinder: all points"),
     "fsdp": (["-c", "burgers", "--trainer.strategy=fsdp"], "strategy"),
     "checkpoint": (["-c", "burgers", "--ckpt_path=nowhere.ckpt"], "ckpt_path"),
     "problem value": (["-c", "heat1d", "--problem.diffusivity=-1"], "problem.diffusivity"),

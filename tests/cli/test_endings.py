@@ -115,6 +115,20 @@ ENDINGS = {
         "the budget of evaluations was spent; saved in",
         "go on, with a larger budget, with: pinnlab fit runs/poisson1d/version_0",
     ),
+    "callback": (
+        [
+            "--trainer.callbacks=EarlyStopping",
+            "--trainer.callbacks.monitor=loss/total",
+            "--trainer.callbacks.stopping_threshold=1e9",
+            "--trainer.val_check_interval=1",
+        ],
+        "a callback ended the run; saved in",
+        "go on with: pinnlab fit runs/poisson1d/version_0",
+    ),
+    "no step": (["--trainer.max_steps=0"], "no step was made: a limit of the trainer (max_steps, ", "is over"),
+    "no epoch": (["--trainer.max_epochs=0"], "no step was made: a limit of the trainer (max_steps, ", "is over"),
+    "no batch": (["--trainer.limit_train_batches=0"], "no step was made", "limit_train_batches) is over"),
+    "dev run": (["--trainer.fast_dev_run=2"], "nothing was saved", "no checkpoints were asked"),
     "nothing": (["--trainer.max_steps=4", "--trainer.logger=false"], "nothing was saved", "no checkpoints were asked"),
 }
 
@@ -128,6 +142,27 @@ def test_a_run_that_ends_early_says_what_ended_it(case, command):
     assert then in out[-1]
 
 
+BEGUN = SimpleNamespace(began=True)
+
+
+def test_a_run_that_was_over_says_so(command, tmp_path):
+    """Also where the trainer's limit is over already: `ending` alone would repeat how the run had ended."""
+    assert command("fit", "-c", "poisson1d", "--model.phases=[{optimizer: Adam, steps: 2}]")[0] == 0
+    code, out, err = command("fit", "runs/poisson1d/version_0")
+    assert code == 0, err
+    assert "the run was over already; to go on, give its last phase more steps, or another phase" in err
+    code, out, err = command("fit", "runs/poisson1d/version_0", "--trainer.max_steps=1")
+    assert code == 0, err
+    assert out[-1].startswith("no step was made: ")
+
+
+def test_a_dev_run_writes_nothing(command, tmp_path):
+    code, out, err = command("fit", "-c", "poisson1d", "--trainer.fast_dev_run=2")
+    assert code == 0, err
+    assert not any("max_epochs" in line for line in (*out, *err.splitlines()))
+    assert not list(tmp_path.iterdir())
+
+
 def test_after_a_loss_that_blew_up_the_next_thing_is_a_look(tmp_path, monkeypatch):
     checkpoint = RunCheckpoint()
     checkpoint.path = tmp_path / "runs" / "my run" / "version_0" / "checkpoints" / "last.ckpt"
@@ -135,7 +170,7 @@ def test_after_a_loss_that_blew_up_the_next_thing_is_a_look(tmp_path, monkeypatc
     checkpoint.path.touch()
     monkeypatch.chdir(tmp_path)
     record = PhaseRecord("Adam", stopped=StopReason.DIVERGED.value, phase=2)
-    monkeypatch.setattr(endings, "phases_of", lambda trainer: SimpleNamespace(records=[record]))
+    monkeypatch.setattr(endings, "phases_of", lambda trainer: SimpleNamespace(records=[record], history=BEGUN))
     trainer = SimpleNamespace(global_step=7, callbacks=[checkpoint], max_steps=-1)
     assert endings.ending(trainer) == (
         "step 7, phase 2: the loss blew up again after the allowed number of rollbacks; "

@@ -236,6 +236,8 @@ def test_decisions_go_through_any_bar(tmp_path):
         ({"max_steps": 4}, 4),
         ({"overfit_batches": 1}, 9),
         ({"limit_val_batches": 0}, 9),
+        ({"val_check_interval": {"seconds": 5}}, 9),
+        ({"val_check_interval": {"seconds": 5}, "callbacks": [EarlyStopping("relative_l2/u")]}, 9),
     ],
 )
 def test_other_ways_to_run(options, steps, tmp_path):
