@@ -1,5 +1,6 @@
 """What the command answers at once: in which words, with which exit code, and without importing torch."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 import pinnlab
+from pinnlab.__main__ import main
 from pinnlab.cli.catalog import KINDS, recipe_names
 from pinnlab.cli.commands import PinnlabCLI
 from pinnlab.cli.dispatch import COMMANDS, LISTED, answer
@@ -65,6 +67,19 @@ def test_help_shows_every_command_with_a_line_and_an_example(capsys):
     assert capsys.readouterr().out == shown
     assert answer([]) == 2
     assert capsys.readouterr().err == shown
+
+
+def test_a_name_that_the_output_cannot_write_is_no_error(tmp_path, monkeypatch):
+    """A pipe in another encoding, as on Windows, or by `PYTHONIOENCODING`; what was done stays done."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pinnlab", "new", "größe.py"])
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", output)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    output.flush()
+    assert stop.value.code == 0
+    assert output.buffer.getvalue().startswith(rb"wrote gr\xf6\xdfe.py and ")
 
 
 def test_commands_are_those_that_something_carries_out():
