@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, check_positive, check_real, in_short, unknown
 
@@ -16,6 +18,33 @@ def number(key: str, value: float) -> float:
     """Returns the value, or raises a `ConfigurationError` unless it is a finite number."""
     check_real("problem", **{key: value})
     return value
+
+
+def own_array(values: Any) -> np.ndarray:
+    """A copy of measured values, which nobody else writes to; NaN where masked, as gaps of NetCDF files are."""
+    if np.ma.is_masked(values):
+        return np.asarray(values.astype(np.float64).filled(np.nan))
+    found = np.array(values)
+    return found.astype(found.dtype.newbyteorder("="), copy=False)  # torch takes no other order
+
+
+def measured(key: str, values: Any) -> Tensor:
+    """Measured values, an array or a list of numbers, as a tensor.
+
+    Args:
+        key: what to name in an error.
+        values: in their own dtype; of a list float64.
+
+    Raises:
+        ConfigurationError: they are no real numbers.
+    """
+    try:
+        found = values if isinstance(values, Tensor) else torch.from_numpy(own_array(values))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{key} must be an array of numbers, got {type(values).__name__}") from error
+    if found.is_complex():
+        raise ConfigurationError(f"{key} is complex; give real and imaginary parts as two unknowns")
+    return found
 
 
 def finite(key: str, value: Any) -> Any:

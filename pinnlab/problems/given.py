@@ -13,6 +13,7 @@ from pinnlab.domains import Domain
 from pinnlab.domains.functions import Field
 from pinnlab.errors import ConfigurationError, in_short
 from pinnlab.numerics.tables import read_table
+from pinnlab.problems.checks import own_array
 from pinnlab.problems.evaluation import call_by_name
 from pinnlab.problems.scattered import RadialInterpolant
 from pinnlab.problems.splines import Spline
@@ -35,10 +36,11 @@ class Given:
         name: of the argument.
         source: a function of coordinates (or `points`) by name, in torch operations; or arrays by name: one increasing
             axis `(n_i,)` for each coordinate that the data depend on, up to three, and under `name` the values
-            `(n_1, ..., n_k)` in the order of the problem's coordinates. In place of the grid it may be a table, each
-            array `(n,)`: all places of a grid in any order, or up to 4,000 scattered ones. Or the path of such a file:
-            `.npz`, or `.csv` with a header. Or a trained solution of one unknown, or an unknown of one, `solution.u`:
-            it is computed by its network, which is not trained any further.
+            `(n_1, ..., n_k)` in the order of the problem's coordinates, or with axes of these names, as those of an
+            `xarray.Dataset` are. In place of the grid it may be a table, each array `(n,)`: all places of a grid in any
+            order, or up to 4,000 scattered ones. Or the path of such a file: `.npz`, or `.csv` with a header. Or a
+            trained solution of one unknown, or an unknown of one, `solution.u`: it is computed by its network, which is
+            not trained any further.
         degree: of the spline, or the power of distances: 3 has two continuous derivatives, which fluxes need; 1 is
             linear interpolation on a grid.
 
@@ -84,7 +86,10 @@ class Given:
                 f"Given {self.name!r}: its arrays have no {self.name}, but {', '.join(map(str, self.source))}"
             )
         axes = [_array(self.name, domain.coordinates[i], self.source[domain.coordinates[i]]) for i in columns]
-        values = _array(self.name, self.name, self.source[self.name])
+        values: Any = self.source[self.name]
+        if set(getattr(values, "dims", ())) == {domain.coordinates[i] for i in columns}:  # of xarray, in any order
+            values = values.transpose(*(domain.coordinates[i] for i in columns))
+        values = _array(self.name, self.name, values)
         if any(axis.ndim != 1 for axis in axes):
             raise ConfigurationError(f"Given {self.name!r}: coordinates must be arrays of one dimension")
         if values.ndim == 1 and {len(axis) for axis in axes} == {len(values)}:
@@ -202,7 +207,7 @@ def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
 
 
 def _array(name: str, key: str, values: Any) -> np.ndarray:
-    found = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    found = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else own_array(values)
     if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
         raise ConfigurationError(f"Given {name!r}: {key} must be finite real numbers")
     return found.astype(np.float64)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.tables import read_columns
-from pinnlab.problems.checks import finite
+from pinnlab.problems.checks import finite, measured
 from pinnlab.problems.conditions import Condition
 from pinnlab.problems.evaluation import Evaluation
 
@@ -45,7 +44,7 @@ class Observations(Condition):
         super().__init__(None, weight)
         if not values:
             raise ConfigurationError("Observations: name at least one unknown, for example u=values")
-        self.points = _as_tensor("points", points).to(torch.float64)
+        self.points = measured("Observations: points", points).to(torch.float64)
         if self.points.ndim != 2 or len(self.points) == 0:
             column = "; of one coordinate they are points[:, None]" if self.points.ndim == 1 else ""
             shape = tuple(self.points.shape)
@@ -95,7 +94,7 @@ class Observations(Condition):
     def _values(self, name: str, value: Any) -> Tensor:
         if callable(value):
             raise ConfigurationError(f"Observations: {name} must be measured values, or (function, values)")
-        found = _as_tensor(name, value)
+        found = measured(f"Observations: {name}", value)
         if found.shape != (len(self.points),):
             raise ConfigurationError(
                 f"Observations: {name} must have one value for each of the {len(self.points)} points"
@@ -109,10 +108,11 @@ class Observations(Condition):
         for name, value in given.items():
             if name not in self.targets:
                 raise unknown("measurement in sigma of Observations", str(name), self.targets)
-            deviation = finite(f"Observations: sigma of {name}", _as_tensor(f"sigma of {name}", value)).double()
+            key = f"Observations: sigma of {name}"
+            deviation = finite(key, measured(key, value)).double()
             if deviation.shape not in ((), (len(self.points),)) or bool((deviation <= 0).any()):
                 raise ConfigurationError(
-                    f"Observations: sigma of {name} must be a positive number, or {len(self.points)} of them, got "
+                    f"{key} must be a positive number, or {len(self.points)} of them, got "
                     f"{value if deviation.ndim == 0 else 'others'}"
                 )
             if deviation.ndim or deviation != 1:
@@ -156,16 +156,3 @@ class Observations(Condition):
 def _is_pair(value: Any) -> bool:
     """Whether an expression was measured: its function stands before what was measured."""
     return isinstance(value, (tuple, list)) and len(value) == 2 and callable(value[0])
-
-
-def _as_tensor(key: str, values: Any) -> Tensor:
-    """Data as a tensor; `key` is what to name when they are no real numbers."""
-    try:
-        found = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))  # lists in float64
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"Observations: {key} must be an array of numbers, got {type(values).__name__}"
-        ) from error
-    if found.is_complex():
-        raise ConfigurationError(f"Observations: {key} is complex; give real and imaginary parts as two unknowns")
-    return found

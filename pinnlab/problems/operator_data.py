@@ -12,7 +12,7 @@ from torch import Tensor
 from pinnlab.domains import FunctionSpace
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
-from pinnlab.problems.checks import finite
+from pinnlab.problems.checks import finite, measured
 from pinnlab.problems.observations import Observations
 
 
@@ -113,10 +113,7 @@ def _hdf5(path: str | Path) -> dict[str, Any]:
 
 
 def _array(key: str, values: Any, dimensions: int | None) -> Tensor:
-    try:
-        found = (values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))).double()
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"OperatorData: {key} must be an array of numbers") from error
+    found = measured(f"OperatorData: {key}", values).double()
     if found.ndim not in ((1, 2) if dimensions is None else (dimensions,)) or not len(found):
         raise ConfigurationError(
             f"OperatorData: {key} has shape {tuple(found.shape)}; see the class for what it must be"

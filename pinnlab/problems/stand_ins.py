@@ -49,12 +49,13 @@ def residual_of_stand_ins(
     Args:
         problem: whose unknowns and coefficients the functions and numbers stand for.
         condition: of the problem.
-        factors: numbers that unknowns and coefficients are multiplied by, by name.
+        factors: numbers near 1, by name: an unknown is multiplied by its own, to a coefficient, which may be zero, what
+            is beyond 1 is added.
     """
     rows = condition.rows(condition.some_points(_COUNT, seed=1))[:_COUNT]
     scales = torch.stack([factors.get(name, torch.ones((), dtype=torch.float64)) for name in problem.unknowns])
     guesses = first_guesses(problem.coefficients, rows)
-    coefficients = {name: value * factors.get(name, 1.0) for name, value in guesses.items()}
+    coefficients = {name: value + (factors.get(name, 1.0) - 1.0) for name, value in guesses.items()}
     return residual_of(problem, condition, lambda at: _stand_ins(problem, condition, at, scales), coefficients), rows
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.domains import Domain, FunctionSpace, function_spaces
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.torch_version import has_values
 from pinnlab.samplers import Grid
 
 SENSORS = 1024
@@ -22,7 +23,8 @@ def with_functions(domain: Domain, named: Mapping[str, Any], needed: bool = True
     Args:
         domain: with spaces of functions among its factors, or without.
         named: coordinates, and functions by the name of their space: coefficients `(..., modes)`, of which each
-            becomes a coordinate `(...)`, a number where there is one function; or a function of the places.
+            becomes a coordinate `(...)`, a number where there is one function and nobody differentiates by it; or a
+            function of the places.
         needed: whether a function that is not given, nor any of its coefficients, is an error.
 
     Raises:
@@ -33,10 +35,15 @@ def with_functions(domain: Domain, named: Mapping[str, Any], needed: bool = True
         if space.name in found:
             values = _coefficients(space, found.pop(space.name))
             for k, name in enumerate(space.coordinates):
-                found[name] = float(values[k]) if values.ndim == 1 else values[..., k]
+                found[name] = values[..., k] if values.ndim > 1 or _is_differentiated(values) else float(values[k])
         elif needed and named and not set(space.coordinates) & set(found):
             raise ConfigurationError(f"{space.name}: is missing; give {_wanted(space)}")
     return found
+
+
+def _is_differentiated(values: Any) -> bool:
+    """Whether coefficients are followed by autograd or a `torch.func` transform, which a plain number would end."""
+    return isinstance(values, Tensor) and (values.requires_grad or not has_values(values))
 
 
 def _coefficients(space: FunctionSpace, given: Any) -> Any:

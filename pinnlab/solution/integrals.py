@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.domains import Region
 from pinnlab.errors import ConfigurationError, check_real, unknown
 from pinnlab.solution.expressions import evaluate
+from pinnlab.solution.functions import with_functions
 from pinnlab.solution.places import warn_of_untrained
 
 BLOCK = 16_384
@@ -18,12 +19,13 @@ BLOCK = 16_384
 
 
 def integral_of(
-    solution: Any, region: Region, function: Callable[..., Any], count: int | None, coordinates: Mapping[str, float]
+    solution: Any, region: Region, function: Callable[..., Any], count: int | None, coordinates: Mapping[str, Any]
 ) -> Any:
     """The integral of an expression of a solution, see `Solution.integral`."""
     problem = solution.problem
     if not isinstance(region, Region):
         raise ConfigurationError(f"integral: region must be a domain or a boundary, got {type(region).__name__}")
+    coordinates = with_functions(problem.domain, coordinates, needed=False)
     columns = _columns(problem.coordinates, region, coordinates)
     nodes, weights = region.quadrature((256 if region.dimension <= 1 else BLOCK) if count is None else count)
     points = torch.tensor([coordinates.get(name, 0.0) for name in problem.coordinates], dtype=torch.float64)

@@ -157,14 +157,15 @@ class Solution:
         """
         return residual_of(self, condition, points, coordinates)
 
-    def integral(self, region: Region, function: Callable[..., Any], /, points: int | None = None, **at: float) -> Any:
+    def integral(self, region: Region, function: Callable[..., Any], /, points: int | None = None, **at: Any) -> Any:
         """The integral of an expression over a region: a drag, a flux, an energy.
 
         Args:
             region: of all coordinates or of some, as a disk; a domain, a boundary or a part of one.
             function: as in `evaluate`, such as `lambda u: u.x**2`; on a boundary of `normal`, `(n, d)`, too.
             points: about how many, see `Region.quadrature`. Default: 256 on a line, 16,384 elsewhere.
-            at: the values of the coordinates that the region leaves open, as `t=0.5`.
+            at: the values of the coordinates that the region leaves open, as `t=0.5`; of an operator one function by
+                its name, as in a call.
 
         Returns:
             A number; of a function that gives several an array of as many.

@@ -77,6 +77,19 @@ def test_measurements_in_lists_keep_their_digits():
     assert (data.points.item(), data.targets["u"].item(), data.sigmas["u"].item()) == (0.1, 0.2, 0.3)
 
 
+def test_measurements_are_the_numbers_of_an_array_of_any_kind_and_their_own():
+    values = np.array([0.25, 0.5], dtype=">f8")  # the order of bytes of old NetCDF and FITS files
+    data = Observations(np.array([[0.0], [1.0]]), u=values, v=np.ma.masked_invalid([1.0, 2.0]))
+    values[0] = 7.0
+    assert {name: value.tolist() for name, value in data.targets.items()} == {"u": [0.25, 0.5], "v": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize("values", [np.ma.array([1.0, 2.0], mask=[False, True]), np.ma.array([1, 2], mask=[0, 1])])
+def test_masked_measurements_are_no_numbers(values):
+    with pytest.raises(ConfigurationError, match="u holds nan in row 1"):
+        Observations([[0.0], [1.0]], u=values)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_observations_are_read_from_a_file(encoding, tmp_path):
     path = tmp_path / "probe.csv"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray
 from formula import Formula
 from refused import assert_refused_in_one_line
 from scipy.interpolate import RBFInterpolator, RegularGridInterpolator, make_interp_spline
@@ -175,6 +176,17 @@ def test_data_that_depend_on_one_coordinate_of_two():
     assert r.abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("order", ["xy", "yx"])
+def test_axes_of_an_xarray_are_known_by_their_names(order):
+    """On a square grid the other order would be the transposed data, without an error."""
+    sides = {"x": np.linspace(0, 1, 7), "y": np.linspace(0, 1, 7)}
+    axes = [sides[name] for name in order]
+    values = conductivity(**dict(zip(order, np.meshgrid(*axes, indexing="ij"), strict=True)))
+    data = xarray.Dataset({"a": (tuple(order), values)}, coords=sides)
+    found = Given("a", data).on(SQUARE)
+    assert found(torch.tensor([[1.0, 0.5]], dtype=torch.float64)).item() == pytest.approx(conductivity(1.0, 0.5))
+
+
 @pytest.mark.parametrize("kind", ["npz", "csv", "csv of Excel", "csv of NumPy"])
 def test_data_of_a_file(kind, tmp_path):
     path = tmp_path / f"a.{kind.split()[0]}"
@@ -251,6 +263,7 @@ BAD = {
     "no values": (lambda: posed({"x": AXIS, "b": AXIS}), "have no a, but x, b"),
     "not numbers": (lambda: posed({"x": AXIS, "a": ["one"] * 41}), "a must be finite real numbers"),
     "nan": (lambda: posed({"x": AXIS, "a": AXIS * np.nan}), "a must be finite real numbers"),
+    "masked": (lambda: posed({"x": AXIS, "a": np.ma.masked_less(AXIS, 0.5)}), "a must be finite real numbers"),
     "shape": (lambda: posed({"x": AXIS, "y": OTHER, "a": np.ones((37, 41))}), "must be (41, 37) as the axes say"),
     "few": (lambda: posed({"x": AXIS[[0, -1]], "a": AXIS[[0, -1]]}), "with more than 3 numbers for degree 3, got 2"),
     "too short": (lambda: posed({"x": 0.9 * AXIS, "a": AXIS}), "goes from 0 to 0.9, which leaves out a part"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 import torch
+import xarray
 from scipy.integrate import solve_ivp
 
 from pinnlab import PINN, problems
@@ -185,6 +186,15 @@ def test_paired_arrays_are_rows_of_all_functions_at_all_places():
     assert data.targets["u"].tolist() == list(range(1, 13))
 
 
+def test_paired_lists_and_labelled_arrays_keep_their_digits():
+    inputs, outputs, points = pairs()
+    expected = OperatorData(inputs / 3, outputs / 3, points)
+    for kind in (np.ndarray.tolist, xarray.DataArray):
+        found = OperatorData(kind(inputs / 3), kind(outputs / 3), kind(points))
+        assert torch.equal(found.points, expected.points)
+        assert torch.equal(found.targets["u"], expected.targets["u"])
+
+
 def test_the_loss_of_paired_arrays_is_relative_by_default():
     inputs, outputs, points = pairs()
     x = Interval("x", 0, 1)
@@ -247,6 +257,8 @@ def bad(**changes):
 
 BAD = {
     "inputs must be an array": bad(inputs="abc"),
+    "outputs u is complex": bad(outputs=np.ones((3, 4)) * 1j),
+    "outputs u holds nan in row 1": bad(outputs=np.ma.array(np.ones((3, 4)), mask=np.arange(12).reshape(3, 4) == 5)),
     "inputs has shape": bad(inputs=[1.0, 2.0]),
     "outputs must be": bad(outputs=np.ones((4, 3))),
     "points has shape": bad(points=np.ones((2, 2, 2))),

@@ -20,8 +20,8 @@ def told(problem):
     return [str(warning.message) for warning in caught]
 
 
-def posed(*unknowns, coefficients=("k",), ansatz=None, **conditions):
-    problem = Problem(LINE, unknowns, conditions, {name: Coefficient(0.5) for name in coefficients})
+def posed(*unknowns, coefficients=("k",), guess=0.5, ansatz=None, **conditions):
+    problem = Problem(LINE, unknowns, conditions, {name: Coefficient(guess) for name in coefficients})
     problem.ansatz = ansatz
     return problem
 
@@ -48,6 +48,8 @@ def test_what_is_asked_for_but_not_used_is_told():
         posed(
             "u", coefficients=("start",), pde=Residual(LINE, lambda u: u.x), ansatz=lambda u, x, start: start + x * u
         ),
+        posed("u", guess=0.0, pde=Residual(LINE, lambda u, k: u.x - k)),
+        posed("u", guess=[0.0, 0.0], pde=Residual(LINE, lambda u, x, k: u.x - k[0] - k[1] * x)),
         TERMS["own_unknowns"](),
         TERMS["weak"](),
         TERMS["observations"](),

@@ -48,6 +48,22 @@ def test_coefficients_of_one_function(solution, kind):
     assert solution.u(x=x, a=kind(C)) == pytest.approx(solution(rows(x, C))[:, 0].numpy(), rel=1e-14)
 
 
+@pytest.mark.parametrize("function", [False, True])
+def test_derivatives_by_the_function_pass_through(solution, function):
+    """A design is found by them; those by a `torch.func` transform and by autograd are differences of the values."""
+
+    def value(c):
+        return solution.u(x=0.25, a=(lambda x: SPACE.values(c[None], x)[0]) if function else c)
+
+    c = torch.tensor(C, dtype=torch.float64)
+    expected = [(value(c + 1e-5 * e) - value(c - 1e-5 * e)) / 2e-5 for e in torch.eye(3, dtype=torch.float64)]
+    leaf = c.clone().requires_grad_()
+    value(leaf).backward()
+    assert leaf.grad.tolist() == pytest.approx(expected, rel=1e-7)
+    if not function:
+        assert torch.func.jacfwd(value)(c).tolist() == pytest.approx(expected, rel=1e-7)
+
+
 def test_coefficients_of_several_functions(solution):
     coefficients, x = np.array([C, [1.0, 0.0, 0.5]]), np.array([0.1, 0.6, 0.9])
     found = solution.u(x=x, a=coefficients[:, None])
@@ -72,6 +88,9 @@ def test_everything_that_takes_coordinates_takes_functions(solution):
     slope = solution.derivative("u", "x", **at)
     assert solution.residual("ode", **at) == pytest.approx(slope - field, rel=1e-12)
     assert solution.evaluate(lambda u, a: u * a, **at) == pytest.approx(solution.u(**at) * field, rel=1e-12)
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    energy = weights @ solution.u(x=(nodes + 1) / 2, a=C) ** 2 / 2
+    assert solution.integral(X, lambda u: u * u, a=C) == pytest.approx(energy, rel=1e-10)
     grid = solution.grid(x=5, a=C).squeeze()
     assert grid.u.to_numpy() == pytest.approx(solution.u(x=np.linspace(0, 1, 5), a=C), rel=1e-14)
 
