@@ -164,8 +164,7 @@ class Solution:
             region: of all coordinates or of some, as a disk; a domain, a boundary or a part of one.
             function: as in `evaluate`, such as `lambda u: u.x**2`; on a boundary of `normal`, `(n, d)`, too.
             points: about how many, see `Region.quadrature`. Default: 256 on a line, 16,384 elsewhere.
-            at: the values of the coordinates that the region leaves open, as `t=0.5`; of an operator one function by
-                its name, as in a call.
+            at: the values of the coordinates that the region leaves open, as `t=0.5`; a function as in a call.
 
         Returns:
             A number; of a function that gives several an array of as many.
