@@ -18,6 +18,9 @@ from pinnlab.training.phases import point_store
 MOST_PARAMETERS = 3000
 """Of a network, to be measured at the end of a run: eigenvalues of a matrix of that size take some seconds."""
 
+AT_BOUND = 1 / 400
+"""The share of its interval that a coefficient may be away from a bound and count as held by it."""
+
 
 def coefficient_errors(module: Any) -> dict[str, float]:
     """How far the noise in the data moves each coefficient, one standard deviation; see `standard_errors`.
@@ -26,9 +29,9 @@ def coefficient_errors(module: Any) -> dict[str, float]:
         module: the `PINN`, trained to the minimum of its loss.
 
     Returns:
-        By name, of a vector by its numbers, infinite where the data do not determine it; empty where there are no
-        coefficients, no data, too few of them to tell their noise, an `Energy` in the loss, or more than
-        `MOST_PARAMETERS` parameters. A collective.
+        By name, of a vector by its numbers, infinite where the data do not determine it, nor a bound lets them; empty
+        where there are no coefficients, no data, too few of them to tell their noise, an `Energy` in the loss, or more
+        than `MOST_PARAMETERS` parameters. A collective.
     """
     problem, store = module.problem, point_store(module)
     data = [name for name, condition in problem.conditions.items() if isinstance(condition, Observations)]
@@ -46,8 +49,20 @@ def coefficient_errors(module: Any) -> dict[str, float]:
     raw = standard_errors(around, data, columns)
     if raw is None:
         return {}
+    held = by_number({name: _held(module, name) for name in names})
     errors = zip(slopes.items(), raw.tolist(), strict=True)
-    return {name: slope * error if math.isfinite(error) else error for (name, slope), error in errors}
+    return {
+        name: slope * error if error < (1 if held[name] else math.inf) else math.inf for (name, slope), error in errors
+    }
+
+
+def _held(module: Any, name: str) -> Tensor:
+    """Which numbers of a coefficient are within a four-hundredth of their interval from a bound, 1 or 0.
+
+    There the logistic map bends over one unit of the parameter: beyond an error of one its slope says nothing.
+    """
+    bounds, slopes = module.problem.coefficients[name].bounds, _slopes(module, name)
+    return torch.zeros_like(slopes) if bounds is None else (slopes < AT_BOUND * (bounds[1] - bounds[0])).to(slopes)
 
 
 def _slopes(module: Any, name: str) -> Tensor:

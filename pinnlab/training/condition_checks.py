@@ -19,7 +19,7 @@ from pinnlab.problems.reference_check import warn_of_reference
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.training.network_checks import LEAVE_OUT, untouched_generators
 from pinnlab.training.rounding_check import warn_of_rounded_numbers
-from pinnlab.training.size_check import warn_of_sizes
+from pinnlab.training.size_check import warn_of_sizes, warn_of_tiny_solutions
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
@@ -44,6 +44,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         warn_of_rounded_numbers(system)
         warn_of_unused(system.problem)
         warn_of_sizes(system, weights)
+        warn_of_tiny_solutions(system, weights)
 
 
 def warn_of_idle_conditions(system: ResidualSystem) -> None:

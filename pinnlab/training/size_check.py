@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
 from torch import Tensor
 
 from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 
 _COUNT = 16
 """Points of each condition that are looked at."""
@@ -18,6 +20,8 @@ _LARGE = 1e8
 
 Without it a network that was trained before, whose terms are small, some far more than others, would be told, too.
 """
+_NOTHING = 1e-10
+"""What zero leaves of the values in the loss, at most, where a run is told: the network begins 1e5 times too large."""
 
 
 def warn_of_sizes(system: ResidualSystem, weights: Tensor) -> None:
@@ -40,6 +44,36 @@ def warn_of_sizes(system: ResidualSystem, weights: Tensor) -> None:
             f"conditions {large!r} and {small!r} begin with {terms[large]:.1e} and {terms[small]:.1e} in the loss, so "
             f"that {small!r} will not be learned; bring unknowns to order one by an ansatz, such as 300 + 100 * u, and "
             "residuals by dividing them by their largest term",
+            stacklevel=2,
+        )
+
+
+def warn_of_tiny_solutions(system: ResidualSystem, weights: Tensor) -> None:
+    """Warns where zero nearly solves the problem: the loss falls by many orders before it sees the solution at all.
+
+    What zero leaves is compared with what the network leaves of conditions without derivatives, as those of a rough
+    network may be large in any units.
+
+    Args:
+        system: as training begins.
+        weights: of the conditions in the loss, in the problem's order.
+    """
+    problem = system.problem
+    if problem.energies():
+        return
+    zeros = dict.fromkeys(problem.unknowns, torch.zeros((), dtype=torch.float64))
+    begun = left = 0.0
+    for (name, condition), weight in zip(problem.conditions.items(), weights.tolist(), strict=True):
+        residual, rows = residual_of_stand_ins(problem, condition, zeros)
+        with torch.no_grad():
+            left += weight * float(residual(rows).square().sum(-1).mean())
+        if not system.wanted[name]:
+            begun += weight * _mean_square(system, name)
+    if 0 < left < _NOTHING * begun < torch.inf:
+        warnings.warn(
+            f"{' and '.join(zeros)} = 0 would leave {left:.1e} of a loss that begins with {begun:.1e}, so that a "
+            f"solution of about {math.sqrt(left / begun):.0e} is hardly learned; write the problem in units in which "
+            "it is of order one",
             stacklevel=2,
         )
 

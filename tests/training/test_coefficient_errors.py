@@ -93,6 +93,13 @@ def test_what_data_do_not_determine_is_told_in_words(rate, tmp_path, capsys):
     assert f"b = {model.solution().coefficients['b']:.6g} (not determined by the data)" in shown
 
 
+def test_what_a_bound_has_found_is_not_determined_by_the_data():
+    """The data want 1.7; the slope of the logistic map there would say ± 0.00001."""
+    model = trained(decay(bounds=(0.5, 1.2)), steps=100)
+    assert model.solution().coefficients["k"] == pytest.approx(1.2, abs=1e-3)
+    assert coefficient_errors(model) == {"k": math.inf}
+
+
 class Cube(torch.autograd.Function):
     """Without rules for `vmap` and forward mode."""
 

@@ -15,7 +15,7 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PirateNet
 from pinnlab.optimizers import BFGS, LBFGS, LevenbergMarquardt, NystromNewtonCG
-from pinnlab.problems import AllenCahn, Burgers, Coefficient, Dirichlet, Poisson1D, Problem, Residual, Tiled
+from pinnlab.problems import AllenCahn, Burgers, Coefficient, Dirichlet, Observations, Poisson1D, Problem, Residual, Tiled
 from pinnlab.training.condition_checks import warn_of_conditions, warn_of_flat_derivatives
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import Phase
@@ -208,6 +208,28 @@ def test_a_condition_that_holds_already_is_not_told_to_be_drowned():
     problem = Problem(LINE, ("u",), conditions)
     problem.ansatz = lambda u, x: 1e-15 + x * (1 - x) * u
     assert size_warnings(problem) == []
+
+
+def decay(size, source=0.0, **conditions):
+    """u' = -u + source from u(0) = size."""
+    conditions["ode"] = Residual(LINE, lambda u: u.x + u - source)
+    return Problem(LINE, ("u",), {**conditions, "start": Dirichlet(LINE.face(x=0.0), u=size)})
+
+
+@pytest.mark.parametrize("size", [1e-6, -1e-9])
+def test_a_solution_that_is_nothing_beside_the_network_is_told(size):
+    (told,) = size_warnings(decay(size))
+    assert re.match(r"u = 0 would leave .* so that a solution of about \de-\d\d is hardly learned; write", told)
+    places = torch.linspace(0, 1, 9, dtype=torch.float64)
+    data = Observations(places[:, None], u=size * torch.exp(-places))
+    assert len(size_warnings(Problem(LINE, ("u",), {"data": data}))) == 1
+
+
+def test_small_values_beside_others_and_zero_itself_are_not_told():
+    assert size_warnings(decay(1e-3)) == size_warnings(decay(0.0)) == size_warnings(decay(1e-9, source=1.0)) == []
+    scaled = decay(1e-9)
+    scaled.ansatz = lambda u: 1e-9 * u
+    assert size_warnings(scaled) == []
 
 
 def test_conditions_that_teach_something_are_silent():
