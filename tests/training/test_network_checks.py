@@ -15,7 +15,17 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, PirateNet
 from pinnlab.optimizers import BFGS, LBFGS, LevenbergMarquardt, NystromNewtonCG
-from pinnlab.problems import AllenCahn, Burgers, Coefficient, Dirichlet, Observations, Poisson1D, Problem, Residual, Tiled
+from pinnlab.problems import (
+    AllenCahn,
+    Burgers,
+    Coefficient,
+    Dirichlet,
+    Observations,
+    Poisson1D,
+    Problem,
+    Residual,
+    Tiled,
+)
 from pinnlab.training.condition_checks import warn_of_conditions, warn_of_flat_derivatives
 from pinnlab.training.module import PINN
 from pinnlab.training.phases import Phase
