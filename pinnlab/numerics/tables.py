@@ -1,12 +1,13 @@
 """Tables of numbers in CSV files, whoever reads them: the first line names the columns.
 
-A `#` before these names, as NumPy writes it, is none of them. Empty lines, later ones that begin with `#`, and blanks
-around a field mean nothing.
+A `#` before these names, as NumPy writes it, is none of them. Empty lines, others that begin with `#`, before the names
+or later, and blanks around a field mean nothing.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnlab.errors import ConfigurationError
+
+Line = tuple[int, list[str]]
+"""A line's number in its file, and its fields."""
 
 
 def read_columns(
@@ -34,6 +38,7 @@ def read_columns(
     for name in names:
         if name not in found:
             raise ConfigurationError(f"{key}: {path} has no column {name!r}, but {', '.join(found) or 'none'}")
+    _check(path, key, found, rows, names)
     places, table = [found.index(name) for name in names], []
     for number, fields in rows:
         try:
@@ -56,15 +61,14 @@ def read_table(path: str | Path, key: str = "path") -> dict[str, NDArray[np.floa
         ConfigurationError: there is no such file, or a field is missing.
     """
     names, rows = _read(path, key)
+    _check(path, key, names, rows, [name for name in names if name])
     return {
         name: np.array([float(fields[k]) if _is_number(fields[k]) else np.nan for _, fields in rows])
         for k, name in enumerate(names)
     }
 
 
-def _read(
-    path: str | Path, key: str, otherwise: Sequence[str] | None = None
-) -> tuple[Sequence[str], list[tuple[int, list[str]]]]:
+def _read(path: str | Path, key: str, otherwise: Sequence[str] | None = None) -> tuple[Sequence[str], list[Line]]:
     """The names of the columns, those given where the first line is one of numbers; the fields of each numbered row."""
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -74,15 +78,28 @@ def _read(
         reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise ConfigurationError(f"{key}: {path} cannot be read ({getattr(error, 'strerror', reason)})") from error
     lines = [(number, fields) for number, fields in lines if fields not in ([], [""])]
-    names = otherwise
+    names, lines = otherwise, _without_remarks(lines)
     if names is None or (lines and not _is_number(lines[0][1][0])):
         names = [name.lstrip("# ") for _, fields in lines[:1] for name in fields]
         lines = lines[1:]
-    rows = [(number, fields) for number, fields in lines if not fields[0].startswith("#")]
+    return names, [(number, fields) for number, fields in lines if not fields[0].startswith("#")]
+
+
+def _without_remarks(lines: list[Line]) -> list[Line]:
+    """From the line of names on: the first without a mark if it has no number, else the last of those with one."""
+    marked = sum(1 for _ in itertools.takewhile(lambda line: line[1][0].startswith("#"), lines))
+    named_below = marked < len(lines) and not any(map(_is_number, lines[marked][1]))
+    return lines[marked if named_below else max(marked - 1, 0) :]
+
+
+def _check(path: str | Path, key: str, names: Sequence[str], rows: list[Line], wanted: Sequence[str]) -> None:
+    """Refuses columns of the same name, and lines with more or fewer fields than there are names."""
+    for name in wanted:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{key}: {path} has {names.count(name)} columns {name!r}; rename all but one")
     for number, fields in rows:
         if len(fields) != len(names):
             raise ConfigurationError(f"{key}: {path}: line {number} must have {len(names)} fields, got {len(fields)}")
-    return names, rows
 
 
 def _is_number(field: str) -> bool:

@@ -105,10 +105,20 @@ def test_observations_are_read_from_a_file(encoding, tmp_path):
     assert not Observations.read(path, "t", u="T").sigmas
 
 
+@pytest.mark.parametrize("head", ["# run 7\n#\nx,u,v,,\n", "# run 7\n# x,u,v,,\n", "x,u,v,,\n# run 7\n"])
+def test_remarks_in_a_file_are_no_names(head, tmp_path):
+    path = tmp_path / "probe.csv"
+    path.write_text(f"{head}0.5,1,2,,\n# a bubble\n1,3,4,,\n")
+    data = Observations.read(path, ["x"], u="u")
+    assert (data.points.tolist(), data.targets["u"].tolist()) == ([[0.5], [1.0]], [1.0, 3.0])
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
         ("x;u\n0;1\n", {"u": "u"}, "has no column 'x', but x;u"),
+        ("x;u\n0,1;0,2\n", {"u": "u"}, "has no column 'x', but x;u"),
+        ("x,u,u\n0,1,2\n", {"u": "u"}, "has 2 columns 'u'; rename all but one"),
         ("x,u\n0,1\n", {"u": "T"}, "has no column 'T', but x, u"),
         ("x,u\n0,1\n0,a\n", {"u": "u"}, "line 3 has no number for each of x, u"),
         ("x,u\n0,1\n0\n", {"u": "u"}, "line 3 must have 2 fields, got 1"),

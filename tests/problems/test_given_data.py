@@ -209,6 +209,11 @@ def test_blanks_in_the_name_of_a_column_are_underscores(tmp_path):
     assert found.item() == pytest.approx(0.3)
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "wall.csv").write_text("x,a,a\n0,1,2\n1,2,3\n")
+    assert_refused_in_one_line(lambda: Given("a", tmp_path / "wall.csv"), "has 2 columns 'a'; rename all but one")
+
+
 RECIPE = """
 problem:
   class_path: given_file.Plate
