@@ -59,7 +59,7 @@ class Recorded(Tensor):
         """
         raise TypeError("does not support ufuncs")
 
-    __array__ = tolist = item = numpy
+    __array__ = tolist = item = __float__ = __int__ = numpy  # a coefficient would be a constant by them
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -17,8 +17,8 @@ _OF_COLUMNS = (
 )
 _CAUSES = {
     "'numpy.ndarray'": "numpy cannot take part in it; write torch.as_tensor(...) around the array",
-    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin; tables and "
-    "interpolants are Given('a', {'x': x, 'a': values})",
+    "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin or math.sin; tables "
+    "and interpolants are Given('a', {'x': x, 'a': values})",
     "does not require grad": 'torch.autograd cannot take part in it; derivatives are u.x, or d(expression, "x")',
     "Boolean value of Tensor": "it decides by the values of a tensor (if, and, or, min, max); write torch.where, or "
     "torch.maximum, and & and | between conditions",

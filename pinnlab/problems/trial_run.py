@@ -66,7 +66,7 @@ def trial_run(
             coordinates=coordinates,
             points=points.as_subclass(Recorded),
             extras=rows[:, d:],
-            coefficients=first_guesses(coefficients, rows),
+            coefficients={k: v.as_subclass(Recorded) for k, v in first_guesses(coefficients, rows).items()},
             elsewhere=lambda moved: evaluation(rows, moved, expressions),
             expressions=expressions,
             given=given,

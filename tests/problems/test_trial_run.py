@@ -8,7 +8,7 @@ import torch
 
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Dirichlet, Exact, Integral, Observations, Problem, Residual
+from pinnlab.problems import Coefficient, Dirichlet, Exact, Integral, Observations, Problem, Residual
 
 X, T = Interval("x", 0, 1), Interval("t", 0, 1)
 TABLE = torch.ones(2, dtype=torch.float64)
@@ -27,8 +27,8 @@ REFUSED = {
     "an array of a tensor": (lambda u, x: u * torch.as_tensor(np.asarray(x)), "write torch.sin in place of np.sin"),
     "an array before an unknown": (lambda u: np.ones(1) * u, "write torch.as_tensor(...) around the array"),
     "torch.autograd": (lambda u, x: torch.autograd.grad(u.value.sum(), x)[0], "derivatives are u.x, or d(expression"),
-    "math": (lambda u, x: u * math.sin(x), "write the function of torch"),
-    "a number": (lambda u, x: u * float(x), "write the function of torch"),
+    "math": (lambda u, x: u * math.sin(x), "in place of np.sin or math.sin"),
+    "a number": (lambda u, x: u * float(x), "in place of np.sin or math.sin"),
     "if": (lambda u, x: u if x > 0.5 else -u, "write torch.where"),
     "maximum": (lambda u, x: max(u, x), "write torch.where"),
     "and": (lambda u, x, t: torch.where(x > 0.5 and t > 0.5, u, u.x), "and & and | between conditions"),
@@ -44,6 +44,20 @@ REFUSED = {
         "no rule for torch's 'polygamma'; write it with",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("rate", "advice"),
+    [
+        (np.exp, "write torch.sin in place of np.sin"),
+        (math.exp, "write torch.sin in place of np.sin or math.sin"),
+        (float, "write torch.sin in place of np.sin or math.sin"),
+        (lambda k: k.item(), "write torch.sin"),
+    ],
+)
+def test_a_number_of_a_coefficient_would_be_a_constant(rate, advice):
+    with pytest.raises(ConfigurationError, match=f"^condition 'ode': .*{advice}"):
+        Problem(X, ["u"], {"ode": Residual(X, lambda u, k: u.x + rate(k) * u)}, coefficients={"k": Coefficient(1.0)})
 
 
 @pytest.mark.parametrize("case", REFUSED)
