@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pinnlab.derivatives.expressions import NeedsExpressions, Recorded
 from pinnlab.errors import ConfigurationError
+from pinnlab.numerics.swapped import call_with
 from pinnlab.numerics.user_functions import explaining
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -35,10 +36,11 @@ def check_ansatz(problem: Problem, trial: Trial, points: Tensor) -> None:
 
     with explaining(f"ansatz of problem {problem.name}"):
         try:
-            values = trial(
-                points.as_subclass(Recorded),
-                None if earlier is None else before,
-                network=lambda _: outputs.as_subclass(Recorded),
+            values = call_with(
+                trial,
+                {f"coefficients.{k}": p.detach().as_subclass(Recorded) for k, p in trial.coefficients.items()},
+                (points.as_subclass(Recorded), None if earlier is None else before),
+                {"network": lambda _: outputs.as_subclass(Recorded)},
             )
         except NeedsExpressions as error:
             raise ConfigurationError(

@@ -28,7 +28,11 @@ def trained(ansatz):
 BAD = {
     "numpy": (lambda self, u, x: np.sin(x) * u, "numpy cannot take part in it; write torch.sin in place of np.sin"),
     "array": (lambda self, u: np.ones(1) * u, r"numpy cannot take part in it; write torch.as_tensor\(...\)"),
-    "math": (lambda self, u, x: math.sin(x) * u, "it makes a number of a tensor .*; write the function of torch"),
+    "math": (
+        lambda self, u, x: math.sin(x) * u,
+        "numpy cannot take part in it; write torch.sin in place of np.sin or math.sin",
+    ),
+    "number": (lambda self, u, k: math.exp(k[0]) * u, "numpy cannot take part in it; write torch.sin in place of"),
     "branch": (lambda self, u, x: u if x > 0.5 else -u, "it decides by the values of a tensor .*; write torch.where"),
     "complex": (lambda self, u: 1j * u, "is complex; make real and imaginary part two unknowns"),
     "derivative": (lambda self, u: u.x, "gets values of unknowns and coordinates, without derivatives"),
