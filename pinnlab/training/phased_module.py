@@ -19,6 +19,7 @@ from pinnlab.networks.scaling import network_in_words
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.history import Counts
+from pinnlab.training.hooks import check_hooks
 from pinnlab.training.hparams import describe
 from pinnlab.training.phase_keys import of_phase
 from pinnlab.training.phase_precision import phase_dtype
@@ -62,6 +63,7 @@ class PhasedModule(EvaluatedModule):
         """The trainer and the module meet here, before Lightning fills in the limits that its user left open."""
         cast(Any, L.LightningModule.trainer).fset(self, trainer)
         if isinstance(trainer, L.Trainer):
+            check_hooks(type(self))
             use_defaults(trainer)
 
     @property
