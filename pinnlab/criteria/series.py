@@ -31,23 +31,25 @@ def plateau(losses: Sequence[float]) -> float:
 
 
 def flatness(losses: Sequence[float]) -> float:
-    """How far a series reaches, relative to its large values: (p95 - p5) / p95.
+    """How far a series reaches, relative to its large values: (p95 - p5) / p95, and over |p5| where that is larger.
 
     Args:
-        losses: at least two finite values, none negative.
+        losses: at least two finite values, of any sign.
 
     Returns:
-        0 for constant values, 0.5 when the 5th percentile is half of the 95th, close to 1 when it is far below.
+        0 for constant values, 0.5 when the 5th percentile is half of the 95th, close to 1 when it is far below; up to 2
+        for values of both signs.
     """
     low, *_, high = statistics.quantiles(losses, n=20, method="inclusive")
-    return (high - low) / high if high > 0 else 0.0
+    largest = max(abs(low), abs(high))
+    return (high - low) / largest if largest > 0 else 0.0
 
 
 def log_change(losses: Sequence[float]) -> float:
     """Change of the logarithm over a series, by a straight line through it (ordinary least squares).
 
     Args:
-        losses: at least two finite values, none negative.
+        losses: at least two finite values; of some below zero see `logarithms`.
 
     Returns:
         The slope per step times the number of steps: -log 2 when the loss halves over the series.

@@ -24,8 +24,9 @@ def density(residual: Tensor, exponent: float, floor: float, cap: float | None =
         floor: c; how much of the uniform density stays.
         cap: the largest density, in multiples of the uniform one; default: no limit.
     """
-    powers = residual.abs() ** exponent
-    found = powers / powers.mean().clamp_min(torch.finfo(powers.dtype).tiny) + floor
+    tiny = torch.finfo(residual.dtype).tiny
+    powers = (residual.abs() / residual.abs().max().clamp_min(tiny)) ** exponent  # of 1 at most: none is infinite
+    found = powers / powers.mean().clamp_min(tiny) + floor
     return found if cap is None else capped(found, cap)
 
 

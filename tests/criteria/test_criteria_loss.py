@@ -92,7 +92,8 @@ def test_slope_of_percentile_flatness(fall, ends):
 @pytest.mark.parametrize(("factor", "ends"), [(1.9, True), (2.1, False)])
 def test_flatness_of_percentile_flatness(factor, ends):
     losses = np.where(np.arange(600) % 2, 1.0, factor)
-    assert (decided(PercentileFlatness(), progress(losses)) is not None) is ends
+    for values in (losses, -losses):  # an energy is below zero
+        assert (decided(PercentileFlatness(), progress(values)) is not None) is ends
 
 
 @pytest.mark.parametrize(("gain", "ends"), [(0.008, True), (0.012, False)])

@@ -48,6 +48,8 @@ def test_flatness_and_change_against_numpy(length):
 def test_flatness_and_change_of_special_series():
     assert (flatness([3.0] * 9), log_change([3.0] * 9)) == (0.0, pytest.approx(0.0, abs=1e-14))
     assert (flatness([0.0] * 9), log_change([0.0] * 9)) == (0.0, pytest.approx(0.0, abs=1e-10))
+    assert flatness([-3.0, -1.0] * 20) == pytest.approx(2 / 3)  # an energy
+    assert flatness([-1.0, 1.0] * 20) == 2.0
     halved = np.exp2(-np.arange(200) / 200).tolist()
     assert log_change(halved) == pytest.approx(-math.log(2))
 

@@ -32,6 +32,11 @@ def test_density_is_that_of_the_paper(k, c):
     assert density(-torch.from_numpy(r), k, c).numpy() == pytest.approx(expected, rel=1e-14)
 
 
+@pytest.mark.parametrize("scale", [1e-60, 1e60])
+def test_density_does_not_depend_on_the_scale(scale):
+    assert torch.allclose(density(scale * scores(), 6.0, 0.0), density(scores(), 6.0, 0.0), rtol=1e-12)
+
+
 @pytest.mark.parametrize("cap", [1.5, 3.0, 10.0])
 def test_no_density_exceeds_the_cap_and_the_others_stay(cap):
     weights = 1 / scores() ** 1.5  # a singular corner: few of them hold nearly all
