@@ -134,8 +134,8 @@ class Region(ABC):
         """A rule for integrals over the region: about `count` nodes `(q, dim)`, and their weights `(q,)`, in float64.
 
         The weights add up to the measure. Nodes are Gauss-Legendre points along the sides of boxes, the radius of
-        disks and the factors of products, equally spaced along circles, and Sobol' points elsewhere and in more than
-        a few dimensions. A finite region is summed up.
+        disks, both directions of other domains in the plane and the factors of products, equally spaced along
+        circles, and Sobol' points elsewhere and in more than a few dimensions. A finite region is summed up.
 
         Raises:
             ConfigurationError: `count` is below 1.

@@ -19,6 +19,8 @@ CHUNK = 200_000
 """Numbers of graphs that are evaluated together: 1.6 MB, which a cache holds."""
 FEWEST = 4
 """Gauss points along each side of a cell at least: with fewer, quasi-random points are as good."""
+NEAR = 0.1
+"""Distance, in widths of a slab, from its end to where an arc turns back, within which nodes gather at both ends."""
 ROOT_STEPS = 60
 """At most; bisection alone would need so many, Newton's method takes about six."""
 
@@ -83,8 +85,9 @@ class Slabs:
     def rule(self, count: int) -> tuple[Array, Array] | None:
         """Nodes `(q, 2)` and weights of about `count` Gauss points, for integrals of what is smooth in the region.
 
-        Each slab has as many cells as its vertical lines have parts; each cell has the same product of Gauss rules: in
-        y, and in x by `x = middle - half cos(angle)`, in which arcs that turn back at an edge are smooth.
+        Each slab has as many cells as its vertical lines have parts; each cell has the same product of Gauss rules, in
+        y and in x: between lines polynomials are exact. Where an arc turns back at an edge of the slab, or next to it,
+        x is `middle - half cos(angle)`, in which it is smooth.
 
         Returns:
             None where a cell would have too few points.
@@ -97,13 +100,24 @@ class Slabs:
         if side < FEWEST:
             return None
         nodes, weights = np.polynomial.legendre.leggauss(side)
-        angle, share = (nodes + 1) * math.pi / 2, weights * math.pi / 4
-        x = self.edges[slab, None] + widths[slab, None] * (1 - np.cos(angle)) / 2
+        angle, graphs = (nodes + 1) * math.pi / 2, self._turns()
+        turns = (graphs[slab, 2 * part] | graphs[slab, 2 * part + 1])[:, None]
+        place = np.where(turns, 1 - np.cos(angle), nodes + 1) / 2
+        share = np.where(turns, np.sin(angle) * math.pi / 2, 1.0) * weights / 2
+        x = self.edges[slab, None] + widths[slab, None] * place
         heights = self._heights(np.repeat(slab, side), x.ravel()).reshape(len(slab), side, parts, 2)
         low, high = np.moveaxis(heights[np.arange(len(slab)), :, part], -1, 0)
         y = low[..., None] + (high - low)[..., None] * (nodes + 1) / 2
-        weight = (widths[slab, None] * np.sin(angle) * share * (high - low))[..., None] * weights / 2
+        weight = (widths[slab, None] * share * (high - low))[..., None] * weights / 2
         return np.stack([np.broadcast_to(x[..., None], y.shape).ravel(), y.ravel()], -1), weight.ravel()
+
+    def _turns(self) -> NDArray[np.bool_]:
+        """Which graphs `(s, k)` turn back at an edge of their slab, or next to it."""
+        before = self.edges[:-1, None] - (self._center - self._radius)
+        behind = self._center + self._radius - self.edges[1:, None]
+        near: NDArray[np.bool_] = np.minimum(before, behind) < NEAR * np.diff(self.edges)[:, None]
+        near &= self._bend != 0
+        return near
 
     def _placed(self, slab: Index, goal: Array, height: Array) -> Array:
         x = self._abscissa(slab, goal)

@@ -54,7 +54,7 @@ class Weak(Condition):
             not see what flows from one to the next: where the solution bends, add a condition with hats.
         weight: the factor in the loss.
         points: Gauss-Legendre points in each cell and direction. Default: 4 for hats, `degree` + 3 else: exact for
-            products of `v` with polynomials of degree 5.
+            products of `v` with polynomials of degree 5. Where arcs cut hats off, to 1e-5 or so; 8 are good for 1e-9.
         boundary: for parts of the boundary their terms, hats only: functions as the form, of `normal` too, and linear
             in `v` itself; None where there is nothing to add, as without a flux, or at both ends of the time. Curved
             parts have terms in the plane.

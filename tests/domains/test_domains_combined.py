@@ -270,6 +270,17 @@ def test_integrals_over_plane_domains():
     assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(2 * math.pi * 0.1 * (0.09 + 0.005), rel=1e-12)
 
 
+def test_a_few_points_integrate_between_lines_and_arcs():
+    """Four along each side: polynomials between lines, and up to an arc that turns back far away."""
+    nodes, weights = Polygon(["x", "y"], [[0, 0], [1, 0], [0.3, 1]]).quadrature(32)
+    assert len(nodes) == 32
+    assert float((weights * nodes[:, 0] * nodes[:, 1]).sum()) == pytest.approx(1 / 15, rel=1e-14)
+    nodes, weights = (Disk(["x", "y"], 0, 1) & Box(["x", "y"], [-0.2, -2], [0.2, 2])).quadrature(36)
+    angle = math.asin(0.2)
+    expected = angle / 2 - math.sin(4 * angle) / 8
+    assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(expected, rel=1e-10)
+
+
 def second_moment():
     return 1 / 12 - 4 * math.pi * 0.01 * (0.09 + 0.01 / 4)
 
