@@ -135,7 +135,8 @@ class Region(ABC):
 
         The weights add up to the measure. Nodes are Gauss-Legendre points along the sides of boxes, the radius of
         disks, both directions of other domains in the plane and the factors of products, equally spaced along
-        circles, and Sobol' points elsewhere and in more than a few dimensions. A finite region is summed up.
+        circles, and Sobol' points elsewhere and in more than a few dimensions. Lines of a boundary in the plane have
+        two nodes at least, arcs 16 a turn. A finite region is summed up.
 
         Raises:
             ConfigurationError: `count` is below 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence, Set
 
 import numpy as np
@@ -20,6 +21,10 @@ from pinnlab.errors import ConfigurationError
 
 LOOKS = 64
 """Places of each piece at which a selection is looked at; a stretch between two of them may be missed."""
+FEWEST = 2
+"""Gauss points of a line at least, on which cubic polynomials are exact."""
+ROUND = 16
+"""Those of a whole turn, of an arc its part: what flows out of a small round hole is then exact to 1e-10."""
 HALVINGS = 60
 """Until the place where a selection begins or ends is known to all digits."""
 
@@ -80,9 +85,11 @@ class PlaneCurves(Region):
 
     def _quadrature(self, count: int) -> Rule:
         shares = self.curves.lengths() / self.measure
+        fewest = np.maximum(np.ceil(ROUND * np.abs(self.curves.sweep) / (2 * math.pi)), FEWEST)
+        counts = np.maximum(np.round(shares * count), fewest).astype(int)
         parts = []
         for k, share in enumerate(shares):
-            nodes, weights = rules.gauss_line(max(round(share * count), 1))
+            nodes, weights = rules.gauss_line(int(counts[k]))
             unit = self._edges[k] + nodes * (self._edges[k + 1] - self._edges[k])
             parts.append((self.from_unit(unit.clamp(max=1 - 2**-53)), weights * share * self.measure))
         return rules.joined(parts)

@@ -281,6 +281,18 @@ def test_a_few_points_integrate_between_lines_and_arcs():
     assert float((weights * nodes[:, 0] ** 2).sum()) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("hole", "size"),
+    [(Disk(radius=0.02), 1e-10), (Box(["x", "y"], -0.02, 0.02), 1e-10), (Ellipse(radii=(0.03, 0.01)), 1e-4)],
+)
+def test_small_pieces_of_a_boundary_have_points_enough(hole, size):
+    """By Gauss' theorem: the flux of (x, 0) out of a domain is its area."""
+    plate = Box(["x", "y"], -1, 1) - hole
+    nodes, weights = plate.boundary().quadrature(64)
+    flux = float((weights * nodes[:, 0] * plate.boundary().normals(nodes)[:, 0]).sum())
+    assert flux == pytest.approx(plate.measure, abs=size)
+
+
 def second_moment():
     return 1 / 12 - 4 * math.pi * 0.01 * (0.09 + 0.01 / 4)
 

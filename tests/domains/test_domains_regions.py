@@ -370,7 +370,7 @@ def integrals(region, count=1024):
 def test_weights_of_a_quadrature_add_up_to_the_measure_and_nodes_lie_inside(region):
     for count in (1, 50, 1000):
         assert integrals(region, count)(lambda *x: torch.ones_like(x[0])) == pytest.approx(region.measure, rel=1e-12)
-        assert len(region.quadrature(count)[1]) <= 2 * count + 30
+        assert len(region.quadrature(count)[1]) <= 3 * count + 40  # short pieces of a boundary have a few each
 
 
 INTEGRALS = [  # by hand; to all digits where the rule is one of Gauss or of equal angles
