@@ -12,7 +12,7 @@ import lightning as L
 from pinnlab.cli.catalog import class_paths, find_recipe, names_recipe, resolve_names
 from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.cli.line import FLAGS, options, parsed, with_paths
-from pinnlab.cli.numbered import is_numbered, put
+from pinnlab.cli.numbered import check_number, is_numbered, put
 from pinnlab.cli.overlay import merge, set_option
 from pinnlab.cli.own_files import use_own_file
 from pinnlab.cli.places import check, hints_of
@@ -89,7 +89,7 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
         return list(arguments)
     paths = class_paths()
     config: dict[str, Any] = json.loads(json.dumps(default))
-    rewritten, recipes = [arguments[0]], list[Path]()
+    rewritten, recipes, appended = [arguments[0]], list[Path](), set[str]()
     for option, value in options(arguments[1:]):
         name = option.lstrip("-")
         if value is None or not option.startswith("-"):
@@ -109,6 +109,8 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
                 name, value = put(config, name, parsed(value))
                 option = f"--{name}"
             else:
+                check_number(config, name, appended)
+                appended |= {name[:-1]} if name.endswith("+") else set()
                 set_option(config, name, parsed(value))
         rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
     folder = use_own_file(config, recipes)

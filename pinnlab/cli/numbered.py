@@ -6,8 +6,9 @@ that list.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pinnlab.cli.overlay import set_option
@@ -21,6 +22,25 @@ PHASES = "model.phases"
 def is_numbered(name: str) -> bool:
     """Whether an option's name has a number in it, as `model.phases.0.steps`."""
     return any(part.isdigit() for part in name.split("."))
+
+
+def check_number(config: Mapping[str, Any], name: str, appended: Collection[str]) -> None:
+    """Refuses an option for one of several that does not say which, as `model.phases.steps`: it would change the last.
+
+    Args:
+        config: all that was given before.
+        name: of the option, without a number.
+        appended: the lists to which the command line has added something, the last of which is meant then.
+
+    Raises:
+        ConfigurationError: there are several; the message says which, and what to write.
+    """
+    node: Any = config
+    parts = name.split(".")
+    for k, part in enumerate(parts[:-1], 1):
+        node, key, rest = _inside(node, part), ".".join(parts[:k]), ".".join(parts[k:])
+        if isinstance(node, list) and len(node) > 1 and key not in appended:
+            raise ConfigurationError(f"{name}: of which? {_count(node, part)}; write --{key}.0.{rest} for the first")
 
 
 def put(config: dict[str, Any], name: str, value: Any) -> tuple[str, str]:
@@ -66,16 +86,19 @@ def put(config: dict[str, Any], name: str, value: Any) -> tuple[str, str]:
 
 def _owner(config: dict[str, Any], parts: list[str], key: str) -> dict[str, Any]:
     """The mapping that the list is in."""
-    node: Any = config
-    for part in parts:
-        if isinstance(node, Mapping) and "class_path" in node and part not in SPEC:
-            node = node.get("init_args")
-        node = node.get(part) if isinstance(node, Mapping) else None
+    node: Any = functools.reduce(_inside, parts, config)
     if isinstance(node, dict) and "class_path" in node:
         node = node.get("init_args")
     if not isinstance(node, dict):
         raise ConfigurationError(f"{key}: there is no such list in the recipe; give --{key} as a whole")
     return node
+
+
+def _inside(node: Any, part: str) -> Any:
+    """What is under a key of a mapping, or of a class's arguments; None for nothing."""
+    if isinstance(node, Mapping) and "class_path" in node and part not in SPEC:
+        node = node.get("init_args")
+    return node.get(part) if isinstance(node, Mapping) else None
 
 
 def _count(items: list[Any], kind: str) -> str:

@@ -71,6 +71,11 @@ BAD = {
     "the same": ("--model.phases.0.stps=5", "; there are 2 phases, 0 Adam and 1 LBFGS"),
     "value": ("--model.phases.0.steps=many", "model.phases.0.steps: must be int, got many; there are 2 phases"),
     "option": ("--model.phases.1.optimizer.histry=5", "option of LBFGS in model.phases.1.optimizer 'histry'"),
+    "no number": (
+        "--model.phases.steps=5",
+        "model.phases.steps: of which? there are 2 phases, 0 Adam and 1 LBFGS; "
+        "write --model.phases.0.steps for the first",
+    ),
     "no list": ("--data.samplers.0.x=5", "data.samplers: there is no such list in the recipe; give --data.samplers"),
 }
 
@@ -82,6 +87,14 @@ def test_a_wrong_number_or_key_is_one_line(case, shown):
     assert code == 2
     assert phrase in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_without_a_number_it_is_the_only_one_or_that_which_was_added(shown):
+    one = shown("--trainer.callbacks.every=77")["trainer"]["callbacks"]
+    assert [callback["init_args"]["every"] for callback in one] == [77]
+    two = shown("--trainer.callbacks+=FreshPoints", "--trainer.callbacks.every=3")["trainer"]["callbacks"]
+    assert [callback["init_args"]["every"] for callback in two] == [5, 3]
 
 
 @pytest.mark.filterwarnings("ignore")
