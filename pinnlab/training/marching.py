@@ -25,6 +25,7 @@ from pinnlab.training.evaluation import measure_errors, measure_squares
 from pinnlab.training.history import Counts
 from pinnlab.training.march import March
 from pinnlab.training.module import PINN
+from pinnlab.training.phase_end import FROM_OUTSIDE
 from pinnlab.training.switching import phases_of
 from pinnlab.training.trainer_parts import callbacks_of
 from pinnlab.training.windows import (
@@ -40,17 +41,9 @@ from pinnlab.training.windows import (
     pieced_of,
 )
 
-OF_THE_RUN = tuple(
-    reason.value
-    for reason in (
-        StopReason.DIVERGED,
-        StopReason.NOT_FINITE,
-        StopReason.BUDGET,
-        StopReason.POINTS,
-        StopReason.TRAINER,
-        StopReason.CALLBACK,
-        StopReason.INTERRUPTED,
-    )
+OF_THE_RUN = (
+    *FROM_OUTSIDE,
+    *(reason.value for reason in (StopReason.DIVERGED, StopReason.NOT_FINITE, StopReason.INTERRUPTED)),
 )
 """What ends not only a window, but the run."""
 

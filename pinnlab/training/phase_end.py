@@ -11,9 +11,9 @@ from pinnlab.errors import StopReason
 from pinnlab.training.history import PhaseRecord, RunHistory
 from pinnlab.training.trainer_parts import callbacks_of
 
-_FROM_OUTSIDE = {
+FROM_OUTSIDE = tuple(
     reason.value for reason in (StopReason.BUDGET, StopReason.POINTS, StopReason.TRAINER, StopReason.CALLBACK)
-}
+)
 """Reasons to stop that are none of the phases: who stopped the run decides again when it goes on."""
 
 
@@ -46,7 +46,7 @@ def phase_is_over(history: RunHistory, module: Any) -> bool:
     reason, steps = history.present.stopped, module.phases[module.phase].steps
     if reason == StopReason.STEPS.value:
         return steps is not None and history.steps_made() >= steps
-    return reason not in (*_FROM_OUTSIDE, StopReason.RUNNING.value)
+    return reason not in (*FROM_OUTSIDE, StopReason.RUNNING.value)
 
 
 def ended_by(trainer: Any) -> StopReason:
