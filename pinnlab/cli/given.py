@@ -110,7 +110,8 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
                 option = f"--{name}"
             else:
                 check_number(config, name, appended)
-                appended |= {name[:-1]} if name.endswith("+") else set()
+                if name.endswith("+"):
+                    appended.add(name[:-1])
                 set_option(config, name, parsed(value))
         rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
     folder = use_own_file(config, recipes)

@@ -295,10 +295,13 @@ def _is_number(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     """Whether the parser takes it for an int: a whole number, or its digits, but not `10.0` or `1e3`."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return False
     try:
-        return isinstance(value, (int, str)) and not isinstance(value, bool) and int(value) is not None
+        int(value)
     except ValueError:
         return False
+    return True
 
 
 _SIMPLE: Mapping[Any, Callable[[Any], bool]] = types.MappingProxyType(

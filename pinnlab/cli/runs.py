@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,11 @@ def checkpoint_of(place: Path) -> Path:
         for path in (place / "checkpoints" / f"{name}.ckpt", place / f"{name}.ckpt"):
             if path.is_file():
                 return path
-    others = [*(place / "checkpoints").glob("*.ckpt"), *place.glob("*.ckpt")]  # as Lightning names them
-    if others:
-        return max(others, key=lambda path: path.stat().st_mtime)
-    below = [path for depth in ("*", "*/*") for path in place.glob(f"{depth}/checkpoints/last.ckpt")]
-    newest = max(below, key=lambda path: path.stat().st_mtime, default=None)
-    folder = "runs/burgers/version_0" if newest is None else newest.parents[1]
+    other = _newest([*(place / "checkpoints").glob("*.ckpt"), *place.glob("*.ckpt")])  # as Lightning names them
+    if other is not None:
+        return other
+    below = _newest(path for depth in ("*", "*/*") for path in place.glob(f"{depth}/checkpoints/last.ckpt"))
+    folder = "runs/burgers/version_0" if below is None else below.parents[1]
     raise ConfigurationError(f"there is no run in {str(place)!r}: name a folder such as {folder}")
 
 
@@ -115,10 +114,15 @@ def found(word: str, runs: Path) -> Path:
         checkpoints = [path for path in checkpoints if math.isfinite(judged[path])]
         chosen = min(checkpoints, key=judged.__getitem__, default=None)
     else:
-        chosen = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
+        chosen = _newest(checkpoints)
     if chosen is None:
         raise ConfigurationError(f"ckpt_path: there is no {'finished ' if word == 'best' else ''}run in {runs}")
     return chosen
+
+
+def _newest(paths: Iterable[Path]) -> Path | None:
+    """The file that was written last; None of no files."""
+    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _error(checkpoint: Path) -> float:
