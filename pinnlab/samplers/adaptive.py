@@ -90,7 +90,8 @@ def above_mean(score: Tensor) -> Tensor:
     Returns:
         Row numbers in ascending order.
     """
-    return torch.nonzero(score > score.mean()).flatten()
+    mean = torch.maximum(score.mean(), score.min())  # that of equal scores may be rounded to below them
+    return torch.nonzero(score > mean).flatten()
 
 
 def causal_gate(time: Tensor, position: float, steepness: float) -> Tensor:
