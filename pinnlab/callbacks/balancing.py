@@ -60,6 +60,7 @@ class LossBalancing(L.Callback):
     ) -> None:
         self.rule, self.conditions = rule, conditions
         self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
+        self._balanced: list[str] = []  # the conditions of this training
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
         """Checks names and rule, and starts counting."""
@@ -76,8 +77,9 @@ class LossBalancing(L.Callback):
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
             )
-        if len(names := self._names(pl_module)) < 2 and not absent(pl_module.problem):
-            alone = ", ".join(names) or "no condition"
+        self._balanced = list(self._names(pl_module))
+        if len(self._balanced) < 2 and not absent(pl_module.problem):
+            alone = ", ".join(self._balanced) or "no condition"
             warnings.warn(f"LossBalancing: balances {alone} with nothing else; leave it out", stacklevel=2)
         self.occasions.begin(pl_module.counted_before.evaluations)
         self.rule.reset()
@@ -92,15 +94,23 @@ class LossBalancing(L.Callback):
             factors = dict(zip(pl_module.problem.conditions, pl_module.weights.factors.tolist(), strict=True))
             log_scalars(trainer, {f"weight/{name}": factors[name] for name in self._names(pl_module)})
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Counts from a checkpoint on, unless that has a state of this callback, which is loaded after this."""
+        self.occasions.begin(pl_module.evaluations)
+
     def state_dict(self) -> dict[str, Any]:
-        """When weights were last changed, and what the rule remembers."""
-        return {"last": self.occasions.last, "name": type(self.rule).__name__, "rule": self.rule.state_dict()}
+        """When weights were last changed, and what the rule remembers of which conditions."""
+        return {"last": self.occasions.last, **self._sort(), "rule": self.rule.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where a checkpoint left off; another rule remembers nothing of it."""
-        self.occasions.last, own = state_dict["last"], type(self.rule).__name__
-        if state_dict.get("name", own) == own:
+        """Continues where a checkpoint left off; another rule, or one for other conditions, remembers nothing of it."""
+        self.occasions.last, own = state_dict["last"], self._sort()
+        if {key: state_dict.get(key, value) for key, value in own.items()} == own:
             self.rule.load_state_dict(state_dict["rule"])
+
+    def _sort(self) -> dict[str, Any]:
+        """Which rule it is, and of what: what it remembers is of use to the same only."""
+        return {"name": type(self.rule).__name__, "conditions": list(self._balanced)}
 
     def _names(self, pl_module: Any) -> Sequence[str]:
         return present(self.conditions, pl_module.problem) if self.conditions else _weighable(pl_module)

@@ -279,9 +279,10 @@ class CausalWeights(AbstractPointWeights):
         return {**super().state_dict(), "stages": dict(self._stages), "of_chunks": dict(self._of_chunks)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where a checkpoint left off."""
+        """Continues where a checkpoint left off, in the last stage if there are fewer by now."""
         super().load_state_dict(state_dict)
-        self._stages, self._of_chunks = dict(state_dict["stages"]), dict(state_dict["of_chunks"])
+        self._stages = {name: min(stage, len(self.tolerances) - 1) for name, stage in state_dict["stages"].items()}
+        self._of_chunks = {name: self._rechunked(weights) for name, weights in state_dict["of_chunks"].items()}
 
     def _first_weights(self, pl_module: Any, name: str) -> Callable[[Tensor], Tensor]:
         """Those of their chunks: with any others a late time would count before its turn, and learn what is wrong."""
@@ -309,6 +310,10 @@ class CausalWeights(AbstractPointWeights):
             if other != name and not is_energy and bool((times - low <= 1e-6 * (high - low)).all()):
                 total += weights[other] / weights[name] * mean_square(pl_module.system, other, rows)
         return total
+
+    def _rechunked(self, weights: Tensor) -> Tensor:
+        """The weights of our chunks by those of another number of chunks: each has that of the one it begins in."""
+        return weights[torch.arange(self.chunks) * len(weights) // self.chunks]
 
     def _chunk(self, problem: Problem, points: Tensor) -> Tensor:
         """In which chunk of the time interval each point `(n, d)` is, `(n,)`."""

@@ -50,6 +50,10 @@ class ConditionsCallback(L.Callback):
         """Tells two callbacks of one kind, for different conditions, apart in a checkpoint."""
         return self._generate_state_key(conditions=self.conditions) if self.conditions else super().state_key
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Counts from a checkpoint on, unless that has a state of this callback, which is loaded after this."""
+        self.occasions.begin(pl_module.evaluations)
+
     def state_dict(self) -> dict[str, Any]:
         """When it was last due; points and their weights are the point store's to keep."""
         return {"last": self.occasions.last}

@@ -25,6 +25,7 @@ from pinnlab.objective.balancing import (
     ReLoBRaLo,
     SoftAdapt,
     WeightRule,
+    ascended,
     attention,
     causal,
     time_chunks,
@@ -63,6 +64,47 @@ def test_a_rule_knows_nothing_of_what_another_one_has_seen():
         callback.load_state_dict(one.state_dict())
     assert same.rule.state_dict() == {"last": [1.0, 2.0]}
     assert other.rule.state_dict() == {"first": [], "last": []}
+
+
+def went_on(before, after, made, folder):
+    """A run of so many steps by nothing, and the same run one step longer with another callback."""
+    phases = [Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=made + 1)]
+    _, _, trainer = fit(before, phases=phases, max_steps=made)
+    trainer.save_checkpoint(folder / "before.ckpt")
+    module = small_module(phases=phases)
+    data = small_data(module.problem)
+    quiet_trainer(callbacks=[after]).fit(module, data, ckpt_path=folder / "before.ckpt", weights_only=True)
+    return module, data
+
+
+@pytest.mark.parametrize("rule", [ReLoBRaLo, SoftAdapt])
+def test_a_rule_for_other_conditions_begins_anew(rule, tmp_path):
+    rules = rule(), rule()
+    before = LossBalancing(rules[0], every=1, conditions=["pde", "wall", "start"])
+    went_on(before, LossBalancing(rules[1], every=1, conditions=["start", "pde"]), 3, tmp_path)
+    last = [state.state_dict()["last"] for state in rules]
+    assert last[1] == [last[0][2], last[0][0]]
+
+
+@pytest.mark.parametrize("chunks", [2, 3, 8])
+def test_other_chunks_and_fewer_tolerances_go_on_from_what_there_was(chunks, tmp_path):
+    before = CausalWeights(every=1, tolerances=[1e-9, 1e-3, 2e-3], chunks=4, threshold=0.1)
+    after = CausalWeights(every=9, tolerances=[1e-9, 0.1], chunks=chunks)
+    went_on(before, after, 3, tmp_path)
+    assert before.state_dict()["stages"] == {"pde": 2}
+    assert after.state_dict()["stages"] == {"pde": 1}
+    old, new = (callback.state_dict()["of_chunks"]["pde"] for callback in (before, after))
+    assert new.tolist() == old[{2: [0, 2], 3: [0, 1, 2], 8: [0, 0, 1, 1, 2, 2, 3, 3]}[chunks]].tolist()
+
+
+@pytest.mark.parametrize("callback", [LossBalancing(NTKTrace(), every=2), SelfAdaptive(every=1, rate=0.1)])
+def test_what_joins_a_run_counts_from_there_on(callback, tmp_path):
+    module, data = went_on(FreshPoints(every=None, at_switch=True), callback, 30, tmp_path)
+    assert (module.weights.factors == 1).all()  # one evaluation has passed, not 31
+    if isinstance(callback, SelfAdaptive):
+        residual = module.system.score("pde", data.store.rows["pde"]).detach()
+        expected = ascended(torch.ones(21).double(), residual, 0.1, 1, True)
+        assert torch.allclose(data.store.point_weights("pde"), expected)
 
 
 class Once(L.Callback):
