@@ -187,8 +187,11 @@ class ReLoBRaLo(WeightRule):
     def update(self, terms: AbstractLossTerms) -> Tensor:
         """The new weights `(terms,)`; the first call only remembers the terms."""
         values = terms.values()
-        first, last = (values.new_tensor(kept or values.tolist()) for kept in (self._first, self._last))
-        self._first, self._last = first.tolist(), values.tolist()
+        if not self._last:
+            self._first = self._last = values.tolist()
+            return terms.weights
+        first, last = values.new_tensor(self._first), values.new_tensor(self._last)
+        self._last = values.tolist()
         rho = float(torch.rand((), generator=terms.generator(), dtype=torch.float64) < self.expected_rho)
         past = rho * terms.weights + (1 - rho) * self._balanced(values, first)
         return self.alpha * past + (1 - self.alpha) * self._balanced(values, last)

@@ -108,6 +108,11 @@ def test_relobralo(rho):
         assert sum(weights) == pytest.approx(3)
 
 
+def test_relobralo_begins_with_the_weights_that_there_are():
+    for values in ([1.0, 2.0, 3.0], [1.0, 0.0, 3.0]):
+        assert ReLoBRaLo().update(Terms(values, [5.0, 1.0, 0.5])).tolist() == [5.0, 1.0, 0.5]
+
+
 def test_relobralo_draws_from_the_generator():
     results = set()
     for seed in range(20):
