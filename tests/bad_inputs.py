@@ -158,6 +158,10 @@ COMMANDS = [
     _c("--trainer.callbacks os.system", "trainer.callbacks: os.system is no Callback"),
     _c("--trainer.callbacks+=os.system", "trainer.callbacks[1]: os.system is no Callback"),
     _c(
+        "--trainer.callbacks=[{class_path: RetainResample},{class_path: RetainResample}]",
+        "trainer.callbacks: a checkpoint cannot hold two RetainResample; leave one out",
+    ),
+    _c(
         "--trainer.callbacks=Timer --trainer.callbacks.duration=00:00:01:00",
         "Timer: cannot save its default <Interval.step: 'step'>; give that option, as text",
     ),

@@ -30,7 +30,7 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import board_in, check_folder, check_trainer, is_replaced, use_root
+from pinnlab.cli.trainer_options import board_in, check_callbacks, check_folder, check_trainer, is_replaced, use_root
 from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
@@ -254,6 +254,7 @@ class PinnlabCLI(LightningCLI):
             # Without a logger there is no folder for them; who asks for some gets them here.
             trainer_config["enable_checkpointing"] = any(isinstance(c, Checkpoint) for c in given)
         extra = [c for c in self._standard_callbacks(trainer_config) if not is_replaced(c, given)]
+        check_callbacks(given)
         trainer_config["callbacks"] = [*given, *extra]
         trainer = super().instantiate_trainer(**kwargs)
         for logger in trainer.loggers:

@@ -89,6 +89,21 @@ def is_replaced(standard: Callback, given: Iterable[Callback]) -> bool:
     return type(standard) in map(type, given)
 
 
+def check_callbacks(callbacks: Iterable[Callback]) -> None:
+    """Refuses two callbacks whose states a checkpoint could not tell apart.
+
+    Raises:
+        ConfigurationError: there are two of a kind, for the same.
+    """
+    known = set()
+    for callback in callbacks:
+        if type(callback).state_dict is not Callback.state_dict:
+            if callback.state_key in known:
+                kind = type(callback).__name__
+                raise ConfigurationError(f"trainer.callbacks: a checkpoint cannot hold two {kind}; leave one out")
+            known.add(callback.state_key)
+
+
 def board_in(loggers: Any) -> Any:
     """The arguments of the first TensorBoard logger of a configuration, which may be changed; None without one."""
     given = loggers if isinstance(loggers, list) else [loggers]
