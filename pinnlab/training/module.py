@@ -279,7 +279,7 @@ class PINN(PhasedModule):
             data.forget_reference()
 
     def loss_terms(self) -> dict[str, float]:
-        """The last evaluation's loss and the mean square of each condition, weighted and enhanced as in the loss."""
+        """The last evaluation's loss, and each condition's mean square, enhanced and with its points' weights."""
         return self.objective.terms(list(self.problem.conditions))
 
     def gradient_norm(self) -> float:
