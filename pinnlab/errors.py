@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from numbers import Integral, Real
 
@@ -184,6 +184,21 @@ def check_list(owner: str, **values: object) -> None:
             raise ConfigurationError(f"{_named(owner, key)}: must be a list of numbers, got {in_short(value)}")
         for k, number in enumerate(value):
             check_real(owner, **{f"{key}[{k}]": number})
+
+
+def check_by_name(key: str, value: object, example: str) -> None:
+    """Refuses what is no dictionary.
+
+    Args:
+        key: what it is given for, for the message.
+        value: what is given.
+        example: of what could be.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{key}: must be a dictionary by name such as {example}, got {in_short(value)}")
 
 
 def check_seed(owner: str, seed: object) -> None:

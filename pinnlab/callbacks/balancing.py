@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.redraw import refuse_energies
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, in_short, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.objective.parameter_derivatives import jacobian_rows
@@ -45,8 +45,8 @@ class LossBalancing(L.Callback):
             change costs them their curvature.
 
     Raises:
-        ConfigurationError: `every` or `closure_every` is below 1, a name is not a condition with a weight, or the rule
-            needs a differential equation and there is none.
+        ConfigurationError: `rule` is none, `every` or `closure_every` is below 1, a name is not a condition with a
+            weight, or the rule needs a differential equation and there is none.
     """
 
     logs = ("weight/",)
@@ -58,6 +58,8 @@ class LossBalancing(L.Callback):
         conditions: Sequence[str] | None = None,
         closure_every: int = 1000,
     ) -> None:
+        if not isinstance(rule, WeightRule):
+            raise ConfigurationError(f"LossBalancing.rule: must be a rule such as NTKTrace(), got {in_short(rule)}")
         self.rule, self.conditions = rule, conditions
         self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
         self._balanced: list[str] = []  # the conditions of this training

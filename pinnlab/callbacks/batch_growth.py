@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import ConfigurationError, check_whole, in_short
 from pinnlab.training.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
@@ -30,11 +30,13 @@ class BatchGrowth(L.Callback):
         until: the size at which growth ends; default: all points of the largest condition.
 
     Raises:
-        ConfigurationError: `every` is below 1, `until` is below the first size, `data.batch_size` is given as well,
-            or there is no point store.
+        ConfigurationError: `rule` is none, `every` is below 1, `until` is below the first size, `data.batch_size` is
+            given as well, or there is no point store.
     """
 
     def __init__(self, rule: GrowthRule, every: int = 100, until: int | None = None) -> None:
+        if not isinstance(rule, GrowthRule):
+            raise ConfigurationError(f"BatchGrowth.rule: must be a rule such as Geometric(128), got {in_short(rule)}")
         check_whole("BatchGrowth", least=1, every=every, **({} if until is None else {"until": until}))
         if until is not None and until < rule.first:
             raise ConfigurationError(f"BatchGrowth.until: must be at least rule.first ({rule.first}), got {until}")

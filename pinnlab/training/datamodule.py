@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, check_real, check_seed, check_whole
+from pinnlab.errors import ConfigurationError, check_by_name, check_real, check_seed, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.problems.base import Exact, Problem, check_problem, known_solution
@@ -111,6 +111,7 @@ class CollocationDataModule(KeepsArguments, L.LightningDataModule):
         seed = chosen_seed(seed)
         check_whole("data", least=0, held_out=held_out)
         check_whole("data", least=1, evaluation_points=evaluation_points, steps_per_epoch=steps_per_epoch)
+        check_by_name("data.samplers", samplers or {}, "{'pde': Sobol()}")
         _check_arguments(problem, points, {"sampler": sampler or Sobol(), **(samplers or {})}, seed)
         if batch_size is not None:
             check_whole("data", batch_size=batch_size)

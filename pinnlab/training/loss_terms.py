@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pinnlab.errors import ConfigurationError, check_real, unknown
+from pinnlab.errors import ConfigurationError, check_by_name, check_real, unknown
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import Enhancement
 
@@ -73,6 +73,7 @@ class LossWeights(nn.Module):
 
 def loss_weights(problem: Problem, weights: dict[str, float] | None) -> Tensor:
     """The factors `(conditions,)` of the loss: the given ones by name, the problem's for the other conditions."""
+    check_by_name("model.weights", weights or {}, f"{{{next(iter(problem.conditions))!r}: 10.0}}")
     values = {name: condition.weight for name, condition in problem.conditions.items()}
     for name, weight in (weights or {}).items():
         if name not in values:
@@ -89,6 +90,7 @@ def enhancements(
 ) -> dict[str, Enhancement]:
     """The derivatives of residuals in the loss that replace the problem's own, by condition."""
     found, equations = {}, problem.differential_equations()
+    check_by_name("model.enhance", enhance or {}, f"{{{next(iter(equations), 'pde')!r}: ['x']}}")
     for name, derivatives in (enhance or {}).items():
         if name not in equations:
             raise unknown("differential equation in model.enhance", name, equations)
