@@ -109,7 +109,9 @@ class DampedLeastSquares:
     def __init__(self, rows: Tensor, right: Tensor) -> None:
         # gesvdj, torch's default on a GPU, takes seconds on the graded matrices of a PINN; gesvd a tenth of that.
         driver = "gesvd" if rows.is_cuda else None
-        left, self.values, self._right = torch.linalg.svd(rows, full_matrices=False, driver=driver)
+        left, self.values, vectors = torch.linalg.svd(rows, full_matrices=False, driver=driver)
+        # A column of zeros has no part in a step; round-off in the vectors of lost singular values gives it one.
+        self._right = vectors * (rows != 0).any(0)
         self._slopes = self.values * (left.T @ right)
 
     def step(self, damping: float | Tensor, carried: Tensor | None = None) -> Tensor:

@@ -195,7 +195,7 @@ class NystromPreconditioner:
     (Frangella, Tropp & Udell, arXiv 2110.02820, equation 1.3).
 
     Args:
-        basis: U `(n, rank)`, orthonormal columns.
+        basis: U `(n, rank)`, orthonormal columns; rows may be zero, of what is then left alone.
         eigenvalues: L `(rank,)`, not negative, in descending order.
         damping: mu, positive.
 

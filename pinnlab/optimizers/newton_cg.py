@@ -155,7 +155,9 @@ class NystromNewtonCG(LinearizedOptimizer):
             )
             memory["age"] = 0
         memory["age"] += 1
-        return NystromPreconditioner(memory["basis"], memory["eigenvalues"], group["damping"])
+        # The random block reaches parameters that the loss does not see; they stay where they are.
+        basis = memory["basis"] * (gradient != 0)[:, None]
+        return NystromPreconditioner(basis, memory["eigenvalues"], group["damping"])
 
     def _search(
         self,

@@ -271,6 +271,15 @@ def check_trains_one_parameter(case: OptimizerCase) -> None:
     assert abs(run.flat().item() - 2**0.5) < 1e-6
 
 
+def check_leaves_alone_what_the_loss_does_not_see(case: OptimizerCase) -> None:
+    """Bitwise: a phase with a `width` relies on it for the neurons that it leaves out."""
+    start, unseen = vector([1.0, 7.0, 1.0, 8.0, 0.0, 9.0]), [1, 3, 5]
+    x = torch.linspace(0, 2, 15, dtype=torch.float64)
+    target = 3 * torch.exp(-1.7 * x) + 0.5 + 0.05 * torch.cos(20 * x)
+    run = LeastSquares(lambda p: p[0] * torch.exp(-p[2] * x) + p[4] - target, [start], case.build)
+    assert run.step(12)[unseen].tolist() == [7.0, 8.0, 9.0]
+
+
 CHECKS = [
     check_reduces_the_loss,
     check_repeats_itself,
@@ -280,6 +289,7 @@ CHECKS = [
     check_follows_a_new_objective,
     check_runs_in_float32,
     check_has_lr,
+    check_leaves_alone_what_the_loss_does_not_see,
 ]
 OWNED_CHECKS = [
     check_counts_evaluations,
