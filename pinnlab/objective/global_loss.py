@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -95,17 +95,21 @@ class GlobalLoss:
         self._system = system
         self.compiler: Compiler | None = None
         self.budget: int | None = None
-        self.replay = True
+        self.replay, self._rebuilt = True, 0
         self._device = self._place = torch.device("cpu")
         self._recordings: Recordings | None = None
         self._recorded: tuple[TensorFunction, Recordings] | None = None  # the gradient, where evaluations are replayed
-        self._rebuilt = 0
         self.last: Evaluated | None = None
         self._known: tuple[Evaluated | None, float] = (None, math.nan)
         self.evaluate: Callable[..., tuple[Tensor, Tensor]] = system.weighted_loss
         self._functions = LinearizedFunctions(system)
         self._tensors: dict[str, Tensor] = {}
         self._counts: dict[tuple[int, ...], Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As before the first `build`: a copy, and one that is pickled, builds its own functions when it is trained."""
+        kept = {key: getattr(self, key) for key in ("budget", "replay", "last", "_known")}
+        return {**vars(GlobalLoss(self._system)), **kept}
 
     @property
     def compiled(self) -> list[str] | bool:
@@ -236,7 +240,7 @@ class GlobalLoss:
             loss, sums = self.evaluate(tensors, batch, factors)
         else:
             local, sums = self.evaluate(tensors, batch, world * factors)
-            local, sums = local + self._touch_all_parameters(), distributed.all_sum(sums)
+            local, sums = local + _touched(self._system.trial.parameters()), distributed.all_sum(sums)
             loss = _Valued.apply(local, torch.dot(factors, sums))
         self.last = Evaluated(loss.detach(), sums, counts)
         return loss
@@ -323,6 +327,7 @@ class GlobalLoss:
             self._counts[lengths] = weights.new_tensor(lengths)
         return self._counts[lengths]
 
-    def _touch_all_parameters(self) -> Tensor:
-        """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
-        return 0.0 * torch.stack([p.reshape(-1)[0] for p in self._system.trial.parameters()]).sum()
+
+def _touched(parameters: Iterable[Tensor]) -> Tensor:
+    """Zero, but depends on every parameter: DDP waits for a gradient of each, also of an unused bias."""
+    return 0.0 * torch.stack([p.reshape(-1)[0] for p in parameters]).sum()

@@ -70,6 +70,17 @@ class Readings:
         self.announced: set[str] = set()
         self.settle()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the places: the variables of a closure can be neither copied nor pickled."""
+        return {**vars(self), "_places": [], "_seen": [], "_varying": list(self._varying)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Finds the places in the copy of the problem."""
+        vars(self).update(state)
+        places = {place.name: place for place in _walk(self._problem)}
+        self._varying = {name: places[name] for name in state["_varying"]}
+        self.settle()
+
     def settle(self) -> None:
         """Takes things as they are: what was changed so far is no change."""
         self._places = list(_walk(self._problem))

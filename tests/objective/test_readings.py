@@ -1,6 +1,7 @@
 """What a problem's functions read and somebody changes acts alike on eager and on compiled evaluations."""
 
 import contextlib
+import copy
 import functools
 import math
 import types
@@ -284,6 +285,16 @@ def test_a_number_is_announced_by_its_name():
         readings.vary("viscositi")
     with pytest.raises(ConfigurationError, match="power"):
         readings.vary("power")
+
+
+def test_a_copy_reads_its_own_problem():
+    module = built()
+    module.system.readings.vary("viscosity")
+    twin = copy.deepcopy(module)
+    twin.problem.viscosity = 0.5
+    assert twin.system.readings.look() == ["viscosity"]
+    assert module.system.readings.look() == []
+    assert [float(m.trial.varying.get_buffer("0")) for m in (twin, module)] == [0.5, 0.1]
 
 
 def test_numbers_stay_exact_through_a_phase_in_float32():

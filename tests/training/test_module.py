@@ -13,6 +13,7 @@ from training import ADAM, QUASI_NEWTON, Recorder, quiet_trainer, small_data, sm
 from pinnlab.callbacks import ResidualResampling, Rollback, RunSummary, SolutionFigures
 from pinnlab.callbacks.resampling import density
 from pinnlab.criteria import LossPlateau
+from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
 from pinnlab.networks import MLP, PeriodicEmbedding
 from pinnlab.numerics.compiled_value import CompiledValue
@@ -154,8 +155,6 @@ def test_dtype_reaches_parameters_points_and_loss(dtype):
 
 
 def test_inverse_coefficient_is_found():
-    from pinnlab.domains import Interval
-
     t = Interval("t", 0, 1)
     times = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
     conditions = {
