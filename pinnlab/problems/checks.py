@@ -29,7 +29,7 @@ def own_array(values: Any) -> np.ndarray:
 
 
 def measured(key: str, values: Any) -> Tensor:
-    """Measured values, an array or a list of numbers, as a tensor.
+    """A copy of measured values, an array or a list of numbers, as a tensor that nobody else writes to.
 
     Args:
         key: what to name in an error.
@@ -39,7 +39,7 @@ def measured(key: str, values: Any) -> Tensor:
         ConfigurationError: they are no real numbers.
     """
     try:
-        found = values if isinstance(values, Tensor) else torch.from_numpy(own_array(values))
+        found = values.detach().clone() if isinstance(values, Tensor) else torch.from_numpy(own_array(values))
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{key} must be an array of numbers, got {type(values).__name__}") from error
     if found.is_complex():

@@ -84,6 +84,20 @@ def test_measurements_are_the_numbers_of_an_array_of_any_kind_and_their_own():
     assert {name: value.tolist() for name, value in data.targets.items()} == {"u": [0.25, 0.5], "v": [1.0, 2.0]}
 
 
+def test_measurements_of_another_network_are_numbers_of_their_own():
+    """Without its graph, which a second step could not go through again."""
+    places, network = torch.rand(4, 1, dtype=torch.float64), torch.nn.Linear(1, 1).double()
+    values = network(places)[:, 0]
+    data = Observations(places.requires_grad_(), u=values, sigma=values.abs() + 1)
+    expected = torch.cat([places, values[:, None], values[:, None].abs() + 1], 1).detach()
+    with torch.no_grad():
+        places += 1
+        values += 1
+    rows = data.rows(data.fixed_points())
+    assert not rows.requires_grad
+    assert torch.equal(rows, expected)
+
+
 @pytest.mark.parametrize("values", [np.ma.array([1.0, 2.0], mask=[False, True]), np.ma.array([1, 2], mask=[0, 1])])
 def test_masked_measurements_are_no_numbers(values):
     with pytest.raises(ConfigurationError, match="u holds nan in row 1"):
