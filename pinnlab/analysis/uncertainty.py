@@ -24,7 +24,9 @@ UNSEEN = 1e-6
 
 
 @torch.no_grad()
-def standard_errors(linearization: Linearization, data: Sequence[str], columns: Sequence[int]) -> Tensor | None:
+def standard_errors(
+    linearization: Linearization, data: Sequence[str], columns: Sequence[int], fixed: Sequence[int] = ()
+) -> Tensor | None:
     """The standard errors of some parameters.
 
     The noise is taken to be independent, and of the same size for all rows of a condition: the scatter of what is left
@@ -34,6 +36,7 @@ def standard_errors(linearization: Linearization, data: Sequence[str], columns: 
         linearization: the loss around its minimum, on all points.
         data: the names of the conditions whose targets were measured.
         columns: the places of the parameters in the flat vector.
+        fixed: the places of parameters that the data do not move, such as one that a bound holds.
 
     Returns:
         `(len(columns),)`, in the parameters' own units, infinite where the rows do not determine a parameter; None
@@ -41,6 +44,8 @@ def standard_errors(linearization: Linearization, data: Sequence[str], columns: 
         about their noise. A collective.
     """
     whole, _ = linearization.gram()
+    held = torch.tensor(fixed, dtype=torch.long, device=whole.device)
+    whole = whole.index_fill(0, held, 0).index_fill(1, held, 0)
     own, units = list(columns), _units(whole.diagonal(), columns)
     values, vectors = torch.linalg.eigh(units[:, None] * whole * units)
     seen = values > CUTOFF * values[-1]

@@ -49,11 +49,12 @@ def coefficient_errors(module: Any) -> dict[str, float]:
     raw = standard_errors(around, data, columns)
     if raw is None:
         return {}
-    held = by_number({name: _held(module, name) for name in names})
+    held = by_number({name: _held(module, name) for name in names}).values()
+    if fixed := [column for column, h, error in zip(columns, held, raw.tolist(), strict=True) if h and error >= 1]:
+        raw = standard_errors(around, data, columns, fixed)  # what a bound has found scatters no more
+        assert raw is not None  # fewer degrees of freedom than before
     errors = zip(slopes.items(), raw.tolist(), strict=True)
-    return {
-        name: slope * error if error < (1 if held[name] else math.inf) else math.inf for (name, slope), error in errors
-    }
+    return {name: slope * error if error < math.inf else math.inf for (name, slope), error in errors}
 
 
 def _held(module: Any, name: str) -> Tensor:
