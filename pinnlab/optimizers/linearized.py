@@ -72,7 +72,7 @@ class LinearizedOptimizer(FlatOptimizer):
             The loss before the step.
 
         Raises:
-            ConfigurationError: one of the two is missing.
+            ConfigurationError: one of the two is missing, or a parameter was frozen, or is no more, in mid-phase.
         """
         name = type(self).__name__
         if closure is None or linearization is None:
@@ -80,6 +80,11 @@ class LinearizedOptimizer(FlatOptimizer):
             raise ConfigurationError(f"{missing}: {name} needs the residual; train with PINN, or pass it to step")
         objective = FlatObjective(self.param_groups[0]["params"], closure)
         point = objective.point()
+        if len(linearization.point) != len(point):
+            raise ConfigurationError(
+                f"params: requires_grad of a parameter has changed since {name} was made; change it before the run, or "
+                "after the last step of a phase"
+            )
         loss, gradient = objective(point)
         # Fetched together: on a GPU each transfer waits for the evaluation.
         value, steepest = torch.stack([loss.detach().reshape(()), gradient.abs().amax()]).tolist()

@@ -14,6 +14,7 @@ from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import (
+    LevenbergMarquardt,
     NystromNewtonCG,
     evaluations_per_step,
     is_multi_eval,
@@ -354,3 +355,12 @@ def test_it_trains_a_pinn():
     assert last.loss == pytest.approx(module.linearization(batch).loss().item(), rel=1e-12)
     assert last.evaluations == module.current_optimizer().evaluations
     assert last.evaluations >= 2 * 20 + 8 * 3  # two approximations; and a gradient, a product and a loss in each step
+
+
+@pytest.mark.parametrize("build", [NystromNewtonCG, LevenbergMarquardt])
+def test_a_parameter_frozen_in_mid_phase_is_refused_in_one_line(build):
+    start = vector([1.0, 2.0])
+    optimizer = build([start])
+    around = DenseLinearization(lambda x: x - 1, start.detach()[:1])
+    with pytest.raises(ConfigurationError, match="requires_grad of a parameter has changed since"):
+        optimizer.step(lambda: (start - 1).square().sum(), linearization=around)
