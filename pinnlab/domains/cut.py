@@ -49,6 +49,39 @@ def cut(region: Region, coordinate: str, low: float, high: float, ends: bool = F
     )
 
 
+def overlapping(region: Region, coordinate: str, low: float, high: float) -> Region | None:
+    """The part of a region with `low <= coordinate <= high`, as far as it reaches; None where it does not reach there.
+
+    Args:
+        region: as for `cut`.
+        coordinate: its name.
+        low: where the part begins, at the earliest.
+        high: where it ends, at the latest.
+
+    Raises:
+        ConfigurationError: the region is of another kind.
+    """
+    if isinstance(region, RegionUnion):
+        parts = [part for own in region.parts if (part := overlapping(own, coordinate, low, high)) is not None]
+        return RegionUnion(parts) if parts else None
+    ends = _ends(region, coordinate)
+    if ends is None:
+        return cut(region, coordinate, low, high)
+    slack = 1e-9 * (ends[1] - ends[0])
+    first, last = max(low, ends[0]), min(high, ends[1])
+    return cut(region, coordinate, first, last) if last - first > slack else None
+
+
+def _ends(region: Region, coordinate: str) -> tuple[float, float] | None:
+    """Where a region begins and ends, if it can be cut."""
+    box = region.box if isinstance(region, BoxFaces) else region
+    if isinstance(box, Box):
+        axis = box.coordinates.index(coordinate)
+        return box.low[axis], box.high[axis]
+    parts = region.factors if isinstance(region, Product) else region.parts if isinstance(region, ProductFace) else ()
+    return next((_ends(part, coordinate) for part in parts if coordinate in part.coordinates), None)
+
+
 def _product(factors: list[Region]) -> Region:
     domains = [factor for factor in factors if isinstance(factor, Domain)]
     return Product(*domains)

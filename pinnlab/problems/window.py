@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pinnlab.derivatives import Wanted, partials
+from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.domains import Domain, Region
-from pinnlab.domains.cut import cut
+from pinnlab.domains.cut import cut, overlapping
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem, Reference
-from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic
+from pinnlab.problems.conditions import Condition, Dirichlet, Neumann, Periodic, Residual
+from pinnlab.problems.continued import continued_ansatz, orders_of_ansatz
 from pinnlab.problems.continuity import Continuity
-from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name, stacked
+from pinnlab.problems.evaluation import Evaluation
 from pinnlab.problems.given import once_more
 from pinnlab.problems.integrals import Integral
 from pinnlab.problems.living import looks_along
 from pinnlab.problems.observations import Observations
+from pinnlab.problems.stand_ins import residual_of
 from pinnlab.problems.unknowns import Unknown
 from pinnlab.problems.weak import Weak
+from pinnlab.samplers.sequences import few_points
 
 LATER = 8
 """Later windows that are cut before the first one is trained, about; each takes some 20 ms."""
@@ -116,7 +120,8 @@ class Window(Problem):
         v(x, t_k) + a(x, t) - a(x, t_k) + b(x, t_0 + t - t_k) N,
 
     where v is the solution in the window before and t_0 the problem's first time: what else the ansatz holds, such as
-    boundary values, still holds. Everything else is that of the problem, in the window only.
+    boundary values, still holds. So it is for each unknown by itself: one whose initial value the ansatz leaves open
+    keeps its own. Everything else is that of the problem, in the window only.
 
     Args:
         whole: the problem.
@@ -184,8 +189,10 @@ class Window(Problem):
 
     def _cut_condition(self, name: str, condition: Condition, before: nn.Module | None) -> Condition | None:
         if isinstance(condition, Observations):
-            return self._observed(condition)
+            return self._observed(condition, before)
         coordinate = self.whole.coordinates[self._column]
+        if isinstance(condition, Weak):
+            self._check_terms(condition)
         if isinstance(condition, (Continuity, Weak)):
             return condition.cut(coordinate, *self.edges)
         over_time = isinstance(condition, Integral) and coordinate not in condition.each
@@ -197,8 +204,11 @@ class Window(Problem):
             raise ConfigurationError(f"march: condition {name!r} says that the solution is periodic in {coordinate}")
         place = time_of(condition.region, self._column)
         if place is None:
+            region = overlapping(condition.region, coordinate, *self.edges)
+            if region is None:
+                return None
             kept = copy.copy(condition)
-            kept.region = cut(condition.region, coordinate, *self.edges)
+            kept.region = region
             return kept
         if place != self._first:
             raise ConfigurationError(
@@ -212,15 +222,38 @@ class Window(Problem):
             kind = type(condition).__name__
             raise ConfigurationError(f"march: initial condition {name!r} is a {kind}; write it as Dirichlet or Neumann")
         coordinate = self.whole.coordinates[self._column]
-        start = cut(self.whole.domain, coordinate, *self.edges)
-        assert isinstance(start, Domain)
         columns = {unknown_name: self.whole.unknowns.index(unknown_name) for unknown_name in condition.names()}
         by = (coordinate, self._column) if isinstance(condition, Neumann) else None
-        return Handover(start.face(**{coordinate: self.edges[0]}), before, columns, by, condition.weight)
+        assert condition.region is not None  # who calls has looked
+        if any(self.whole.living[unknown_name].on is not None for unknown_name in columns):
+            start = cut(condition.region, coordinate, *self.edges, ends=True)  # they may live nowhere else
+        else:
+            domain = cut(self.whole.domain, coordinate, *self.edges)
+            assert isinstance(domain, Domain)
+            start = domain.face(**{coordinate: self.edges[0]})
+        return Handover(start, before, columns, by, condition.weight)
 
-    def _observed(self, condition: Observations) -> Observations | None:
-        """The observations in the window; one at an edge is in the later window."""
+    def _check_terms(self, condition: Weak) -> None:
+        """Refuses values that a weak form is given at the first or last time, where the window has another one."""
+        coordinate, domain = self.whole.coordinates[self._column], self.whole.domain
+        ends = zip(self.edges, (domain.low[self._column], domain.high[self._column]), strict=True)
+        others = [whole for own, whole in ends if own != whole]
+        for side, term in condition.terms.items():
+            if term is not None and _is_given(self.whole, condition.name, side, term, self._column, others):
+                raise ConfigurationError(
+                    f"march: condition {condition.name!r} has a term with given values at the first or last "
+                    f"{coordinate}, where a window does not begin or end; write None there, and what it begins with "
+                    "as Dirichlet"
+                )
+
+    def _observed(self, condition: Observations, before: nn.Module | None) -> Observations | None:
+        """The observations in the window; one at an edge is in the later window.
+
+        Those of the first time alone are an initial condition: of values that are what the window before came to.
+        """
         t, (low, high) = condition.points[:, self._column], self.edges
+        if before is not None and bool((t == self._first).all()):
+            return self._handed_over(condition, before)
         last = self.whole.domain.high[self._column]
         inside = (t >= low) & ((t < high) | ((t == last) & (high == last)))
         if not bool(inside.any()):
@@ -231,14 +264,29 @@ class Window(Problem):
         kept.sigmas = {name: s[inside] if s.ndim else s for name, s in condition.sigmas.items()}
         return kept
 
+    def _handed_over(self, condition: Observations, before: nn.Module) -> Observations | None:
+        """Observed values at the first time, replaced by what the window before came to at those places."""
+        names = condition.names()
+        if not names:
+            return None
+        kept = copy.copy(condition)
+        kept.points = condition.points.clone()
+        kept.points[:, self._column] = self.edges[0]
+        with torch.no_grad():
+            values = before(kept.points.to(next(before.buffers()))).to(kept.points)
+        kept.functions = {}
+        kept.targets = {name: values[:, self.whole.unknowns.index(name)] for name in names}
+        kept.sigmas = {name: sigma for name, sigma in condition.sigmas.items() if name in names}
+        return kept
+
     # ----------------------------------------------------------------------------- ansatz
 
     def _continued_ansatz(self, before: nn.Module) -> Any:
         """The ansatz of a later window; see the class."""
-        order = order_of_ansatz(self.whole, self._column)
-        if order == 0:
+        orders = orders_of_ansatz(self.whole, self._column)
+        if not any(orders):
             return self.whole.ansatz
-        if order > 1:
+        if max(orders) > 1:
             raise ConfigurationError(
                 f"march: the ansatz of {self.whole.name} holds values and velocities; let the initial conditions enter "
                 "the loss (problem.exact_conditions: false)"
@@ -246,37 +294,7 @@ class Window(Problem):
         start = self._start_of_ode(before) if len(self.whole.coordinates) == 1 else None
         if start is None:
             self.before = before
-
-        def continued(**arguments: Any) -> Any:
-            points = arguments["points"]
-            names, column = self.whole.coordinates, self._column
-            t, zero = points[:, column], points[:, column] * 0.0
-            at_edge = zero + self.edges[0]
-            network = {name: arguments[name] for name in self.whole.unknowns}
-            none = {name: value * 0.0 for name, value in network.items()}
-
-            def whole(unknowns: Mapping[str, Any], time: Any) -> Any:
-                moved = {**{name: points[:, k] for k, name in enumerate(names)}, names[column]: time}
-                where = torch.stack([moved[name] for name in names], -1)
-                return self._ansatz_of_whole({**moved, **unknowns, "points": where})
-
-            if start is None:
-                edge = torch.stack([at_edge if k == column else points[:, k] for k in range(len(names))], -1)
-                value = arguments["before"](edge)
-            else:
-                value = torch.stack([zero + number for number in start], -1)
-            since = t - self.edges[0] + self._first
-            result = value + (whole(none, t) - whole(none, at_edge)) + (whole(network, since) - whole(none, since))
-            return [result[:, k] for k in range(len(self.whole.unknowns))]
-
-        return continued
-
-    def _ansatz_of_whole(self, arguments: Mapping[str, Any]) -> Any:
-        assert self.whole.ansatz is not None  # who asks has looked
-        given = {
-            name: f(arguments["points"]) for name, f in self.whole.given.items() if asks_for(self.whole.ansatz, name)
-        }
-        return stacked(call_by_name(self.whole.ansatz, {**arguments, **given}, "ansatz"), "ansatz")
+        return continued_ansatz(self.whole, self._column, self.edges[0], orders, start)
 
     def _start_of_ode(self, before: nn.Module) -> list[float]:
         """The state at the edge, where there is time alone: numbers."""
@@ -310,14 +328,35 @@ def check_start(problem: Problem, coordinate: str) -> None:
     """
     column = column_of(problem, coordinate)
     first = problem.domain.low[column]
-    regions = [c.region for c in problem.conditions.values() if c.region is not None]
-    if any(time_of(region, column) == first for region in regions):
-        return
-    if order_of_ansatz(problem, column) == 0:
+    for condition in problem.conditions.values():
+        if condition.region is not None and time_of(condition.region, column) == first:
+            return
+        if isinstance(condition, Observations) and bool((condition.points[:, column] == first).all()):
+            return
+    if not any(orders_of_ansatz(problem, column)):
         raise ConfigurationError(
-            f"march: {problem.name} has no initial condition: neither a Dirichlet at {coordinate} = {first:g} nor an "
-            "ansatz that holds a value there"
+            f"march: {problem.name} has no initial condition: neither a Dirichlet at {coordinate} = {first:g}, nor "
+            "observations, nor an ansatz that holds a value there"
         )
+
+
+def _is_given(
+    problem: Problem, name: str, side: Region, term: Callable[..., Any], column: int, times: Sequence[float]
+) -> bool:
+    """Whether a term on the boundary has something at one of some times where all unknowns are zero."""
+    probe = Residual(side, partial(term, v=1.0))
+    probe.name = name
+    points = few_points(side, LOOKED_AT, seed=4)
+    there = (points[:, column, None] == points.new_tensor(times)).any(1) & (side.normals(points)[:, column].abs() > 0.5)
+    if not bool(there.any()):
+        return False
+
+    def none(points: Tensor) -> Partials:
+        value, wanted = points.new_zeros(len(points), len(problem.unknowns)), problem.wanted[name]
+        singly, sums = dict.fromkeys(wanted.partials, value), dict.fromkeys(wanted.laplacians, value)
+        return Partials(value, singly, sums, dict.fromkeys(wanted.samples, value))
+
+    return bool((residual_of(problem, probe, none)(probe.rows(points[there])) != 0).any())
 
 
 def check_later(problem: Problem, coordinate: str, edges: Sequence[float], before: nn.Module) -> None:
@@ -344,33 +383,3 @@ def time_of(region: Region, column: int) -> float | None:
     points, _ = region.quadrature(LOOKED_AT)
     t = points[:, column]
     return float(t[0]) if bool((t == t[0]).all()) else None
-
-
-def order_of_ansatz(problem: Problem, column: int) -> int:
-    """How many times derivatives of the solution at the first time, from none on, the ansatz prescribes: 0, 1 or 2.
-
-    Found by trying it: with a network of zeros and one of ones, at the first time and a little after.
-    """
-    if problem.ansatz is None:
-        return 0
-    inside, _ = problem.domain.quadrature(LOOKED_AT)
-    step = 1e-4 * (problem.domain.high[column] - problem.domain.low[column])
-    size = []
-    for k in (0, 1, 2):
-        at = inside.clone()
-        at[:, column] = problem.domain.low[column] + k * step
-        size.append(float((_with_constant(problem, at, 1.0) - _with_constant(problem, at, 0.0)).abs().max()))
-    if size[0] > 1e-3 * size[2]:
-        return 0
-    return 1 if size[2] < 3 * size[1] else 2
-
-
-def _with_constant(problem: Problem, points: Tensor, constant: float) -> Tensor:
-    assert problem.ansatz is not None
-    columns = {name: points[:, k] for k, name in enumerate(problem.coordinates)}
-    network = {name: torch.full_like(points[:, 0], constant) for name in problem.unknowns}
-    given = {name: f(points) for name, f in problem.given.items() if asks_for(problem.ansatz, name)}
-    found: Tensor = stacked(
-        call_by_name(problem.ansatz, {**columns, **network, **given, "points": points}, "ansatz"), ""
-    )
-    return found

@@ -80,9 +80,9 @@ def seed_of(module: PINN, k: int) -> int:
 def data_in(data: CollocationDataModule, window: Problem) -> CollocationDataModule:
     """A data module like another one, on a window of its problem."""
     options = {**data.constructed_with, "problem": window}
-    points = options.get("points")
-    if isinstance(points, Mapping):
-        options["points"] = {name: n for name, n in points.items() if name in window.conditions}
+    for key in ("points", "samplers"):
+        if isinstance(options.get(key), Mapping):
+            options[key] = {name: own for name, own in options[key].items() if name in window.conditions}
     return type(data)(**options)
 
 

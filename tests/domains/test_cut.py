@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinnlab.domains import Box, Disk, Interval, Parameter
-from pinnlab.domains.cut import cut
+from pinnlab.domains.cut import cut, overlapping
 from pinnlab.errors import ConfigurationError
 from pinnlab.samplers import Sobol
 
@@ -78,3 +78,11 @@ def test_what_cannot_be_cut_is_refused(region, low, high, match):
 
 def test_the_disk_is_whole():
     assert cut(Disk(("y", "z")) * T, "t", 0.0, 1.0).measure == pytest.approx(math.pi)
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_what_overlaps_is_as_much_as_there_is(name):
+    region = REGIONS[name]
+    assert repr(overlapping(region, "t", -1.0, 3.0)) == repr(region)
+    assert repr(overlapping(region, "t", 0.5, 3.0)) == repr(cut(region, "t", 0.5, 2.0))
+    assert overlapping(region, "t", 2.0, 3.0) is None
