@@ -17,6 +17,7 @@ from pinnlab.numerics import distributed
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import Score, residual
 from pinnlab.problems.base import Problem
+from pinnlab.problems.window import absent, present
 from pinnlab.samplers import UniformRandom
 from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
@@ -84,11 +85,11 @@ class AbstractRedraw(ConditionsCallback):
         name = type(self).__name__
         self._store(pl_module)
         self.occasions.begin(pl_module.counted_before.evaluations)
-        known = drawable(pl_module.problem)
+        known, elsewhere = drawable(pl_module.problem), absent(pl_module.problem)
         for condition in self.conditions or ():
-            if condition not in known:
+            if condition not in known and condition not in elsewhere:
                 raise unknown(f"condition in {name}.conditions", condition, known)
-        if not self._names(pl_module):
+        if not self._names(pl_module) and not elsewhere:
             reason = (
                 "there is no differential equation; name conditions" if known else "no condition has points to draw"
             )
@@ -109,7 +110,8 @@ class AbstractRedraw(ConditionsCallback):
             self._apply(pl_module, self._names(pl_module))
 
     def _names(self, pl_module: Any) -> Sequence[str]:
-        return self.conditions or self._default(pl_module.problem)
+        problem = pl_module.problem
+        return present(self.conditions, problem) if self.conditions else self._default(problem)
 
     def _apply(self, pl_module: Any, names: Sequence[str]) -> None:
         store, passed = self._store(pl_module), self.occasions.pass_to(pl_module.evaluations)

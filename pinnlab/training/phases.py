@@ -26,6 +26,7 @@ from pinnlab.optimizers import (
     wants_overlap,
 )
 from pinnlab.optimizers.requirements import check_closure
+from pinnlab.problems.window import absent, present
 from pinnlab.training.memory import check_optimizer_memory
 from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.phase_keys import of_optimizer, of_phase
@@ -229,7 +230,8 @@ def draw_points(module: Any) -> None:
     """Gives the conditions the numbers of points that the module's phase asks for, when it begins."""
     points, store = module.phases[module.phase].points, point_store(module)
     if points is not None and store is not None:
-        store.redraw(points)
+        here = points if isinstance(points, int) else {n: points[n] for n in present(points, module.problem)}
+        store.redraw(here)
 
 
 def point_store(module: Any) -> PointStore | None:
@@ -352,10 +354,10 @@ def _check_widths(module: Any) -> None:
 
 def _check_points(module: Any) -> None:
     """Refuses numbers of points for what is no condition with points to draw."""
-    known = sampled_conditions(module.problem)
+    known, elsewhere = sampled_conditions(module.problem), absent(module.problem)
     for number, phase in enumerate(module.phases):
         for name in phase.points if isinstance(phase.points, dict) else ():
-            if name not in known:
+            if name not in known and name not in elsewhere:
                 raise unknown(f"condition in model.phases.{number}.points", name, known)
         if phase.points is not None:
             needed_store(module, f"model.phases.{number}.points")

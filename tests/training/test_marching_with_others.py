@@ -4,19 +4,20 @@ import functools
 import math
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from training import quiet_trainer
 
 import pinnlab
 from pinnlab import Phase
-from pinnlab.callbacks import LossBalancing, RunSummary, SelfAdaptive
+from pinnlab.callbacks import FreshPoints, LossBalancing, RunSummary, SelfAdaptive
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.networks import MLP, DeepONet, Tiles
+from pinnlab.networks import MLP, DeepONet, SpectralFeatures, Tiles
 from pinnlab.objective.balancing import GradientNorm
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import LevenbergMarquardt
+from pinnlab.optimizers import LeastSquares, LevenbergMarquardt
 from pinnlab.problems import (
     BurgersOperator,
     DiffusionReactionOperator,
@@ -31,6 +32,7 @@ from pinnlab.problems import (
     Weak,
 )
 from pinnlab.problems.window import Window
+from pinnlab.samplers import Grid
 from pinnlab.training.marching import error_over
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -205,3 +207,33 @@ def test_measurements_that_are_named_may_be_in_some_windows_only(callback):
     assert math.isfinite(solution.u(t=0.9))
     with pytest.raises(ConfigurationError, match=r"unknown condition in model\.weights 'date'"):
         pinnlab.march(Growth(), model={**model, "weights": {"date": 10.0}}, trainer=quiet_trainer(), **options)
+
+
+class Turn(Problem):
+    """u' = 1 up to t = 0.5, and -2 from then on."""
+
+    def __init__(self):
+        t, early, late = (Interval("t", *ends) for ends in ((0, 1), (0, 0.5), (0.5, 1)))
+        equations = {"up": Residual(early, lambda u: u.t - 1), "down": Residual(late, lambda u: u.t + 2)}
+        super().__init__(t, ["u"], {**equations, "start": Dirichlet(t.face(t=0.0), u=0.0)})
+
+
+def test_conditions_for_some_of_the_time_may_be_named_everywhere():
+    """In counts of points, designs and callbacks, which find nothing of them in the other windows."""
+    phases = [Phase(LeastSquares, steps=1), Phase(LeastSquares, steps=1, points={"up": 12, "down": 14})]
+    trainer = quiet_trainer(callbacks=[FreshPoints(every=1, conditions=["up"])])
+    solution = pinnlab.march(
+        Turn(),
+        [0, 0.25, 0.5, 1],
+        model={
+            "network": functools.partial(SpectralFeatures, columns=[], degree=3),
+            "phases": phases,
+            "compile": False,
+        },
+        data={"points": {"up": 10, "down": 10, "start": 1}, "samplers": {"up": Grid(), "down": Grid()}},
+        trainer=trainer,
+    )
+    assert solution.u(t=np.array([0.25, 0.5, 1.0])) == pytest.approx([0.25, 0.5, -0.5])
+    wrong = FreshPoints(every=1, conditions=["upwards"])
+    with pytest.raises(ConfigurationError, match=r"FreshPoints\.conditions 'upwards'"):
+        pinnlab.march(Turn(), 2, data={"points": 10}, trainer=quiet_trainer(callbacks=[wrong]))
