@@ -77,6 +77,14 @@ class Cloud(Region):
             return NotImplemented
         return ProductFace((self, other), 0, self)
 
+    def at_ends(self, coordinate: str, low: float, high: float) -> Cloud | None:
+        """The same points, those below `low` or above `high` moved there; None where some lie between."""
+        points, axis = self._points.copy(), self.coordinates.index(coordinate)
+        points[:, axis] = points[:, axis].clip(low, high)
+        if not ((points[:, axis] == low) | (points[:, axis] == high)).all():
+            return None
+        return Cloud(self.coordinates, points, self._normal_rows)
+
     def _from_unit(self, unit: Tensor) -> Tensor:
         return torch.from_numpy(self._points).to(unit)
 

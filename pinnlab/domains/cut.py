@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinnlab.domains.base import Region
 from pinnlab.domains.box import Box, BoxFaces, Interval
+from pinnlab.domains.cloud import Cloud
 from pinnlab.domains.composite import ProductFace, RegionUnion
 from pinnlab.domains.domain import Domain, Product
 from pinnlab.errors import ConfigurationError
@@ -17,7 +18,7 @@ def cut(region: Region, coordinate: str, low: float, high: float, ends: bool = F
         coordinate: its name.
         low: where the part begins; the region reaches from here, or from further below, to `high` or further.
         high: where it ends.
-        ends: whether a face at the first or last value becomes that of the part, in place of being refused.
+        ends: whether a face, or points, at the first or last value become those of the part, in place of being refused.
 
     Raises:
         ConfigurationError: the region is of another kind, or is no longer there between `low` and `high`.
@@ -43,6 +44,8 @@ def cut(region: Region, coordinate: str, low: float, high: float, ends: bool = F
             return ProductFace([again(part) for part in parts], place, again(parts[place]))
     elif isinstance(region, RegionUnion):
         return RegionUnion([again(part) for part in region.parts])
+    elif isinstance(region, Cloud) and ends and (moved := region.at_ends(coordinate, low, high)) is not None:
+        return moved
     raise ConfigurationError(
         f"cut: {region!r} cannot be cut at values of {coordinate}; make it a product with an interval of {coordinate}, "
         f"or a face along it such as boundary('x')"

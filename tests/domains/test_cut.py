@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pinnlab.domains import Box, Disk, Interval, Parameter
+from pinnlab.domains import Box, Cloud, Disk, Interval, Parameter
 from pinnlab.domains.cut import cut, overlapping
 from pinnlab.errors import ConfigurationError
 from pinnlab.samplers import Sobol
@@ -61,9 +61,20 @@ def test_faces_at_the_ends_become_those_of_the_part(domain):
     assert whole.measure == pytest.approx(cut(domain, "t", 0.5, 1.0).boundary().measure)
 
 
+def test_points_at_the_ends_become_those_of_the_part():
+    """As those at which an unknown of a surface begins."""
+    points = Cloud(["x", "t"], [[1.0, 0.0], [3.0, 0.0]], normals=[[-1.0, 0.0], [1.0, 0.0]])
+    moved = cut(points, "t", 0.5, 1.0, ends=True)
+    assert moved.quadrature(1)[0].tolist() == [[1.0, 0.5], [3.0, 0.5]]
+    assert moved.normals(moved.quadrature(1)[0]).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
+    both = cut(Cloud(["t"], [[0.0], [2.0]]), "t", 0.5, 1.0, ends=True)
+    assert both.quadrature(1)[0].tolist() == [[0.5], [1.0]]
+
+
 @pytest.mark.parametrize(
     ("region", "low", "high", "match"),
     [
+        (Cloud(["x", "t"], [[1.0, 0.0]]), 0.5, 1.0, "cannot be cut at values of t"),
         ((X * T).face(t=0.0), 0.5, 1.0, "cannot be cut at values of t"),
         ((X * T).boundary(), 0.5, 1.0, "cannot be cut at values of t"),
         (Disk(("x", "t")), 0.0, 0.5, "cannot be cut at values of t"),

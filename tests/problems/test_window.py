@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pinnlab.domains import Interval, Union
+from pinnlab.domains import Cloud, Interval, Union
 from pinnlab.errors import ConfigurationError
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import (
@@ -162,6 +162,28 @@ def test_unknowns_of_two_halves_begin_each_in_its_own():
     left, right = window.conditions["left"], window.conditions["right"]
     assert (repr(left.region), left.weight) == ("Interval('x', 0, 0.5) * BoxFaces(Interval('t', 0.5, 1), t=0.5)", 3.0)
     assert right.rows(torch.tensor([[0.75, 0.5]], dtype=torch.float64))[0, 2].item() == 7 * 0.75
+
+
+def test_an_unknown_of_an_interface_begins_at_its_corner():
+    """A cloud is all that can say so: an edge of the domain has no face of its own."""
+    side = XT.face(x=1.0)
+    conditions = {
+        "growth": Residual(side, lambda u, h: h.t - u),
+        "start": Dirichlet(XT.face(t=0.0), u=1.0),
+        "corner": Dirichlet(Cloud(["x", "t"], [[1.0, 0.0]]), h=0.5),
+    }
+    whole = Problem(XT, {"u": Unknown(), "h": Unknown(coordinates=["t"], on=side)}, conditions)
+
+    class Line(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("factors", torch.tensor([2.0, 3.0], dtype=torch.float64))
+
+        def forward(self, points):
+            return points[:, 1:] * self.factors
+
+    corner = Window(whole, "t", 0.25, 0.5, Trial(whole, Line()).frozen()).conditions["corner"]
+    assert corner.rows(corner.region.quadrature(1)[0]).tolist() == [[1.0, 0.25, 0.75]]
 
 
 def test_what_holds_for_some_time_holds_in_the_windows_that_have_it():
