@@ -133,10 +133,10 @@ class Region(ABC):
     def quadrature(self, count: int) -> Rule:
         """A rule for integrals over the region: about `count` nodes `(q, dim)`, and their weights `(q,)`, in float64.
 
-        The weights add up to the measure. Nodes are Gauss-Legendre points along the sides of boxes, the radius of
-        disks, both directions of other domains in the plane and the factors of products, equally spaced along
-        circles, and Sobol' points elsewhere and in more than a few dimensions. Lines of a boundary in the plane have
-        two nodes at least, arcs 16 a turn. A finite region is summed up.
+        The weights add up to the measure. Nodes are Gauss-Legendre points along the sides of boxes, the pieces of a
+        line, the radius of disks, both directions of other domains in the plane and the factors of products, equally
+        spaced along circles, and Sobol' points elsewhere and in more than a few dimensions. Lines of a boundary in the
+        plane have two nodes at least, arcs 16 a turn. A finite region is summed up.
 
         Raises:
             ConfigurationError: `count` is below 1.

@@ -15,7 +15,7 @@ from pinnlab.domains.composite import Columns, ProductFace, RegionUnion
 from pinnlab.domains.curves import Array
 from pinnlab.domains.moved import Movable, MovedFace, Similarity, corners, mixes, stays
 from pinnlab.domains.outline import Outline
-from pinnlab.domains.overlap import Beside, bounds, overlap, parameters_of
+from pinnlab.domains.overlap import Beside, bounds, on_line, overlap, parameters_of
 from pinnlab.domains.plane_curves import numbers, sides
 from pinnlab.domains.rules import Rule
 from pinnlab.domains.selection import Selection, selected
@@ -30,8 +30,7 @@ class Domain(Region, Movable["Domain"]):
     both are bounded by lines, circles and ellipses (`Planar`), else points are rejected (`Combined`).
 
     Attributes:
-        low: lower corner of the bounding box, one number per coordinate.
-        high: upper corner of the bounding box.
+        low, high: corners of the bounding box, one number per coordinate each.
         parameters: coordinates that are no places, see `Parameter`.
     """
 
@@ -274,9 +273,7 @@ class Combined(Domain):
     is that of quasi-random points, to about 1e-3. `distance` is a lower bound that is exact near faces.
 
     Args:
-        operation: "-", "|" or "&".
-        one: the first.
-        other: the second.
+        operation: "-", "|" or "&" of `one` and `other`.
 
     Raises:
         ConfigurationError: nothing is left.
@@ -312,6 +309,9 @@ class Combined(Domain):
             return points, kept
         mask = ~self.other.inside(points) if self.operation == "-" else self.inside(points)
         return points, mask if kept is None else mask & kept
+
+    def _quadrature(self, count: int) -> Rule:
+        return on_line(self, count) if self.dim == 1 else super()._quadrature(count)
 
     def _distance(self, points: Tensor) -> Tensor:
         return self.signed_distance(points).clamp_min(0.0)

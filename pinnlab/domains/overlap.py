@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains.base import Region
-from pinnlab.domains.rules import sobol
+from pinnlab.domains.rules import Rule, gauss_line, joined, sobol
 
 LOOKED_AT = 2**12
 """Points of each boundary by which it is found whether one domain lies in the other, or apart from it."""
@@ -36,8 +36,18 @@ class Solid(Protocol):
     def signed_distance(self, points: Tensor) -> Tensor:
         """As of a domain."""
 
-    def boundary(self) -> Any:
+    def boundary(self, *coordinates: str) -> Any:
         """As of a domain."""
+
+
+def on_line(domain: Solid, count: int) -> Rule:
+    """Gauss-Legendre points, about `count`, in the pieces of a line that a domain of one coordinate is."""
+    ends, _ = domain.boundary(*domain.coordinates).quadrature(1)
+    low, high = ends[:, 0].sort().values.reshape(-1, 2).T
+    numbers = (count * (high - low) / (high - low).sum()).round().clamp_min(1).int().tolist()
+    lines = zip(low, high - low, map(gauss_line, numbers), strict=True)
+    nodes, weights = joined([(a + size * x, size * w) for a, size, (x, w) in lines])
+    return nodes, weights * (domain.measure / weights.sum())
 
 
 def overlap(one: Solid, other: Solid) -> float:

@@ -88,8 +88,8 @@ def check_reach(problem: Posed, condition: Condition) -> None:
         places = [p[out & depends] if len(p) == len(depends) else p[out] for p, out in asked]
         place = place_in_words(problem.coordinates, torch.cat(places)[0])
         raise ConfigurationError(
-            f"condition {condition.name!r}: looks at {place}, outside of the domain; write torch.where(inside, "
-            "u.at(...), what is known there)"
+            f"condition {condition.name!r}: looks at {place}, outside of the domain {known!r}; write "
+            "torch.where(inside, u.at(...), what is known there)"
         )
 
 

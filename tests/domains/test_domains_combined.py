@@ -123,6 +123,30 @@ def test_measures_by_hand(region, measure):
     assert region.measure == pytest.approx(measure, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("region", "ends"),
+    [
+        (Interval("x", 0, 3) - Interval("x", 1, 1.5), [0, 1, 1.5, 3]),
+        ((Interval("x", 0, 1) | Interval("x", 1, 2)) - Interval("x", 1, 1.5), [0, 1, 1.5, 2]),
+        (Interval("x", 0, 1) | Interval("x", 1, 2), [0, 2]),
+        (Interval("x", 0, 1) | Interval("x", 0.5, 2), [0, 2]),
+        (Interval("x", 0, 1) | Interval("x", 3, 4), [0, 1, 3, 4]),
+        (Interval("x", 0, 3) & Interval("x", 1, 1.5), [1, 1.5]),
+        (Interval("x", 0, 3) - Interval("x", 1, 5) - Interval("x", 0.2, 0.3), [0, 0.2, 0.3, 1]),
+    ],
+)
+def test_intervals_of_intervals_have_gauss_points(region, ends):
+    """Quasi-random ones were off by 1e-3, and an `Integral` at each time by more."""
+    nodes, weights = region.quadrature(32)
+    exact = sum(math.sin(b) - math.sin(a) for a, b in zip(ends[::2], ends[1::2], strict=True))
+    assert len(weights) == pytest.approx(32, abs=1)
+    assert (weights @ torch.cos(nodes[:, 0])).item() == pytest.approx(exact, abs=1e-8)
+    assert weights.sum().item() == pytest.approx(region.measure, rel=1e-12)
+    cylinder = region * Interval("t", 0, 2)
+    nodes, weights = cylinder.quadrature(400)
+    assert (weights @ (torch.cos(nodes[:, 0]) * nodes[:, 1])).item() == pytest.approx(2 * exact, abs=1e-6)
+
+
 ESTIMATED = [  # spheres that cut each other: caps of height h have pi h^2 (3 r - h) / 3 and 2 pi r h
     (Ball(XYZ) & Box(XYZ, [-2, -2, 0.5], 2), math.pi * 0.25 * 2.5 / 3),
     ((Ball(XYZ) - Box(XYZ, [-2, -2, 0.5], 2)).boundary(), 2 * math.pi * 1.5 + math.pi * 0.75),

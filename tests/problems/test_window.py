@@ -267,8 +267,12 @@ def test_an_integral_at_each_time_is_that_of_the_times_in_the_window():
             "'own' is a Residual; write it as D",
         ),
         (lambda: refused({}, coefficients={"k": Coefficient(1.0)}), "is to find k, the same at all times"),
+        (
+            lambda: refused({"ahead": Residual(XT, lambda u, t: torch.where(t < 0.6, u.at(t=t + 0.4), 0.0))}),
+            r"looks at .*, outside of the domain Interval\('x', 0, 1\) \* Interval\('t', 0, 0.75\)",
+        ),
     ],
 )
 def test_what_cannot_be_in_windows_is_refused(problem, match):
     with pytest.raises(ConfigurationError, match=match):
-        Window(problem(), "t", 0.5, 1.0, before())
+        Window(problem(), "t", 0.5, 0.75, before())
