@@ -86,8 +86,7 @@ class Solution:
         if name not in self.problem.unknowns:
             raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
         column = self.problem.unknowns.index(name)
-        own = [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
-        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name, of=name)
+        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], self._own(name), name, of=name)
 
     def __getattr__(self, name: str) -> Quantity:
         if name in self.__slots__ or name not in self.problem.unknowns:
@@ -104,7 +103,7 @@ class Solution:
             name: of the unknown.
             by: coordinates to differentiate by, as `"x", "x"`.
             points: `(n, d)`.
-            coordinates: by name, in place of points.
+            coordinates: by name, in place of points; those on which the unknown depends are enough.
 
         Returns:
             Its values; without points or coordinates a `Quantity` to call with them.
@@ -120,7 +119,8 @@ class Solution:
             found = self._derivatives(block, wanted)
             return (found.partials[index] if index else found.value)[:, column]
 
-        quantity = Quantity(f"{name} by {', '.join(by)}", self, functools.partial(_in_blocks, compute), of=name)
+        each = functools.partial(_in_blocks, compute)
+        quantity = Quantity(f"{name} by {', '.join(by)}", self, each, self._own(name), of=name)
         return quantity if points is None and not coordinates else quantity(points, **coordinates)
 
     def evaluate(self, expression: Callable[..., Any], points: Any = None, /, **coordinates: Any) -> Any:
@@ -282,6 +282,10 @@ class Solution:
     @property
     def _like(self) -> Tensor:
         return next(self.trial.parameters())
+
+    def _own(self, name: str) -> list[str]:
+        """The coordinates on which an unknown depends."""
+        return [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
 
     def _network(self) -> str:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"

@@ -255,6 +255,7 @@ def test_a_value_where_an_unknown_does_not_live_is_told():
         solution.v(x=0.5, t=0.5)
         solution.derivative("u", "x", x=0.8, t=0.5)
         solution.q(t=0.5)  # wherever it is: of what it depends on, nothing is outside
+        assert solution.derivative("q", "t", t=0.5) == solution.derivative("q", "t", x=0.0, t=0.5) != 0
         solution(x=0.8, t=0.5)
         solution.integral(Interval("x", 0, 0.5), lambda u, v: u * v, t=0.5)
         solution.integral(line, lambda u, v, x: torch.where(x < 0.5, v, u), t=0.5)
