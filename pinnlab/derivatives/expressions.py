@@ -7,12 +7,10 @@ are needed. They are ordinary derivatives of the unknowns, which either engine c
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any, NoReturn, cast
 
 import torch
@@ -24,6 +22,7 @@ from pinnlab.derivatives.known import Known
 from pinnlab.derivatives.lifting import lift
 from pinnlab.derivatives.multi_index import MultiIndex, downward_closure, joined
 from pinnlab.derivatives.sampling import Sample
+from pinnlab.derivatives.watched import differentiated
 from pinnlab.errors import UnknownDerivativeError
 
 Channels = tuple[MultiIndex, ...]
@@ -92,20 +91,6 @@ def _operator(name: str, backwards: bool = False) -> Callable[..., Any]:
         return _applied(function, function, (*others, self) if backwards else (self, *others), {})
 
     return method
-
-
-_WATCHED: ContextVar[list[tuple[Tensor, MultiIndex]] | None] = ContextVar("differentiated expressions", default=None)
-
-
-@contextlib.contextmanager
-def watching() -> Iterator[list[tuple[Tensor, MultiIndex]]]:
-    """Gives a list of the expressions that are differentiated in this context: the value of each, and by what."""
-    seen: list[tuple[Tensor, MultiIndex]] = []
-    token = _WATCHED.set(seen)
-    try:
-        yield seen
-    finally:
-        _WATCHED.reset(token)
 
 
 class Expression(Differentiable):
@@ -198,9 +183,9 @@ class _Derivative(Expression):
 
     def __init__(self, inner: Expression, index: MultiIndex) -> None:
         self._inner, self._index = inner, index
-        if (seen := _WATCHED.get()) is not None:
-            seen.append((inner._tensor, index))
-        channel = _channel(inner.jet(downward_closure([index])), index)
+        jet = inner.jet(downward_closure([index]))
+        differentiated(inner._tensor, index, functools.partial(_channel, jet))
+        channel = _channel(jet, index)
         super().__init__(torch.zeros_like(inner._tensor) if channel is None else channel, inner._coordinates)
 
     def _partial(self, index: MultiIndex) -> Expression:

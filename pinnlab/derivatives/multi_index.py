@@ -16,6 +16,11 @@ def joined(index: MultiIndex, more: MultiIndex) -> MultiIndex:
     return tuple(sorted((*index, *more)))
 
 
+def one_lower(index: MultiIndex) -> set[tuple[MultiIndex, int]]:
+    """The derivatives of one order less, each with the column by which it is differentiated once more."""
+    return {(index[:i] + index[i + 1 :], column) for i, column in enumerate(index)}
+
+
 def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:
     """Every derivative that the given ones depend on by the chain rule, themselves included, low orders first."""
     closed = {

@@ -156,3 +156,8 @@ def home_of(problem: Any, name: str) -> Region | None:
     """Where an unknown lives; None for the domain, and where it has fewer coordinates, which need not be given."""
     own = problem.living[name]
     return None if own.coordinates is not None else own.on
+
+
+def coordinates_of(problem: Any, name: str) -> list[str]:
+    """The coordinates on which an unknown depends."""
+    return [problem.coordinates[i] for i in problem.living[name].columns(problem.coordinates)]

@@ -28,7 +28,7 @@ from pinnlab.solution.expressions import evaluate
 from pinnlab.solution.functions import with_functions
 from pinnlab.solution.integrals import integral_of
 from pinnlab.solution.measured import errors_of, residual_of
-from pinnlab.solution.places import Places, places_in
+from pinnlab.solution.places import Places, coordinates_of, places_in
 from pinnlab.solution.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class Solution:
         """
         if name not in self.problem.unknowns:
             raise unknown(f"quantity of {self.problem.name}", name, self.problem.unknowns)
-        column = self.problem.unknowns.index(name)
-        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], self._own(name), name, of=name)
+        column, own = self.problem.unknowns.index(name), coordinates_of(self.problem, name)
+        return Quantity(name, self, lambda points: self._unknowns(points)[:, column], own, name, of=name)
 
     def __getattr__(self, name: str) -> Quantity:
         if name in self.__slots__ or name not in self.problem.unknowns:
@@ -112,15 +112,14 @@ class Solution:
             ConfigurationError: a name is unknown.
         """
         column = self.problem.unknowns.index(drawing.chosen_unknown(self, name))
-        index = index_by(by, self.problem.coordinates)
+        index, own = index_by(by, self.problem.coordinates), coordinates_of(self.problem, name)
         wanted = Wanted(frozenset({index} if index else ()))
 
         def compute(block: Tensor) -> Tensor:
             found = self._derivatives(block, wanted)
             return (found.partials[index] if index else found.value)[:, column]
 
-        each = functools.partial(_in_blocks, compute)
-        quantity = Quantity(f"{name} by {', '.join(by)}", self, each, self._own(name), of=name)
+        quantity = Quantity(f"{name} by {', '.join(by)}", self, functools.partial(_in_blocks, compute), own, of=name)
         return quantity if points is None and not coordinates else quantity(points, **coordinates)
 
     def evaluate(self, expression: Callable[..., Any], points: Any = None, /, **coordinates: Any) -> Any:
@@ -282,10 +281,6 @@ class Solution:
     @property
     def _like(self) -> Tensor:
         return next(self.trial.parameters())
-
-    def _own(self, name: str) -> list[str]:
-        """The coordinates on which an unknown depends."""
-        return [self.problem.coordinates[i] for i in self.problem.living[name].columns(self.problem.coordinates)]
 
     def _network(self) -> str:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import MultiIndex, Wanted, partials
+from pinnlab.derivatives.multi_index import one_lower
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.residuals import ResidualSystem
+from pinnlab.objective.trial_function import device_of
 from pinnlab.problems.conflicts import warn_of_conflicts
 from pinnlab.problems.initial_speeds import warn_of_initial_speeds
-from pinnlab.problems.jumps import warn_of_jumps
+from pinnlab.problems.jumps import warn_of_bent_ansatz, warn_of_jumps
 from pinnlab.problems.laplacian_check import warn_of_laplacians
 from pinnlab.problems.reference_check import warn_of_reference
 from pinnlab.problems.unused import warn_of_unused
@@ -34,6 +36,8 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         weights: of the conditions in the loss, in the problem's order.
     """
     warn_of_jumps(system.problem)
+    if system.trial.before is None and next(system.trial.parameters()).dtype == torch.float64:  # not of rounding errors
+        warn_of_bent_ansatz(system.problem, system.trial, system.engine, device_of(system.trial))
     warn_of_laplacians(system.problem)
     warn_of_initial_speeds(system.problem)
     warn_of_conflicts(system.problem)
@@ -102,7 +106,7 @@ def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]
         return []
     points = system.problem.conditions[name].some_points(system.problem.evaluation_count(_MANY), seed=0)
     points = points[:_MANY].to(next(system.trial.parameters()))
-    lower = {index: {index[:i] + index[i + 1 :] for i in range(len(index))} for index in high}
+    lower = {index: {rest for rest, _ in one_lower(index)} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))
     network, generator = system.trial.network, torch.Generator().manual_seed(0)
     weights = {

@@ -11,6 +11,7 @@ from pinnlab.domains import Interval, distance
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
 from pinnlab.problems import Coefficient, Given, Problem, Residual
+from pinnlab.training.condition_checks import warn_of_conditions
 
 LINE = Interval("x", 0, 1)
 SMOOTH = distance(LINE)
@@ -65,3 +66,9 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_what_it_can_do_is_not(name):
     assert trained(GOOD[name]).trial(torch.rand(3, 1, dtype=torch.float64)).shape == (3, 1)
+
+
+def test_a_payoff_in_the_ansatz_is_told_before_the_first_step():
+    model = trained(lambda self, u, x, k: k[0] * torch.relu(0.25 - x) + x * u)
+    with pytest.warns(UserWarning, match=r"^ansatz: its derivative by x jumps at x = 0\.25, where condition 'pde' "):
+        warn_of_conditions(model.system, model.weights.own)
