@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -10,20 +9,34 @@ import sys
 
 def main() -> None:
     """Runs the command and exits with its code."""
-    # Imported here, so that importing this module costs nothing.
-    from pinnlab.cli.dispatch import answer
-
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # where the user's own classes are; last, so that they hide no package
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that it cannot write ends no run
     try:
-        code = answer(sys.argv[1:])
-        if code is None:
-            code = {"study": _study, "compare": _compare, "board": _board}.get(sys.argv[1], _train)()
+        code = _carry_out()
     except KeyboardInterrupt:  # while torch is imported, which takes seconds: there is nothing to save or to say
         code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _carry_out() -> int:
+    # Imported here, so that importing this module costs nothing.
+    from pinnlab.cli.dispatch import answer
+    from pinnlab.cli.outlet import steady, unwritten
+
+    sys.stdout, sys.stderr = steady(sys.stdout), steady(sys.stderr)
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        print("error: the current folder was removed; change to another one", file=sys.stderr)
+        return 2
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # where the user's own classes are; last, so that they hide no package
+    code = answer(sys.argv[1:])
+    if code is None:
+        code = {"study": _study, "compare": _compare, "board": _board}.get(sys.argv[1], _train)()
+    lost = unwritten()
+    if lost is None:
+        return code
+    print(f"error: {lost}", file=sys.stderr)
+    return code or 1
 
 
 def _study() -> int:
