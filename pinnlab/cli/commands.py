@@ -19,6 +19,7 @@ from pinnlab.cli.catalog import RUNS, find_recipe
 from pinnlab.cli.endings import cut_off, ending, why_lost, write_measured
 from pinnlab.cli.given import checked, content_of
 from pinnlab.cli.help import without_all
+from pinnlab.cli.own_folder import own_folder
 from pinnlab.cli.places import import_path
 from pinnlab.cli.quiet import quieten
 from pinnlab.cli.runs import (
@@ -30,7 +31,15 @@ from pinnlab.cli.runs import (
     found,
     with_run,
 )
-from pinnlab.cli.trainer_options import board_in, check_callbacks, check_folder, check_trainer, is_replaced, use_root
+from pinnlab.cli.trainer_options import (
+    board_in,
+    check_board,
+    check_callbacks,
+    check_folder,
+    check_trainer,
+    is_replaced,
+    use_root,
+)
 from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
@@ -203,9 +212,10 @@ class PinnlabCLI(LightningCLI):
         board = board_in(config.trainer.get("logger"))
         if board is not None and board.get("name") == "lightning_logs":
             board.name = config.name
-        if board is not None:
-            use_root(config.trainer, board, RUNS)
+        key = None if board is None else use_root(config.trainer, board, RUNS)
         self._find_checkpoint(config, board)
+        if key is not None and config.get("folder") is None:
+            check_board("ckpt_path" if self.subcommand in LOOKING and config.ckpt_path else key, board)
 
     def _find_checkpoint(self, config: Any, logger: Any) -> None:
         """Turns words for a checkpoint into its path; who looks at a run writes into its folder."""
@@ -294,7 +304,8 @@ class PinnlabCLI(LightningCLI):
     def fit(self, **arguments: Any) -> None:
         """Trains; a run that is ended in the middle of a step says what was saved before."""
         try:
-            train(self.trainer, self.config_init[self.subcommand].march, arguments)
+            with own_folder(self.trainer):
+                train(self.trainer, self.config_init[self.subcommand].march, arguments)
         except (KeyboardInterrupt, SystemExit):
             self._say(cut_off(self.trainer))
             raise

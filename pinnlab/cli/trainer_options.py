@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +42,18 @@ LEAST: Mapping[str, float] = MappingProxyType(
 _CANNOT = ("fsdp", "parallelstrategy", "deepspeed", "spawn", "fork", "notebook")
 """Words in names of strategies that cannot differentiate twice."""
 
+_INSTEAD: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("trainer.default_root_dir", "trainer.logger.save_dir"), "name another folder, or --trainer.logger false"
+        ),
+        "ckpt_path": "write elsewhere by --trainer.logger false --trainer.default_root_dir FOLDER",
+    }
+)
+"""What to do about a folder that is read-only, by the key that names it."""
+
+_TIME = r"\d+:\d\d:\d\d:\d\d"
+
 
 def check_trainer(options: Any) -> None:
     """Refuses options of the trainer that it cannot work with.
@@ -49,7 +62,7 @@ def check_trainer(options: Any) -> None:
         options: those of the command, by name.
 
     Raises:
-        ConfigurationError: a number is too small, or there is no such accelerator, strategy or device.
+        ConfigurationError: a number is too small, a time is none, or there is no such accelerator, strategy or device.
     """
     for key, least in LEAST.items():
         value = options.get(key)
@@ -58,6 +71,11 @@ def check_trainer(options: Any) -> None:
     interval = options.get("val_check_interval")
     if isinstance(interval, (int, float)) and not (interval > 0 and math.isfinite(interval)):
         raise ConfigurationError(f"trainer.val_check_interval: must be positive, got {interval}; in steps, such as 100")
+    limit = options.get("max_time")
+    if isinstance(limit, str) and not re.fullmatch(_TIME, limit.strip()):
+        raise ConfigurationError(
+            f"trainer.max_time: must be days:hours:minutes:seconds, such as 00:00:10:00 for ten minutes, got {limit}"
+        )
     if options.get("barebones"):
         raise ConfigurationError(
             "trainer.barebones: leaves nothing of a run to look at; use --trainer.logger false, "
@@ -78,8 +96,7 @@ def check_folder(key: str, folder: Path) -> None:
     if not there.is_dir():
         raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
     if not os.access(there, os.W_OK | os.X_OK):
-        otherwise = ", or --trainer.logger false" if key.startswith("trainer.") else ""
-        raise ConfigurationError(f"{key}: {there} is read-only; name another folder{otherwise}")
+        raise ConfigurationError(f"{key}: {there} is read-only; {_INSTEAD.get(key, 'name another folder')}")
 
 
 def is_replaced(standard: Callback, given: Iterable[Callback]) -> bool:
@@ -111,23 +128,38 @@ def board_in(loggers: Any) -> Any:
     return next((board.init_args for board in boards), None)
 
 
-def use_root(options: Any, logger: Any, default: str) -> None:
-    """Lets runs go to `trainer.default_root_dir`, unless the logger was given a folder of its own; looks at both.
+def use_root(options: Any, logger: Any, default: str) -> str:
+    """Lets runs go to `trainer.default_root_dir`, unless the logger was given a folder of its own.
 
     Args:
         options: the trainer's.
         logger: the arguments of its TensorBoard logger.
         default: where runs go when nobody says so.
+
+    Returns:
+        The key that says where they go.
     """
     root = options.get("default_root_dir")
     follows = root is not None and str(logger.get("save_dir")) == default
     if follows:
         logger["save_dir"] = str(root)
-    check_folder(
-        "trainer.default_root_dir" if follows else "trainer.logger.save_dir", Path(str(logger.get("save_dir")))
-    )
     for key in ("name", "version"):
         check_inside(f"trainer.logger.{key}", logger.get(key))
+    return "trainer.default_root_dir" if follows else "trainer.logger.save_dir"
+
+
+def check_board(key: str, logger: Any) -> None:
+    """Refuses a folder of a run, or of runs, that cannot be written.
+
+    Args:
+        key: that says where it is.
+        logger: the arguments of the TensorBoard logger.
+
+    Raises:
+        ConfigurationError: as `check_folder`.
+    """
+    parts = (part for part in (logger.get("name"), logger.get("version")) if isinstance(part, str))
+    check_folder(key, Path(str(logger.get("save_dir")), *parts))
 
 
 def _check_accelerator(accelerator: Any) -> None:

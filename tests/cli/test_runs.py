@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +46,27 @@ def made(command, runs_folder, tmp_path):
 
 def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_that_cannot_go_on_leaves_nothing_behind(command, made):
+    before = files(made.parent)
+    code, _, err = command("fit", str(made), "--data.points=77")
+    assert code == 2, err
+    assert "the checkpoint was made with something else" in err
+    assert files(made.parent) == before
+    assert [path.name for path in made.parent.iterdir()] == ["version_0"]
+
+
+@pytest.mark.parametrize("name", ["predict", "diagnose"])
+def test_a_run_that_is_read_only_is_told_before_it_is_looked_at(command, made, monkeypatch, name):
+    """And what is read-only around it, or where one is, is no matter."""
+    writable = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place).resolve() != made and writable(place, mode))
+    code, _, err = command(name, str(made))
+    assert code == 2
+    assert "is read-only; write elsewhere by --trainer.logger false --trainer.default_root_dir" in err
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place).resolve() == made and writable(place, mode))
+    assert command(name, str(made))[0] == 0
 
 
 @pytest.mark.parametrize("place", ["", "checkpoints/last.ckpt"])
