@@ -86,7 +86,7 @@ def folders_of(word: str) -> list[Path]:
         return found
     if _is_begun(Path(word)):
         raise ConfigurationError(f"{word}: has no summary.json; it was cut off, or still runs")
-    known = sorted(path.name for path in Path(RUNS).glob("*") if path.is_dir())
+    known = sorted(path.name for path in Path(RUNS).glob("*") if path.is_dir() and path.name != word)
     hint = suggest(word, known) or "; name folders such as runs/burgers/version_0, or a recipe that was trained"
     raise ConfigurationError(f"there is no finished run in {word!r}{hint}")
 

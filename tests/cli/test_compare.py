@@ -26,6 +26,7 @@ def runs(tmp_path, monkeypatch):
         (folder / "summary.json").write_text("{}")
     (tmp_path / "runs" / "burgers" / "version_11").mkdir()
     (tmp_path / "runs" / "burgers" / "version_11" / "events.out").touch()
+    (tmp_path / "runs" / "unfinished" / "version_0").mkdir(parents=True)
     return tmp_path / "runs"
 
 
@@ -46,6 +47,7 @@ def test_a_word_stands_for_runs(runs, word):
 
 NONE = {
     "burgrs": "there is no finished run in 'burgrs' (did you mean 'burgers'?)",
+    "unfinished": "there is no finished run in 'unfinished'; name folders such as",
     "x": "there is no finished run in 'x'; name folders such as runs/burgers/version_0, or a recipe that was trained",
     "runs/burgers/version_11": "runs/burgers/version_11: has no summary.json; it was cut off, or still runs",
     "runs/x*": "there is no finished run in 'runs/x*'",
