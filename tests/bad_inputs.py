@@ -130,6 +130,7 @@ COMMANDS = [
     _c("--trainer.limit_train_batches=-1", "trainer.limit_train_batches: must be at least 0, got -1"),
     _c("--trainer.accumulate_grad_batches 0", "trainer.accumulate_grad_batches: must be at least 1, got 0"),
     _c("--trainer.check_val_every_n_epoch 0", "trainer.check_val_every_n_epoch: must be at least 1, got 0"),
+    _c(f"--name {'a' * 300}", "trainer.logger.save_dir: aaa", "... is too long for a folder; take another name"),
     _c("--trainer.max_time 10", "trainer.max_time: must be days:hours:minutes:seconds", "got 10"),
     _c("--trainer.max_time 00:10:00", "trainer.max_time: must be days:hours:minutes:seconds", "got 00:10:00"),
     _c("--trainer.val_check_interval 0", "trainer.val_check_interval: must be positive, got 0"),

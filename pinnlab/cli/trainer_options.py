@@ -90,8 +90,11 @@ def check_folder(key: str, folder: Path) -> None:
     """Refuses a folder that cannot be written, before any time is spent on what would go there.
 
     Raises:
-        ConfigurationError: a file is in its way, or it is read-only.
+        ConfigurationError: a file is in its way, it is read-only, or its name is too long.
     """
+    longest = max(folder.parts, key=len, default="")
+    if len(os.fsencode(longest)) > 255:  # bytes, of the usual file systems
+        raise ConfigurationError(f"{key}: {longest[:20]}... is too long for a folder; take another name")
     there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
     if not there.is_dir():
         raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
