@@ -22,15 +22,8 @@ from pinnlab.cli.help import without_all
 from pinnlab.cli.own_folder import own_folder
 from pinnlab.cli.places import import_path
 from pinnlab.cli.quiet import quieten
-from pinnlab.cli.runs import (
-    LOOKING,
-    NEED_A_RUN,
-    WORDS,
-    checkpoint_of,
-    folder_of,
-    found,
-    with_run,
-)
+from pinnlab.cli.runs import LOOKING, NEED_A_RUN, WORDS, checkpoint_of, folder_of, found, with_run
+from pinnlab.cli.trainer import Trainer
 from pinnlab.cli.trainer_options import (
     board_in,
     check_board,
@@ -107,57 +100,6 @@ class SaveConfig(SaveConfigCallback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the configuration, as YAML."""
         checkpoint["pinnlab_config"] = self.parser.dump(self.config, skip_none=False)
-
-
-class Trainer(L.Trainer):
-    """Lightning's Trainer under the name that `pinnlab --help` shows, and what it cannot do by itself."""
-
-    def diagnose(
-        self, model: PINN, datamodule: CollocationDataModule, ckpt_path: str | None = None, folder: str | None = None
-    ) -> None:
-        """Shows what helps or hinders training, of a set-up or of a run: tables, a figure and JSON.
-
-        Args:
-            model: the module.
-            datamodule: its points.
-            ckpt_path: of a run; default: the set-up before the first step.
-            folder: where the files go; default: the run's folder.
-        """
-        self.callbacks.append(own.DiagnosisWriter(folder))  # type: ignore[attr-defined]
-        self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
-
-    def predict(  # type: ignore[override]
-        self,
-        model: PINN,
-        datamodule: CollocationDataModule,
-        ckpt_path: str | None = None,
-        grid: str | None = None,
-        points: str | None = None,
-        format: str | None = None,
-        weights_only: bool | None = None,
-        return_predictions: bool | None = None,
-    ) -> Any:
-        """Writes the solution of a run to a file, and draws it.
-
-        Args:
-            model: the module.
-            datamodule: its points.
-            ckpt_path: of a run.
-            grid: how many values of each coordinate, as 200,100; default: the evaluation points.
-            points: a CSV file of points to write it at, in place of a grid.
-            format: npz (the default), netcdf, vtk or csv; pt2 or onnx for the function.
-            weights_only: see Lightning's Trainer.
-            return_predictions: see Lightning's Trainer.
-        """
-        for writer in callbacks_of(self, own.SolutionWriter):
-            writer.ask(grid, points, format)
-        return super().predict(
-            model,
-            datamodule=datamodule,
-            ckpt_path=ckpt_path,
-            weights_only=weights_only,
-            return_predictions=return_predictions,
-        )
 
 
 class PinnlabCLI(LightningCLI):
