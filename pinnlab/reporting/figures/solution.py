@@ -248,7 +248,7 @@ def _error_text(u: Array, exact: Array) -> str:
 
 def checked_points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
     """Points `(n, d)`, with a column for each coordinate."""
-    array = np.array(points, dtype=np.float64)
+    array = np.asarray(points, dtype=np.float64)
     if not coordinates or array.ndim != 2 or array.shape[1] != len(coordinates):
         raise ConfigurationError(
             f"{key}: expected shape (n, {len(coordinates)}) for coordinates {', '.join(coordinates)}; got {array.shape}"
@@ -258,7 +258,7 @@ def checked_points(points: ArrayLike, coordinates: Sequence[str], key: str) -> A
 
 def checked_values(values: ArrayLike, count: int, key: str) -> Array:
     """Values `(n,)`, one for each point."""
-    array = np.array(values, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64)
     if array.shape != (count,):
         raise ConfigurationError(f"{key}: expected ({count},), one value for each point, got {array.shape}")
     return array
