@@ -63,9 +63,10 @@ without a finite error; *kept* is the median number of evaluations with Adam.
 READING = """- Leave Adam early. Any step from 100 to 1,000 of these 4,000 evaluations is within the noise of the best
   one; what waits for a plateau loses by orders of magnitude, because Adam with a constant rate has none: its loss
   goes on falling, slowly and noisily, for as long as one looks.
-- The norm of the gradient settles, by the default thresholds, only where Adam's rate falls. By 0.998 in each step it
-  does (`gradient_norm_decay`), late but in time, where with a constant rate it mostly never did. A plateau of the loss
-  needs no such help. Looser thresholds are met early, too ([criteria](../phases.md#criteria)); they were not compared.
+- The norm of the gradient stands still only where Adam's rate falls. By 0.998 in each step it does
+  (`gradient_norm_strict_decay`: a drift below 0.05, a scatter below 1), late but in time; with a constant rate it
+  mostly never did (`gradient_norm_strict`). The defaults since, a drift of 0.5 and a scatter of 3 (`gradient_norm`),
+  were chosen by when they are met; they are in time on most problems. A plateau of the loss needs no such help.
 - Gradient alignment and signal to noise say "leave" at their first measurement on every problem. Here they are fixed
   steps at a price; alignment is low from the beginning where conditions pull at the same weights.
 - A trial of the next optimizer is short-sighted: given a window of 20 steps it leaves Adam as soon as it is asked and

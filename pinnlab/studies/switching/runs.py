@@ -68,6 +68,9 @@ def _criterion(name: str, **options: Any) -> Config:
 
 LATE: Config = {"class_path": "LossPlateau", "init_args": {"window": 150, "tolerance": 0.3}}
 
+STRICT: Config = {"class_path": "GradientNormStabilisation", "init_args": {"tolerance": 0.05, "scatter": 1.0}}
+"""As still as the norms of full-batch Adam are where its rate has fallen."""
+
 DECAY: Config = {"class_path": "ExponentialLR", "init_args": {"gamma": 0.998}}
 """The rate after 1,000 steps is an eighth: with a constant one the norm of Adam's gradient hardly settles."""
 
@@ -79,7 +82,8 @@ SETTINGS: Mapping[str, Config] = {
     "percentile_flatness": _criterion("PercentileFlatness"),
     "relative_improvement": _criterion("RelativeImprovement"),
     "gradient_norm": _criterion("GradientNormStabilisation"),
-    "gradient_norm_decay": phases({"class_path": "GradientNormStabilisation"}, scheduler=DECAY),
+    "gradient_norm_strict": phases(STRICT),
+    "gradient_norm_strict_decay": phases(STRICT, scheduler=DECAY),
     "loss_plateau_decay": phases({"class_path": "LossPlateau"}, scheduler=DECAY),
     "gradient_alignment": _criterion("GradientAlignment"),
     "signal_to_noise": _criterion("SignalToNoise"),
