@@ -95,7 +95,8 @@ def check_folder(key: str, folder: Path) -> None:
     longest = max(folder.parts, key=len, default="")
     if len(os.fsencode(longest)) > 255:  # bytes, of the usual file systems
         raise ConfigurationError(f"{key}: {longest[:20]}... is too long for a folder; take another name")
-    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    places = (folder, *folder.parents, *folder.absolute().parents)  # named as it was given, where that is enough
+    there = next((place for place in places if place.exists()), folder)
     if not there.is_dir():
         raise ConfigurationError(f"{key}: {there} is a file, no folder; name another one")
     if not os.access(there, os.W_OK | os.X_OK):

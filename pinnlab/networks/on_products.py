@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 
 from pinnlab.networks.last_layer import unscaled
 from pinnlab.networks.scaling import ScaledInput
@@ -44,15 +44,14 @@ class InFactors(OnProducts, Protocol):
     """One that multiplies what two nets, of parameters of their own, make of the function and of the place.
 
     With the features h of a function and g of a place, W and V the two last layers, linear ones with a bias:
-    `u[o] = sum_r (W h)[o, r] (V g)[r] + bias[o]`.
+    `u[o] = sum_r (W h)[o, r] (V g)[r] + bias[o]`. The bias is the parameter `bias`, which is no attribute here: since
+    Python 3.12 `isinstance` does not see the parameters of a module.
 
     Attributes:
         last_layers: the names of W and V among its modules.
-        bias: `(outputs,)`.
     """
 
     last_layers: tuple[str, str]
-    bias: Tensor
 
     def features(self, x: Any, places: int) -> tuple[Any, Any]:
         """What W and V are given: h of every function and g of every place.

@@ -21,6 +21,7 @@ import scipy.linalg
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 
+from pinnlab.problems.references.gauss_lobatto import gauss_lobatto
 from pinnlab.problems.references.points import Array, chunks
 
 Source = Callable[[Array, Array, Array], Array]
@@ -47,8 +48,7 @@ class _Line:
 
     def __init__(self, edges: ArrayLike) -> None:
         self.edges = np.asarray(edges, dtype=float)
-        inner = legendre.legroots(legendre.legder(np.eye(DEGREE + 1)[DEGREE]))
-        nodes = np.concatenate([[-1.0], np.sort(inner), [1.0]])
+        nodes = gauss_lobatto(DEGREE)
         self._to_values = np.linalg.inv(legendre.legvander(nodes, DEGREE))
         at, weights = legendre.leggauss(2 * DEGREE)
         elements, half = len(self.edges) - 1, np.diff(self.edges) / 2

@@ -18,6 +18,7 @@ import scipy.sparse.linalg
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from pinnlab.problems.references.gauss_lobatto import gauss_lobatto
 from pinnlab.problems.references.points import Array, lagrange, up_to_horizon
 
 RINGS = (0.0, 0.3, 1.0)
@@ -91,8 +92,7 @@ class HeatAroundHoles:
         degree: int = 10,
     ) -> None:  # fmt: skip
         self.xs, self.ys, self.outside, self.horizon, self.degree = xs, ys, outside, horizon, degree
-        inner = legendre.legroots(legendre.legder(np.eye(degree + 1)[degree]))
-        self._nodes = np.concatenate([[-1.0], np.sort(inner), [1.0]])
+        self._nodes = gauss_lobatto(degree)
         self._to_values = np.linalg.inv(legendre.legvander(self._nodes, degree))
         self._in_box: list[Hole | None] = [None] * ((len(xs) - 1) * (len(ys) - 1))
         for hole in holes:

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import splu
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.gauss_lobatto import gauss_lobatto
 from pinnlab.problems.references.points import Array, lagrange
-from pinnlab.problems.references.step import Elements, assembled, elements, gauss_lobatto, located
+from pinnlab.problems.references.step import Elements, assembled, elements, located
 
 ALONG = (0, 0.02, 0.06, 0.14, 0.28, 0.5, 0.75, 1.0, 1.25, 1.5, 1.7, 1.85, 1.94, 1.98, 2)
 UP = (0, 0.05, 0.15, 0.32, 0.5, 0.68, 0.85, 0.95, 1)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 from numpy.polynomial import legendre
 
+from pinnlab.problems.references.gauss_lobatto import gauss_lobatto
 from pinnlab.problems.references.points import Array
 
 Source = Callable[[Array, Array], Array]
@@ -31,8 +32,7 @@ class RobinPoisson:
     def __init__(self, low: float, size: float, blocks: int, source: Source, degree: int = 16) -> None:
         self.low, self.size, self.blocks, self.degree = low, size, blocks, degree
         at, weights = legendre.leggauss(2 * degree)
-        inner = legendre.legroots(legendre.legder(np.eye(degree + 1)[degree]))
-        nodes = np.concatenate([[-1.0], np.sort(inner), [1.0]])
+        nodes = gauss_lobatto(degree)
         self._to_values = np.linalg.inv(legendre.legvander(nodes, degree))
         values = legendre.legvander(at, degree) @ self._to_values
         slopes = legendre.legval(at, legendre.legder(np.eye(degree + 1))).T @ self._to_values

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import spsolve
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.problems.references.gauss_lobatto import gauss_lobatto
 from pinnlab.problems.references.points import Array
 
 Whole = NDArray[np.intp]
@@ -200,12 +201,6 @@ def elements(along: Array, up: Array, number: Whole, degree: int) -> Elements:
         nodes=np.stack([numbers[a : a + n + 1, b : b + n + 1].ravel() for a, b in zip(n * i, n * j, strict=True)]),
         places=np.stack([x[used[0]], y[used[1]]], axis=1),
     )
-
-
-def gauss_lobatto(degree: int) -> Array:
-    """Gauss, Lobatto and Legendre's, on [-1, 1]."""
-    inner = legendre.legroots(legendre.legder(np.eye(degree + 1)[degree]))
-    return np.concatenate([[-1.0], np.sort(inner), [1.0]])
 
 
 def located(s: Array, ends: Array) -> tuple[Whole, Array]:
