@@ -39,9 +39,13 @@ class FlatOptimizer(Optimizer):
         ConfigurationError: there is more than one parameter group, or the parameters do not fit into one vector.
     """
 
+    _trained: Sequence[bool] | None = None  # unknown of a copy: torch's optimizers do not copy other attributes
+
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], options: dict[str, Any]) -> None:
         super().__init__(params, options)
-        check_parameters(self.param_groups[0]["params"])
+        own = self.param_groups[0]["params"]
+        check_parameters(own)
+        self._trained = [p.requires_grad for p in own]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Refuses a second group: the matrix of a second-order method couples all parameters.
@@ -66,6 +70,23 @@ class FlatOptimizer(Optimizer):
     @property
     def _memory(self) -> dict[str, Any]:
         return self.state[self.param_groups[0]["params"][0]]
+
+    def _objective(self, closure: Callable[[], Tensor]) -> FlatObjective:
+        """The loss and gradient as a function of all parameters, for one step.
+
+        Raises:
+            ConfigurationError: a parameter was frozen, or is no more, in mid-phase; kept curvature would move it on.
+        """
+        own = self.param_groups[0]["params"]
+        if self._trained is not None and [p.requires_grad for p in own] != self._trained:
+            raise self._refrozen()
+        return FlatObjective(own, closure)
+
+    def _refrozen(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"params: requires_grad of a parameter has changed since {type(self).__name__} was made; change it before "
+            "the run, or after the last step of a phase"
+        )
 
 
 class FlatObjective:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.objective.linearization import Linearization
-from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
+from pinnlab.optimizers.flat import FlatOptimizer
 
 
 class LinearizedOptimizer(FlatOptimizer):
@@ -78,13 +78,10 @@ class LinearizedOptimizer(FlatOptimizer):
         if closure is None or linearization is None:
             missing = "closure" if closure is None else "linearization"
             raise ConfigurationError(f"{missing}: {name} needs the residual; train with PINN, or pass it to step")
-        objective = FlatObjective(self.param_groups[0]["params"], closure)
+        objective = self._objective(closure)
         point = objective.point()
         if len(linearization.point) != len(point):
-            raise ConfigurationError(
-                f"params: requires_grad of a parameter has changed since {name} was made; change it before the run, or "
-                "after the last step of a phase"
-            )
+            raise self._refrozen()
         loss, gradient = objective(point)
         # Fetched together: on a GPU each transfer waits for the evaluation.
         value, steepest = torch.stack([loss.detach().reshape(()), gradient.abs().amax()]).tolist()

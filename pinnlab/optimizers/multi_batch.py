@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason, check_positive, check_real, check_whole
 from pinnlab.objective.batch_overlap import BatchOverlap
-from pinnlab.optimizers.flat import FlatObjective, FlatOptimizer
+from pinnlab.optimizers.flat import FlatOptimizer
 from pinnlab.optimizers.limited_memory import CurvaturePairs, check_history
 
 _SHARED = ("shared_point", "shared_gradient", "shared_number")
@@ -115,11 +115,11 @@ class MultiBatchLBFGS(FlatOptimizer):
             The loss at the start of the step, on the present batch.
 
         Raises:
-            ConfigurationError: there is no closure, or it returns no loss.
+            ConfigurationError: there is no closure, it returns no loss, or a parameter was frozen in mid-phase.
         """
         if closure is None:
             raise ConfigurationError("closure: MultiBatchLBFGS needs the loss and its gradient; call step(closure)")
-        objective = FlatObjective(self.param_groups[0]["params"], closure)
+        objective = self._objective(closure)
         point = objective.point()
         loss, gradient = objective(point)
         finite = bool((gradient.isfinite().all() & loss.isfinite()).item())

@@ -118,7 +118,7 @@ class MultiPreconditionedLBFGS(LBFGS):
             The loss at the start of the step.
 
         Raises:
-            ConfigurationError: when there is no closure, or it returns no loss.
+            ConfigurationError: when there is no closure, it returns no loss, or a parameter was frozen in mid-phase.
         """
         self._blocks = self._layers() if blocks is None else blocks
         return super().step(closure)

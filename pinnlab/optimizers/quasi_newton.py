@@ -107,12 +107,12 @@ class QuasiNewton(FlatOptimizer):
             The loss at the start of the step.
 
         Raises:
-            ConfigurationError: when there is no closure, or it returns no loss.
+            ConfigurationError: when there is no closure, it returns no loss, or a parameter was frozen in mid-phase.
         """
         if closure is None:
             name = type(self).__name__
             raise ConfigurationError(f"closure: {name} evaluates the loss several times; call step(closure)")
-        objective = FlatObjective(self.param_groups[0]["params"], closure)
+        objective = self._objective(closure)
         memory, point = self._memory, objective.point()
         kept = "point" in memory and torch.equal(memory["point"], point)
         if not kept:

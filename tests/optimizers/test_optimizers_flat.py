@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.optimizers import BFGS, LBFGS, MultiBatchLBFGS, MultiPreconditionedLBFGS, SchwarzLBFGS, SSBroyden
 from pinnlab.optimizers.flat import FlatObjective, check_parameters
 
 
@@ -75,3 +76,28 @@ def test_closure_without_loss_is_refused():
 def test_parameters_that_do_not_fit_are_refused(dtypes):
     with pytest.raises(ConfigurationError, match="params"):
         check_parameters([torch.zeros(2, dtype=dtype) for dtype in dtypes])
+
+
+@pytest.mark.parametrize(
+    "build", [LBFGS, BFGS, SSBroyden, MultiBatchLBFGS, SchwarzLBFGS, MultiPreconditionedLBFGS], ids=lambda b: b.__name__
+)
+def test_frozen_parameters_stay_and_none_is_frozen_in_mid_phase(build):
+    before, later, trained = (nn.Parameter(torch.full((2,), 0.5, dtype=torch.float64)) for _ in range(3))
+    before.requires_grad_(False)
+    optimizer = build([before, later, trained])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (before * trained - later).square().sum() + (trained - 3).square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    assert before.tolist() == [0.5, 0.5]
+    found = later.tolist()
+    assert found != [0.5, 0.5]
+    later.requires_grad_(False)
+    with pytest.raises(ConfigurationError, match=f"requires_grad of a parameter has changed since {build.__name__}"):
+        optimizer.step(closure)
+    assert later.tolist() == found
