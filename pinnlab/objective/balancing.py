@@ -18,7 +18,7 @@ from pinnlab.errors import ConfigurationError, check_positive, check_real, check
 from pinnlab.numerics.ordered_sums import add_by_number
 
 MOST = 1e8
-"""No quotient is larger: a term whose gradient has vanished must not drown all others."""
+"""No quotient is larger: a term whose gradient has vanished must not drown all others, and keeps its weight."""
 TINY = 1e-100
 """A residual is zero below: float64 does not come near, and quotients stay finite."""
 
@@ -84,8 +84,9 @@ class WeightRule(ABC):
 class GradientNorm(WeightRule):
     """All terms pull equally: w_i = mean_j ||grad L_j|| / ||grad L_i||.
 
-    Source: Wang, Sankaran, Wang, Perdikaris, arXiv 2308.08468, with the mean of the norms in place of their sum, so
-    that equal terms have weight 1.
+    A term whose gradient has vanished keeps its weight, and the mean is that of the others. Source: Wang, Sankaran,
+    Wang, Perdikaris, arXiv 2308.08468, with the mean of the norms in place of their sum, so that equal terms have
+    weight 1.
 
     Args:
         decay: the share of the old weight in the new one; 0.9 as there.
@@ -100,15 +101,15 @@ class GradientNorm(WeightRule):
 
     def update(self, terms: AbstractLossTerms) -> Tensor:
         """The new weights `(terms,)`; one evaluation for each condition."""
-        norms = terms.gradients().norm(dim=1)
-        return _blend(terms.weights, _quotient(norms.mean(), norms), self.decay)
+        return _equalised(terms.weights, terms.gradients().norm(dim=1), self.decay)
 
 
 class LRA(WeightRule):
     """Learning-rate annealing: w_i = max|grad L_r| / mean|w_i grad L_i|, with r for the differential equations.
 
     Equations keep their weight 1; of several the gradients add up. Maximum and mean are those over the parameters.
-    Source: Wang, Teng, Perdikaris, arXiv 2001.04536, algorithm 1.
+    A term whose gradient has vanished keeps its weight, and where those of the equations have, all do. Source: Wang,
+    Teng, Perdikaris, arXiv 2001.04536, algorithm 1.
 
     Args:
         decay: the share of the old weight in the new one; 0.9 as there.
@@ -127,16 +128,17 @@ class LRA(WeightRule):
         """The new weights `(terms,)`; one evaluation for each condition."""
         gradients, weights = terms.gradients(), terms.weights
         top = gradients[terms.equations].sum(0).abs().max()
-        wanted = _quotient(top, weights * gradients.abs().mean(1))
-        return torch.where(terms.equations, weights, _blend(weights, wanted, self.decay))
+        pulls = weights * gradients.abs().mean(1)
+        felt = (pulls > top / MOST) & (top > 0) & ~terms.equations
+        return torch.where(felt, _blend(weights, top / pulls, self.decay), weights)
 
 
 class NTKTrace(WeightRule):
     """All terms converge equally fast in the lazy regime: w_i = mean_j(mean diag K_jj) / mean diag K_ii.
 
-    K_ii is the term's block of the neural tangent kernel JJ'; the traces are real ones, from rows of J. Source: Wang,
-    Yu, Perdikaris, arXiv 2007.14527, with means in place of sums, so that weights depend neither on numbers of points
-    nor on the number of terms.
+    K_ii is the term's block of the neural tangent kernel JJ'; the traces are real ones, from rows of J. A term without
+    a trace keeps its weight, and the mean is that of the others. Source: Wang, Yu, Perdikaris, arXiv 2007.14527, with
+    means in place of sums, so that weights depend neither on numbers of points nor on the number of terms.
 
     Args:
         max_rows: points of each condition that the mean is taken over, evenly chosen. 200 give it to a few percent.
@@ -153,8 +155,7 @@ class NTKTrace(WeightRule):
 
     def update(self, terms: AbstractLossTerms) -> Tensor:
         """The new weights `(terms,)`; about one evaluation."""
-        traces = terms.traces(self.max_rows)
-        return _blend(terms.weights, _quotient(traces.mean(), traces), self.decay)
+        return _equalised(terms.weights, terms.traces(self.max_rows), self.decay)
 
 
 class ReLoBRaLo(WeightRule):
@@ -351,6 +352,12 @@ def _share(key: str, value: float) -> float:
 
 def _blend(old: Tensor, new: Tensor, decay: float) -> Tensor:
     return decay * old + (1 - decay) * new
+
+
+def _equalised(weights: Tensor, sizes: Tensor, decay: float) -> Tensor:
+    """Weights `(n,)` that bring sizes `(n,)` to their mean, blended with the old; what has vanished keeps its own."""
+    felt = sizes > sizes.max() / MOST
+    return torch.where(felt, _blend(weights, sizes[felt].mean() / sizes, decay), weights)
 
 
 def _quotient(top: Tensor, bottom: Tensor) -> Tensor:

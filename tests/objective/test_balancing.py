@@ -156,6 +156,29 @@ def test_weights_stay_finite_when_a_term_vanishes(rule):
         assert found.max() <= MOST
 
 
+@pytest.mark.parametrize("rule", [GradientNorm(), LRA(), NTKTrace()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("left", [0.0, 1e-20])
+def test_a_term_whose_gradient_has_vanished_keeps_its_weight_and_the_others_do_not_see_it(rule, left):
+    """Its quotient was taken for 1e8, a tenth of which was its weight after one update."""
+    terms = Terms(equations=(True, False, False))
+    terms.slopes[1] *= left
+    terms.traces = lambda max_rows: torch.tensor([8.0, 3.0 * left, 1.0], dtype=torch.float64)
+    two = Terms((1.0, 3.0), (1.0, 0.5), (True, False))
+    two.slopes = terms.slopes[[0, 2]]
+    two.traces = lambda max_rows: torch.tensor([8.0, 1.0], dtype=torch.float64)
+    found, alone = rule.update(terms).tolist(), rule.update(two).tolist()
+    assert found == pytest.approx([alone[0], 2.0, alone[1]], rel=1e-12)
+    assert alone[1] > 0.5
+    terms.slopes, terms.traces = torch.zeros(3, 5), lambda max_rows: torch.zeros(3)
+    assert rule.update(terms).tolist() == [1.0, 2.0, 0.5]
+
+
+def test_where_the_equations_have_no_gradient_there_is_nothing_to_balance_with():
+    terms = Terms()
+    terms.slopes[0] = 0
+    assert LRA().update(terms).tolist() == [1.0, 2.0, 0.5]
+
+
 def test_attention_is_the_recursion_repeated():
     weights, residual = torch.tensor([1.0, 0.25, 4.0]), torch.tensor([0.5, -2.0, 1.0])
     lambdas = [1.0, 0.5, 2.0]
