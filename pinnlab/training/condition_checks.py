@@ -42,7 +42,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
     warn_of_initial_speeds(system.problem)
     warn_of_conflicts(system.problem)
     warn_of_reference(system.problem)
-    warn_of_idle_conditions(system)
+    warn_of_idle_conditions(system, weights)
     warn_of_flat_derivatives(system)
     with untouched_generators(weights):
         warn_of_rounded_numbers(system)
@@ -51,25 +51,34 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         warn_of_tiny_solutions(system, weights)
 
 
-def warn_of_idle_conditions(system: ResidualSystem) -> None:
+def warn_of_idle_conditions(system: ResidualSystem, weights: Tensor) -> None:
     """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`.
 
+    Args:
+        system: as training begins.
+        weights: of the conditions in the loss, in the problem's order; those with weight 0 are left alone.
+
     Raises:
-        ConfigurationError: it is so for all of them.
+        ConfigurationError: it is so for all of them, or all weights are 0.
     """
+    weighed = [name for name, own in zip(system.problem.conditions, weights.tolist(), strict=True) if own]
+    if not weighed:
+        raise ConfigurationError("model.weights: all are 0, so that nothing is learned; give one above 0")
     if not any(p.requires_grad for p in system.trial.network.parameters()):
         return  # coefficients are sought, with a network that is there: not all conditions have them
     own = system.trial.tensors_apart()
     idle = []
-    for name, condition in system.problem.conditions.items():
+    for name in weighed:
+        condition = system.problem.conditions[name]
         few = condition.rows(condition.some_points(_ROWS, seed=0))[:_ROWS]
         parameter = next(system.trial.parameters())
         with torch.enable_grad(), untouched_generators(parameter):
             parts = system.condition_residuals(name, few.to(parameter), own)
         if not any(part.requires_grad for part in parts):
             idle.append(name)
-    if len(idle) == len(system.problem.conditions):
-        raise ConfigurationError(f"model.network: no residual depends on its parameters; {LEAVE_OUT}")
+    if len(idle) == len(weighed):
+        which = "no residual" if len(idle) == len(weights) else "no residual whose weight is above 0"
+        raise ConfigurationError(f"model.network: {which} depends on its parameters; {LEAVE_OUT}")
     for name in idle:
         warnings.warn(
             f"condition {name!r}: its residual depends on nothing that is trained, so that nothing is learned from it; "

@@ -127,9 +127,10 @@ def test_a_residual_that_couples_points():
 LINE = Interval("x", 0, 1)
 
 
-def trained_on(residual, wall=0.0):
+def trained_on(residual, wall=0.0, weights=None):
     conditions = {"pde": Residual(LINE, residual), "wall": Dirichlet(LINE.boundary(), u=wall)}
-    module = PINN(Problem(LINE, ("u",), conditions), mlp(1), phases=[Phase(ADAM, steps=2)], compile=False)
+    phases = [Phase(ADAM, steps=2)]
+    module = PINN(Problem(LINE, ("u",), conditions), mlp(1), phases=phases, weights=weights, compile=False)
     quiet_trainer().fit(module, small_data(module.problem))
 
 
@@ -137,6 +138,22 @@ def trained_on(residual, wall=0.0):
 def test_a_condition_that_teaches_nothing_is_said(cut):
     with pytest.warns(UserWarning, match="^condition 'pde': its residual depends on nothing that is trained"):
         trained_on(lambda u: cut(u.xx + 1))
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"pde": 0, "wall": 0.0}, r"^model\.weights: all are 0, so that nothing is learned; give one above 0$"),
+        ({"wall": 0}, r"^model\.network: no residual whose weight is above 0 depends on its parameters"),
+    ],
+)
+def test_a_loss_of_which_nothing_is_left_is_refused(weights, words):
+    with pytest.raises(ConfigurationError, match=words):
+        trained_on(lambda u: (u.xx + 1).detach(), weights=weights)
+
+
+def test_what_is_switched_off_need_not_teach_anything():
+    trained_on(lambda u: (u.xx + 1).detach(), weights={"pde": 0})
 
 
 @pytest.mark.filterwarnings("ignore:derivatives by nested reverse mode")

@@ -276,5 +276,7 @@ def lost_decrease(record: Record, noise: float = 1e3) -> float:
 
 def _drowned(look: Look, name: str) -> float:
     """How many times larger the largest gradient is than one of them."""
-    own = look.gradients.get(name, math.nan)
-    return max(look.gradients.values(), default=0.0) / own if own else math.inf
+    own, largest = look.gradients.get(name, math.nan), max(look.gradients.values(), default=0.0)
+    if not own:
+        return math.inf if largest else 1.0  # where all are zero none drowns another
+    return largest / own

@@ -205,6 +205,11 @@ class TestImbalance:
     def test_a_gradient_of_zero_is_drowned(self):
         assert found(rules.imbalance, self.looks(0.0, 1.0, 1.0, 1.0)) == ["wall"]
 
+    def test_where_all_gradients_are_zero_none_drowns_another(self):
+        """As with weights of 1e-300; a term was compared with itself."""
+        looks = [{"gradients": {"pde": 0.0, "wall": 0.0}, "equations": {"pde": 1.0}, "sides": {"wall": 1.0}}] * 3
+        assert rules.imbalance(run(*looks)) == []
+
 
 class TestFloat32Floor:
     def test_residuals_that_are_rounding_errors(self):
