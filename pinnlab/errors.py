@@ -186,6 +186,23 @@ def check_list(owner: str, **values: object) -> None:
             check_real(owner, **{f"{key}[{k}]": number})
 
 
+def check_names(key: str, names: object, example: str) -> None:
+    """Refuses what is no list of names: a single one would be taken letter by letter.
+
+    Args:
+        key: what it is given for, for the message.
+        names: what is given.
+        example: of a name.
+
+    Raises:
+        ConfigurationError: it is text, or no list; which names there are is for the caller to check.
+    """
+    if isinstance(names, str):
+        raise ConfigurationError(f"{key}: must be a list of names; write {[names]}")
+    if not isinstance(names, Collection):
+        raise ConfigurationError(f"{key}: must be a list of names such as {[example]}, got {in_short(names)}")
+
+
 def check_by_name(key: str, value: object, example: str) -> None:
     """Refuses what is no dictionary.
 

@@ -24,6 +24,7 @@ from pinnlab.problems import (
     AllenCahnTwoBody,
     Antiderivative,
     BurgersOperator,
+    Continuity,
     DarcyOperator,
     DiffusionReactionOperator,
     FokkerPlanck,
@@ -49,6 +50,7 @@ from pinnlab.problems import (
     Regression1D,
     RoughMedium1D,
     SineGordonTwoBody,
+    Unknown,
     Wave1D,
     Wave2D,
 )
@@ -537,6 +539,24 @@ CALLS = [
     ),
     (lambda: cb.LossBalancing("NTKTrace"), "LossBalancing.rule: must be a rule such as NTKTrace(), got 'NTKTrace'"),
     (lambda: cb.LossBalancing(bl.NTKTrace), "LossBalancing.rule: must be a rule such as NTKTrace()"),
+    *(
+        (functools.partial(build, given), f"{key}: must be a list of names{words}")
+        for given, words in (("pde", "; write ['pde']"), (3, " such as ['"))
+        for build, key in [
+            (lambda names: cb.SelfAdaptive(conditions=names), "SelfAdaptive.conditions"),
+            (lambda names: cb.CausalWeights(conditions=names), "CausalWeights.conditions"),
+            (lambda names: cb.RetainResample(conditions=names), "RetainResample.conditions"),
+            (lambda names: cb.FreshPoints(conditions=names), "FreshPoints.conditions"),
+            (lambda names: cb.LossBalancing(bl.NTKTrace(), conditions=names), "LossBalancing.conditions"),
+            (lambda names: Box(names, 0, 1), "coordinates"),
+            (lambda names: PINN(Poisson1D(), enhance={"pde": names}), "model.enhance.pde"),
+            (lambda names: Periodic(LINE, "x", unknowns=names), "Periodic.unknowns"),
+            (lambda names: Continuity(LINE, [2], unknowns=names), "Continuity.unknowns"),
+            (lambda names: _problem(unknowns={"u": Unknown(names)}), "unknown 'u': coordinates"),
+        ]
+    ),
+    (lambda: Integral(LINE, lambda u: u, each=3), "each: must be a list of names such as ['t'], got 3"),
+    (lambda: Periodic(LINE, "x", orders=3), "Periodic.orders: must be a list of numbers, got 3"),
     (lambda: cb.BatchGrowth(128), "BatchGrowth.rule: must be a rule such as Geometric(128), got 128"),
     (lambda: cb.BatchGrowth(bg.Geometric), "BatchGrowth.rule: must be a rule such as Geometric(128)"),
     (lambda: PINN(Poisson1D(), weights={"pd": 1}), "model.weights 'pd' (did you mean 'pde'?)"),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.callbacks.redraw import refuse_energies
-from pinnlab.errors import ConfigurationError, in_short, unknown
+from pinnlab.errors import ConfigurationError, check_names, in_short, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.balancing import AbstractLossTerms, WeightRule
 from pinnlab.objective.parameter_derivatives import jacobian_rows
@@ -60,6 +60,8 @@ class LossBalancing(L.Callback):
     ) -> None:
         if not isinstance(rule, WeightRule):
             raise ConfigurationError(f"LossBalancing.rule: must be a rule such as NTKTrace(), got {in_short(rule)}")
+        if conditions is not None:
+            check_names("LossBalancing.conditions", conditions, "pde")
         self.rule, self.conditions = rule, conditions
         self.occasions = Occasions(type(self).__name__, every, closure_every=closure_every)
         self._balanced: list[str] = []  # the conditions of this training

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pinnlab.callbacks.occasions import Occasions
 from pinnlab.derivatives.fields import TIME
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_names, unknown
 from pinnlab.numerics import distributed
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.scores import Score, residual
@@ -41,9 +41,14 @@ class ConditionsCallback(L.Callback):
     Args:
         occasions: when.
         conditions: whose points; default: those that the subclass says.
+
+    Raises:
+        ConfigurationError: `conditions` is no list.
     """
 
     def __init__(self, occasions: Occasions, conditions: Sequence[str] | None) -> None:
+        if conditions is not None:
+            check_names(f"{type(self).__name__}.conditions", conditions, "pde")
         self.occasions, self.conditions = occasions, conditions
 
     @property

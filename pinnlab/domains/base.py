@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pinnlab.domains import rules
 from pinnlab.domains.rules import Rule
-from pinnlab.errors import ConfigurationError, in_short
+from pinnlab.errors import ConfigurationError, check_names, in_short
 
 RESERVED_NAMES = frozenset({"points", "normal"})
 
@@ -209,8 +209,7 @@ def evenly(value: Any) -> Any:
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     """Returns coordinate names as a tuple, or raises ConfigurationError for the first unusable one."""
-    if isinstance(names, str):
-        raise ConfigurationError(f"coordinates: give a list of names, not the string {names!r}")
+    check_names("coordinates", names, "x")
     if not names:
         raise ConfigurationError("coordinates: a region needs at least one")
     seen: set[str] = set()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, in_short, is_finite, unknown
+from pinnlab.errors import ConfigurationError, check_list, check_names, in_short, is_finite, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import WEIGHT, Enhancement
 from pinnlab.problems.evaluation import Evaluation, asks_for
@@ -328,10 +328,14 @@ class Periodic(Condition):
             raise unknown("coordinate of a periodic condition", coordinate, domain.coordinates)
         column = domain.coordinates.index(coordinate)
         super().__init__(domain.face(**{coordinate: domain.low[column]}), weight)
+        if orders is not None:
+            check_list("Periodic", orders=orders)
         for k in (order, *(orders or ())):
             if isinstance(k, bool) or not isinstance(k, int) or k < 0:
                 raise ConfigurationError(f"order: a periodic condition needs 0 (the value alone) or more, got {k}")
-        if isinstance(unknowns, str) or any(chosen is not None and not chosen for chosen in (unknowns, orders)):
+        if unknowns is not None:
+            check_names("Periodic.unknowns", unknowns, "u")
+        if any(chosen is not None and not chosen for chosen in (unknowns, orders)):
             raise ConfigurationError("Periodic: unknowns and orders must be lists with something in them")
         self.coordinate, self.unknowns = coordinate, None if unknowns is None else tuple(unknowns)
         self.orders = tuple(range(order + 1)) if orders is None else tuple(orders)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.domains import Box, Domain, Product, Union
 from pinnlab.domains.cut import cut
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, check_names
 from pinnlab.networks.stacked import checked_grid
 from pinnlab.numerics.constants import constant_like
 from pinnlab.problems.conditions import Condition, with_normals
@@ -72,8 +72,10 @@ class Continuity(Condition):
         super().__init__(Union([inner.face(**{name: at}) for inner, name, at in _faces(box, self.grid)]), weight)
         if isinstance(order, bool) or not isinstance(order, int) or order < 0:
             raise ConfigurationError(f"order: must be 0 (the value alone) or more, got {order!r}")
-        if isinstance(unknowns, str) or (unknowns is not None and not list(unknowns)):
-            raise ConfigurationError("Continuity: unknowns must be a list with something in it")
+        if unknowns is not None:
+            check_names("Continuity.unknowns", unknowns, "u")
+            if not unknowns:
+                raise ConfigurationError("Continuity: unknowns must be a list with something in it")
         functions = () if flux is None else tuple(flux) if isinstance(flux, (list, tuple)) else (flux,)
         for function in functions:
             if not callable(function):

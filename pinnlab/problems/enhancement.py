@@ -20,7 +20,7 @@ from torch.func import vjp
 
 from pinnlab.derivatives import MultiIndex, Partials, Wanted, downward_closure
 from pinnlab.derivatives.multi_index import joined
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_names, unknown
 
 Pointwise = Callable[[Tensor, Partials], Sequence[Tensor]]
 """Equations as a function of points `(n, d)` and of the unknowns there: `(n,)` each, row i from row i only."""
@@ -79,8 +79,7 @@ class Enhancement:
             ConfigurationError: a derivative is not by the coordinates, or has two weights, or a weight is not a finite
                 number >= 0.
         """
-        if isinstance(names, str):
-            raise ConfigurationError(f"{key}: must be a list of derivatives such as [{coordinates[0]}], not {names!r}")
+        check_names(key, names, coordinates[0])
         given = names if isinstance(names, Mapping) else dict.fromkeys(names, weight)
         enhancement = cls({_multi_index(name, coordinates, key): factor for name, factor in given.items()})
         if isinstance(names, Mapping) and len(enhancement.weights) < len(names):

@@ -17,7 +17,7 @@ from torch import Tensor
 from pinnlab.derivatives.expressions import plain
 from pinnlab.domains import Region
 from pinnlab.domains.section import section
-from pinnlab.errors import ConfigurationError, check_whole, in_short, is_finite, unknown
+from pinnlab.errors import ConfigurationError, check_names, check_whole, in_short, is_finite, unknown
 from pinnlab.problems.conditions import Condition, Target
 from pinnlab.problems.evaluation import Evaluation, call_by_name
 
@@ -72,6 +72,8 @@ class Integral(Condition):
             )
         if points is not None:
             check_whole(type(self).__name__, 1, points=points)
+        if not isinstance(each, str):
+            check_names("each", each, "t")
         self.each = (each,) if isinstance(each, str) else tuple(each)
         for name in self.each:
             if name not in region.coordinates:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.errors import ConfigurationError, check_names, unknown
 from pinnlab.samplers import Sobol
 
 
@@ -67,11 +67,9 @@ def checked(problem: str, domain: Domain, unknowns: Any) -> dict[str, Unknown]:
 def _check(what: str, own: Unknown, domain: Domain) -> None:
     """Refuses coordinates that the domain has not, and regions that are no part of it."""
     if own.coordinates is not None:
-        if isinstance(own.coordinates, str) or not own.coordinates:
-            raise ConfigurationError(
-                f"{what}: coordinates must be a list such as ['x'], got {own.coordinates!r}; what depends on none is a "
-                "Coefficient"
-            )
+        check_names(f"{what}: coordinates", own.coordinates, domain.coordinates[0])
+        if not own.coordinates:
+            raise ConfigurationError(f"{what}: coordinates: is empty; what depends on none is a Coefficient")
         for name in own.coordinates:
             if name not in domain.coordinates:
                 raise unknown(f"coordinate of {what}", str(name), domain.coordinates)

@@ -192,7 +192,7 @@ BAD = {
     "grid must list 2 numbers of tiles": lambda: Continuity(LINE * Interval("y", 0, 1), [2]),
     "grid: needs two or more along a coordinate": lambda: Continuity(LINE, [1]),
     "order: must be 0": lambda: Continuity(LINE, [2], order=-1),
-    "unknowns must be a list": lambda: Continuity(LINE, [2], unknowns="u"),
+    "unknowns: must be a list of names": lambda: Continuity(LINE, [2], unknowns="u"),
     "flux: must be a function": lambda: Continuity(LINE, [2], flux=[3]),
     "Continuity: domain must be a box": lambda: Continuity(Disk(), [2, 2]),
     "unknown in condition 'faces'": lambda: Problem(LINE, ["u"], {"faces": Continuity(LINE, [2], unknowns=["v"])}),

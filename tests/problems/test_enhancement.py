@@ -255,7 +255,7 @@ LINE = Interval("x", 0, 1)
     [
         (lambda: Residual(LINE, lambda u: u.x, enhance=["y"]), "unknown derivative in enhance 'y'; known: x"),
         (lambda: Residual(LINE, lambda u: u.x, enhance=[""]), "unknown derivative in enhance ''"),
-        (lambda: Residual(LINE, lambda u: u.x, enhance="x"), r"enhance: must be a list .* such as \[x\], not 'x'"),
+        (lambda: Residual(LINE, lambda u: u.x, enhance="x"), r"^enhance: must be a list of names; write \['x'\]$"),
         (lambda: Residual(LINE, lambda u: u.x, enhance=["x"], enhance_weight=-1), "enhance_weight: must be a number"),
         (lambda: Residual(LINE, lambda u: u.x, enhance=["x"], enhance_weight=float("nan")), "enhance_weight"),
         (lambda: Residual(LINE, lambda u: u.x, enhance={"x": -1.0}), "enhance_weight: must be a number"),

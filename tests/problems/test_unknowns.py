@@ -137,7 +137,7 @@ def _problem(unknowns, **conditions):
 LEFT = (X * T).face(x=0.0)
 BAD = {
     "unknown coordinate of unknown 'u' 'y'": lambda: _problem({"u": Unknown(["y"])}),
-    "coordinates must be a list such as \\['x'\\], got 'x'": lambda: _problem({"u": Unknown("x")}),
+    "unknown 'u': coordinates: must be a list of names; write \\['x'\\]": lambda: _problem({"u": Unknown("x")}),
     "what depends on none is a Coefficient": lambda: _problem({"u": Unknown([])}),
     "'u' must be an Unknown, got 3": lambda: _problem({"u": 3}),
     "on must be a part of the domain, got int": lambda: _problem({"u": Unknown(on=3)}),
