@@ -237,6 +237,19 @@ def test_a_condition_that_holds_already_is_not_told_to_be_drowned():
     assert size_warnings(problem) == []
 
 
+@pytest.mark.parametrize(
+    ("initial", "bounds", "told"),
+    [(1e8, None, "1e+08"), ([2.0, -5000.0], None, "5000"), (999.0, None, ""), (0.0, None, ""), (1e8, (0, 3e8), "")],
+)
+def test_a_coefficient_without_bounds_that_begins_far_above_one_is_told(initial, bounds, told):
+    conditions = {"ode": Residual(LINE, lambda u, k: u.x + u * (k / k.detach()).sum())}
+    problem = Problem(LINE, ("u",), conditions, coefficients={"k": Coefficient(initial, bounds)})
+    found = size_warnings(problem)
+    assert [told in warning and f": Coefficient(1.0), and {told} * k" in warning for warning in found] == [True] * bool(
+        told
+    )
+
+
 def decay(size, source=0.0, **conditions):
     """u' = -u + source from u(0) = size."""
     conditions["ode"] = Residual(LINE, lambda u: u.x + u - source)

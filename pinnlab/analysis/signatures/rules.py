@@ -160,6 +160,10 @@ def vanishing_coefficient_gradient(
                 "as on a parameter of the network"
             )
             advice = f"raise model.weights of the conditions that contain {name}, or measure where it matters"
+            if now.influence * abs(now.value) >= influence:  # it does matter, by as much as it is large
+                advice = (
+                    f"give {name} bounds, or write it as a multiple: a coefficient of about 1, times {now.value:.1g}"
+                )
         else:
             continue
         found.append(Finding(COEFFICIENT, name, looks[-1].step, evidence, advice))

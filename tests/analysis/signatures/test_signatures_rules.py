@@ -161,6 +161,12 @@ class TestCoefficient:
         idle = CoefficientLook(0.5, 1.0, 1e-5)
         finding = rules.vanishing_coefficient_gradient(self.looks(idle, idle))[0]
         assert "1e-05 times as much" in finding.evidence
+        assert "raise model.weights" in finding.advice
+
+    def test_in_units_in_which_it_is_large(self):
+        large = CoefficientLook(-5e7, 1.0, 1e-8)
+        finding = rules.vanishing_coefficient_gradient(self.looks(large, large))[0]
+        assert finding.advice == "give k bounds, or write it as a multiple: a coefficient of about 1, times -5e+07"
 
     def test_healthy(self):
         assert rules.vanishing_coefficient_gradient(self.looks(*[CoefficientLook(0.9, 0.36, 2.0)] * 5)) == []
