@@ -21,7 +21,12 @@ from pinnlab.problems.reference_check import warn_of_reference
 from pinnlab.problems.unused import warn_of_unused
 from pinnlab.training.network_checks import LEAVE_OUT, untouched_generators
 from pinnlab.training.rounding_check import warn_of_rounded_numbers
-from pinnlab.training.size_check import warn_of_large_coefficients, warn_of_sizes, warn_of_tiny_solutions
+from pinnlab.training.size_check import (
+    warn_of_large_coefficients,
+    warn_of_sizes,
+    warn_of_tiny_losses,
+    warn_of_tiny_solutions,
+)
 
 _ROWS = 5
 _MANY = 256  # points at which a derivative must vanish to be taken for zero; four of them clear a smooth network
@@ -50,6 +55,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         warn_of_unused(system.problem)
         warn_of_sizes(system, weights)
         warn_of_tiny_solutions(system, weights)
+        warn_of_tiny_losses(system, weights)
 
 
 def warn_of_idle_conditions(system: ResidualSystem, weights: Tensor) -> None:

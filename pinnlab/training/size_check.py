@@ -20,6 +20,8 @@ _LARGE = 1e8
 
 Without it a network that was trained before, whose terms are small, some far more than others, would be told, too.
 """
+_FAINT = 1e-10
+"""The loss of a network that is not trained where a run is told: its gradient is a hundredth of the `eps` of Adam."""
 _FAR = 1e3
 """What a coefficient without bounds is, at least, where a run is told."""
 _NOTHING = 1e-10
@@ -80,6 +82,35 @@ def warn_of_tiny_solutions(system: ResidualSystem, weights: Tensor) -> None:
         )
 
 
+def warn_of_tiny_losses(system: ResidualSystem, weights: Tensor) -> None:
+    """Warns of a loss so small, in the units of its residuals, that most optimizers do not move at all.
+
+    Adam divides by the gradient plus 1e-8, and damping of Gauss-Newton methods is of order one. Looked at is a network
+    close by, since the loss of one that was trained before is small in any units.
+
+    Args:
+        system: as training begins.
+        weights: of the conditions in the loss, in the problem's order.
+    """
+    problem, generator = system.problem, torch.Generator().manual_seed(0)
+    if problem.energies():
+        return
+    close_by = system.trial.tensors_apart()
+    for name, p in system.trial.named_parameters():
+        close_by[name] = p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
+    loss = sum(
+        weight * _mean_square(system, name, close_by)
+        for name, weight in zip(problem.conditions, weights.tolist(), strict=True)
+        if weight
+    )
+    if 0 < loss < _FAINT:
+        warnings.warn(
+            f"the loss begins with about {loss:.0e}, which most optimizers take for zero, so that little or nothing is "
+            "learned; divide residuals by their largest term, or raise model.weights, until it is of order one",
+            stacklevel=2,
+        )
+
+
 def warn_of_large_coefficients(system: ResidualSystem) -> None:
     """Warns of unknown coefficients without bounds that begin far above one: they hardly move.
 
@@ -102,9 +133,10 @@ def warn_of_large_coefficients(system: ResidualSystem) -> None:
             )
 
 
-def _mean_square(system: ResidualSystem, name: str) -> float:
+def _mean_square(system: ResidualSystem, name: str, tensors: dict[str, Tensor] | None = None) -> float:
+    """Of a condition's residuals at a few points, of the trial function as it is or with other parameters."""
     condition, like = system.problem.conditions[name], next(system.trial.parameters())
     rows = condition.rows(condition.some_points(_COUNT, seed=0))[:_COUNT]
     with torch.no_grad():
-        parts = system.condition_residuals(name, rows.to(like), system.trial.tensors_apart(), enhanced=False)
+        parts = system.condition_residuals(name, rows.to(like), tensors or system.trial.tensors_apart(), enhanced=False)
     return float(torch.stack(parts, -1).double().square().sum(-1).mean())

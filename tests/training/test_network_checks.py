@@ -250,6 +250,24 @@ def test_a_coefficient_without_bounds_that_begins_far_above_one_is_told(initial,
     )
 
 
+@pytest.mark.parametrize("weight", [1e-12, 1e-300])
+def test_a_loss_that_optimizers_take_for_zero_is_told(weight):
+    """Adam, and Gauss-Newton methods with their damping, stood still; the run ended as any other."""
+    (told,) = size_warnings(decay(1.0), weights={"ode": weight, "start": weight})
+    assert re.match(r"the loss begins with about \de-\d+, which most optimizers take for zero", told)
+    assert size_warnings(decay(1.0), weights={"ode": 1e-6, "start": 1e-6}) == []
+
+
+def test_the_small_loss_of_a_network_that_was_trained_is_not_told():
+    problem = decay(1.0)
+    network = functools.partial(MLP, hidden=[12, 12])
+    module = PINN(problem, network, phases=[Phase(LevenbergMarquardt, steps=30)], seed=0, compile=False)
+    quiet_trainer().fit(module, small_data(problem))
+    assert module.current_loss() < 1e-10
+    again = PINN(problem, module.trial.network, phases=[Phase(ADAM, steps=1)], compile=False)
+    quiet_trainer().fit(again, small_data(problem))  # warnings are errors here
+
+
 def decay(size, source=0.0, **conditions):
     """u' = -u + source from u(0) = size."""
     conditions["ode"] = Residual(LINE, lambda u: u.x + u - source)
@@ -269,7 +287,9 @@ def test_small_values_beside_others_and_zero_itself_are_not_told():
     assert size_warnings(decay(1e-3)) == size_warnings(decay(0.0)) == size_warnings(decay(1e-9, source=1.0)) == []
     scaled = decay(1e-9)
     scaled.ansatz = lambda u: 1e-9 * u
-    assert size_warnings(scaled) == []
+    assert size_warnings(scaled, weights={"ode": 1e18, "start": 1e18}) == []
+    (told,) = size_warnings(scaled)  # its residuals are as small as it is
+    assert told.startswith("the loss begins with about")
 
 
 def test_conditions_that_teach_something_are_silent():
