@@ -108,6 +108,9 @@ def _problem(problem: Problem, readings: Readings) -> Iterator[tuple[str, str]]:
         private = any(part.startswith("_") for part in name.split("."))
         if name not in readings.announced and not name.startswith("conditions.") and not private:
             yield f"problem.{name}", in_words(value)
+    for name, coefficient in problem.coefficients.items():  # they decide what the parameter means
+        ends = coefficient.bounds
+        yield f"problem.coefficients.{name}.bounds", in_words(None if ends is None else [float(end) for end in ends])
     yield "problem.domain", repr(problem.domain)
     for name, condition in problem.conditions.items():
         yield f"problem.conditions.{name}", f"{type(condition).__name__} on {condition.region!r}"

@@ -10,10 +10,11 @@ from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, sm
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.callbacks import Continuation
 from pinnlab.criteria import LossPlateau
+from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import LBFGS, SSBroyden
-from pinnlab.problems import Burgers, Poisson1D
+from pinnlab.problems import Burgers, Coefficient, Poisson1D, Problem, Residual
 from pinnlab.training.made_with import differences, in_words, made_with
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -243,3 +244,20 @@ def test_module_and_data_have_one_problem():
     module = small_module(burgers())
     with pytest.raises(ConfigurationError, match=r"data\.problem: is another object"):
         quiet_trainer().fit(module, small_data(burgers()))
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [(None, "[0.0, 5.0]"), ("[0.0, 5.0]", None), ("[0.0, 5.0]", "[0.0, 6.0]"), (None, None)]
+)
+def test_other_bounds_of_a_coefficient_are_told(before, now):
+    """The saved parameter would stand for another number: 3.9 in place of 1.3."""
+
+    def module(bounds):
+        t, ends = Interval("t", 0, 1), bounds and tuple(map(float, bounds.strip("[]").split(",")))
+        conditions = {"ode": Residual(t, lambda u, k: u.t + k * u)}
+        problem = Problem(t, ("u",), conditions, coefficients={"k": Coefficient(0.5, ends)})
+        return PINN(problem, functools.partial(MLP, hidden=[3]))
+
+    found = differences(made_with(module(before), None), made_with(module(now), None), ("problem",))
+    line = f"problem.coefficients.k.bounds: {before} in the checkpoint, {now} in this run"
+    assert found == ([line] if before != now else [])
