@@ -197,6 +197,7 @@ class OptimizerPhases(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the phase's number and its criterion's memory; a callback before this one may save an uncounted step."""
+        pl_module.trainer = trainer  # it may have met another one since, with other data or none
         self.history.count(trainer, pl_module)
         if "callbacks" in checkpoint:
             checkpoint["callbacks"][self.state_key] = self.state_dict()

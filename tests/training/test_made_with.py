@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule, Phase
@@ -110,6 +111,18 @@ def test_going_on_with_more_steps_is_the_longer_run(tmp_path):
     assert sorted(again.parameters) == [15, 16, 17]
     for step, parameters in again.parameters.items():
         assert torch.equal(parameters, whole.parameters[step]), step
+
+
+def test_a_trainer_saves_what_it_was_given_whoever_met_the_module_since(checkpoint):
+    module = small_module(burgers(), phases=phases())
+    trainer = quiet_trainer(max_steps=7)
+    trainer.fit(module, small_data(module.problem))
+    quiet_trainer().predict(module, DataLoader([{"points": torch.zeros(3, 2, dtype=torch.float64)}], batch_size=None))
+    path = checkpoint.with_name("later.ckpt")
+    trainer.save_checkpoint(path)
+    saved, expected = (torch.load(file, weights_only=True)["pinnlab"] for file in (path, checkpoint))
+    assert {key: saved[key] for key in ("made_with", "loss")} == {key: expected[key] for key in ("made_with", "loss")}
+    assert go_on(path).global_step == 14
 
 
 def test_a_solution_is_looked_at_whatever_it_was_trained_with(checkpoint):
