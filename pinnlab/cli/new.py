@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,6 +97,9 @@ def write_problem(arguments: Sequence[str]) -> int:
         for file, text in texts.items():
             file.write_text(text, encoding="utf-8")
     except OSError as error:
+        for begun in texts:
+            with contextlib.suppress(OSError):
+                begun.unlink()
         raise ConfigurationError(f"{file}: cannot be written ({error.strerror}); take another folder") from error
     print(f"wrote {path} and {path.with_suffix('.yaml').name}; now: pinnlab fit {path}")
     return 0

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from pinnlab.cli.bad_input import unwritable
 from pinnlab.errors import ConfigurationError, unknown
 
 STUDIES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/runs.py")))
@@ -23,7 +24,8 @@ def run_study_command(arguments: Sequence[str]) -> int:
         arguments: what follows `pinnlab study`.
 
     Returns:
-        The exit code: 0 done, 2 bad input, 130 interrupted. A study that was cut off continues with the same command.
+        The exit code: 0 done, 1 a disk that is full or read-only, 2 bad input, 130 interrupted. A study that was cut
+        off continues with the same command.
     """
     try:
         options = _parser().parse_args(arguments)
@@ -31,6 +33,11 @@ def run_study_command(arguments: Sequence[str]) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if unwritable(error) is None:
+            raise
+        print(f"error: --folder: {options.folder} cannot be written ({error.strerror}); make room", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

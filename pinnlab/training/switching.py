@@ -144,8 +144,7 @@ class OptimizerPhases(L.Callback):
         self.history.present.stopped = StopReason.ROLLED_BACK.value
         self.decide(trainer, pl_module, "back", reason, value)
         self._begin(trainer, pl_module, phase)
-        made = self.history.steps_made()
-        self.hold_until = made + max(made, least)
+        self.hold_until = (made := self.history.steps_made()) + max(made, least)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Sees to it that the run leaves parameters that are finite; says so when the trainer cut it short."""

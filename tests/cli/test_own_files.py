@@ -1,5 +1,6 @@
 """`pinnlab new`, and problems in files of the user's own: trained, gone on with, found again."""
 
+import errno
 import json
 import sys
 import warnings
@@ -117,6 +118,18 @@ def test_what_is_refused_is_told_at_once_in_one_line(case, tmp_path, monkeypatch
     err = capsys.readouterr().err
     assert err.startswith(f"error: {line}")
     assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_files_both_are_written_or_none(tmp_path, monkeypatch, capsys):
+    def full(path, text, **options):
+        path.touch()
+        if path.suffix == ".yaml":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert answer(["new", str(tmp_path / "fin.py")]) == 2
+    assert "fin.yaml: cannot be written (No space left on device)" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -1,14 +1,17 @@
 """Studies: which runs are made, what is written, and that a study that was cut off goes on."""
 
 import csv
+import errno
 import multiprocessing
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from forked import CONTEXT, pipe
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.studies import command
 from pinnlab.studies.command import STUDIES, run_study_command, study_module
 from pinnlab.studies.engine.runner import KEY, Study, _begin_worker, append_row, merged, read_rows, run_study, train
 from pinnlab.studies.switching import runs as switching
@@ -140,6 +143,39 @@ def test_a_study_that_was_cut_off_goes_on(tmp_path):
     assert lines[-1] == "tiny: 0 of 4 runs to make"
 
 
+def only_the_first_seed(config):
+    time.sleep(120 * config["seed_everything"])
+    return {"relative_l2": {"u": 0.5}, "evaluations": 1}, None
+
+
+@pytest.mark.usefixtures("quick_starts")
+def test_a_study_that_is_interrupted_ends_at_once_and_keeps_its_lines(tmp_path):
+    """What is left of the runs is not made first: it was, after Ctrl-C as on a full disk."""
+
+    def interrupt(line):
+        if line.startswith("1/"):
+            raise KeyboardInterrupt
+
+    study, begun = replace(tiny_study(one={}), make=only_the_first_seed), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "tiny.csv", workers=2, report=interrupt)
+    assert time.monotonic() < begun + 60
+    assert [row["seed"] for row in read_rows(tmp_path / "tiny.csv")] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("tiny.csv", "tiny.csv: has other columns than problem, setting"),
+        ("tiny.csv/folder/tiny.csv", "--folder: .* cannot be written"),
+    ],
+)
+def test_a_file_that_takes_no_lines_is_refused_before_the_first_run(tmp_path, place, message):
+    (tmp_path / "tiny.csv").write_text("problem,setting\n")
+    with pytest.raises(ConfigurationError, match=message):
+        run_study(replace(tiny_study(), make=pytest.fail), tmp_path / place, report=str)
+
+
 def test_a_run_that_fails_is_a_result(tmp_path):
     path = tmp_path / "tiny.csv"
     broken = {"model": {"network": {"init_args": {"hidden": [0]}}}}
@@ -158,6 +194,25 @@ def test_other_columns_are_refused(tmp_path):
         assert list(csv.reader(file)) == [["a", "b"], ["1", ""], ["2", "3"]]
     with pytest.raises(ConfigurationError, match="other columns than a, c"):
         append_row(path, ("a", "c"), {"a": 1})
+
+
+def test_a_file_without_a_line_is_a_new_one(tmp_path):
+    """Such is left by a full disk, and by a study that was interrupted in its first runs."""
+    path = tmp_path / "rows.csv"
+    path.touch()
+    append_row(path, ("a", "b"), {"a": 1, "b": 2})
+    assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    def full(rows, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    append_row(tmp_path / "points.csv", ("a",), {"a": 1})
+    monkeypatch.setattr(command, "study_module", lambda name: SimpleNamespace(write_report=full))
+    assert run_study_command(["points", "--report", "--folder", str(tmp_path)]) == 1
+    line = f"error: --folder: {tmp_path} cannot be written (No space left on device); make room\n"
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ import yaml
 
 from pinnlab.cli.catalog import find_recipe
 from pinnlab.errors import ConfigurationError, unknown
+from pinnlab.reporting.files import append_whole
 
 Config = Mapping[str, Any]
 Row = dict[str, Any]
@@ -161,7 +164,7 @@ def read_rows(path: Path) -> list[Row]:
     """The lines of a study so far; none when there is no file. Values are text."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -176,33 +179,52 @@ def run_study(study: Study, path: Path, workers: int = 1, report: Callable[[str]
         report: is given one line per run.
 
     Raises:
-        ConfigurationError: the file belongs to another kind of study.
+        ConfigurationError: the file belongs to another kind of study, or cannot be written; before any run.
     """
     known = {tuple(row.get(key, "") for key in KEY) for row in read_rows(path)}
     waiting = [case for case in study.cases() if tuple(map(str, case)) not in known]
     report(f"{study.name}: {len(waiting)} of {len(list(study.cases()))} runs to make")
+    columns = (*KEY, "status", *study.columns)
+    if waiting:
+        _check_file(path, columns)
     for number, row in enumerate(_rows(study, waiting, workers), 1):
-        append_row(path, (*KEY, "status", *study.columns), row)
+        append_row(path, columns, row)
         values = ", ".join(f"{k} {_short(v)}" for k, v in row.items() if k not in KEY)
         report(f"{number}/{len(waiting)} {row['problem']} {row['setting']} seed {row['seed']}: {values}")
 
 
 def append_row(path: Path, columns: Sequence[str], row: Row) -> None:
-    """Adds a line, with a heading to a new file.
+    """Adds a line, or none of it on a full disk; with a heading to a new file.
 
     Raises:
         ConfigurationError: the file has other columns.
+        OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a+", newline="") as file:
-        file.seek(0)
-        if not new and next(csv.reader(file), None) != list(columns):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if _is_new(path, columns):
+        writer.writeheader()
+    writer.writerow(row)
+    append_whole(path, text.getvalue().encode())
+
+
+def _is_new(path: Path, columns: Sequence[str]) -> bool:
+    """Whether a file has no heading yet; refuses one of other columns."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with path.open(newline="", encoding="utf-8") as file:
+        if next(csv.reader(file), None) != list(columns):
             raise ConfigurationError(f"{path}: has other columns than {', '.join(columns)}; move the file away")
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    return False
+
+
+def _check_file(path: Path, columns: Sequence[str]) -> None:
+    """Refuses a file that the lines of runs cannot go to, before the first run is made."""
+    try:
+        _is_new(path, columns)
+        append_whole(path, b"")
+    except OSError as error:
+        raise ConfigurationError(f"--folder: {path} cannot be written ({error.strerror}); name another one") from error
 
 
 def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> Iterator[Row]:
@@ -210,13 +232,20 @@ def _rows(study: Study, cases: Iterable[tuple[str, str, int]], workers: int) -> 
     threads = max((os.cpu_count() or 1) // workers, 1)
     # Spawned, so that every process starts its threads afresh.
     context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
     with ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(threads,)) as pool:
-        for future in as_completed([pool.submit(_run, *task) for task in tasks]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(_run, *task) for task in tasks]):
+                yield future.result()
+        except BaseException:  # Ctrl-C, or a line that cannot be written: the pool would make all runs that are left
+            for worker in set(multiprocessing.active_children()).difference(others):
+                worker.kill()
+            raise
 
 
 def _begin_worker(threads: int) -> None:
     """Sets the threads of a process that makes runs, and has it end with the study, which a signal may have ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the study ends this process
     import torch
 
     torch.set_num_threads(min(threads, torch.get_num_threads()))  # the environment may allow fewer
