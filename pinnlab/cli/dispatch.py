@@ -6,6 +6,7 @@ Nothing here imports torch, which takes seconds. What needs it is in `commands.p
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -46,6 +47,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
     }
 )
 """All commands, in the order of the help."""
+
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
+"""The environment's name of torch's folder for compiled code."""
 
 LISTED = (*KINDS, "recipes")
 """What `pinnlab list` shows, in its order."""
@@ -95,7 +99,20 @@ def _answer(arguments: Sequence[str]) -> int | None:
             check_file(split(rest[0])[0])
         if sys.stderr.isatty():
             _say_what_is_loaded(arguments, recipes)
+    if first not in ("compare", "board"):
+        _check_cache()
     return None
+
+
+def _check_cache() -> None:
+    """Refuses a folder for compiled code that cannot be made: torch makes it when it is imported."""
+    if folder := os.environ.get(CACHE):
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{CACHE}: {folder} cannot be made ({error.strerror}); name another folder"
+            ) from error
 
 
 def _say_what_is_loaded(arguments: Sequence[str], recipes: Sequence[str]) -> None:

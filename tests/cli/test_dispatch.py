@@ -134,6 +134,19 @@ def test_everything_else_is_left_to_the_commands(arguments, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("arguments", [["fit", "-c", "burgers"], ["study", "points"]])
+def test_a_folder_for_compiled_code_that_cannot_be_made_is_refused(arguments, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    assert answer(arguments) == 2
+    line = (
+        f"error: TORCHINDUCTOR_CACHE_DIR: {tmp_path}/file/cache cannot be made (Not a directory); name another folder"
+    )
+    assert capsys.readouterr().err.splitlines() == [line]
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "new" / "cache"))
+    assert answer(arguments) is None
+
+
 def test_list_shows_every_kind_or_one(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert answer(["list"]) == 0
