@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -41,7 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)  # object stores write whole files by themselves
             return
         try:
-            write_whole(Path(path), lambda file: torch.save(checkpoint, file))
+            write_whole(Path(path), lambda file: _save(checkpoint, file))
             self.failed = None
         except OSError as error:
             self.failed = error
@@ -71,6 +71,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not isinstance(found, dict) or "pinnlab" not in found:
             raise ConfigurationError(f"ckpt_path: {path} is not a checkpoint of pinnlab")
         return found
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    """`torch.save`, with the disk's own error: torch hides it behind one about a position where it meets it early."""
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

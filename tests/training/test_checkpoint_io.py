@@ -1,6 +1,7 @@
 """Checkpoints are written whole or not at all, and read in one line where they are none."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.training import checkpoint_io
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
 STATE = {"pinnlab": {}, "weights": torch.arange(1000.0), "step": 3}
@@ -44,6 +46,7 @@ def test_in_the_middle_of_a_run_a_full_disk_is_a_warning(tmp_path, monkeypatch):
 
 LOOP = """
 import sys, torch
+from pinnlab.training import checkpoint_io
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 writer, step = AtomicCheckpointIO(), 0
 while True:
@@ -93,3 +96,27 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, kind):
     assert "ckpt_path" in str(caught.value)
     assert "x.ckpt" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Full(io.RawIOBase):
+    """A file that takes so many writes and no more."""
+
+    def __init__(self, writes):
+        self.writes = writes
+
+    def write(self, data):
+        self.writes -= 1
+        if self.writes < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_full_disk_is_a_warning_wherever_torch_meets_it(tmp_path, monkeypatch, writes):
+    monkeypatch.setattr(checkpoint_io, "write_whole", lambda path, write: write(Full(writes)))
+    writer = AtomicCheckpointIO()
+    with pytest.raises(OSError, match="No space left"):
+        writer.save_checkpoint(STATE, tmp_path / "last.ckpt")
+    writer.tolerant = True
+    with pytest.warns(UserWarning, match=r"no checkpoint was written: .*No space left"):
+        writer.save_checkpoint(STATE, tmp_path / "last.ckpt")
