@@ -73,6 +73,11 @@ class Condition(ABC):
         """Where it holds, in words."""
         return "given points" if self.region is None else f"`{self.region!r}`"
 
+    @property
+    def reach(self) -> Region | None:
+        """All of where it needs the solution; None for a condition that brings its own points."""
+        return self.region
+
     @abstractmethod
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The residuals, each `(n,)`; all vanish for the solution."""

@@ -19,7 +19,7 @@ from pinnlab.domains import Region
 from pinnlab.domains.section import section
 from pinnlab.errors import ConfigurationError, check_names, check_whole, in_short, is_finite, unknown
 from pinnlab.problems.conditions import Condition, Target
-from pinnlab.problems.evaluation import Evaluation, call_by_name
+from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name
 
 
 class Integral(Condition):
@@ -86,6 +86,7 @@ class Integral(Condition):
         self.over = region
         self.function = function
         self.value = value if callable(value) else float(value)
+        self.looks_along_normals = not region.is_full_dimensional and asks_for(function, "normal")
         part = section(region, self.each) if each else region
         usual = 64 if part.dimension <= 1 else 1024
         nodes, weights = part.quadrature(usual if points is None else points)
@@ -98,6 +99,11 @@ class Integral(Condition):
     def where(self) -> str:
         """The region of the integral."""
         return f"`{self.region or self.over!r}`"
+
+    @property
+    def reach(self) -> Region:
+        """The region of the integral; with `each` a window may have cut it."""
+        return self.region or self.over
 
     def fixed_points(self) -> Tensor | None:
         """One point `(1, d)`, the first node: it stands for all of them. None with `each`: points of the region."""

@@ -6,7 +6,7 @@ import warnings
 
 from torch import Tensor
 
-from pinnlab.domains import Domain
+from pinnlab.domains import Cloud, Domain
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
@@ -19,6 +19,8 @@ _NUMBERS = 2**20
 """In these points."""
 _MARGIN = 0.1
 """Of the bounding box's sides: so far out a point may lie, as measurements and scanned surfaces are rough."""
+_DEEP = 0.01
+"""Of the shortest side: so far into a hole a region may reach, as shapes approximate each other."""
 _STEP = 1e-4
 """Of the shortest side: how far from a boundary it is looked for the domain."""
 
@@ -28,6 +30,7 @@ def check_places(problem: Posed, condition: Condition) -> None:
 
     A point of a boundary whose normal leads from outside the domain into it has the other side's normal: that of a
     hole, whose own boundary leads out of the hole. Within the domain, as on an interface, normals may lead anywhere.
+    Warns of one that reaches out of the domain, or into its holes.
 
     Args:
         problem: the `Problem`.
@@ -36,12 +39,14 @@ def check_places(problem: Posed, condition: Condition) -> None:
     Raises:
         ConfigurationError: it is such a condition.
     """
-    given, domain = condition.fixed_points(), problem.domain
+    region, domain = condition.reach, problem.domain
     count = min(_COUNT, max(_NUMBERS // domain.dim, 4))
-    points = few_points(condition.region, count, seed=3) if given is None and condition.region else given
+    points = condition.fixed_points() if region is None else few_points(region, count, seed=3)
     if points is None:
         return
     outside = _outside(domain, points)
+    if region is not None and region.is_full_dimensional and not isinstance(region, Cloud):
+        outside |= ~domain.contains(points, _DEEP * _shortest(domain))  # as in a hole
     first = ""
     if outside.any():
         first = place_in_words(domain.coordinates, points[outside][0])
@@ -49,13 +54,13 @@ def check_places(problem: Posed, condition: Condition) -> None:
             raise ConfigurationError(
                 f"condition {condition.name!r}: none of its points lies in the domain, see {first}"
             )
-    if condition.looks_along_normals and _lead_inwards(domain, points, condition.rows(points)[:, domain.dim :]):
+    if region is not None and condition.looks_along_normals and _lead_inwards(domain, points, region.normals(points)):
         raise ConfigurationError(
             f"condition {condition.name!r}: its normals lead into the domain, and must lead out of it; the boundary of "
             "a hole is domain.boundary(on=hole), with the domain's normals"
         )
     if first:
-        which = "a part of it lies" if given is None else f"{int(outside.sum())} of its {len(points)} points lie"
+        which = "a part of it lies" if region is not None else f"{int(outside.sum())} of its {len(points)} points lie"
         warnings.warn(f"condition {condition.name!r}: {which} outside of the domain, see {first}", stacklevel=4)
 
 
@@ -66,8 +71,12 @@ def _outside(domain: Domain, points: Tensor) -> Tensor:
     return ((points < low - margin) | (points > high + margin)).any(1)
 
 
+def _shortest(domain: Domain) -> float:
+    return min(high - low for low, high in zip(domain.low, domain.high, strict=True))
+
+
 def _lead_inwards(domain: Domain, points: Tensor, normals: Tensor) -> bool:
     """Whether some normals lead from outside of the domain into it, and none the other way."""
-    step = _STEP * float((points.new_tensor(domain.high) - points.new_tensor(domain.low)).min())
+    step = _STEP * _shortest(domain)
     before, behind = domain.inside(points + step * normals), domain.inside(points - step * normals)
     return bool((before & ~behind).any()) and not bool((behind & ~before).any())

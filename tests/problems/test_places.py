@@ -7,7 +7,7 @@ import torch
 
 from pinnlab.domains import Ball, Box, Cloud, Disk, Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Dirichlet, Energy, Neumann, Observations, Problem, Residual, Robin
+from pinnlab.problems import Dirichlet, Energy, Integral, Mean, Neumann, Observations, Problem, Residual, Robin
 
 SQUARE, HOLE = Box(["x", "y"], 0, 1), Disk(center=(0.5, 0.5), radius=0.2)
 PLATE = SQUARE - HOLE
@@ -29,6 +29,7 @@ INWARDS = {
     "mixed": (PLATE, Robin(HOLE.boundary(), u=0.0)),
     "residual": (PLATE, Residual(HOLE.boundary(), along)),
     "energy": (PLATE, Energy(HOLE.boundary(), along)),
+    "integral": (PLATE, Integral(HOLE.boundary(), along, value=1.0)),
     "scanned": (PLATE, Neumann(RIM, u=1.0)),
     "in space": (ROOM - BUBBLE, Robin(BUBBLE.boundary(), u=0.0)),
     "with time": (PLATE * Interval("t", 0, 1), Robin((HOLE * Interval("t", 0, 1)).boundary("x", "y"), u=0.0)),
@@ -47,9 +48,13 @@ FINE = {
     "the outer sides": (PLATE, Robin(SQUARE.boundary(), u=1.0)),
     "no flux either way": (PLATE, Neumann(HOLE.boundary(), u=0.0)),
     "values": (PLATE, Dirichlet(HOLE.boundary(), u=1.0)),
+    "rough places": (PLATE, Dirichlet(Cloud(["x", "y"], [[0.5, 0.65], [0.5, 1.05]]), u=1.0)),
     "an interface": (SQUARE, Residual(HOLE.boundary(), along)),
     "a start": (SQUARE * Interval("t", 0, 1), Neumann((SQUARE * Interval("t", 0, 1)).face(t=0.0), u=1.0)),
     "equation in a part": (SQUARE, Residual(HOLE, lambda u: u.x)),
+    "integral over a part": (SQUARE, Integral(HOLE, lambda u: u, value=1.0)),
+    "flux through an interface": (SQUARE, Integral(HOLE.boundary(), along, value=1.0)),
+    "equation around a rough hole": (PLATE, Residual(SQUARE - HOLE.scale(0.98, (0.5, 0.5)), lambda u: u.x)),
 }
 
 
@@ -79,7 +84,21 @@ def test_single_measurements_far_outside_are_told():
         posed(PLATE, Observations(places, u=torch.ones(3)))
 
 
-def test_a_region_that_reaches_out_of_the_domain_is_told():
-    line = Interval("x", 0, 1)
-    with pytest.warns(UserWarning, match=r"condition 'pde': a part of it lies outside of the domain, see x = "):
-        Problem(line, ["u"], {"pde": Residual(Interval("x", 0, 2), lambda u: u.xx)})
+LINE, LONG = Interval("x", 0, 1), Interval("x", 0, 2)
+REACHES_OUT = {
+    "equation": (LINE, Residual(LONG, lambda u: u.xx)),
+    "integral": (LINE, Integral(LONG, lambda u: u, value=1.0)),
+    "mean": (LINE, Mean(LONG, lambda u: u)),
+    "integral at each time": (
+        LINE * Interval("t", 0, 1),
+        Integral(LONG * Interval("t", 0, 1), lambda u: u, each="t"),
+    ),
+    "equation in a hole": (PLATE, Residual(SQUARE, lambda u: u.laplacian())),
+    "integral over a hole": (PLATE, Integral(SQUARE, lambda u: u, value=1.0)),
+}
+
+
+@pytest.mark.parametrize("case", REACHES_OUT)
+def test_a_region_that_reaches_out_of_the_domain_is_told(case):
+    with pytest.warns(UserWarning, match=r"condition 'c': a part of it lies outside of the domain, see x = "):
+        posed(*REACHES_OUT[case])
