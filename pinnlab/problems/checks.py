@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -45,6 +45,25 @@ def measured(key: str, values: Any) -> Tensor:
     if found.is_complex():
         raise ConfigurationError(f"{key} is complex; give real and imaginary parts as two unknowns")
     return found
+
+
+def unchanged(problem: str, conditions: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuses conditions that came, went or were replaced since their problem was built: nothing is known of them.
+
+    Args:
+        problem: its name.
+        conditions: as they are now.
+        wanted: what was found of each when the problem was built.
+
+    Raises:
+        ConfigurationError: there is such a condition.
+    """
+    known = {name for name in wanted if name in conditions and conditions[name].name == name}
+    if changed := sorted({*conditions, *wanted} - known):
+        raise ConfigurationError(
+            f"problem {problem}: condition {changed[0]!r} was changed after Problem.__init__, which needs all of "
+            "them; build a problem with those that hold"
+        )
 
 
 def finite(key: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.trial_function import Trial
 from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
 from pinnlab.problems.base import Problem
+from pinnlab.problems.checks import unchanged
 from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
 from pinnlab.samplers.sequences import few_points
@@ -36,6 +37,7 @@ def check_network(problem: Problem, trial: Trial) -> None:
     Raises:
         ConfigurationError: something does not fit; the message says what.
     """
+    unchanged(problem.name, problem.conditions, problem.wanted)
     points = _points(problem, trial)
     with torch.no_grad(), untouched_generators(points):
         _check_output(problem, trial.network, points)

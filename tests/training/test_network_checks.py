@@ -592,3 +592,19 @@ def test_shipped_networks_are_not_told_of_gradients(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         PINN(Burgers(), NETWORKS[name])
+
+
+CHANGES = {
+    "gone": lambda problem: problem.conditions.pop("boundary"),
+    "new": lambda problem: problem.conditions.update(wall=Dirichlet(problem.domain.boundary(), u=0.0)),
+    "replaced": lambda problem: problem.conditions.update(boundary=Dirichlet(problem.domain.boundary(), u=1.0)),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_conditions_that_changed_since_the_problem_was_built_are_refused(case):
+    problem = Poisson1D()
+    CHANGES[case](problem)
+    changed = "wall" if case == "new" else "boundary"
+    with pytest.raises(ConfigurationError, match=f"^problem Poisson1D: condition '{changed}' was changed after"):
+        PINN(problem)
