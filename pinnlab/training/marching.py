@@ -384,9 +384,7 @@ def march(
     count, given = (None, windows) if _is_list(windows) and edges is None else (windows, edges)
     listed: Any = given.tolist() if isinstance(given, (torch.Tensor, np.ndarray)) else given
     plan = March(cast("int | None", count), list(listed) if _is_list(listed) else listed, coordinate, **options)
-    if trainer is None:
+    module, points = PINN(problem, **(model or {})), CollocationDataModule(problem, **(data or {}))
+    if trainer is None:  # made after the module, which keeps its advertisements away
         trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    whole = train_windows(
-        PINN(problem, **(model or {})), CollocationDataModule(problem, **(data or {})), trainer, plan, ckpt_path
-    )
-    return whole.solution()
+    return train_windows(module, points, trainer, plan, ckpt_path).solution()

@@ -1,6 +1,7 @@
 """Windows of time: one run, one checkpoint, one solution."""
 
 import functools
+import logging
 
 import lightning as L
 import numpy as np
@@ -22,6 +23,7 @@ from pinnlab.reporting.figures import solution as drawing
 from pinnlab.training.march import March
 from pinnlab.training.marching import march, train_windows
 from pinnlab.training.module import PINN
+from pinnlab.training.quiet import LOGGER
 from pinnlab.training.windows import module_in, pieced
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -426,3 +428,10 @@ def test_all_windows_are_in_one_figure(tmp_path, monkeypatch):
     torch.testing.assert_close(values, whole(points)[:, 0].detach(), rtol=0, atol=1e-15)
     torch.testing.assert_close(reference, torch.exp(-points[:, 0]), rtol=0, atol=1e-15)
     assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5_000
+
+
+def test_a_march_without_a_trainer_shows_no_advertisement(caplog):
+    options = {"network": functools.partial(MLP, hidden=[4]), "phases": [Phase(ADAM, steps=1)], "compile": False}
+    with caplog.at_level(logging.INFO, logger=LOGGER):
+        march(Decay(), windows=1, model=options, data={"points": 5})
+    assert [line for line in caplog.messages if "Tip" in line or "available" in line] == []
