@@ -438,6 +438,8 @@ CALLS = [
     (lambda: _problem(lambda u, x: u.x - u(x / 2)), "u(...): write u alone at the point itself", "u.at(x=...)"),
     (lambda: _problem(lambda u, x: (u * u(x)).d("x")), "u(...): write u alone at the point itself"),
     (lambda: _problem(lambda u: u.d("xx")), "with respect to 'xx'", "give one after the other: 'x', 'x'"),
+    (lambda: _problem(lambda u: u.d("x", 2)), "derivative of 'u': takes names of coordinates", "as d('x', 'x')"),
+    (lambda: _problem(lambda u, x: u.d(x)), "derivative of 'u': takes names of coordinates", "as d('x', 'x')"),
     (
         lambda: _problem(lambda u: u[:, 0:1]),
         "'pde': unknowns and coordinates are (n,), without columns",

@@ -30,6 +30,22 @@ def instead_of(owner: str, name: str, coordinates: Sequence[str]) -> str:
     return f"write torch functions of {owner}, or {owner}.value.{name}" if hasattr(Tensor, name) else ""
 
 
+def no_coordinate(owner: str, name: object, coordinates: Sequence[str]) -> str:
+    """What is wrong with a coordinate to differentiate by that is none, and what to write.
+
+    Args:
+        owner: the name of what is differentiated.
+        name: what was given.
+        coordinates: that it can be differentiated by.
+    """
+    if not isinstance(name, str):
+        return f"derivative of {owner!r}: takes names of coordinates in quotes, one for each order, as d('x', 'x')"
+    known = ", ".join(coordinates)
+    return (
+        f"derivative of {owner!r} with respect to {name!r}: the coordinates are {known}{one_by_one(name, coordinates)}"
+    )
+
+
 def one_by_one(name: str, coordinates: Sequence[str]) -> str:
     """What to write where several coordinates to differentiate by stand in one name; nothing for any other."""
     parts = _names_in(name, coordinates)

@@ -306,8 +306,10 @@ def divergence(components: Sequence[Any], *coordinates: str) -> Tensor:
         coordinates: the names to differentiate by; default: all coordinates but the time `t` and parameters.
 
     Raises:
-        UnknownDerivativeError: the numbers of components and coordinates differ.
+        UnknownDerivativeError: the numbers of components and coordinates differ, or they are one tensor.
     """
+    if isinstance(components, (Tensor, Differentiable)):
+        raise UnknownDerivativeError("divergence: write its components as a list, as [k * u.x, k * u.y]")
     known = [part for part in components if isinstance(part, Differentiable)]
     if not known:
         return d(components[0])  # which says what is wrong with it

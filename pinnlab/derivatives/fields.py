@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 import torch
 from torch import Tensor
 
-from pinnlab.derivatives.attributes import instead_of, one_by_one
+from pinnlab.derivatives.attributes import instead_of, no_coordinate
 from pinnlab.derivatives.jet import Wanted
 from pinnlab.derivatives.multi_index import MultiIndex
 from pinnlab.derivatives.sampling import Sample, Spread, checked_sample, checked_trace
@@ -167,11 +167,8 @@ class Differentiable(ABC):
         return (named if isinstance(named, Coordinates) else Coordinates(named)).places or self._axes(self._spatial(()))
 
     def _column(self, name: str) -> int:
-        if name not in self._coordinates:
-            raise UnknownDerivativeError(
-                f"derivative of {self._name!r} with respect to {name!r}: the coordinates are "
-                f"{', '.join(self._coordinates)}{one_by_one(name, self._coordinates)}"
-            )
+        if not isinstance(name, str) or name not in self._coordinates:
+            raise UnknownDerivativeError(no_coordinate(self._name, name, self._coordinates))
         return self._coordinates.index(name)
 
     def _by_name(self, name: str) -> Any:

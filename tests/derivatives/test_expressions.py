@@ -163,6 +163,9 @@ def test_what_has_no_derivative_is_refused():
         (lambda u, *_: (u * u).d("x").add_(1), UnknownDerivativeError, "cannot be written to"),
         (lambda u, *_: d(torch.polygamma(1, u), "x"), UnsupportedOperationError, "'polygamma'"),
         (lambda u, *_: divergence([u * u.x]), UnknownDerivativeError, "1 components but 2"),
+        (lambda u, *_: divergence(u.gradient()), UnknownDerivativeError, "write its components as a list"),
+        (lambda u, *_: (u * u).d("x", 2), UnknownDerivativeError, "names of coordinates in quotes, one for each order"),
+        (lambda u, x, *_: (u * u).d(x), UnknownDerivativeError, "names of coordinates in quotes"),
     ):
         with pytest.raises(error, match=message):
             evaluated(function)
