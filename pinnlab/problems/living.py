@@ -93,6 +93,24 @@ def check_reach(problem: Posed, condition: Condition) -> None:
         )
 
 
+def unknowns_of(problem: Posed, condition: Condition) -> list[str]:
+    """The unknowns on which a condition's residual depends, in the problem's order; found the same way.
+
+    Args:
+        problem: the `Problem`, its derivatives found.
+        condition: one of its own.
+    """
+    rows = condition.rows(condition.some_points(_COUNT, seed=2))
+    plain = _residual(problem, condition, rows, _nowhere).isnan()
+
+    def matters(name: str) -> bool:
+        own = torch.tensor([[name == other for other in problem.unknowns]])
+        poisoned = _residual(problem, condition, rows, lambda points: own.expand(len(points), -1))
+        return bool((poisoned.isnan() & ~plain).any())
+
+    return [name for name in problem.unknowns if matters(name)]
+
+
 def looks_along(problem: Posed, condition: Condition, column: int) -> bool:
     """Whether a condition looks at points with other values of a coordinate than its own points have."""
     if not condition.looks_elsewhere:

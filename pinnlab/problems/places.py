@@ -10,6 +10,7 @@ from pinnlab.domains import Cloud, Domain
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.conditions import Condition
+from pinnlab.problems.living import unknowns_of
 from pinnlab.problems.stand_ins import Posed
 from pinnlab.samplers.sequences import few_points
 
@@ -29,8 +30,9 @@ def check_places(problem: Posed, condition: Condition) -> None:
     """Refuses a condition no point of which lies in the domain, or whose normals lead into the domain.
 
     A point of a boundary whose normal leads from outside the domain into it has the other side's normal: that of a
-    hole, whose own boundary leads out of the hole. Within the domain, as on an interface, normals may lead anywhere.
-    Warns of one that reaches out of the domain, or into its holes.
+    hole, whose own boundary leads out of the hole. So it is of the part where an unknown lives, if the condition is of
+    such unknowns only. Otherwise, as on an interface, normals may lead anywhere within the domain. Warns of one that
+    reaches out of the domain, or into its holes.
 
     Args:
         problem: the `Problem`.
@@ -54,14 +56,26 @@ def check_places(problem: Posed, condition: Condition) -> None:
             raise ConfigurationError(
                 f"condition {condition.name!r}: none of its points lies in the domain, see {first}"
             )
-    if region is not None and condition.looks_along_normals and _lead_inwards(domain, points, region.normals(points)):
+    if region is not None and condition.looks_along_normals:
+        _check_normals(problem, condition, points, region.normals(points))
+    if first:
+        which = "a part of it lies" if region is not None else f"{int(outside.sum())} of its {len(points)} points lie"
+        warnings.warn(f"condition {condition.name!r}: {which} outside of the domain, see {first}", stacklevel=4)
+
+
+def _check_normals(problem: Posed, condition: Condition, points: Tensor, normals: Tensor) -> None:
+    if _lead_inwards(problem.domain, points, normals):
         raise ConfigurationError(
             f"condition {condition.name!r}: its normals lead into the domain, and must lead out of it; the boundary of "
             "a hole is domain.boundary(on=hole), with the domain's normals"
         )
-    if first:
-        which = "a part of it lies" if region is not None else f"{int(outside.sum())} of its {len(points)} points lie"
-        warnings.warn(f"condition {condition.name!r}: {which} outside of the domain, see {first}", stacklevel=4)
+    parts = {name: own.on for name, own in problem.living.items() if isinstance(own.on, Domain)}
+    used = unknowns_of(problem, condition) if parts else []
+    if used and all(name in parts and _lead_inwards(parts[name], points, normals) for name in used):
+        raise ConfigurationError(
+            f"condition {condition.name!r}: its normals lead into the part where {used[0]} lives, and must lead out of "
+            f"it; take the boundary of {parts[used[0]]!r}"
+        )
 
 
 def _outside(domain: Domain, points: Tensor) -> Tensor:

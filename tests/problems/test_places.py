@@ -7,7 +7,7 @@ import torch
 
 from pinnlab.domains import Ball, Box, Cloud, Disk, Interval
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Dirichlet, Energy, Integral, Mean, Neumann, Observations, Problem, Residual, Robin
+from pinnlab.problems import Dirichlet, Energy, Integral, Mean, Neumann, Observations, Problem, Residual, Robin, Unknown
 
 SQUARE, HOLE = Box(["x", "y"], 0, 1), Disk(center=(0.5, 0.5), radius=0.2)
 PLATE = SQUARE - HOLE
@@ -41,6 +41,35 @@ INWARDS = {
 def test_normals_that_lead_into_the_domain_are_refused(case):
     with pytest.raises(ConfigurationError, match=r"^condition 'c': its normals .* domain.boundary\(on=hole\)"):
         posed(*INWARDS[case])
+
+
+TWO = {"inner": Unknown(on=HOLE), "outer": Unknown(on=PLATE)}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Neumann(HOLE.boundary(), outer=1.0),
+        Robin(HOLE.boundary(), outer=0.0),
+        Residual(HOLE.boundary(), lambda outer, normal: outer.along(normal) + outer - 1),
+    ],
+)
+def test_normals_that_lead_into_the_part_where_the_only_unknown_lives_are_refused(condition):
+    with pytest.raises(ConfigurationError, match=r"^condition 'c': its normals lead into the part where outer lives"):
+        Problem(SQUARE, TWO, {"c": condition})
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Neumann(PLATE.boundary(on=HOLE), outer=1.0),
+        Neumann(HOLE.boundary(), inner=1.0),
+        Neumann(HOLE.boundary(), outer=lambda inner, outer: outer - inner),  # a contact, along the inner normal
+        Residual(HOLE.boundary(), lambda inner, outer, normal: inner.along(normal) - outer.along(normal)),
+    ],
+)
+def test_an_interface_may_take_the_normal_of_either_side(condition):
+    assert Problem(SQUARE, TWO, {"c": condition}).conditions
 
 
 FINE = {
