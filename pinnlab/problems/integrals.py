@@ -86,7 +86,8 @@ class Integral(Condition):
         self.over = region
         self.function = function
         self.value = value if callable(value) else float(value)
-        self.looks_along_normals = not region.is_full_dimensional and asks_for(function, "normal")
+        signed = callable(value) or bool(value)  # an integral that is zero is so along either normal
+        self.looks_along_normals = signed and not region.is_full_dimensional and asks_for(function, "normal")
         part = section(region, self.each) if each else region
         usual = 64 if part.dimension <= 1 else 1024
         nodes, weights = part.quadrature(usual if points is None else points)

@@ -76,6 +76,8 @@ FINE = {
     "what the domain says": (PLATE, Robin(PLATE.boundary(on=HOLE), u=1.0)),
     "the outer sides": (PLATE, Robin(SQUARE.boundary(), u=1.0)),
     "no flux either way": (PLATE, Neumann(HOLE.boundary(), u=0.0)),
+    "no flux in all": (PLATE, Integral(HOLE.boundary(), along)),
+    "a flux in all": (PLATE, Integral(PLATE.boundary(on=HOLE), along, value=1.0)),
     "values": (PLATE, Dirichlet(HOLE.boundary(), u=1.0)),
     "rough places": (PLATE, Dirichlet(Cloud(["x", "y"], [[0.5, 0.65], [0.5, 1.05]]), u=1.0)),
     "an interface": (SQUARE, Residual(HOLE.boundary(), along)),
