@@ -35,11 +35,8 @@ def warn_of_sizes(system: ResidualSystem, weights: Tensor) -> None:
         system: as training begins.
         weights: of the conditions in the loss, in the problem's order.
     """
-    terms, holds = {}, (10 * torch.finfo(next(system.trial.parameters()).dtype).eps) ** 2
-    for (name, condition), weight in zip(system.problem.conditions.items(), weights.tolist(), strict=True):
-        size = 0.0 if condition.is_energy else weight * _mean_square(system, name)
-        if holds < size < torch.inf:
-            terms[name] = size
+    holds = (10 * torch.finfo(next(system.trial.parameters()).dtype).eps) ** 2
+    terms = {name: size for name, size in _terms(system, weights).items() if holds < size < torch.inf}
     if not terms:
         return
     small, large = min(terms, key=terms.__getitem__), max(terms, key=terms.__getitem__)
@@ -92,17 +89,12 @@ def warn_of_tiny_losses(system: ResidualSystem, weights: Tensor) -> None:
         system: as training begins.
         weights: of the conditions in the loss, in the problem's order.
     """
-    problem, generator = system.problem, torch.Generator().manual_seed(0)
-    if problem.energies():
+    if system.problem.energies():
         return
-    close_by = system.trial.tensors_apart()
+    close_by, generator = system.trial.tensors_apart(), torch.Generator().manual_seed(0)
     for name, p in system.trial.named_parameters():
         close_by[name] = p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
-    loss = sum(
-        weight * _mean_square(system, name, close_by)
-        for name, weight in zip(problem.conditions, weights.tolist(), strict=True)
-        if weight
-    )
+    loss = sum(_terms(system, weights, close_by).values())
     if 0 < loss < _FAINT:
         warnings.warn(
             f"the loss begins with about {loss:.0e}, which most optimizers take for zero, so that little or nothing is "
@@ -131,6 +123,15 @@ def warn_of_large_coefficients(system: ResidualSystem) -> None:
                 f"* {name}",
                 stacklevel=2,
             )
+
+
+def _terms(system: ResidualSystem, weights: Tensor, tensors: dict[str, Tensor] | None = None) -> dict[str, float]:
+    """What conditions with a weight, but energies, add to the loss; with `tensors` as of `_mean_square`."""
+    return {
+        name: weight * _mean_square(system, name, tensors)
+        for (name, condition), weight in zip(system.problem.conditions.items(), weights.tolist(), strict=True)
+        if weight and not condition.is_energy
+    }
 
 
 def _mean_square(system: ResidualSystem, name: str, tensors: dict[str, Tensor] | None = None) -> float:
