@@ -49,7 +49,7 @@ def couples_rows(function: Callable[[Tensor], Tensor], rows: Tensor, accuracy: f
     """
     together = function(rows)
     order = torch.arange(len(rows), device=rows.device).flip(0).roll(1)
-    finite = together[together.isfinite()].abs()
+    finite = together[together.isfinite()].detach().abs()
     tolerance = accuracy * max(float(finite.max()) if len(finite) else 0.0, 1e-6)
     try:
         others = [function(rows[order])[order.argsort()], torch.cat([function(row[None]) for row in rows])]

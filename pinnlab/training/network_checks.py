@@ -20,6 +20,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.checks import unchanged
 from pinnlab.problems.continuity import Continuity
 from pinnlab.problems.pointwise import check_pointwise, couples_rows, random_conditions
+from pinnlab.problems.stand_ins import residual_of_stand_ins
 from pinnlab.samplers.sequences import few_points
 from pinnlab.training.ansatz_check import check_ansatz
 
@@ -54,7 +55,9 @@ def check_network(problem: Problem, trial: Trial) -> None:
             raise ConfigurationError(
                 f"problem {problem.name}: its ansatz at a point depends on the other points; build row i from row i"
             )
-    check_pointwise(problem)
+    with untouched_generators(points):
+        check_pointwise(problem)
+        _warn_of_untrained(problem, trial, points)
     for check in (_check_periodicity, _check_coordinates, _check_functions, _check_tiles):
         check(problem, trial)
 
@@ -226,6 +229,26 @@ def untouched_generators(points: Tensor) -> Any:
 
 
 # ---------------------------------------------------------------------- what a problem relies on
+
+
+def _warn_of_untrained(problem: Problem, trial: Trial, points: Tensor) -> None:
+    """Warns of parameters outside of the trial function: no optimizer is given them, and no checkpoint has them."""
+    where = []
+    for name, condition in problem.conditions.items():
+        residual, rows = residual_of_stand_ins(problem, condition)
+        if residual(rows).requires_grad:
+            where.append(f"condition {name!r}")
+    if problem.ansatz is not None:
+        own = {name: tensor.detach() for name, tensor in trial.tensors_apart().items()}
+        if call_with(trial, own, (points,)).requires_grad:
+            where.append("the ansatz")
+    if where:
+        warnings.warn(
+            f"problem {problem.name}: {', '.join(where)}: depends on parameters that are not trained, those of a "
+            "network or a number of the problem's own; make a function that is sought an unknown, and a number a "
+            "Coefficient, or detach() what is to stay as it is",
+            stacklevel=2,
+        )
 
 
 def _check_coordinates(problem: Problem, trial: Trial) -> None:

@@ -594,6 +594,50 @@ def test_shipped_networks_are_not_told_of_gradients(name):
         PINN(Burgers(), NETWORKS[name])
 
 
+def held_by_its_problem(use):
+    """A problem with a network and a number of its own, used in one place."""
+    net, nu = nn.Linear(1, 1, dtype=torch.float64), nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+    k = (lambda x: net(x[:, None])[:, 0].detach()) if use == "detached" else (lambda x: net(x[:, None])[:, 0])
+    uses = {
+        "residual": lambda u, x: k(x) * u.xx + 1,
+        "detached": lambda u, x: k(x) * u.xx + 1,
+        "number": lambda u, x: nu * u.xx + 1,
+    }
+
+    class Own(Problem):
+        if use == "ansatz":
+
+            def ansatz(self, u, x):
+                return x * u + k(x)
+
+    x = Interval("x", 0, 1)
+    pde = Residual(x, uses.get(use, lambda u, x: u.xx + 1))
+    wall = Dirichlet(x.boundary(), u=k if use == "target" else 0.0)
+    return Own(x, ["u"], {"pde": pde, "wall": wall})
+
+
+@pytest.mark.parametrize(
+    ("use", "where"),
+    [
+        ("residual", "condition 'pde'"),
+        ("number", "condition 'pde'"),
+        ("target", "condition 'wall'"),
+        ("ansatz", "the ansatz"),
+    ],
+)
+def test_parameters_that_a_problem_holds_itself_are_told(use, where):
+    problem = held_by_its_problem(use)
+    with pytest.warns(
+        UserWarning, match=f"^problem Own: {where}: depends on parameters that are not trained"
+    ) as caught:
+        PINN(problem)
+    assert len(caught) == 1
+
+
+def test_what_a_problem_keeps_as_it_is_is_not_told():
+    PINN(held_by_its_problem("detached"))  # a warning is an error here
+
+
 CHANGES = {
     "gone": lambda problem: problem.conditions.pop("boundary"),
     "new": lambda problem: problem.conditions.update(wall=Dirichlet(problem.domain.boundary(), u=0.0)),
