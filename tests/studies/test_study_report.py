@@ -25,6 +25,22 @@ def test_a_page_has_its_parts_in_order_and_its_figure_beside_it(tmp_path):
     assert imread(tmp_path / "name.png").shape[:2] == (110, 220)
 
 
+def test_a_page_that_is_interrupted_leaves_those_that_were_there(tmp_path):
+    class Interrupted(Figure):
+        def savefig(self, file, **options):
+            file.write_text("half")
+            raise KeyboardInterrupt
+
+    before = Page("name")
+    before.figure("", Figure(figsize=(2, 1)))
+    there = {path: path.read_bytes() for path in before.write(tmp_path)}
+    page = Page("name")
+    page.figure("new", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        page.write(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == there
+
+
 def test_parts_that_need_runs_which_are_not_made_are_left_out(tmp_path):
     assert if_made(str.upper, "text") == "TEXT"
     assert if_made(statistics.median, []) is None

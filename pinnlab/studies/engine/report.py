@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pinnlab.reporting.files import whole
+
 T = TypeVar("T")
 
 
@@ -49,13 +51,10 @@ class Page:
         self._figure = figure
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes the page and its figure into a folder and says which files these are."""
-        page, figure = folder / f"{self._name}.md", folder / f"{self._name}.png"
-        page.write_text("\n".join(self._parts))
-        if self._figure is None:
-            return [page]
-        self._figure.savefig(figure, dpi=110)
-        return [page, figure]
+        """Writes the page and its figure into a folder, each whole or not at all, and says which files these are."""
+        page, figure, drawn = folder / f"{self._name}.md", folder / f"{self._name}.png", self._figure
+        figures = [] if drawn is None else [whole(figure, lambda part: drawn.savefig(part, dpi=110))]
+        return [whole(page, lambda part: part.write_text("\n".join(self._parts))), *figures]
 
 
 def if_made(part: Callable[..., T], *arguments: Any) -> T | None:
