@@ -27,6 +27,7 @@ from pinnlab.problems import (
     Continuity,
     DarcyOperator,
     DiffusionReactionOperator,
+    Energy,
     FokkerPlanck,
     Given,
     HamiltonJacobiBellman,
@@ -332,6 +333,10 @@ def _problem(function=lambda u: u.xx, domain=LINE, unknowns=("u",), **options):
     return Problem(domain, unknowns, {"pde": Residual(domain, function)}, **options)
 
 
+def _on_boundary(condition):
+    return Problem(LINE, ("u",), {"wall": condition})
+
+
 def _own(ansatz=None, reference=None):
     own = _problem()
     own.ansatz = ansatz
@@ -448,6 +453,17 @@ CALLS = [
     (lambda: _problem(lambda u, x: u - x[:, 0:1]), "'pde': unknowns and coordinates are (n,), without columns"),
     (lambda: _problem(lambda u, a: u - a[:, 0], given=[Given("a", lambda x: x)]), "are (n,), without columns"),
     (lambda: _problem(lambda u: u.x - u ^ 2), "'pde': a power is written u**2, not u^2"),
+    (lambda: _problem(lambda u: u ^ 2), "'pde': a power is written u**2, not u^2", "for ^: 'unknown' and 'int'"),
+    (lambda: _problem(lambda u: math.sin(u)), "'pde': unknowns take part in arithmetic", "write torch.sin"),
+    (lambda: _problem(lambda u: u % 2), "'pde': unknowns take part in arithmetic", "u.value where a tensor"),
+    (lambda: _problem(lambda u: u if u else -u), "'pde': it decides by the values of a tensor"),
+    (lambda: _problem(lambda u: u and u.x), "'pde': it decides by the values of a tensor"),
+    (lambda: _problem(lambda u: u.d("x", order=2)), "'pde': derivatives are u.xx, u.d('x', 'x')", "(d() got an unex"),
+    (lambda: _problem(lambda u, x: (x * u.x).d("x", order=2)), "'pde': derivatives are u.xx", "(d() got an unexpect"),
+    (lambda: _problem(lambda u: u.laplacian(axes="x")), "'pde': derivatives are u.xx", "(laplacian() got an unexpect"),
+    (lambda: _on_boundary(Residual(LINE.boundary(), lambda u, n: u.along(n))), "'n'; known: normal, points, u, x"),
+    (lambda: _on_boundary(Energy(LINE.boundary(), lambda u, n: u * n[:, 0])), "'n'; known: normal, points, u, x"),
+    (lambda: _on_boundary(Neumann(LINE.boundary(), u=lambda n: n[:, 0])), "'n'; known: normal, points, u, x"),
     (
         lambda: _problem(lambda u, x: u - torch.maximum(x - 1, 0)),
         "'pde': functions of torch take tensors",

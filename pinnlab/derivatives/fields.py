@@ -293,6 +293,9 @@ class AbstractField(Differentiable):
     def __len__(self) -> int:
         return len(self.value)
 
+    def __bool__(self) -> bool:
+        return bool(self.value)  # which torch refuses: it is not one value, and its length decides nothing
+
 
 def _values(container: Any) -> Any:
     if isinstance(container, AbstractField):

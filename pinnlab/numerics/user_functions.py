@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ _OF_DTYPE = "points are float64; make tables and modules so, by dtype=torch.floa
 _OF_COLUMNS = (
     "unknowns and coordinates are (n,), without columns; name each of them; columns are those of points, points[:, 0]"
 )
+_OF_POWERS = "a power is written u**2, not u^2"
 _CAUSES = {
     "'numpy.ndarray'": "numpy cannot take part in it; write torch.as_tensor(...) around the array",
     "does not support ufuncs": "numpy cannot take part in it; write torch.sin in place of np.sin or math.sin; tables "
@@ -30,15 +32,23 @@ _CAUSES = {
     "have the same dtype": _OF_DTYPE,
     "Float": _OF_DTYPE,
     "'NoneType'": "a value in it is None; does a function lack its return?",
-    "bitwise_xor": "a power is written u**2, not u^2",
+    "bitwise_xor": _OF_POWERS,
+    "for ^:": _OF_POWERS,
     "too many indices": _OF_COLUMNS,
     "Field' object is not subscriptable": _OF_COLUMNS,
     "'Known' object is not subscriptable": _OF_COLUMNS,
     ".at() takes": "it does not say which coordinate has another value; write u.at(t=t - 1)",
     "'method'": "a method is written without its parentheses; write u.laplacian(), not u.laplacian",
     "must match": "shapes do not fit; unknowns and coordinates are (n,), points and normal (n, d)",
+    "Differentiable.": "derivatives are u.xx, u.d('x', 'x'), u.laplacian('x', 'y'), u.gradient('x'), u.along(normal), "
+    "u.trace_hessian(s)",
+    "RecordingField": "unknowns take part in arithmetic and functions of torch; write torch.sin in place of math.sin, "
+    "and u.value where a tensor is needed",
 }
 """Advice by words of the error that torch or numpy raise."""
+
+_OURS = {r"\b(Differentiable|AbstractField)\.": "", r"\bRecordingField\b": "unknown", r"\bRecorded\b": "Tensor"}
+"""Words of such errors that are names of this package, and what stands for them."""
 
 
 @contextmanager
@@ -59,6 +69,8 @@ def explaining(what: str) -> Iterator[None]:
         said = first_line(error)
         known = next((advice for words, advice in _CAUSES.items() if words in said), None)
         why = f"{known} ({said})" if known else _why(error)
+        for ours, instead in _OURS.items():
+            why = re.sub(ours, instead, why)
         raise ConfigurationError(f"{what}: {why}{_line(error)}") from error
 
 

@@ -19,7 +19,7 @@ from pinnlab.domains import Domain, Region
 from pinnlab.errors import ConfigurationError, check_list, check_names, in_short, is_finite, unknown
 from pinnlab.problems.checks import finite
 from pinnlab.problems.enhancement import WEIGHT, Enhancement
-from pinnlab.problems.evaluation import Evaluation, asks_for
+from pinnlab.problems.evaluation import Evaluation, asks_for, takes_all
 from pinnlab.samplers.sequences import few_points
 
 Target = float | Callable[..., Tensor]
@@ -147,7 +147,7 @@ class Residual(Condition):
         if not callable(function):
             raise ConfigurationError(f"Residual: function must be a function, got {type(function).__name__}")
         self.function = function
-        self.looks_along_normals = not region.is_full_dimensional and asks_for(function, "normal")
+        self.looks_along_normals = takes_normals(region, function)
         self.enhancement = Enhancement.of(enhance, enhance_weight, region.coordinates)
         if enhance and not region.is_full_dimensional:
             raise ConfigurationError("enhance: only a residual inside a domain can have it, not one on a boundary")
@@ -158,9 +158,18 @@ class Residual(Condition):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The function's value."""
-        normal = {"normal": at.extras} if self.looks_along_normals else {}
-        result = at.call(self.function, f"residual {self.name!r}", **normal)
+        result = at.call(self.function, f"residual {self.name!r}", **normal_of(self, at))
         return result if isinstance(result, (tuple, list)) else (result,)
+
+
+def takes_normals(region: Region, function: Callable[..., Any]) -> bool:
+    """Whether a function is given `normal`: on a boundary, where it names it or takes all there is (`**anything`)."""
+    return not region.is_full_dimensional and (asks_for(function, "normal") or takes_all(function))
+
+
+def normal_of(condition: Condition, at: Evaluation) -> dict[str, Tensor]:
+    """What a function on a boundary may name beside the rest; without columns where it does not, see `rows`."""
+    return {} if condition.region is None or condition.region.is_full_dimensional else {"normal": at.extras}
 
 
 def with_normals(region: Region | None, points: Tensor) -> Tensor:

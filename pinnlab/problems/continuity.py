@@ -14,7 +14,7 @@ from pinnlab.errors import ConfigurationError, check_names
 from pinnlab.networks.stacked import checked_grid
 from pinnlab.numerics.constants import constant_like
 from pinnlab.problems.conditions import Condition, with_normals
-from pinnlab.problems.evaluation import Evaluation, asks_for
+from pinnlab.problems.evaluation import Evaluation
 
 _STEP = 32
 """How far beside a face its two sides are evaluated, in roundings of the coordinates: more than finding the tile takes.
@@ -123,8 +123,7 @@ class Continuity(Condition):
         chosen = [field for name, field in at.fields.items() if self.unknowns is None or name in self.unknowns]
         values = [field.value for field in chosen]
         for function in self.fluxes:
-            more = {name: given for name, given in (("normal", at.extras), ("side", side)) if asks_for(function, name)}
-            found = at.call(function, f"flux of condition {self.name!r}", **more)
+            found = at.call(function, f"flux of condition {self.name!r}", normal=at.extras, side=side)
             values += list(found) if isinstance(found, (tuple, list)) else [found]
         if self.fluxes:
             return values

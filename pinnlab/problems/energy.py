@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pinnlab.domains import Region
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems.conditions import Condition, with_normals
-from pinnlab.problems.evaluation import Evaluation, asks_for
+from pinnlab.problems.conditions import Condition, normal_of, takes_normals, with_normals
+from pinnlab.problems.evaluation import Evaluation
 
 
 class Energy(Condition):
@@ -48,7 +48,7 @@ class Energy(Condition):
             )
         self.function = density
         self._measure = region.measure
-        self.looks_along_normals = not region.is_full_dimensional and asks_for(density, "normal")
+        self.looks_along_normals = takes_normals(region, density)
 
     def rows(self, points: Tensor) -> Tensor:
         """The points, and where the density asks for them their outward unit normals."""
@@ -56,8 +56,7 @@ class Energy(Condition):
 
     def residual(self, at: Evaluation) -> Sequence[Tensor]:
         """The density times the region's measure, so that its mean over points is the integral."""
-        normal = {"normal": at.extras} if self.looks_along_normals else {}
-        density = at.call(self.function, f"density {self.name!r}", **normal)
+        density = at.call(self.function, f"density {self.name!r}", **normal_of(self, at))
         if not isinstance(density, Tensor):
             raise ConfigurationError(f"condition {self.name!r}: its density must return one tensor of shape (n,)")
         return [self._measure * density]

@@ -113,6 +113,14 @@ def asks_for(function: Callable[..., Any], name: str) -> bool:
         return False
 
 
+def takes_all(function: Callable[..., Any]) -> bool:
+    """Whether a function takes arguments of any name, `**anything`; a built-in one does not tell."""
+    try:
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+
+
 def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
     """Calls a function with the arguments that it names.
 

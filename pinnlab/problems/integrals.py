@@ -18,8 +18,8 @@ from pinnlab.derivatives.expressions import plain
 from pinnlab.domains import Region
 from pinnlab.domains.section import section
 from pinnlab.errors import ConfigurationError, check_names, check_whole, in_short, is_finite, unknown
-from pinnlab.problems.conditions import Condition, Target
-from pinnlab.problems.evaluation import Evaluation, asks_for, call_by_name
+from pinnlab.problems.conditions import Condition, Target, takes_normals
+from pinnlab.problems.evaluation import Evaluation, call_by_name
 
 
 class Integral(Condition):
@@ -87,7 +87,7 @@ class Integral(Condition):
         self.function = function
         self.value = value if callable(value) else float(value)
         signed = callable(value) or bool(value)  # an integral that is zero is so along either normal
-        self.looks_along_normals = signed and not region.is_full_dimensional and asks_for(function, "normal")
+        self.looks_along_normals = signed and takes_normals(region, function)
         part = section(region, self.each) if each else region
         usual = 64 if part.dimension <= 1 else 1024
         nodes, weights = part.quadrature(usual if points is None else points)

@@ -186,6 +186,9 @@ def test_only_what_asks_for_it_carries_the_normal():
     points = Sobol().sample(DISK.boundary(), 4, 1)
     assert Residual(DISK.boundary(), lambda u: u).rows(points) is points
     assert Residual(DISK.boundary(), lambda u, normal: u).rows(points).shape == (4, 4)
+    everything = Residual(DISK.boundary(), lambda **known: known["u"].along(known["normal"]) - 1)
+    assert everything.rows(points).shape == (4, 4)
+    assert residual(DISK, everything, lambda x, y: x)[1].shape == (50, 1)
     with pytest.raises(ConfigurationError, match="'normal'"):
         Problem(DISK, ["u"], {"pde": Residual(DISK, lambda u, normal: u.x)})
 
