@@ -25,6 +25,14 @@ def check_parameters(parameters: Sequence[Tensor]) -> None:
         raise ConfigurationError(f"params: need real parameters of one dtype, got {found}; convert the model")
 
 
+def refrozen(optimizer: Optimizer) -> ConfigurationError:
+    """What is said where parameters were frozen, or are no more, in mid-phase."""
+    return ConfigurationError(
+        f"params: requires_grad of a parameter has changed since {type(optimizer).__name__} was made; change it before "
+        "the run, or after the last step of a phase"
+    )
+
+
 class FlatOptimizer(Optimizer):
     """An optimizer of all parameters as one flat vector.
 
@@ -79,14 +87,8 @@ class FlatOptimizer(Optimizer):
         """
         own = self.param_groups[0]["params"]
         if self._trained is not None and [p.requires_grad for p in own] != self._trained:
-            raise self._refrozen()
+            raise refrozen(self)
         return FlatObjective(own, closure)
-
-    def _refrozen(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"params: requires_grad of a parameter has changed since {type(self).__name__} was made; change it before "
-            "the run, or after the last step of a phase"
-        )
 
 
 class FlatObjective:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.objective.linearization import Linearization
-from pinnlab.optimizers.flat import FlatOptimizer
+from pinnlab.optimizers.flat import FlatOptimizer, refrozen
 
 
 class LinearizedOptimizer(FlatOptimizer):
@@ -81,7 +81,7 @@ class LinearizedOptimizer(FlatOptimizer):
         objective = self._objective(closure)
         point = objective.point()
         if len(linearization.point) != len(point):
-            raise self._refrozen()
+            raise refrozen(self)
         loss, gradient = objective(point)
         # Fetched together: on a GPU each transfer waits for the evaluation.
         value, steepest = torch.stack([loss.detach().reshape(()), gradient.abs().amax()]).tolist()

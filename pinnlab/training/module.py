@@ -164,6 +164,7 @@ class PINN(PhasedModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tells the optimizer when points or weights are not those of the last step."""
         self.batch, self.fault = batch, None
+        self.check_trained()
         self.follow_problem()
         self.trial.draws.take(self.global_step)
         adopt_compiled(self)

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks.scaling import network_in_words
 from pinnlab.optimizers import is_multi_eval
+from pinnlab.optimizers.flat import refrozen
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.history import Counts
 from pinnlab.training.hooks import check_hooks
@@ -46,6 +47,7 @@ class PhasedModule(EvaluatedModule):
     phase: int
     counted_before = Counts()
     own_dtype: torch.dtype
+    _left_out: Sequence[torch.nn.Parameter] = ()  # what was frozen when the phase's optimizer was made
 
     def __repr__(self) -> str:
         """One line, instead of the tree of all modules in it."""
@@ -112,6 +114,7 @@ class PhasedModule(EvaluatedModule):
             ConfigurationError: a learning rate is to be found that the optimizer does not go by, or the scheduler
                 watches what is never measured.
         """
+        self._left_out = [p for p in self.trial.parameters() if not p.requires_grad]
         with of_phase(self.phase):
             configured = self.phases[self.phase].configured(self.trial.trained())
         has_scheduler = isinstance(configured, dict)
@@ -120,6 +123,21 @@ class PhasedModule(EvaluatedModule):
         if self.phase == 0 and callbacks_of(self.trainer, LearningRateFinder):
             _found_learning_rate(configured["optimizer"] if has_scheduler else configured)
         return configured
+
+    def check_trained(self) -> None:
+        """Whether the phase's optimizer still moves what is to be trained, and nothing else.
+
+        Raises:
+            ConfigurationError: a parameter was unfrozen that the optimizer does not have, or frozen under a method that
+                evaluates several times a step, whose kept curvature moves it on.
+        """
+        optimizer = self.current_optimizer()
+        unfrozen = {id(p) for p in self._left_out if p.requires_grad}
+        if not unfrozen and not is_multi_eval(optimizer):
+            return
+        own = [p for group in optimizer.param_groups for p in group["params"]]
+        if not unfrozen <= {id(p) for p in own} or (is_multi_eval(optimizer) and not all(p.requires_grad for p in own)):
+            raise refrozen(optimizer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """One step of the phase's scheduler."""
@@ -134,6 +152,10 @@ class PhasedModule(EvaluatedModule):
     @abstractmethod
     def current_loss(self) -> float:
         """The loss after the last step."""
+
+    @abstractmethod
+    def current_optimizer(self) -> Optimizer:
+        """The optimizer of the current phase."""
 
 
 def _found_learning_rate(optimizer: Optimizer) -> float:

@@ -24,7 +24,7 @@ from training import (
 
 from pinnlab.callbacks import FreshPoints, Rollback, RunSummary
 from pinnlab.criteria import FixedSteps, LossPlateau, recommended
-from pinnlab.errors import StopReason
+from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.optimizers import SSBroyden
 from pinnlab.training.phases import Phase
 from pinnlab.training.switching import phases_of
@@ -114,6 +114,44 @@ def test_callbacks_are_told_before_the_switch():
 
     Run([Phase(ADAM, steps=2), Phase(QUASI_NEWTON, steps=2), Phase(ADAM, steps=1)], Told())
     assert Told.phases == [(0, "Adam"), (1, "LBFGS")]
+
+
+class Freezer(L.Callback):
+    """Freezes or unfreezes the first parameter in the middle of a phase, or before a switch; perhaps hands it over."""
+
+    def __init__(self, frozen, hook, add=False):
+        self.frozen, self.add = frozen, add
+        setattr(self, hook, self.change)
+
+    def setup(self, trainer, pl_module, stage):
+        next(pl_module.trial.parameters()).requires_grad_(self.frozen)
+
+    def change(self, trainer, pl_module, *unused):
+        if pl_module.global_step >= 2 and not hasattr(self, "before"):
+            parameter = next(pl_module.trial.parameters()).requires_grad_(not self.frozen)
+            self.before = parameter.detach().clone()
+            if self.add:
+                trainer.optimizers[0].add_param_group({"params": [parameter]})
+
+    def moved(self, run):
+        return not torch.equal(self.before, next(run.module.trial.parameters()))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("optimizer", [ADAM, functools.partial(torch.optim.LBFGS, lr=0.1), QUASI_NEWTON])
+def test_what_is_trained_does_not_change_in_the_middle_of_a_phase(optimizer, frozen):
+    freezer = Freezer(frozen, "on_train_batch_start")
+    if frozen and optimizer is ADAM:
+        assert not freezer.moved(Run([Phase(ADAM, steps=5)], freezer))  # a first-order method leaves it alone
+        return
+    with pytest.raises(ConfigurationError, match="requires_grad of a parameter has changed since"):
+        Run([Phase(optimizer, steps=5)], freezer)
+
+
+@pytest.mark.parametrize(("hook", "add"), [("before_switch", False), ("on_train_batch_start", True)])
+def test_what_is_unfrozen_before_a_switch_or_handed_over_is_trained(hook, add):
+    freezer = Freezer(False, hook, add)
+    assert freezer.moved(Run([Phase(ADAM, steps=4), Phase(ADAM, steps=3)], freezer))
 
 
 def test_decisions_are_in_the_summary_and_in_tensorboard(tmp_path):
