@@ -98,7 +98,16 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
 
     @outside_inference_mode
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accumulates the errors against the reference and logs the residual on held-out points."""
+        """Accumulates the errors against the reference and logs the residual on held-out points.
+
+        Raises:
+            ConfigurationError: the batch is from a loader of other data.
+        """
+        if not isinstance(batch, Mapping) or "held_out" not in batch:
+            raise ConfigurationError(
+                f"data: a batch must hold evaluation and held-out points, got {_in_words(batch)}; write "
+                "trainer.validate(module, CollocationDataModule(problem)), which has them, and so for test"
+            )
         if "reference" in batch:
             for tag, metric in self.errors.update(self.trial(batch["points"]), batch).items():
                 self.log(tag, metric, batch_size=1)
@@ -131,9 +140,30 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
         return found | {tag: float(value) for tag, value in values.items()}
 
     @outside_inference_mode
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The solution at the batch's points."""
-        return {"points": batch["points"], "prediction": self.trial(batch["points"])}
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """The solution at the batch's points.
+
+        Args:
+            batch: points `(n, d)`, by the name `points`, or alone, as the loader of a tensor or a `TensorDataset` has
+                them.
+            batch_idx: of the loader.
+
+        Raises:
+            ConfigurationError: it holds none, or others.
+        """
+        points = self._points_in(batch)
+        return {"points": points, "prediction": self.trial(points)}
+
+    def _points_in(self, batch: Any) -> Tensor:
+        found = batch.get("points") if isinstance(batch, Mapping) else batch
+        found = found[0] if isinstance(found, (list, tuple)) and len(found) == 1 else found
+        d = len(self.problem.coordinates)
+        if isinstance(found, Tensor) and found.shape[1:] == (d,):
+            return found.to(self.dtype)
+        raise ConfigurationError(
+            f"data: a batch must hold points (n, {d}), a column for each coordinate, got {_in_words(batch)}; give "
+            "trainer.predict a DataLoader of such a tensor, or a CollocationDataModule"
+        )
 
     def measure_errors(self, data: Any) -> dict[str, float]:
         """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`."""
@@ -142,3 +172,11 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""
         return self.objective.mean_squares(rows)
+
+
+def _in_words(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return ", ".join(map(str, batch))
+    if isinstance(batch, (list, tuple)):
+        return f"{len(batch)} of {', '.join(map(_in_words, batch))}"
+    return f"shape {tuple(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__

@@ -168,7 +168,7 @@ class PINN(PhasedModule):
         self.follow_problem()
         self.trial.draws.take(self.global_step)
         adopt_compiled(self)
-        self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self)))
+        self._points.begin_step(self.evaluations, rows_of_all_ranks(batch, point_store(self), self.problem.conditions))
         if (version := self.objective_version()) != self.loss_version:
             self.loss_version = version
             for optimizer in self.trainer.optimizers:

@@ -313,21 +313,26 @@ def _mean_weight(rows: Tensor, stay: Tensor) -> Tensor:
     return (rows[goes] if goes.any() else rows)[:, -1].mean()
 
 
-def rows_of_all_ranks(batch: Mapping[str, Tensor], store: PointStore | None) -> dict[str, int]:
+def rows_of_all_ranks(
+    batch: Mapping[str, Tensor], store: PointStore | None, conditions: Collection[str]
+) -> dict[str, int]:
     """How many rows each condition of a batch has over all ranks; no collective.
 
     Args:
         batch: this rank's rows.
         store: what the batch is from; without one, all ranks are taken to have as many rows as this one.
+        conditions: the names of those that a batch must have.
 
     Raises:
         ConfigurationError: the batch is from a loader of other data than rows of conditions by name.
     """
     if store is not None:
         return store.batch_sizes()
-    if not isinstance(batch, Mapping):
+    if not isinstance(batch, Mapping) or set(batch) != set(conditions):
+        got = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
         raise ConfigurationError(
-            f"data: a batch must hold the points of each condition by name, got {type(batch).__name__}; {DRAW_POINTS}"
+            f"data: a batch must hold the points of each condition by name ({', '.join(conditions)}), got {got}; "
+            f"{DRAW_POINTS}"
         )
     return {name: distributed.world_size() * len(rows) for name, rows in batch.items()}
 

@@ -124,7 +124,7 @@ def test_a_test_of_the_norm_counts_as_an_evaluation_of_the_batch():
     assert module.evaluations == 9 + 3
     assert module.points_seen == 12 * 15
     assert watch.rows == 9 * 15  # the tests are made uncompiled, beside the loss
-    assert sum(rows_of_all_ranks(watch.batches[0], None).values()) == 15
+    assert sum(rows_of_all_ranks(watch.batches[0], None, watch.batches[0]).values()) == 15
 
 
 def test_noise_is_that_of_the_points_the_batch_was_drawn_from(monkeypatch):

@@ -468,13 +468,50 @@ def test_mlflow_logger(tmp_path, monkeypatch):
     ("given", "message"),
     [
         ((), "the trainer has no points to train on"),
-        ((DataLoader(torch.rand(10, 1)),), "points of each condition by name, got Tensor"),
-        ((DataLoader(TensorDataset(torch.rand(10, 1))),), "points of each condition by name, got list"),
+        ((DataLoader(torch.rand(10, 1)),), "points of each condition by name .*, got Tensor"),
+        ((DataLoader(TensorDataset(torch.rand(10, 1))),), "points of each condition by name .*, got list"),
+        (
+            (DataLoader([{"points": torch.rand(10, 2)}], batch_size=None),),
+            "points of each condition by name .*, got points",
+        ),
     ],
 )
 def test_other_data_or_none_are_refused(given, message, tmp_path):
     with pytest.raises(ConfigurationError, match=rf"{message}; write .*CollocationDataModule\(problem, points="):
         plain_trainer(tmp_path, enable_progress_bar=False).fit(small_module(), *given)
+
+
+POINTS = torch.rand(10, 2)
+
+
+@pytest.mark.parametrize("loader", [DataLoader(POINTS, batch_size=4), DataLoader(TensorDataset(POINTS), batch_size=4)])
+def test_predicts_at_points_alone(loader, tmp_path):
+    module = small_module()
+    found = plain_trainer(tmp_path, enable_progress_bar=False).predict(module, loader)
+    assert torch.equal(torch.cat([batch["points"] for batch in found]), POINTS.double())
+    with torch.no_grad():
+        assert torch.allclose(torch.cat([batch["prediction"] for batch in found]), module(POINTS.double()))
+
+
+@pytest.mark.parametrize(
+    ("use", "rows", "message"),
+    [
+        (
+            "predict",
+            TensorDataset(POINTS, POINTS),
+            r"points \(n, 2\), a column for each .* got 2 of shape \(10, 2\), sha",
+        ),
+        ("predict", POINTS[:, :1], r"points \(n, 2\), a column for each coordinate, got shape \(10, 1\)"),
+        ("predict", [{"x": 0.0}], r"points \(n, 2\), a column for each coordinate, got x"),
+        ("validate", TensorDataset(POINTS), r"evaluation and held-out points, got 1 of shape \(10, 2\)"),
+        ("test", POINTS, r"evaluation and held-out points, got shape \(10, 2\)"),
+        ("test", [{"points": 0.0}], "evaluation and held-out points, got points"),
+    ],
+)
+def test_a_loader_of_other_data_is_refused(use, rows, message, tmp_path):
+    trainer = plain_trainer(tmp_path, enable_progress_bar=False)
+    with pytest.raises(ConfigurationError, match=f"^data: a batch must hold {message}"):
+        getattr(trainer, use)(small_module(), DataLoader(rows, batch_size=10))
 
 
 # ------------------------------------------------------------------------------------------ hparams

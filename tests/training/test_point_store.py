@@ -351,5 +351,5 @@ def test_points_are_counted_by_batches_and_evaluations():
 def test_rows_of_all_ranks_come_from_the_store_or_from_the_batch(monkeypatch):
     s, rows = store(batch_size=7), {"pde": torch.zeros(3, 2)}
     monkeypatch.setattr("pinnlab.numerics.distributed.world_size", lambda: 2)
-    assert rows_of_all_ranks(rows, s) == {"pde": 7, "wall": 7, "start": 5}
-    assert rows_of_all_ranks(rows, None) == {"pde": 6}
+    assert rows_of_all_ranks(rows, s, s.rows) == {"pde": 7, "wall": 7, "start": 5}
+    assert rows_of_all_ranks(rows, None, ["pde"]) == {"pde": 6}
