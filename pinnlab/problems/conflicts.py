@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Collection
 
 from pinnlab.domains.base import place_in_words
 from pinnlab.problems.base import Problem
@@ -17,9 +18,15 @@ _SAME = 1e-6
 """Values that differ by less, relative to them and to one, are the same."""
 
 
-def warn_of_conflicts(problem: Problem) -> None:
-    """Warns of two `Dirichlet` conditions that overlap and disagree, for each pair at one place."""
-    given = {name: c for name, c in problem.conditions.items() if isinstance(c, Dirichlet)}
+def warn_of_conflicts(problem: Problem, names: Collection[str] | None = None) -> None:
+    """Warns of two `Dirichlet` conditions that overlap and disagree, for each pair at one place.
+
+    Args:
+        problem: whose conditions they are.
+        names: of the conditions that are in the loss; default: all.
+    """
+    asked = problem.conditions if names is None else names
+    given = {name: c for name, c in problem.conditions.items() if name in asked and isinstance(c, Dirichlet)}
     for pair in itertools.combinations(given, 2):
         found = _conflict(problem, *pair) or _conflict(problem, *pair[::-1])
         if found is not None:

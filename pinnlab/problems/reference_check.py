@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -30,14 +30,18 @@ _MOST = 20
 """Coordinates up to which this is tried: by more of them a formula's derivatives take too long."""
 
 
-def warn_of_reference(problem: Problem) -> None:
+def warn_of_reference(problem: Problem, names: Collection[str] | None = None) -> None:
     """Warns of conditions that an exact reference does not meet, one line for all of them.
 
     Not of problems that the package brings: they are tested, and a run begins sooner.
+
+    Args:
+        problem: whose reference it is.
+        names: of the conditions that are in the loss; default: all.
     """
     if is_shipped(problem):
         return
-    missed = missed_by_reference(problem)
+    missed = [name for name in missed_by_reference(problem) if names is None or name in names]
     if missed:
         warnings.warn(
             f"reference of {problem.name}: does not meet {', '.join(missed)}, so that errors against it do not vanish; "

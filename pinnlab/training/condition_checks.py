@@ -40,13 +40,14 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         system: as training begins.
         weights: of the conditions in the loss, in the problem's order.
     """
+    weighed = [name for name, own in zip(system.problem.conditions, weights.tolist(), strict=True) if own]
     warn_of_jumps(system.problem)
     if system.trial.before is None and next(system.trial.parameters()).dtype == torch.float64:  # not of rounding errors
         warn_of_bent_ansatz(system.problem, system.trial, system.engine, device_of(system.trial))
     warn_of_laplacians(system.problem)
     warn_of_initial_speeds(system.problem)
-    warn_of_conflicts(system.problem)
-    warn_of_reference(system.problem)
+    warn_of_conflicts(system.problem, weighed)
+    warn_of_reference(system.problem, weighed)
     warn_of_large_coefficients(system)
     warn_of_idle_conditions(system, weights)
     warn_of_flat_derivatives(system)

@@ -11,6 +11,7 @@ from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.domains import Interval
 from pinnlab.problems import Coefficient, Dirichlet, Exact, Numerical, Poisson1D, Problem, Residual
 from pinnlab.problems.reference_check import missed_by_reference, warn_of_reference
+from pinnlab.training.condition_checks import warn_of_conditions
 from tests.cases import PROBLEMS
 
 X = Interval("x", 0, 1)
@@ -93,3 +94,16 @@ def test_it_is_told_before_the_first_step(tmp_path):
     trainer = L.Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     with pytest.warns(UserWarning, match="reference of Bar: does not meet pde"):
         trainer.fit(model, CollocationDataModule(problem, points=20))
+
+
+def test_conditions_that_are_switched_off_are_left_alone():
+    """Neither the reference needs to meet them, nor the values of others to be theirs."""
+    problem = Bar(lambda x: sine(x) + x * (1 - x))
+    both = Problem(X, ["u"], {**problem.conditions, "one": Dirichlet(X.face(x=1.0), u=1.0, weight=0.0)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for given, weights in ((problem, {"pde": 0.0}), (both, {})):
+            module = PINN(given, weights=weights, compile=False)
+            warn_of_conditions(module.system, module.weights.own)
+    with pytest.warns(UserWarning, match="does not meet pde"):
+        warn_of_conditions(PINN(problem).system, torch.ones(2))
