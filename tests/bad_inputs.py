@@ -461,6 +461,7 @@ CALLS = [
     (lambda: _problem(lambda u: u.d("x", order=2)), "'pde': derivatives are u.xx, u.d('x', 'x')", "(d() got an unex"),
     (lambda: _problem(lambda u, x: (x * u.x).d("x", order=2)), "'pde': derivatives are u.xx", "(d() got an unexpect"),
     (lambda: _problem(lambda u: u.laplacian(axes="x")), "'pde': derivatives are u.xx", "(laplacian() got an unexpect"),
+    (lambda: Dirichlet(LINE.boundary, u=0.0), "region is the method boundary; write its parentheses, boundary()"),
     (lambda: _on_boundary(Residual(LINE.boundary(), lambda u, n: u.along(n))), "'n'; known: normal, points, u, x"),
     (lambda: _on_boundary(Energy(LINE.boundary(), lambda u, n: u * n[:, 0])), "'n'; known: normal, points, u, x"),
     (lambda: _on_boundary(Neumann(LINE.boundary(), u=lambda n: n[:, 0])), "'n'; known: normal, points, u, x"),

@@ -6,6 +6,7 @@ what they need: unknowns, coordinates, `normal`, `points`, trainable coefficient
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,11 @@ class Condition(ABC):
     """At how many points unknowns are evaluated for each of its rows, found when its problem was built."""
 
     def __init__(self, region: Region | None, weight: float = 1.0) -> None:
+        if inspect.ismethod(region):
+            raise ConfigurationError(
+                f"{type(self).__name__}: region is the method {region.__name__}; write its parentheses, "
+                f"{region.__name__}()"
+            )
         if region is not None and not isinstance(region, Region):
             raise ConfigurationError(
                 f"{type(self).__name__}: region must be a domain or a part of one, got {type(region).__name__}; "
