@@ -5,15 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any, NoReturn
+
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a command: a request, and a terminal that was closed. Windows has no SIGHUP."""
 
 
 def main() -> None:
     """Runs the command and exits with its code."""
+    # By default they end a process at once, whatever is half done. What is ignored, as by `nohup`, stays so.
+    defaults = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in defaults:
+        signal.signal(number, _end)
     try:
         code = _carry_out()
     except KeyboardInterrupt:  # while torch is imported, which takes seconds: there is nothing to save or to say
         code = 128 + signal.SIGINT
+    finally:
+        for number in defaults:
+            signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    """Ends the command as Ctrl-C does: through whatever is to be put away first."""
+    raise SystemExit(128 + number)
 
 
 def _carry_out() -> int:

@@ -17,6 +17,7 @@ from pinnlab.cli.runs import folder_of
 from pinnlab.errors import StopReason
 from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
+from pinnlab.training.run_summary import RunSummary
 from pinnlab.training.switching import phases_of
 from pinnlab.training.trainer_parts import callbacks_of
 
@@ -43,13 +44,16 @@ def ending(trainer: L.Trainer) -> str | None:
     if not phases.history.began:
         return "no step was made: a limit of the trainer (max_steps, max_epochs, max_time, limit_train_batches) is over"
     record = phases.records[-1]
-    if record.stopped not in _NEXT:
+    stopped = record.stopped
+    if stopped not in _NEXT and any("up_to" in summary.result for summary in callbacks_of(trainer, RunSummary)):
+        stopped = (StopReason.TRAINER if _is_limited(trainer) else StopReason.INTERRUPTED).value  # between two windows
+    if stopped not in _NEXT:
         return None
-    where = f"step {trainer.global_step}, phase {record.phase}: {record.stopped}"
+    where = f"step {trainer.global_step}, phase {record.phase}: {stopped}"
     run = _run(trainer)
     if run is None:
         return f"{where}; nothing was saved, as no checkpoints were asked for"
-    then = _NEXT[record.stopped].format(run=run, limit=_limit(trainer))
+    then = _NEXT[stopped].format(run=run, limit=_limit(trainer))
     return f"{where}; saved in {run}; {then}"
 
 
@@ -94,6 +98,10 @@ def _run(trainer: L.Trainer) -> str | None:
 
 def _limit(trainer: L.Trainer) -> str:
     """The option to raise after a run that the trainer ended; nothing where something else ended it."""
-    if 0 <= trainer.max_steps <= trainer.global_step:
+    if _is_limited(trainer):
         return f" --trainer.max_steps {2 * trainer.max_steps}"
     return " --trainer.max_time DAYS:HOURS:MINUTES:SECONDS" if callbacks_of(trainer, Timer) else ""
+
+
+def _is_limited(trainer: L.Trainer) -> bool:
+    return 0 <= trainer.max_steps <= trainer.global_step

@@ -10,12 +10,18 @@ from typing import Any
 import lightning as L
 
 CONFIG = "config.yaml"
-"""What is written before the first step, when a run may still be refused."""
+"""What is written before a run is set up, when it may still be refused."""
+
+WRITTEN = (CONFIG, "hparams.yaml", "events.out.tfevents.*")
+"""What there is when the first step begins: of loggers, what they say of every run."""
 
 
 @contextlib.contextmanager
 def own_folder(trainer: L.Trainer) -> Iterator[None]:
-    """Makes the folder of a run; if the run ends by an error with nothing in it but `CONFIG`, it is taken away."""
+    """Makes the folder of a run; it is taken away if the run makes no step, as one that is refused or interrupted.
+
+    What is not written at the start of every run stays there.
+    """
     logger: Any = next(iter(trainer.loggers), None)
     numbered = getattr(logger, "_version", 0) is None  # Lightning's: no version was asked for, and none looked for yet
     if not trainer.is_global_zero or not isinstance(getattr(logger, "log_dir", None), str) or "://" in logger.log_dir:
@@ -25,7 +31,7 @@ def own_folder(trainer: L.Trainer) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _release(made)
+        _release(made, WRITTEN if trainer.global_step == 0 else (CONFIG,))
         raise
 
 
@@ -49,10 +55,12 @@ def _claim(logger: Any, numbered: bool) -> list[Path]:
             logger._version = logger.version + 1
 
 
-def _release(made: Sequence[Path]) -> None:
-    """Removes what was made, as far as it holds nothing of a run."""
+def _release(made: Sequence[Path], written: Sequence[str]) -> None:
+    """Removes what was made, as far as it holds nothing but files of these names."""
     with contextlib.suppress(OSError):
-        if made and {path.name for path in made[0].iterdir()} <= {CONFIG}:
-            (made[0] / CONFIG).unlink(missing_ok=True)
+        files = list(made[0].iterdir()) if made else []
+        if all(any(path.match(name) for name in written) for path in files):
+            for path in files:
+                path.unlink()
             for place in made:
                 place.rmdir()

@@ -78,7 +78,8 @@ def _forked(job: Job) -> Process:
 
 def _alone(job: Job) -> None:
     """The work of a copy: compile, note it, and say nothing."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the run ends this process when it ends
     os.nice(19)  # the compiler's own processes are more than one at times; the run comes first
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -21,7 +21,9 @@ from pinnlab.errors import RankError
 PARENT = "PINNLAB_PARENT"
 """The variable that tells a rank which process started it."""
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""What ends a run: Ctrl-C, a request, and, but on Windows, a terminal that was closed."""
+
 POLL = 0.05  # seconds between two looks at the other ranks
 ECHO = 0.5  # seconds in which a second signal is the first one's echo: `timeout` signals a process and then its group
 OWN_WORDS = 5.0  # seconds for this rank to meet the error that another one ended with, and to say it in its own words
@@ -32,6 +34,11 @@ AFTER_YOU = 2.0  # seconds for this rank to come to its end by itself after anot
 def exit_code(number: int) -> int:
     """What a process exits with that a signal ended, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
     return 128 + number
+
+
+def taken_signals() -> list[signal.Signals]:
+    """Those of `SIGNALS` that a run takes over: not SIGHUP where it is ignored, as by `nohup`."""
+    return [n for n in SIGNALS if n in SIGNALS[:2] or signal.getsignal(n) is not signal.SIG_IGN]
 
 
 class RankWatch:
@@ -78,7 +85,7 @@ class RankWatch:
     def take_signals(self) -> None:
         """Has this thread told of signals, by the interpreter's wake-up pipe, instead of the main one."""
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in taken_signals():
                 signal.signal(number, _left_to_the_watch)
 
     def begin(self, patience: float) -> None:

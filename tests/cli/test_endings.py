@@ -13,7 +13,7 @@ import yaml
 from commanded import fitted
 
 from pinnlab.__main__ import main
-from pinnlab.callbacks import RunCheckpoint
+from pinnlab.callbacks import RunCheckpoint, SolutionFigures
 from pinnlab.cli import endings
 from pinnlab.cli.commands import run
 from pinnlab.errors import StopReason
@@ -45,20 +45,24 @@ class Signal(L.Callback):
         times: how often.
     """
 
+    step = 2
+
     def __init__(self, number: int, times: int = 1) -> None:
         self.number, self.times = number, times
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: object, batch: object, batch_idx: int) -> None:
-        if trainer.global_step == 2:
+        if trainer.global_step == self.step:
             for _ in range(self.times):
                 signal.raise_signal(self.number)
 
 
 class Interrupted(ModuleType):
-    """A module in whose import somebody presses Ctrl-C."""
+    """A module in whose import a signal comes."""
+
+    number: int
 
     def __getattr__(self, name):
-        raise KeyboardInterrupt
+        signal.raise_signal(self.number)
 
 
 def of_signal(number, times=1):
@@ -80,13 +84,38 @@ def test_an_interrupted_run_says_how_it_goes_on(command, tmp_path, number, code)
     assert json.loads((tmp_path / "runs/poisson1d/version_1/summary.json").read_text())["steps"] == 5
 
 
-def test_before_there_is_a_run_an_interruption_is_a_code_alone(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "pinnlab.cli.commands", Interrupted("pinnlab.cli.commands"))
-    monkeypatch.setattr(sys, "argv", ["pinnlab", "fit", "-c", "poisson1d"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("arguments", [["fit", "-c", "poisson1d"], ["study", "noise"]])
+def test_where_there_is_nothing_to_save_an_interruption_is_a_code_alone(monkeypatch, capsys, number, code, arguments):
+    for name in ("pinnlab.cli.commands", "pinnlab.studies.engine.runner"):
+        module = Interrupted(name)
+        module.number = number
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(sys, "argv", ["pinnlab", *arguments])
+    before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stop:
         main()
-    assert stop.value.code == 130
+    assert stop.value.code == code
     assert capsys.readouterr() == ("", "")
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_waits_for_what_is_written_at_the_end(command, tmp_path, monkeypatch, number, code):
+    monkeypatch.setattr(SolutionFigures, "on_train_end", lambda *unused: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    got, out, err = command("fit", "-c", "poisson1d", "--model.phases=[{optimizer: Adam, steps: 2}]")
+    assert got == code, err
+    assert out[-1] == "wrote runs/poisson1d/version_0/summary.json"  # it is complete: there is nothing to go on with
+    assert torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["global_step"] == 2
+    assert signal.getsignal(number) is before
+
+
+def test_a_run_that_ends_in_its_first_step_leaves_no_folder(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(Signal, "step", 0)
+    code, _, _ = command("fit", "-c", "poisson1d", of_signal(signal.SIGINT, 2))
+    assert code == 130
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_is_interrupted_twice_says_what_was_saved_before(command):

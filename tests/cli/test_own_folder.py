@@ -34,8 +34,8 @@ def test_a_version_that_was_asked_for_stays(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt])
-@pytest.mark.parametrize("written", [None, CONFIG, "last.ckpt"])
-def test_a_run_that_is_refused_leaves_what_was_there(tmp_path, stop, written):
+@pytest.mark.parametrize("written", [None, CONFIG, "events.out.tfevents.1", "last.ckpt"])
+def test_a_run_that_makes_no_step_leaves_what_was_there(tmp_path, stop, written):
     logger = LogScaleTensorBoardLogger(tmp_path / "runs", name="mine")
     folder = Path(logger.log_dir)
 

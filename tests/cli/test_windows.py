@@ -1,6 +1,7 @@
 """A recipe in windows of time, by the command: fit, go on, predict, validate, load."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from board import read_board
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pinnlab
+from pinnlab.callbacks import RunCheckpoint, SolutionFigures
 from pinnlab.cli.commands import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -34,6 +36,31 @@ def folder(tmp_path, monkeypatch, capsys):
     (tmp_path / "little.yaml").write_text(RECIPE)
     assert run(["fit", "-c", "little.yaml"]) == 0, capsys.readouterr().err
     return tmp_path / "runs" / "little" / "version_0"
+
+
+def test_a_run_that_ends_between_two_windows_says_how_it_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    assert run(["fit", "-c", "little.yaml", "--trainer.max_steps=6"]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "step 6, phase 2: the trainer's limit was reached; saved in runs/little/version_0; "
+        "go on with: pinnlab fit runs/little/version_0 --trainer.max_steps 12"
+    )
+
+
+@pytest.mark.parametrize(
+    ("callback", "where"), [(SolutionFigures, "step 6, phase 2"), (RunCheckpoint, "step 7, phase 1")]
+)
+def test_a_signal_at_the_end_of_a_window_ends_the_run(tmp_path, monkeypatch, capsys, callback, where):
+    """Behind the window, or, where that is over for the run, after the first step of the next one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "little.yaml").write_text(RECIPE)
+    monkeypatch.setattr("sys.argv", ["pinnlab"])
+    monkeypatch.setattr(callback, "on_train_end", lambda *unused: signal.raise_signal(signal.SIGTERM))
+    assert run(["fit", "-c", "little.yaml"]) == 143
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"{where}: the run was interrupted; saved in runs/little/version_0; go on with: ")
 
 
 def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):

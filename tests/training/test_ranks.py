@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pinnlab
-from pinnlab.training.ranks import RankWatch
+from pinnlab.training.ranks import RankWatch, taken_signals
 
 START = f"""
 import importlib.util, os, signal, subprocess, sys, time
@@ -171,3 +171,12 @@ def test_a_rank_that_somebody_else_killed_is_told_of():
     child.kill()
     watch._look_at_children()
     assert ended == [(1, "rank 1 (process 4711) was killed by SIGKILL; the run ends")]
+
+
+def test_a_run_under_nohup_does_not_end_with_its_terminal():
+    assert signal.SIGHUP in taken_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert taken_signals() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
