@@ -114,7 +114,7 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     found = differences(saved, own, TRAINED if trains else EVALUATED)
     told: list[str] = []
     if trains:
-        phase = f"model.phases.{checkpoint['pinnlab_phase']['number']}."
+        phase = f"model.phases.{phase_in(checkpoint)['number']}."
         found += differences(saved, own, tuple(phase + key for key in ("optimizer", "scheduler")))
         later = differences(saved, own, ("model.phases.",))
         told = [line for line in later if line not in found and not line.startswith((f"{phase}width", f"{phase}dtype"))]
@@ -160,6 +160,24 @@ def described_phase(module: Any) -> dict[str, Any]:
     }
 
 
+def phase_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What `described_phase` put into a checkpoint of a whole run.
+
+    Args:
+        checkpoint: as Lightning hands it over.
+
+    Raises:
+        ConfigurationError: it is one of `ModelCheckpoint(save_weights_only=True)`.
+    """
+    if "pinnlab_phase" not in checkpoint or "optimizer_states" not in checkpoint:
+        raise ConfigurationError(
+            "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; a run goes on from one "
+            "that holds all (save_weights_only: false)"
+        )
+    saved: dict[str, Any] = checkpoint["pinnlab_phase"]
+    return saved
+
+
 def checked_phase(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
     """What `described_phase` put into a checkpoint.
 
@@ -168,9 +186,9 @@ def checked_phase(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         module: the `PINN` that is to go on from it.
 
     Raises:
-        ConfigurationError: the module has other phases.
+        ConfigurationError: the module has other phases, or the checkpoint none.
     """
-    saved: dict[str, Any] = checkpoint["pinnlab_phase"]
+    saved = phase_in(checkpoint)
     if saved["number"] >= len(module.phases):
         raise ConfigurationError(
             f"ckpt_path: the checkpoint is in phase {saved['number'] + 1}, this run has {len(module.phases)} phases"

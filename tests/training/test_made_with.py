@@ -165,6 +165,15 @@ def test_checkpoints_of_later_versions_are_refused(checkpoint):
         go_on(checkpoint)
 
 
+def test_a_run_does_not_go_on_from_weights_alone(tmp_path):
+    trainer, module = quiet_trainer(max_steps=2), small_module(burgers(), phases=phases())
+    trainer.fit(module, small_data(module.problem))
+    trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+    with pytest.raises(ConfigurationError, match="ckpt_path: the checkpoint holds weights only"):
+        go_on(tmp_path / "weights.ckpt")
+    trainer.test(module, small_data(module.problem), ckpt_path=tmp_path / "weights.ckpt", verbose=False)
+
+
 def test_checkpoints_of_earlier_versions_load(checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     for key in ("format", "made_with", "readings"):
