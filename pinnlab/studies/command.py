@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import ModuleType
 
@@ -24,8 +25,8 @@ def run_study_command(arguments: Sequence[str]) -> int:
         arguments: what follows `pinnlab study`.
 
     Returns:
-        The exit code: 0 done, 1 a disk that is full or read-only, 2 bad input, 130 interrupted. A study that was cut
-        off continues with the same command.
+        The exit code: 0 done, 1 a disk that is full or read-only, or a run whose process was killed, 2 bad input, 130
+        interrupted. A study that was cut off continues with the same command.
     """
     try:
         options = _parser().parse_args(arguments)
@@ -33,6 +34,13 @@ def run_study_command(arguments: Sequence[str]) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenProcessPool:
+        print(
+            "error: the process of a run was killed, by the system where memory ran out; the same command goes on, "
+            "with fewer --workers in less memory",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         if unwritable(error) is None:
             raise

@@ -171,8 +171,8 @@ def phase_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "pinnlab_phase" not in checkpoint or "optimizer_states" not in checkpoint:
         raise ConfigurationError(
-            "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; a run goes on from one "
-            "that holds all (save_weights_only: false)"
+            "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; a run goes on from "
+            "one that holds all (save_weights_only: false)"
         )
     saved: dict[str, Any] = checkpoint["pinnlab_phase"]
     return saved

@@ -3,7 +3,9 @@
 import csv
 import errno
 import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from forked import CONTEXT, pipe
 from pinnlab.errors import ConfigurationError
 from pinnlab.studies import command
 from pinnlab.studies.command import STUDIES, run_study_command, study_module
+from pinnlab.studies.engine import runner
 from pinnlab.studies.engine.runner import KEY, Study, _begin_worker, append_row, merged, read_rows, run_study, train
 from pinnlab.studies.switching import runs as switching
 
@@ -237,3 +240,16 @@ def test_names_are_checked(capsys, tmp_path):
     ]:
         assert run_study_command([*arguments, "--folder", str(tmp_path)]) == 2
         assert word in capsys.readouterr().err
+
+
+def test_a_run_whose_process_is_killed_ends_the_study_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "_rows", killed)
+    assert run_study_command(["noise", "--folder", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the process of a run was killed")
+
+
+def killed(*unused):
+    """The rows of a pool of one process, which is killed in its first run."""
+    with ProcessPoolExecutor(1, CONTEXT) as pool:
+        yield pool.submit(os._exit, 9).result()
