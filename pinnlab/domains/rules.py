@@ -14,6 +14,9 @@ Rule = tuple[Tensor, Tensor]
 FEWEST = 4
 """Gauss points along a side at least: with fewer, so many quasi-random points are as good as their products."""
 
+MOST = 256
+"""Gauss points of one rule: those are found in 10 ms, 3,000 in seconds, and 100,000 would need 80 GB."""
+
 
 def gauss(dim: int, count: int) -> Rule | None:
     """The product of Gauss-Legendre rules with about `count` nodes; None where a side would have too few."""
@@ -21,9 +24,15 @@ def gauss(dim: int, count: int) -> Rule | None:
 
 
 def gauss_line(count: int) -> Rule:
-    """Gauss-Legendre points: polynomials up to degree `2 count - 1` are integrated exactly."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return torch.from_numpy(nodes / 2 + 0.5)[:, None], torch.from_numpy(weights / 2)
+    """Gauss-Legendre points: polynomials up to degree `2 count - 1` are integrated exactly.
+
+    More than `MOST` are those of parts of equal length: to find n of them takes a matrix of n by n numbers.
+    """
+    parts = -(-count // MOST)
+    nodes, weights = np.polynomial.legendre.leggauss(-(-count // parts))
+    starts = np.arange(parts)[:, None]
+    places = (starts + (nodes / 2 + 0.5)) / parts
+    return torch.from_numpy(places.reshape(-1))[:, None], torch.from_numpy(np.tile(weights / (2 * parts), parts))
 
 
 def circle(count: int) -> Rule:
