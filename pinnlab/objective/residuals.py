@@ -225,13 +225,14 @@ class ResidualSystem:
         rows, places = flattened(rows, allowed=self.engine == "taylor" or not wanted)
         points = rows[:, : len(self.problem.coordinates)]
 
-        def equations(points: Tensor, computed: Partials) -> Sequence[Tensor]:
+        def equations(points: Tensor, computed: Partials, places: Places = None) -> Sequence[Tensor]:
             return condition.residual(self._evaluation(name, rows, points, computed, parameters, places))
 
         with self.readings.substituted(parameters):
             computed = self._engine(parameters, places=places, network=network)(points, wanted)
+            # In reverse mode by the points: data of functions must not be told of their places, see `flattened`.
             more = self.enhancements[name].rows(equations, points, computed) if enhanced else []
-            parts = [*equations(points, computed), *more]
+            parts = [*equations(points, computed, places), *more]
         if rows.shape[1] == own:
             return parts
         factor = rows[:, own] if condition.is_energy else rows[:, own].sqrt()

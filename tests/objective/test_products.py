@@ -29,10 +29,10 @@ PERIODIC = partial(PeriodicEmbedding, columns=[0])
 class Pair(Problem):
     """Two unknowns, derivatives by a coefficient of the function, and Laplacians."""
 
-    def __init__(self):
+    def __init__(self, enhance=()):
         x, y = Interval("x", 0, 1), Interval("y", 0, 2)
         domain = x * y * FunctionSpace("a", Chebyshev(x, 2))
-        super().__init__(domain, ["u", "v"], {"pde": Residual(domain, self.balance)})
+        super().__init__(domain, ["u", "v"], {"pde": Residual(domain, self.balance, enhance=enhance)})
 
     def balance(self, u, v, a):
         return u.laplacian() - a * v.x + v.d("a1"), v.xy + u * a.x
@@ -43,6 +43,7 @@ CASES = {
     "equation": (lambda: problems.BurgersOperator(modes=3, exact_conditions=False), {"modes": 3}),
     "linear": (lambda: problems.DiffusionReactionOperator(modes=3), {"modes": 3, "branch": []}),
     "two unknowns": (Pair, {"modes": 2}),
+    "enhanced": (partial(Pair, enhance=("x", "a1")), {"modes": 2}),
 }
 
 
