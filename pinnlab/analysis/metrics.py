@@ -33,23 +33,20 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
     return ratio_of_norms(*_squares(prediction, target))
 
 
-def mean_relative_l2(prediction: Tensor, target: Tensor, functions: int | None) -> Tensor:
+def mean_relative_l2(prediction: Tensor, target: Tensor, function: Tensor | None) -> Tensor:
     """The mean over functions of the `relative_l2` of each, as a float64 scalar: the error of an operator.
 
     Args:
-        prediction: u, `(n,)`: as many values of the first function, then those of the second, and so on.
+        prediction: u, `(n,)`.
         target: the reference u*, `(n,)`.
-        functions: how many there are, a divisor of n; None: all is one.
+        function: the number of the function that each value is of, `(n,)`; None: all is one.
 
     Raises:
-        ConfigurationError: the shapes differ, are not `(n,)`, or cannot be divided so.
+        ConfigurationError: the shapes differ or are not `(n,)`.
     """
-    if functions is None:
-        return relative_l2(prediction, target)
-    if len(target) % functions:
-        raise ConfigurationError(f"functions: {len(target)} values are not {functions} equal parts")
-    error, reference = _squares(prediction, target, summed=False)
-    return ratio_of_norms(error.reshape(functions, -1).sum(1), reference.reshape(functions, -1).sum(1)).mean()
+    metric = RelativeL2(None if function is None else int(function.max()) + 1)
+    metric.update(prediction, target, function)
+    return metric.compute()
 
 
 def max_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -61,6 +58,12 @@ def max_error(prediction: Tensor, target: Tensor) -> Tensor:
 def ratio_of_norms(error: Tensor, reference: Tensor) -> Tensor:
     """The quotient of two norms from their squares; the first norm alone where the second one vanishes."""
     return (error / torch.where(reference > 0, reference, torch.ones_like(reference))).sqrt()
+
+
+def mean_ratio_of_norms(error: Tensor, reference: Tensor) -> Tensor:
+    """The mean of `ratio_of_norms` over the functions that have any points; arguments `()`, or `(functions,)`."""
+    seen = ((error > 0) | (reference > 0)).sum()
+    return ratio_of_norms(error, reference).sum() / seen.clamp_min(1)
 
 
 class RelativeL2(Metric):
@@ -99,7 +102,7 @@ class RelativeL2(Metric):
 
     def compute(self) -> Tensor:
         """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""
-        return ratio_of_norms(self.error, self.reference).mean()
+        return mean_ratio_of_norms(self.error, self.reference)
 
 
 class MaxError(Metric):

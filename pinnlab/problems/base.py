@@ -27,7 +27,7 @@ from pinnlab.problems.living import check_living, check_reach
 from pinnlab.problems.picture import picture
 from pinnlab.problems.places import check_places
 from pinnlab.problems.trial_run import trial_run
-from pinnlab.problems.unknowns import Unknown, check_arguments, checked, with_regions
+from pinnlab.problems.unknowns import Unknown, check_arguments, checked
 
 RESERVED = ("points", "normal")
 
@@ -298,11 +298,11 @@ class Problem:
         the domain; else a Sobol' set. After them come points of regions on which unknowns live that have too few of
         them, such as a face of a solid. With a space of functions among the factors, these for each of 100 functions.
         """
-        return with_regions(self.living.values(), evaluation_points(self.domain, self.evaluation_count(count)), count)
+        return evaluation_points(self.domain, self.evaluation_count(count), self.living.values())
 
     @property
     def held_out_functions(self) -> int | None:
-        """How many functions the evaluation points have, one after the other; None of a problem without a space."""
+        """How many functions the evaluation points have; None of a problem without a space."""
         return HELD_OUT_FUNCTIONS if function_spaces(self.domain) else None
 
     def _columns(self, points: Any) -> Arguments:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, FunctionSpace, Product, function_spaces
+from pinnlab.problems.unknowns import Unknown, with_regions
 from pinnlab.samplers import Sobol, UniformRandom
 
 HELD_OUT_FUNCTIONS = 100
@@ -16,12 +18,16 @@ LEAST_PLACES = 25
 """For each of them, however few points are asked for: with fewer a grid in space and time would have one time only."""
 
 
-def evaluation_points(domain: Domain, count: int) -> Tensor:
-    """About `count` points `(n, d)` of a domain, always the same ones.
+def evaluation_points(domain: Domain, count: int, unknowns: Iterable[Unknown]) -> Tensor:
+    """About `count` points `(n, d)` of a domain, always the same ones, and some where its unknowns live.
 
     With spaces of functions among its factors: at about `count / 100` points each of 100 functions, drawn from their
-    distribution, one after the other.
+    distribution, one after the other; then those where unknowns live, with these functions in turns.
     """
+    return with_regions(unknowns, _in_domain(domain, count), count, function_columns(domain))
+
+
+def _in_domain(domain: Domain, count: int) -> Tensor:
     spaces = function_spaces(domain)
     if not spaces:
         return _places(domain, count)
@@ -36,6 +42,20 @@ def evaluation_points(domain: Domain, count: int) -> Tensor:
     found = {name: column.repeat(n) for name, column in columns.items()}
     found |= {name: functions[:, i].repeat_interleave(p) for i, name in enumerate(names)}
     return torch.stack([found[name] for name in domain.coordinates], -1)
+
+
+def function_columns(domain: Domain) -> list[int]:
+    """The columns of points that say which function a point has; none without a space of functions."""
+    return [domain.coordinates.index(name) for space in function_spaces(domain) for name in space.coordinates]
+
+
+def function_numbers(domain: Domain, points: Tensor) -> Tensor | None:
+    """The number `(n,)` of the function that each of `(n, d)` points has, from 0 on; None without a space of functions.
+
+    Points may lack, as where a reference is not known, and stand in any order.
+    """
+    columns = function_columns(domain)
+    return points[:, columns].unique(dim=0, return_inverse=True)[1] if columns else None
 
 
 def _places(domain: Domain, count: int) -> Tensor:

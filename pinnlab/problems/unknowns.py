@@ -96,18 +96,30 @@ def alike(unknowns: Mapping[str, Unknown], coordinates: Sequence[str]) -> list[l
     return groups
 
 
-def with_regions(unknowns: Iterable[Unknown], points: Tensor, count: int, least: int = 100, most: int = 1000) -> Tensor:
+def with_regions(
+    unknowns: Iterable[Unknown],
+    points: Tensor,
+    count: int,
+    functions: Sequence[int] = (),
+    least: int = 100,
+    most: int = 1000,
+) -> Tensor:
     """Points `(n, d)`, and after them some of those regions on which unknowns live that too few of them lie on.
 
     Args:
         unknowns: whose regions.
         points: of the domain.
         count: about how many there are to be.
+        functions: the columns that say which function a point has; added points take those of the others in turns.
         least: how many of a region are enough.
         most: how many are added for one that has fewer.
     """
     regions = [own.on for own in unknowns if own.on is not None and own.lives_at(points).sum() < min(least, count)]
-    return torch.cat([points, *(Sobol().sample(region, min(most, count), seed=0) for region in regions)])
+    added = torch.cat([points[:0], *(Sobol().sample(region, min(most, count), seed=0) for region in regions)])
+    if functions and len(added):
+        known = points[:, list(functions)].unique(dim=0)
+        added[:, list(functions)] = known[torch.arange(len(added)) % len(known)]
+    return torch.cat([points, added])
 
 
 def with_reference(names: Sequence[str], reference: Tensor) -> list[tuple[str, int]]:

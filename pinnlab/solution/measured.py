@@ -11,6 +11,7 @@ from torch import Tensor
 from pinnlab.analysis.metrics import mean_relative_l2
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import known_solution
+from pinnlab.problems.evaluation_points import function_numbers
 from pinnlab.problems.unknowns import known_pair, with_reference
 from pinnlab.solution.quantity import Quantity
 
@@ -41,8 +42,13 @@ def errors_of(solution: Any, points: Any) -> dict[str, float]:
     where = problem.evaluation_points(points) if isinstance(points, int) else solution._places(points, {}).points
     rows, reference = known_solution(problem, where.to("cpu", torch.float64))
     assert reference is not None  # there is one
-    found, functions = solution(rows), problem.held_out_functions if isinstance(points, int) else None
+    found, function = solution(rows), function_numbers(problem.domain, rows) if isinstance(points, int) else None
     return {
-        u: float(mean_relative_l2(*known_pair(found[:, i], reference[:, i]), functions))
+        u: float(mean_relative_l2(*known_pair(found[:, i], reference[:, i]), _known(function, reference[:, i])))
         for u, i in with_reference(problem.unknowns, reference)
     }
+
+
+def _known(function: Tensor | None, reference: Tensor) -> Tensor | None:
+    """The numbers of the functions where the reference is known."""
+    return None if function is None else function[~reference.isnan()]

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
-from pinnlab.analysis.metrics import MaxError, RelativeL2, ratio_of_norms
+from pinnlab.analysis.metrics import MaxError, RelativeL2, mean_ratio_of_norms
 from pinnlab.numerics import distributed
 from pinnlab.numerics.ordered_sums import add_by_number
+from pinnlab.problems.evaluation_points import function_numbers
 from pinnlab.problems.unknowns import known_pair, with_reference
 
 
@@ -39,6 +40,7 @@ class SolutionErrors(nn.Module):
         self.spectra: dict[str, ErrorByFrequency] = {}
         self.measured: tuple[str, ...] = self.unknowns
         self._points: Tensor | None = None
+        self._function: Tensor | None = None  # the number of each point's, of an operator
 
     def prepare(self, data: Any, coordinates: Sequence[str], device: torch.device) -> None:
         """Finds the modes of the data module's evaluation points; they stay as long as the points do."""
@@ -46,6 +48,7 @@ class SolutionErrors(nn.Module):
         if points is self._points:
             return
         self._points, self.measured = points, self.unknowns
+        self._function = None if points is None else function_numbers(data.problem.domain, points)
         self.frequency_error.clear()
         if points is None or reference is None or self.functions is not None:
             return
@@ -73,8 +76,8 @@ class SolutionErrors(nn.Module):
             reference = batch["reference"][:, column]
             pair = known_pair(prediction[:, column], reference)
             function = None
-            if self.functions is not None and self._points is not None:
-                function = function_of(batch["rows"], len(self._points), self.functions)[reference.isfinite()]
+            if self._function is not None:
+                function = self._function.to(reference.device)[batch["rows"]][~reference.isnan()]
             for tag, metrics in (("relative_l2", self.relative_l2), ("max_error", self.max_error)):
                 scalars[f"{tag}/{name}"] = metric = cast("Metric", metrics[name])
                 metric.update(*pair, *([function] if function is not None and tag == "relative_l2" else []))
@@ -102,7 +105,7 @@ def measure_errors(module: Any, data: Any) -> dict[str, float]:
 
     A collective: all ranks call it.
     """
-    return {name: float(ratio_of_norms(*sums).mean()) for name, sums in _sums_of_squares(module, data).items()}
+    return {name: float(mean_ratio_of_norms(*sums)) for name, sums in _sums_of_squares(module, data).items()}
 
 
 def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
@@ -126,23 +129,18 @@ def _sums_of_squares(module: Any, data: Any) -> dict[str, Tensor]:
         return {}
     with torch.no_grad():
         prediction = module(distributed.shard(points).to(module.loss_weights))
-    found, functions = {}, module.problem.held_out_functions
-    rows = distributed.shard(torch.arange(len(points))).to(module.device)
-    owner = function_of(rows, len(points), functions or 1)
+    found, functions = {}, module.problem.held_out_functions or 1
+    owner = function_numbers(module.problem.domain, points)
+    owner = None if owner is None else distributed.shard(owner).to(module.device)
     for name, column in with_reference(module.problem.unknowns, reference):
         own = distributed.shard(reference)[:, column].to(module.device)
         values, known = known_pair(prediction[:, column].double(), own.double())
         sums = [
-            s.sum()[None] if functions is None else add_by_number(s.new_zeros(functions), owner[~own.isnan()], s)
+            s.sum()[None] if owner is None else add_by_number(s.new_zeros(functions), owner[~own.isnan()], s)
             for s in ((values - known).square(), known.square())
         ]
         found[name] = distributed.all_sum(torch.stack(sums))
     return found
-
-
-def function_of(rows: Tensor, points: int, functions: int) -> Tensor:
-    """The number of the function that each of the numbered evaluation points belongs to."""
-    return rows // (points // functions)
 
 
 def outside_inference_mode(step: Callable[..., Any]) -> Callable[..., Any]:

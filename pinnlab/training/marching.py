@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from pinnlab.analysis.metrics import ratio_of_norms
+from pinnlab.analysis.metrics import mean_ratio_of_norms
 from pinnlab.errors import ConfigurationError, StopReason, unknown
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
@@ -249,7 +249,7 @@ def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             if name in r["squares"]
         ]
         error, size = torch.stack(own).sum(0)
-        found[name] = float(ratio_of_norms(error, size).mean())
+        found[name] = float(mean_ratio_of_norms(error, size))
     return found
 
 

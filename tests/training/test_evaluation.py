@@ -5,8 +5,10 @@ import torch
 from training import quiet_trainer, small_data, small_module
 
 from pinnlab.analysis.frequencies import error_spectrum
-from pinnlab.domains import Disk
-from pinnlab.problems import Burgers, Dirichlet, Exact, Poisson, Problem, Residual
+from pinnlab.analysis.metrics import relative_l2
+from pinnlab.domains import Chebyshev, Disk, FunctionSpace, Interval
+from pinnlab.networks import MLP
+from pinnlab.problems import Burgers, Dirichlet, Exact, Poisson, Problem, Residual, Unknown
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -61,3 +63,35 @@ def test_points_that_are_no_grid_have_no_bands():
     assert "relative_l2/u" in trainer.callback_metrics
     assert not any(key.startswith("frequency_error") for key in trainer.callback_metrics)
     assert module.errors.spectra == {}
+
+
+class Slopes(Problem):
+    """u' = a for all functions a of a space, and q = u at the end; known of some of the functions."""
+
+    def __init__(self):
+        x = Interval("x", 0, 1)
+        domain = x * FunctionSpace("a", Chebyshev(x, 2))
+        end = domain.face(x=1.0)
+        conditions = {"ode": Residual(domain, lambda u, a: u.x - a), "end": Residual(end, lambda u, q: q - u)}
+        super().__init__(domain, {"u": Unknown(), "q": Unknown(on=end)}, conditions)
+
+    def reference(self):
+        return Exact(lambda x, a0, a1: (2 + a0 * x, 9 + a1), where=lambda a0: a0 > 0.02)
+
+
+def test_the_mean_over_functions_is_of_those_that_are_known_and_of_all_their_points():
+    module = small_module(Slopes(), network=lambda inputs, outputs: MLP(inputs, outputs, hidden=[5]))
+    data = small_data(module.problem)
+    points, reference = data.evaluation_set()
+    errors = {"u": [], "q": []}
+    for function in points[:, 1:].unique(dim=0):
+        own = (points[:, 1:] == function).all(1)
+        for column, name in enumerate(errors):
+            known = own & ~reference[:, column].isnan()
+            errors[name].append(float(relative_l2(module(points[known])[:, column].detach(), reference[known, column])))
+    assert 20 < len(errors["u"]) < 80
+    expected = {name: sum(found) / len(found) for name, found in errors.items()}
+    found = quiet_trainer().validate(module, data, verbose=False)[0]
+    assert {name: found[f"relative_l2/{name}"] for name in errors} == pytest.approx(expected, rel=1e-12)
+    assert module.measure_errors(data) == pytest.approx(expected, rel=1e-12)
+    assert module.solution().errors(200) == pytest.approx(expected, rel=1e-12)
