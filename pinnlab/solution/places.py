@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.derivatives import Jet
-from pinnlab.domains import Domain, Region
+from pinnlab.domains import Box, Domain, Region
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.numerics.torch_version import has_values
@@ -106,7 +106,12 @@ def _numbers(key: str, values: Any) -> Tensor:
 
 
 def places_in(
-    domain: Domain, like: Tensor, points: Any, named: Mapping[str, Any], home: tuple[str, Region] | None = None
+    domain: Domain,
+    like: Tensor,
+    points: Any,
+    named: Mapping[str, Any],
+    home: tuple[str, Region] | None = None,
+    filled: bool = False,
 ) -> Places:
     """The same for the coordinates of a domain, with a warning of points outside of it.
 
@@ -118,9 +123,12 @@ def places_in(
         points: `(n, d)`, or None.
         named: coordinates by name.
         home: the name of what is asked for, and where in the domain it lives, if that is a part of it.
+        filled: whether coordinates that do not matter were made up: then no more than the domain's box can be asked of
+            the others.
     """
     found = places(domain.coordinates, like, points, named)
-    if not warn_of_untrained(domain, found.points, domain, "lie outside of the domain", 5) and home is not None:
+    region = Box(domain.coordinates, domain.low, domain.high) if filled else domain
+    if not warn_of_untrained(domain, found.points, region, "lie outside of the domain", 5) and home is not None:
         warn_of_untrained(domain, found.points, home[1], f"lie where {home[0]} does not live", 5)
     return found
 

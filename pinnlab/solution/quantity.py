@@ -45,12 +45,13 @@ class Quantity:
 
     def __call__(self, points: Any = None, /, **coordinates: Any) -> Any:
         """The values at points, or at coordinates by name."""
-        given = coordinates.pop("points", points)
+        given, filled = coordinates.pop("points", points), False
         if given is None and coordinates:
             domain = self._solution.problem.domain
             ends = zip(domain.coordinates, domain.low, domain.high, strict=True)
-            coordinates = {c: (a + b) / 2 for c, a, b in ends if c not in self._coordinates} | coordinates
-        where = self._solution._places(given, coordinates, self._home())
+            others = {c: (a + b) / 2 for c, a, b in ends if c not in (*self._coordinates, *coordinates)}
+            coordinates, filled = others | coordinates, bool(others)
+        where = self._solution._places(given, coordinates, self._home(), filled)
         return where.returned(self._compute(where.points))
 
     def as_given(self, name: str, domain: Domain) -> Function:

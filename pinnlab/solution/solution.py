@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PathLike = str | os.PathLike[str]
+Home = tuple[str, Region] | None
 
 BLOCK = 65_536
 """Points that are evaluated at a time: a layer of 100 neurons takes 50 MB in float64."""
@@ -285,9 +286,9 @@ class Solution:
     def _network(self) -> str:
         return f"{network_in_words(self.trial.network)}, {str(self._like.dtype).removeprefix('torch.')}"
 
-    def _places(self, points: Any, coordinates: dict[str, Any], home: tuple[str, Region] | None = None) -> Places:
+    def _places(self, points: Any, coordinates: dict[str, Any], home: Home = None, filled: bool = False) -> Places:
         named = with_functions(self.problem.domain, coordinates)
-        return places_in(self.problem.domain, self._like, points, named, home)
+        return places_in(self.problem.domain, self._like, points, named, home, filled)
 
     def _unknowns(self, rows: Tensor) -> Tensor:
         return _in_blocks(self.trial, rows)

@@ -12,7 +12,7 @@ from known_solutions import Decay, InBox, OnDisk, TwoWaves, Waves, bowl, waves
 
 from pinnlab import PINN
 from pinnlab.derivatives import Wanted, reverse
-from pinnlab.domains import Interval
+from pinnlab.domains import Box, Disk, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP
 from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson, Problem, Residual, Unknown
@@ -222,6 +222,19 @@ def test_many_coordinates():
     names = found.problem.coordinates
     assert type(found.u(**dict.fromkeys(names, 0.5))) is float
     assert found.evaluate(lambda u: u.laplacian(), np.full((2, 5), 0.5)).shape == (2,)
+
+
+def test_an_unknown_of_fewer_coordinates_is_told_of_these_only():
+    """The others are made up, and their middle may lie in a hole."""
+    domain = (Box(["x", "y"], -1, 1) - Disk(radius=0.3)) * Interval("t", 0, 1)
+    unknowns = {"u": Unknown(), "k": Unknown(coordinates=["t"])}
+    solution = PINN(Problem(domain, unknowns, {"pde": Residual(domain, lambda u, k: u.t - k * u.xx)})).solution()
+    for call in (solution.k, solution.derivative("k", "t")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(t=0.5)
+        with pytest.warns(UserWarning, match="1 of 1 points lie outside of the domain"):
+            call(t=1.5)
 
 
 def test_a_value_outside_of_the_domain_is_told():
