@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from rich.table import Table
 
 from pinnlab.analysis.ntk import WHOLE
-from pinnlab.analysis.signatures import relative_errors, waves
+from pinnlab.analysis.signatures import Bands, relative_errors, waves
 from pinnlab.diagnosis.picture import Diagnosis
 
 
@@ -66,13 +67,19 @@ def _cosines(result: Diagnosis) -> Table:
 def _frequencies(result: Diagnosis) -> Table:
     bands = result.look.bands
     known = all(band.reference for band in bands.values())
-    what = "relative error by frequency" if known else "residual by frequency, relative to its largest value"
-    errors = {name: relative_errors([band])[0] for name, band in bands.items()}
+    what = "relative error by frequency" if known else "residual by frequency, relative to the whole residual"
+    errors = {name: relative_errors([band])[0] if known else _shares(band) for name, band in bands.items()}
     table = _table(what, ("", *bands))
     for band in sorted(set().union(*errors.values())):
         cells = (f"{found[band]:.2e}" if band in found else "" for found in errors.values())
         table.add_row(waves(band).removeprefix("in "), *cells)
     return table
+
+
+def _shares(residual: Bands) -> dict[int, float]:
+    """What each band has of a residual, in size; bands with less than a hundredth are left out."""
+    whole = sum(residual.error)
+    return {band: math.sqrt(part / whole) for band, part in enumerate(residual.error) if part > 1e-4 * whole}
 
 
 def _table(title: str, headings: Iterable[str]) -> Table:

@@ -3,15 +3,17 @@
 import functools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from failing import ADAM, FAILING, POINTS, Decay, poisson
 from training import quiet_trainer, small_data, small_module
 
-from pinnlab.analysis.signatures import Look, Record
+from pinnlab.analysis.signatures import Bands, Look, Record
 from pinnlab.callbacks import DiagnosisWriter, FailureSignatures
 from pinnlab.diagnosis.picture import findings_of
+from pinnlab.diagnosis.tables import tables
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems import Burgers, Heat1D
 from pinnlab.training.exact_linearization import linearization
@@ -80,6 +82,16 @@ def test_a_diagnosis_is_shown_and_written_and_overwrites_nothing(tmp_path, capsy
     assert found["coefficients"]["k"]["value"] == 0.5
     assert len(found["kernel"]["total"]["eigenvalues"]) > 50
     assert found["relative_l2"] == {}
+
+
+def test_a_residual_by_frequency_is_shown_as_parts_of_the_whole(tmp_path):
+    result, _ = diagnosed(small_module(Decay()), tmp_path)
+    bands = {"pde": Bands((9.0, 1e-9, 16.0, 0.0, 0.0, 0.0, 0.0))}
+    shown = tables(replace(result, look=replace(result.look, bands=bands)))[-1]
+    assert [list(column.cells) for column in shown.columns] == [
+        ["1 half wave or less", "3 to 4 half waves"],
+        ["6.00e-01", "8.00e-01"],
+    ]
 
 
 @pytest.mark.parametrize(
