@@ -16,8 +16,8 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
     """The relative L2 error `||u - u*|| / ||u*||` of one unknown, as a float64 scalar.
 
     It does not depend on the number of points, nor on the scale of u. (It is no RMS error, and is not divided
-    by sqrt(n).) Where the reference vanishes everywhere there is nothing to be relative to: the norm of the
-    error `||u||` is returned instead, so that an unknown that should be zero still gets a finite figure.
+    by sqrt(n).) Where the reference vanishes everywhere there is nothing to be relative to: the root mean square
+    of u is returned instead, so that an unknown that should be zero still gets a figure of its size.
 
     Args:
         prediction: u, `(n,)`.
@@ -30,7 +30,7 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
         >>> relative_l2(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0]))
         tensor(0.0800, dtype=torch.float64)
     """
-    return ratio_of_norms(*_squares(prediction, target))
+    return ratio_of_norms(*_squares(prediction, target), len(target))
 
 
 def mean_relative_l2(prediction: Tensor, target: Tensor, function: Tensor | None) -> Tensor:
@@ -55,22 +55,28 @@ def max_error(prediction: Tensor, target: Tensor) -> Tensor:
     return error.abs().amax() if error.numel() else error.new_zeros(())
 
 
-def ratio_of_norms(error: Tensor, reference: Tensor) -> Tensor:
-    """The quotient of two norms from their squares; the first norm alone where the second one vanishes."""
-    return (error / torch.where(reference > 0, reference, torch.ones_like(reference))).sqrt()
+def ratio_of_norms(error: Tensor, reference: Tensor, points: Tensor | float) -> Tensor:
+    """The quotient of two norms from sums of squares over some points; where the second one vanishes, a mean.
+
+    Args:
+        error: the sums of squares of the error.
+        reference: those of the reference.
+        points: over how many, or over what volume: where the reference vanishes the root mean square is left.
+    """
+    scale = torch.where(reference > 0, reference, points)
+    return (error / torch.where(scale > 0, scale, 1.0)).sqrt()
 
 
-def mean_ratio_of_norms(error: Tensor, reference: Tensor) -> Tensor:
+def mean_ratio_of_norms(error: Tensor, reference: Tensor, points: Tensor) -> Tensor:
     """The mean of `ratio_of_norms` over the functions that have any points; arguments `()`, or `(functions,)`."""
-    seen = ((error > 0) | (reference > 0)).sum()
-    return ratio_of_norms(error, reference).sum() / seen.clamp_min(1)
+    return ratio_of_norms(error, reference, points).sum() / (points > 0).sum().clamp_min(1)
 
 
 class RelativeL2(Metric):
     """`relative_l2` of one unknown, gathered over batches and ranks.
 
-    The states are the sums of squares of the error and of the reference: they add over batches and ranks, so
-    shards may be uneven. They are float64 whatever the default dtype is.
+    The states are the sums of squares of the error and of the reference, and the number of points: they add over
+    batches and ranks, so shards may be uneven. They are float64 whatever the default dtype is.
 
     Args:
         functions: with a number it is the mean of the errors of so many functions, as in `mean_relative_l2`.
@@ -83,26 +89,29 @@ class RelativeL2(Metric):
 
     error: Tensor
     reference: Tensor
+    points: Tensor
 
     def __init__(self, functions: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         zero = torch.zeros(functions or (), dtype=torch.float64)
-        self.add_state("error", default=zero, dist_reduce_fx="sum")
-        self.add_state("reference", default=zero.clone(), dist_reduce_fx="sum")
+        for name in ("error", "reference", "points"):
+            self.add_state(name, default=zero.clone(), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, function: Tensor | None = None) -> None:
         """Adds points: u and u*, both `(n,)`; of several functions the number of each point's, `(n,)`."""
         if function is None:
             error, reference = _squares(prediction, target)
             self.error, self.reference = self.error + error, self.reference + reference
+            self.points = self.points + len(target)
         else:
             error, reference = _squares(prediction, target, summed=False)
             self.error = add_by_number(self.error.clone(), function, error)
             self.reference = add_by_number(self.reference.clone(), function, reference)
+            self.points = add_by_number(self.points.clone(), function, torch.ones_like(error))
 
     def compute(self) -> Tensor:
-        """Returns `||u - u*|| / ||u*||` over all points so far, or `||u||` if u* is zero; float64 scalar."""
-        return mean_ratio_of_norms(self.error, self.reference)
+        """Returns `||u - u*|| / ||u*||` over all points so far, or the root mean square of u if u* is zero; float64."""
+        return mean_ratio_of_norms(self.error, self.reference, self.points)
 
 
 class MaxError(Metric):

@@ -119,11 +119,14 @@ def measure_squares(module: Any, data: Any) -> dict[str, list[list[float]]]:
         operator, and one number else.
     """
     points, found = len(data.evaluation_set()[0]), _sums_of_squares(module, data)
-    return {name: (sums * sums.shape[1] / points).tolist() for name, sums in found.items()}
+    return {name: (sums[:2] * sums.shape[1] / points).tolist() for name, sums in found.items()}
 
 
 def _sums_of_squares(module: Any, data: Any) -> dict[str, Tensor]:
-    """Of the error and of the reference of each unknown `(2, functions)`, over the points of all ranks; in float64."""
+    """Of the error and of the reference of each unknown, and their numbers of points, over all ranks.
+
+    Each is `(3, functions)` in float64.
+    """
     points, reference = data.evaluation_set()
     if reference is None:
         return {}
@@ -137,7 +140,7 @@ def _sums_of_squares(module: Any, data: Any) -> dict[str, Tensor]:
         values, known = known_pair(prediction[:, column].double(), own.double())
         sums = [
             s.sum()[None] if owner is None else add_by_number(s.new_zeros(functions), owner[~own.isnan()], s)
-            for s in ((values - known).square(), known.square())
+            for s in ((values - known).square(), known.square(), torch.ones_like(known))
         ]
         found[name] = distributed.all_sum(torch.stack(sums))
     return found

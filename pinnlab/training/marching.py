@@ -249,7 +249,8 @@ def error_over(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             if name in r["squares"]
         ]
         error, size = torch.stack(own).sum(0)
-        found[name] = float(mean_ratio_of_norms(error, size))
+        length = sum(r["high"] - r["low"] for r in records if name in r["squares"])
+        found[name] = float(mean_ratio_of_norms(error, size, torch.where((error > 0) | (size > 0), length, 0.0)))
     return found
 
 

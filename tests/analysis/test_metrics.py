@@ -93,12 +93,19 @@ def test_states_stay_float64_for_float32_networks(pair, metric_class):
     torch.testing.assert_close(metric.compute(), expected, rtol=1e-13, atol=0)
 
 
-def test_a_zero_reference_gives_the_norm_of_the_error():
-    u, zero = torch.tensor([3.0, -4.0]), torch.zeros(2)
-    assert relative_l2(u, zero) == 5
+@pytest.mark.parametrize("repeats", [1, 50])
+def test_a_zero_reference_gives_the_root_mean_square_of_any_number_of_points(repeats):
+    u = torch.tensor([1.0, -7.0]).repeat(repeats)
+    assert relative_l2(u, 0 * u) == 5
     metric = RelativeL2()
-    metric.update(u, zero)
+    metric.update(u, 0 * u)
+    metric.update(u, 0 * u)
     assert metric.compute() == 5
+    both, owner = torch.cat([u, 2 * u]), torch.arange(2).repeat_interleave(len(u))
+    assert mean_relative_l2(both, 0 * both, owner) == 7.5
+    functions = RelativeL2(2)
+    functions.update(both, 0 * both, owner)
+    assert functions.compute() == 7.5
 
 
 @pytest.mark.parametrize("metric_class", FUNCTIONS)

@@ -95,3 +95,17 @@ def test_the_mean_over_functions_is_of_those_that_are_known_and_of_all_their_poi
     assert {name: found[f"relative_l2/{name}"] for name in errors} == pytest.approx(expected, rel=1e-12)
     assert module.measure_errors(data) == pytest.approx(expected, rel=1e-12)
     assert module.solution().errors(200) == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_should_be_zero_has_the_same_error_everywhere():
+    """Its root mean square, on whatever number of points: as validated, as measured, and of the solution."""
+    line = Interval("x", 0, 1)
+    conditions = {"pde": Residual(line, lambda u: u.xx), "ends": Dirichlet(line.boundary(), u=0.0)}
+    zero = type("Zero", (Problem,), {"reference": lambda self: Exact(lambda x: 0 * x)})(line, ["u"], conditions)
+    for count in (100, 1600):
+        trainer, module, data = fitted(zero, evaluation_points=count)
+        with torch.no_grad():
+            expected = float(module(data.evaluation_set()[0]).square().mean().sqrt())
+        assert float(trainer.callback_metrics["relative_l2/u"]) == pytest.approx(expected, rel=1e-12)
+        assert module.measure_errors(data)["u"] == pytest.approx(expected, rel=1e-12)
+        assert module.solution().errors()["u"] == pytest.approx(expected, rel=1e-2)

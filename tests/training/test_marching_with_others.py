@@ -135,6 +135,12 @@ def test_the_error_of_an_operator_over_windows_is_the_mean_of_those_of_its_funct
     assert error_over(records)["u"] == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_error_over_windows_of_what_should_be_zero_is_a_root_mean_square():
+    squares = (1.0, 25.0)
+    records = [{"low": 8 * k, "high": 8 * k + 8, "squares": {"u": [[s], [0.0]]}} for k, s in enumerate(squares)]
+    assert error_over(records)["u"] == pytest.approx(13**0.5, rel=1e-12)
+
+
 def test_data_of_an_operator_are_those_of_the_window():
     problem = BurgersOperator(modes=2, data=5, places=20)
     window = Window(problem, "t", 0.0, 0.5, None)

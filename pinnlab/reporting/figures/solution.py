@@ -243,7 +243,7 @@ def _error_text(u: Array, exact: Array) -> str:
     error = float(relative_l2(torch.from_numpy(u), torch.from_numpy(exact)))
     if exact.any():
         return f"relative L2 error {error:.2e}"
-    return f"L2 error {error:.2e} (the reference is zero)"
+    return f"root mean square error {error:.2e} (the reference is zero)"
 
 
 def checked_points(points: ArrayLike, coordinates: Sequence[str], key: str) -> Array:
