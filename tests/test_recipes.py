@@ -97,7 +97,7 @@ def first_of_each(kind):
 
 OF_EACH_NETWORK = first_of_each(lambda given: given["model"]["network"].get("class_path"))
 OF_EACH_PROBLEM = first_of_each(lambda given: given["problem"]["class_path"])
-"""Those of the same problem and network differ in optimizers and points."""
+"""Those of the same problem and network differ in optimizers and points; on demand they are diagnosed."""
 
 
 def named(given):
@@ -117,7 +117,7 @@ OF_EACH_PART = frozenset(
     )
 )
 """And those of the same optimizers, or the same callbacks of their own, in the rest."""
-STANDING = OF_EACH_NETWORK | OF_EACH_PROBLEM | OF_EACH_PART
+STANDING = OF_EACH_NETWORK | OF_EACH_PART
 """Whole runs of these are made always; of the others one step, and their whole runs on demand."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
@@ -15,6 +17,8 @@ from pinnlab.samplers.stratified import UniformRandom
 SOBOL_BITS = 52
 MANY_DIMENSIONS = 1000
 """Up to here a Sobol' sequence is scrambled in less than 0.3 s."""
+SMALL = 2048
+"""Numbers, up to which a design to try something at is kept: the checks before a run ask for the same few 30 times."""
 
 
 class Sobol(Sampler):
@@ -49,8 +53,18 @@ def few_points(region: Region, count: int, seed: int) -> Tensor:
     Returns:
         `(count, region.dim)`, as `Sampler.sample` does.
     """
-    sampler = Sobol() if region.dim <= MANY_DIMENSIONS else UniformRandom()
+    sampler = _KeptSobol() if region.dim <= MANY_DIMENSIONS else UniformRandom()
     return sampler.sample(region, count, seed)
+
+
+class _KeptSobol(Sobol):
+    def design(self, count: int, dim: int, seed: int) -> Tensor:
+        return _small_design(count, dim, seed).clone() if count * dim <= SMALL else super().design(count, dim, seed)
+
+
+@functools.lru_cache(maxsize=256)
+def _small_design(count: int, dim: int, seed: int) -> Tensor:
+    return Sobol().design(count, dim, seed)
 
 
 class Halton(Sampler):

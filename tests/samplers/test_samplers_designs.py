@@ -312,8 +312,20 @@ def test_few_points_are_scrambled_in_few_dimensions_only(dim, monkeypatch):
     assert points.shape == (5, dim)
     assert bool(box.contains(points).all())
     assert points.min() < 1 < points.max()
+    few_points(box, 5, seed=1).zero_()  # nobody else's
     assert torch.equal(points, few_points(box, 5, seed=1))
-    assert asked == ([dim] * 2 if dim <= MANY_DIMENSIONS else [])
+    assert asked == ([dim] if dim <= MANY_DIMENSIONS else [])
+    if dim <= MANY_DIMENSIONS:
+        assert torch.equal(points, Sobol().sample(box, 5, seed=1))
+
+
+def test_many_points_to_try_something_at_are_not_kept(monkeypatch):
+    asked = []
+    design = Sobol._design
+    monkeypatch.setattr(Sobol, "_design", lambda self, *given: asked.append(given[0]) or design(self, *given))
+    for _ in range(2):
+        few_points(Box(["x", "y"], 0.0, 2.0), 1025, seed=1)
+    assert asked == [1025] * 2
 
 
 FOCUSED = Focused(Grid(), width=0.1)
