@@ -89,21 +89,20 @@ def test_rooms_without_lightning_import_neither_compiler_nor_figures():
 WHEN_USED = ("pinnlab.reporting.figures.", "pinnlab.reporting.event_file")
 """Modules that a run imports when it draws, and when it logs."""
 
-LEAN = {
-    "the names of the package": "from pinnlab import PINN, CollocationDataModule, Phase, Problem",
-    "all modules but figures and studies": "import "
-    + ", ".join(
-        name
-        for name in modules(*WITHOUT_LIGHTNING, "analysis", "reporting", "training", "diagnosis", "callbacks", "cli")
-        if not name.startswith(WHEN_USED)
-    ),
-}
+LEAN = [
+    name
+    for name in modules(*WITHOUT_LIGHTNING, "analysis", "reporting", "training", "diagnosis", "callbacks", "cli")
+    if not name.startswith(WHEN_USED)
+]
 
 
-@pytest.mark.parametrize("case", LEAN)
-def test_matplotlib_tensorboard_and_the_compiler_wait_until_they_are_used(case):
-    """Lightning and torchmetrics import matplotlib and parts of the compiler by themselves: that is not ours."""
-    asked = asked_for_by_us(LEAN[case])
+def test_matplotlib_tensorboard_and_the_compiler_wait_until_they_are_used():
+    """Lightning and torchmetrics import matplotlib and parts of the compiler by themselves: that is not ours.
+
+    Of the names of the package, and then of all modules but figures and studies.
+    """
+    names = "from pinnlab import PINN, CollocationDataModule, Phase, Problem"
+    asked = asked_for_by_us(f"{names}\nimport {', '.join(LEAN)}")
     assert ("pinnlab.training.phased_module", "lightning") in asked
     late = ("matplotlib", "tensorboard", "torch.utils.tensorboard", "torch._dynamo", "torch._inductor")
     assert not {pair for pair in asked if any(pair[1] == name or pair[1].startswith(f"{name}.") for name in late)}

@@ -1,13 +1,14 @@
 """Pages that lead through Python and the command line in turn run from top to bottom, as a reader would."""
 
+import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
+from forked import finish, forked, run_command
 from shortening import shortened
 
 from pinnlab.__main__ import main
@@ -32,13 +33,16 @@ def carry_out(line, monkeypatch, steps):
     assert end.value.code == 0, line
 
 
-def carry_out_until_interrupted(line):
+def carry_out_until_interrupted(line, folder):
     """A command that goes on until Ctrl-C, which comes as soon as it has said something."""
-    command = [sys.executable, "-m", *shlex.split(line, comments=True)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline(), line
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0, line
+    process = forked(run_command, folder, *shlex.split(line, comments=True)[1:])
+    said, end = folder / "output.txt", time.monotonic() + 60
+    while not (said.exists() and said.read_text()):
+        assert process.is_alive(), line
+        assert time.monotonic() < end, line
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    assert finish(process, 60.0) == 0, line
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -62,7 +66,7 @@ def test_a_page_runs_from_top_to_bottom(page, most, tmp_path, monkeypatch):
         for line in text.splitlines():
             assert line.startswith(("pinnlab", *NOT_OURS)), line
             if line.startswith("pinnlab board"):
-                carry_out_until_interrupted(line)
+                carry_out_until_interrupted(line, tmp_path)
             elif line.startswith("pinnlab"):
                 carry_out(line, monkeypatch, steps=3)
 

@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 import sys
 import warnings
 
 import pytest
 from bad_inputs import CALLS, COMMANDS, RECIPES, number_rows
+from forked import finish, forked, run_command
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from pinnlab.cli.commands import run
@@ -129,15 +129,18 @@ class Mine(Poisson1D):
 """
 
 
+def run_without_the_current_folder(folder, *arguments):
+    sys.path[:] = [place for place in sys.path if place not in ("", ".", os.getcwd(), str(folder))]
+    run_command(folder, *arguments)
+
+
 def test_a_class_of_a_file_in_the_current_folder(tmp_path):
     """With the console script, whose own folder comes first on the path; `python -m` has the current one anyway."""
     (tmp_path / "own_problem.py").write_text(OWN)
     (tmp_path / "own.yaml").write_text("problem: own_problem.Mine\n")
-    script = "import sys; sys.path.remove(''); from pinnlab.__main__ import main; main()"
-    command = [sys.executable, "-c", script, "fit", "-c", "own.yaml", "--print_config"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    assert "own_problem.Mine" in shown.stdout
+    code = finish(forked(run_without_the_current_folder, tmp_path, "fit", "-c", "own.yaml", "--print_config"))
+    assert code == 0, (tmp_path / "error.txt").read_text()
+    assert "own_problem.Mine" in (tmp_path / "output.txt").read_text()
 
 
 def test_what_a_module_raises_when_it_is_imported(tmp_path, capsys, monkeypatch):

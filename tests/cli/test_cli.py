@@ -13,6 +13,7 @@ import torch
 import yaml
 from commanded import fitted
 from forked import finish, forked, run_command
+from two_process_runs import TINY
 
 from pinnlab.cli.commands import run
 
@@ -301,7 +302,7 @@ def test_checkpoint_of_another_problem(command, trained):
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_checkpoint_and_the_right_code(tmp_path, number, expected):
-    process = forked(run_command, tmp_path, "fit", "-c", "poisson1d", "--model.compile=false")
+    process = forked(run_command, tmp_path, *TINY)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(tmp_path.rglob("*.ckpt")):
         time.sleep(0.05)

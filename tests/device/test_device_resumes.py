@@ -97,7 +97,10 @@ trainer: {val_check_interval: 2}
 """
 
 
-@pytest.mark.parametrize("march", ["", "march: {windows: 2}\n"], ids=["whole", "windows"])
+@pytest.mark.parametrize(
+    "march",
+    [pytest.param("", id="whole"), pytest.param("march: {windows: 2}\n", id="windows", marks=pytest.mark.slow)],
+)
 def test_the_command_on_a_cpu_takes_a_run_of_a_gpu(tmp_path, of_a_gpu, march, capsys):
     (tmp_path / "little.yaml").write_text(RECIPE + march)
     folder = fitted(tmp_path, "-c", "little.yaml") / "little" / "version_0"

@@ -258,6 +258,7 @@ def with_a_table(parameters, inputs):
     return squares(parameters, inputs) + (TABLE * parameters["w"].sum()).sin().sum() + places.sum()
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.usefixtures("without_forks")
 def test_a_new_process_leaves_the_code_that_this_one_would_make(monkeypatch):

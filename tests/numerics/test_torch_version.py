@@ -14,7 +14,7 @@ def norms(parameters, inputs):
 
 
 @needs_compiler
-@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("columns", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_compiled_norms_drop_their_axis(columns):
     parameters, rows = {"w": torch.tensor(2.0)}, torch.arange(-5.0, 7.0).reshape(-1, columns)
     with torch.no_grad():

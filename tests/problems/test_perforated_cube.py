@@ -59,6 +59,7 @@ def test_the_halves_meet():
         assert np.sqrt(((low - high) ** 2).mean()) < (1e-4 if along is None else 2e-3)
 
 
+@pytest.mark.slow
 def test_fewer_sources_and_cosines_change_it_by_less_than_a_thousandth(monkeypatch):
     monkeypatch.setattr(cube_spheres, "MODES", 11)
     monkeypatch.setattr(cube_spheres, "BESIDE", 35)

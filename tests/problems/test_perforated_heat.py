@@ -66,6 +66,7 @@ def test_the_reference_has_its_fluxes(name, heat):
     np.testing.assert_allclose(flux, heat - v[0], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_reference_converges_as_it_says():
     holes = [Hole(x, y, RADII[0], 5.0) for x, y in LARGE] + [Hole(x, y, RADII[1], 1.0) for x, y in SMALL]
     xs, ys = (0, 2, 6, WIDTH), (0, 1.5, 4.5, 7.5, 10.5, HEIGHT)

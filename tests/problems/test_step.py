@@ -75,6 +75,7 @@ def test_it_satisfies_the_equations(step):
         assert np.abs(residual).max() < 2e-3
 
 
+@pytest.mark.slow
 def test_it_converges_as_it_says(step):
     """The error at degree 5, by degree 6; of the edge a disk is left out, as in the problem."""
     at = points(0.1)

@@ -4,12 +4,11 @@ import errno
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from forked import finish, forked, pipe
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.training import checkpoint_io
@@ -44,26 +43,23 @@ def test_in_the_middle_of_a_run_a_full_disk_is_a_warning(tmp_path, monkeypatch):
     assert writer.failed is None
 
 
-LOOP = """
-import sys, torch
-from pinnlab.training import checkpoint_io
-from pinnlab.training.checkpoint_io import AtomicCheckpointIO
-writer, step = AtomicCheckpointIO(), 0
-while True:
-    step += 1
-    writer.save_checkpoint({"pinnlab": {}, "step": step, "weights": torch.full((300_000,), float(step))}, sys.argv[1])
-    print(step, flush=True)
-"""
+def save_for_ever(path, told):
+    writer, step = AtomicCheckpointIO(), 0
+    while True:
+        step += 1
+        writer.save_checkpoint({"pinnlab": {}, "step": step, "weights": torch.full((300_000,), float(step))}, path)
+        told.send(step)
 
 
 def test_a_process_killed_while_it_writes_leaves_a_whole_file(tmp_path):
     path = tmp_path / "last.ckpt"
     for pause in (0.0, 0.02):
-        process = subprocess.Popen([sys.executable, "-c", LOOP, str(path)], stdout=subprocess.PIPE, text=True)
-        assert int(process.stdout.readline()) == 1
+        receiver, sender = pipe()
+        process = forked(save_for_ever, path, sender)
+        assert receiver.recv() == 1
         time.sleep(pause)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        assert finish(process) == -signal.SIGKILL
         found = AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
         assert (found["weights"] == found["step"]).all()
     AtomicCheckpointIO().save_checkpoint(STATE, path)  # cleans up what the killed ones left

@@ -175,10 +175,10 @@ def test_points_have_weights():
     assert data.store.point_weights("pde").unique().numel() == 4
 
 
-ON_DEMAND = [pytest.param(make, marks=pytest.mark.slow) for make in PROBLEMS if make not in (Flow, Cheese)]
+ON_DEMAND = [pytest.param(make, marks=pytest.mark.slow) for make in PROBLEMS if make is not Flow]
 
 
-@pytest.mark.parametrize("make", [Flow, Cheese, *ON_DEMAND])
+@pytest.mark.parametrize("make", [Flow, *ON_DEMAND])
 @pytest.mark.usefixtures("rendered")
 def test_everything_that_looks_on_works(make, tmp_path):
     watching = [FailureSignatures(every=10), NTKSpectrum(every=10, max_points=20)]

@@ -109,7 +109,7 @@ class Errors(L.Callback):
         self.errors.append(pl_module.measure_errors(trainer.datamodule))
 
 
-@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("hard", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_an_operator_goes_on_for_every_function(hard):
     problem, summary = DiffusionReactionOperator(diffusion=0.1, modes=2, exact_conditions=hard), RunSummary()
     own = Errors()
