@@ -107,34 +107,34 @@ def trials():
     """Adam tries L-BFGS in vain; L-BFGS tries SSBroyden, and that is kept."""
     rarely, gladly = (TrialStep(window=4, evaluations=8, backoff=1.0, margin=margin) for margin in (1e9, 1e-9))
     return [
-        Phase(ADAM, steps=12, until=rarely),
+        Phase(ADAM, steps=6, until=rarely),
         Phase(QUASI_NEWTON, until=gladly),
-        Phase(functools.partial(SSBroyden, iterations=3), steps=6),
+        Phase(functools.partial(SSBroyden, iterations=3), steps=3),
     ]
 
 
-def three_steps(*optimizers):
-    """Adam, then a few steps of each optimizer."""
-    return [Phase(ADAM, steps=3), *(Phase(optimizer, steps=3) for optimizer in optimizers)]
+def two_steps(*optimizers):
+    """Adam, then two steps of each optimizer: one with what it starts with, and one with what it keeps."""
+    return [Phase(ADAM, steps=3), *(Phase(optimizer, steps=2) for optimizer in optimizers)]
 
 
 PHASES = {
-    "dense": lambda: three_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
-    "gauss_newton": lambda: three_steps(PRIMAL, NATURAL, DUAL),
+    "dense": lambda: two_steps(*(functools.partial(o, iterations=3) for o in (BFGS, SSBFGS, SSBroyden))),
+    "gauss_newton": lambda: two_steps(PRIMAL, NATURAL, DUAL),
     "singular_values": lambda: [
-        *three_steps(ORTHOGONAL, TARGET_RATIO),
-        Phase(SKETCHED, steps=3, points=31),  # more rows than there are sums, as many as parameters
+        *two_steps(ORTHOGONAL, TARGET_RATIO),
+        Phase(SKETCHED, steps=2, points=31),  # more rows than there are sums, as many as parameters
     ],
-    "last_layer": lambda: [*three_steps(LAST_LAYER, MATRIX_FREE), Phase(QUASI_NEWTON, steps=3)],
-    "newton_cg": lambda: three_steps(QUASI_NEWTON, NEWTON_CG),
-    "spring": lambda: three_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
+    "last_layer": lambda: two_steps(LAST_LAYER, MATRIX_FREE, QUASI_NEWTON),
+    "newton_cg": lambda: two_steps(QUASI_NEWTON, NEWTON_CG),
+    "spring": lambda: two_steps(functools.partial(SPRING, damping=FixedDamping(1e-2)), ROW_SCALED),
     "two_levels": two_levels,
     "schwarz": lambda: [
         Phase(ADAM, steps=3),
-        Phase(SCHWARZ, steps=3),
-        Phase(functools.partial(SCHWARZ, mode="additive", blocks=2), steps=3),
+        Phase(SCHWARZ, steps=2),
+        Phase(functools.partial(SCHWARZ, mode="additive", blocks=2), steps=2),
     ],
-    "multi_preconditioned": lambda: three_steps(MULTI_PRECONDITIONED),
+    "multi_preconditioned": lambda: two_steps(MULTI_PRECONDITIONED),
     "multi_batch": lambda: [
         Phase(ADAM, steps=3),
         Phase(functools.partial(MultiBatchLBFGS, history=4), steps=11, scheduler=DECAY),
@@ -248,9 +248,9 @@ that has one row only: one of two processes has none of it."""
 def condition_options(name):
     """The problem and phases that take it."""
     problem = CONDITION_PROBLEMS[name]()
-    squares = [] if problem.energies() else [Phase(PRIMAL, steps=2)]
+    squares = [] if problem.energies() else [Phase(PRIMAL, steps=1)]
     estimated = any(wanted.samples for wanted in problem.wanted.values())
-    second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=2)
+    second = Phase(ADAM, steps=4, scheduler=DECAY) if estimated else Phase(QUASI_NEWTON, steps=1)
     phases = [Phase(ADAM, steps=4), second, *squares]
     term = name.removeprefix("term_")
     network = {"network": NETWORKS[term]} if term in NETWORKS else {}
@@ -270,7 +270,7 @@ FEATURES = {
 PARTS = {
     "parts": lambda: {
         "network": functools.partial(Subdomains, grid=[3, 2], levels=2, network=functools.partial(MLP, hidden=[4])),
-        "phases": three_steps(MULTI_PRECONDITIONED),
+        "phases": two_steps(MULTI_PRECONDITIONED),
         "callbacks": [FreshPoints(every=4)],
     }
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from training import (
+    ADAM,
     BATCH_SIZES,
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
@@ -18,6 +19,7 @@ from training import (
     PHASES,
     POINT_CALLBACKS,
     PROBLEM_CALLBACKS,
+    QUASI_NEWTON,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     condition_options,
@@ -27,6 +29,7 @@ from unseen import blank_figures, leave_margins
 
 from pinnlab.callbacks import FrequencyHistory
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
+from pinnlab.training.phases import Phase
 
 
 def train(name, processes, folder):
@@ -51,6 +54,7 @@ def train(name, processes, folder):
         options["ckpt_path"] = Path(source) / folder.name / "checkpoints" / f"step={step}.ckpt"
     if name in BOARD_CALLBACKS:
         options["logger"] = LogScaleTensorBoardLogger(folder / "board", name="", version="")
+        options["phases"] = [Phase(ADAM, steps=5), Phase(QUASI_NEWTON, steps=2)]
     recorder, trainer, module, data = full_run(folder / "checkpoints", devices=processes, every=7, **options)
     errors = module.measure_errors(data)
     trainer.validate(module, data, verbose=False)

@@ -20,11 +20,11 @@ from training import (
     full_run,
 )
 
-AT_ONCE = ["dense", "gauss_newton", "last_layer", "newton_cg", "multi_batch"]
-"""Of the phases one of each kind: by values and gradients, Jacobians, their rows alone, products, mini-batches."""
-FEW = [f"few_{name}" for name in (*AT_ONCE, "plain", "several", "rar_g", "gradient_norm", "lra", "ntk", "spectrum")]
+AT_ONCE = ["gauss_newton", "last_layer", "newton_cg", "multi_batch"]
+"""Of the phases one of each kind: by Jacobians, their rows alone, products, mini-batches."""
+FEW = [f"few_{name}" for name in (*AT_ONCE, "plain", "several", "lra", "spectrum")]
 """Runs on one point of each condition."""
-FEW_ON_DEMAND = [f"few_{name}" for name in PHASES if name not in AT_ONCE]
+FEW_ON_DEMAND = [f"few_{name}" for name in (*PHASES, "rar_g", "gradient_norm", "ntk") if name not in AT_ONCE]
 """More of them."""
 NAMES = [
     "plain",

@@ -22,6 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 COLLECTIVES = [name for name in dir(dist) if name.startswith(("all_", "broadcast", "gather", "reduce", "scatter"))]
 
 
+ALWAYS = (
+    "dense", "gauss_newton", "last_layer", "newton_cg", "multi_batch", "schwarz", "multi_preconditioned", "trials",
+    "several", "gradient_norm", "lra", "ntk", "growth_by_test", "continuation_by_loss", "spectrum", "signatures",
+)  # fmt: skip
+"""Of the phases and callbacks those that bring collectives of their own."""
+ON_DEMAND = [pytest.param(name, marks=pytest.mark.slow) for name in (*PHASES, *CALLBACKS) if name not in ALWAYS]
+
+
 @pytest.fixture
 def twins(monkeypatch):
     """Two ranks, of which the other one has what this one has; counts collectives, those of metrics too."""
@@ -56,7 +64,7 @@ def twins(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("name", ["plain", *PHASES, *CALLBACKS])
+@pytest.mark.parametrize("name", ["plain", *ALWAYS, *ON_DEMAND])
 def test_collectives_are_on_the_device(name, twins):
     module = small_module(phases=PHASES[name]() if name in PHASES else THREE_PHASES)
     data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))

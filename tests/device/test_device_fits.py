@@ -88,6 +88,9 @@ COMPILED = {
 """Graphs of all kinds, and what changes under them: points, weights, widths, precision, the problem."""
 
 NAMES = ["plain", *PHASES, *CALLBACKS, *CONDITION_PROBLEMS, *TOGETHER]
+AGAIN = {"warm_up", "fresh_by_ratio", "rar_d", "r3", "r3_causal", "one_test_function"}
+"""Runs that ask nothing of a device that others do not: on the card that is not there they are made on demand."""
+ALWAYS = [pytest.param(name, marks=[pytest.mark.slow] * (name in AGAIN)) for name in NAMES]
 
 
 @functools.cache
@@ -126,7 +129,7 @@ def agrees(name, place, compiled=False):
     assert seen == pytest.approx(metrics, rel=max(bound, 1e-6))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALWAYS)
 def test_a_replayed_run_on_a_device_is_the_run_on_the_cpu(name, replays):
     agrees(name, "card")
     assert len(replays) > 3

@@ -179,7 +179,7 @@ def test_a_resumed_run_repeats_its_draws_bitwise(tmp_path, kind):
     whole, _, _, _ = full_run(tmp_path / "whole", every=1, **condition_options(kind))
     paths = sorted((tmp_path / "whole").glob("*.ckpt"))
     assert len(paths) >= 9
-    for path in paths:
+    for path in paths[::2]:
         again, _, _, _ = full_run(tmp_path / "again", ckpt_path=path, every=100, **condition_options(kind))
         for step, parameters in again.parameters.items():
             assert torch.equal(parameters, whole.parameters[step]), f"{path.name}: step {step} differs"
