@@ -36,12 +36,14 @@ def test_a_signal_to_any_of_them_ends_both_with_a_checkpoint_that_goes_on(run, t
     assert later == step + 3
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("to", "code", "gone"),
-    [("rank", 1, "rank 1"), pytest.param("parent", -signal.SIGKILL, "rank 0", marks=pytest.mark.slow)],
+    [("rank", 1, "rank 1"), ("parent", -signal.SIGKILL, "rank 0")],
 )
 def test_a_killed_rank_ends_the_other_with_one_line(run, to, code, gone):
+    """What a watch does when another rank is gone is tested always, by `tests/training/test_ranks.py`."""
     run.wait_for("last.ckpt")
     time.sleep(0.3)
     ended = run.send(signal.SIGKILL, to)

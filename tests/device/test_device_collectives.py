@@ -7,7 +7,7 @@ import torchmetrics.metric
 from card import CARD, CardTensor, card, card_trainer_options
 from devices import fetched
 from test_device_fits import CALLBACKS, THREE_PHASES
-from training import BATCH_SIZES, PHASES, quiet_trainer, small_data, small_module
+from training import ADAM, BATCH_SIZES, PHASES, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab.analysis.curvature import curvature
 from pinnlab.analysis.ntk import kernel_spectra
@@ -16,6 +16,7 @@ from pinnlab.numerics import distributed
 from pinnlab.problems import Wave1D
 from pinnlab.training.march import March
 from pinnlab.training.marching import train_windows
+from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Lightning
 
@@ -104,7 +105,7 @@ def test_columns_that_lie_one_behind_the_other_are_summed(twins):
 
 def test_windows_of_time_meet_on_the_device(twins):
     """Also at their end, when all of them are measured together, on the CPU."""
-    module = small_module(Wave1D(), phases=THREE_PHASES)
+    module = small_module(Wave1D(), phases=[Phase(ADAM, steps=3), Phase(QUASI_NEWTON, steps=1)])
     with card():
         trainer = quiet_trainer(**card_trainer_options())
         train_windows(

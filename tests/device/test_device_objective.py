@@ -58,8 +58,8 @@ def products(objective, system, rows, weights):
     return {"J'J v": around.transposed_times(around.times(v)), "H v": around.hessian_times(v)}
 
 
-def computed(problem, network, device, compiled=False):
-    """Everything that training asks of an objective, with the places of what came out."""
+def computed(problem, network, device, compiled=False, each=True):
+    """Everything that training asks of an objective, with the places of what came out; gradients of each condition."""
     objective, system, rows, weights = built(problem, network, device, compiled)
     for _ in range(PLAIN_CALLS + 1 if device.type == "cuda" else 0):  # until evaluations are replayed
         objective(rows, weights)
@@ -80,7 +80,8 @@ def computed(problem, network, device, compiled=False):
     found |= {"gram": matrix, "right": right, "J v": around.times(v), "loss again": around.loss()}
     found |= {"kernel": around.kernel(), "scaled": around.row_scaled().residual(), "sketch": around.triangle(sketch=3)}
     found |= products(objective, system, rows, weights)
-    found |= {"gradients": objective.gradients(rows, weights).by_condition()}
+    if each:
+        found |= {"gradients": objective.gradients(rows, weights).by_condition()}
     return found
 
 
@@ -92,13 +93,13 @@ def small_network(problem):
     return MLP(len(problem.coordinates), len(problem.unknowns), hidden=[6, 5])
 
 
-def agree(problem, network, place, compiled=False):
+def agree(problem, network, place, compiled=False, **options):
     """Asserts that a device computes what the CPU computes, and on the card that no recording would be refused."""
-    expected = computed(problem, network, torch.device("cpu"))
+    expected = computed(problem, network, torch.device("cpu"), **options)
     with at(place) as there, watched() if place == "card" else nullcontext() as watch:
         if compiled and not can_compile(there.device):
             pytest.skip("no Triton, without which nothing is compiled for a GPU")
-        found = computed(problem, network, there.device, compiled)
+        found = computed(problem, network, there.device, compiled, **options)
         assert {name: t.device for name, t in found.items()} == dict.fromkeys(found, there.device)
     if watch is not None:
         assert (watch.evaluated, watch.seen) == (RECORDED, [])
@@ -112,7 +113,7 @@ def agree(problem, network, place, compiled=False):
 def agrees_on_problem(name, place, compiled=False):
     problem = PROBLEMS[name]()
     torch.manual_seed(0)
-    agree(problem, small_network(problem), place, compiled)
+    agree(problem, small_network(problem), place, compiled, each=False)  # of all of them one gradient is taken
 
 
 def agrees_on_network(name, place, compiled=False):

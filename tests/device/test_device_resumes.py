@@ -47,7 +47,7 @@ def of_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in PARTS)) for n in OPTIONS])
 def test_a_run_on_a_device_resumes_bitwise(tmp_path, of_a_gpu, name, place):
     resumes(tmp_path, name, place, False)
 

@@ -54,7 +54,7 @@ def scipy_minimiser(function, start):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("parts", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_same_minimum_as_scipy(mode, parts):
     for function, start in ((coupled_quadratic(), [0.0] * 12), (rosenbrock, [-1.2, 1.0, 0.7])):
         run = Run(function, start, parts, mode=mode)

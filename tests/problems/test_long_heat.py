@@ -37,6 +37,7 @@ def test_the_reference_satisfies_the_equation_and_the_start():
     np.testing.assert_allclose(solution(points), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fewer_waves_and_longer_steps_change_it_by_what_it_says():
     problem = LongHeat(horizon=20.0)
     points = UniformRandom().sample(problem.domain, 2000, seed=0)

@@ -117,6 +117,7 @@ def test_darcy_flow_is_that_of_finite_volumes():
     assert relative(found, expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_darcy_flow_is_converged():
     problem = problems.DarcyOperator()
     points = problem.evaluation_points(2500)

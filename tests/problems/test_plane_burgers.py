@@ -61,6 +61,7 @@ def test_along_a_line_it_is_burgers_equation():
     np.testing.assert_allclose(plane(points)[:, 1], 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_modes_and_steps_change_it_by_what_it_says(solution):
     points = np.random.default_rng(1).uniform(0, 1, (200, 3)) * [4, 4, 0.05]
     expected = solution(points)

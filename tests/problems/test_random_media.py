@@ -76,6 +76,7 @@ def test_the_heat_satisfies_its_equation_and_its_conditions(heat):
     np.testing.assert_allclose(solution(rim), 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_heat_converges_as_it_says(heat):
     problem, solution = heat
     points = np.random.default_rng(1).uniform(0, 1, (1000, 3)) * [1, 1, 5]
@@ -124,6 +125,7 @@ def test_the_waves_satisfy_their_equation_and_their_conditions():
     np.testing.assert_allclose(solution(places + np.array([0, 0, 1e-3])), bump, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_more_points_and_shorter_steps_change_the_waves_by_what_it_says():
     problem = RandomMediumWave(horizon=1.0)
     solution, points = problem.reference().function, np.random.default_rng(1).uniform(0, 1, (1000, 3))

@@ -121,7 +121,7 @@ CONVERGED = {
 }
 
 
-@pytest.mark.parametrize("name", CONVERGED)
+@pytest.mark.parametrize("name", ["kdv", *(pytest.param(n, marks=pytest.mark.slow) for n in CONVERGED if n != "kdv")])
 def test_spectral_references_converge_as_they_say(name):
     problem, finer = CONVERGED[name][0](), CONVERGED[name][1]()
     points = grid(np.linspace(finer.low, finer.high, 61), np.linspace(0, finer.horizon, 37))
@@ -216,7 +216,7 @@ def test_cavity_satisfies_its_equations(name):
     assert np.abs(u * by_x[:, 1] + v * by_y[:, 1] + by_y[:, 2] - nu * laplacian[:, 1]).max() < tolerance
 
 
-@pytest.mark.parametrize("lid", ["parabolic", "uniform"])
+@pytest.mark.parametrize("lid", [pytest.param("parabolic", marks=pytest.mark.slow), "uniform"])
 def test_cavity_converges_as_it_says(lid, uniform_cavity):
     problem = problems.Cavity(lid=lid)
     reference = problem.reference()

@@ -45,7 +45,7 @@ def test_a_movie_of_lines_moves_and_takes_its_time(tmp_path):
     assert len(frames(waves().movie(tmp_path / "x.gif", over="x", unknown="v", frames=3, dpi=40))) == 3
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(60, 5.0), (100, 3.0), (7, 0.5)])
+@pytest.mark.parametrize(("count", "seconds"), [(12, 1.0), (33, 1.0), (7, 0.5)])
 def test_all_frames_of_a_gif_take_the_seconds_that_were_asked_for(tmp_path, count, seconds):
     pictures = frames(waves().movie(tmp_path / "u.gif", frames=count, seconds=seconds, dpi=20))
     assert sum(duration for duration, _ in pictures) == pytest.approx(1000 * seconds)

@@ -181,9 +181,9 @@ ON_DEMAND = [pytest.param(make, marks=pytest.mark.slow) for make in PROBLEMS if 
 @pytest.mark.parametrize("make", [Flow, *ON_DEMAND])
 @pytest.mark.usefixtures("rendered")
 def test_everything_that_looks_on_works(make, tmp_path):
-    watching = [FailureSignatures(every=10), NTKSpectrum(every=10, max_points=20)]
+    watching = [FailureSignatures(every=5), NTKSpectrum(every=5, max_points=20)]
     logger = LogScaleTensorBoardLogger(tmp_path, name="", version="")
-    module, data, _ = fitted(make(), *watching, FrequencyHistory(), SolutionFigures(), logger=logger)
+    module, data, _ = fitted(make(), *watching, FrequencyHistory(), SolutionFigures(), steps=10, logger=logger)
     assert set(watching[0].record.looks[-1].equations) == {"pde"}
     if module.problem.reference() is not None:
         assert module.measure_errors(data)["u"] > 0

@@ -46,9 +46,7 @@ def trained(network, optimizer, problem=None, **options):
     return module
 
 
-RUNS = [(name, False) for name in OPTIMIZERS] + [
-    pytest.param(name, True, marks=[] if name == "adam" else pytest.mark.slow) for name in OPTIMIZERS
-]
+RUNS = [(name, False) for name in OPTIMIZERS] + [pytest.param(n, True, marks=pytest.mark.slow) for n in OPTIMIZERS]
 
 
 @pytest.mark.parametrize(("optimizer", "compiled"), RUNS)
@@ -58,6 +56,11 @@ def test_a_run_is_that_of_the_network_that_shares_nothing(optimizer, compiled):
     x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
     torch.testing.assert_close(shared(x), plain(x), rtol=1e-6, atol=1e-9)
     assert all(isinstance(p, nn.Parameter) for p in shared.trial.network.state_dict(keep_vars=True).values())
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_traced_run_is_that_of_the_network_that_shares_nothing():
+    test_a_run_is_that_of_the_network_that_shares_nothing("adam", True)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "levenberg-marquardt"])

@@ -171,9 +171,9 @@ def test_inputs_are_scaled_from_the_box_around_a_union():
 @pytest.mark.parametrize("make", [Corner, *(pytest.param(make, marks=pytest.mark.slow) for make in PROBLEMS[1:])])
 @pytest.mark.usefixtures("rendered")
 def test_everything_that_looks_on_works(make, tmp_path):
-    watching = [FailureSignatures(every=10), NTKSpectrum(every=10, max_points=20)]
+    watching = [FailureSignatures(every=5), NTKSpectrum(every=5, max_points=20)]
     logger = LogScaleTensorBoardLogger(tmp_path, name="", version="")
-    module, data, _ = fitted(make(), *watching, FrequencyHistory(), SolutionFigures(), logger=logger)
+    module, data, _ = fitted(make(), *watching, FrequencyHistory(), SolutionFigures(), steps=10, logger=logger)
     look = watching[0].record.looks[-1]
     assert set(look.equations) == {"pde"}
     assert "pde" in look.ratios
