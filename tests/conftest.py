@@ -94,7 +94,7 @@ def _own_seed():
 
 @pytest.fixture
 def rendered():
-    """Has the figures that a test's runs send to TensorBoard rendered."""
+    """Has the figures that a test's runs send to TensorBoard, or into files, rendered."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,18 @@
-"""Figures that nobody looks at: made, but not laid out, and blank in TensorBoard, which takes half of a small run."""
+"""Figures that nobody looks at: made, but not laid out, and blank where they are shown: half of a small run."""
+
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def blank_figures(set_attribute=setattr):
-    """Has figures rendered blank for TensorBoard from here on; `set_attribute` may be that of `monkeypatch`."""
+    """Has figures blank in TensorBoard and in files from here on; `set_attribute` may be that of `monkeypatch`."""
     from matplotlib import pyplot
     from torch.utils.tensorboard import writer
+
+    from pinnlab.reporting.figures import style
+    from pinnlab.reporting.files import whole
 
     def blank(figure, close=True):
         if close:
@@ -14,6 +20,7 @@ def blank_figures(set_attribute=setattr):
         return np.zeros((3, 4, 4), np.uint8)
 
     set_attribute(writer, "figure_to_image", blank)
+    set_attribute(style, "save", lambda figure, path, dpi=150: whole(Path(path), Image.new("RGB", (4, 4)).save))
 
 
 def leave_margins(set_attribute=setattr):

@@ -68,6 +68,7 @@ def test_a_second_run_overwrites_nothing(command, runs):
     assert sorted(p.name for p in (runs / "poisson1d").iterdir()) == ["version_0", "version_1"]
 
 
+@pytest.mark.usefixtures("rendered")
 def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path):
     command("fit", "-c", "heat1d", *SHORT)
     checkpoint = tmp_path / "runs" / "heat1d" / "version_0" / "checkpoints" / "last.ckpt"
@@ -87,6 +88,7 @@ def test_resume_validate_test_and_predict_from_the_checkpoint(command, tmp_path)
     assert next(tmp_path.rglob("solution_u.png")).stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("rendered")
 def test_diagnose_writes_into_the_runs_folder_or_another(command, runs, tmp_path):
     checkpoint = runs / "poisson1d" / "version_0" / "checkpoints" / "last.ckpt"
     options = ["--data.evaluation_points=300", "--ckpt_path", str(checkpoint)]

@@ -1,12 +1,10 @@
 """`pinnlab compare`: which runs are meant, and what is shown and written of them."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+from forked import finish, forked, run_command
 
 from pinnlab.cli.commands import run
 from pinnlab.cli.compare import folders_of, run_compare
@@ -71,12 +69,9 @@ def test_two_runs_side_by_side(tmp_path, monkeypatch, capsys):
         options = ["--trainer.log_every_n_steps=1", "--trainer.val_check_interval=2", phases]
         assert run(["fit", "-c", "poisson1d", *small, *options]) == 0
     capsys.readouterr()
-    done = subprocess.run(
-        [sys.executable, "-m", "pinnlab", "compare", "poisson1d", "runs/poisson1d/version_1", "--out", "both.png"],
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    told = ("compare", "poisson1d", "runs/poisson1d/version_1", "--out", "both.png")
+    assert finish(forked(run_command, tmp_path, *told)) == 0, (tmp_path / "error.txt").read_text()
+    lines = [line.split() for line in (tmp_path / "output.txt").read_text().splitlines()]
     reached = [json.loads((tmp_path / f"runs/poisson1d/version_{k}/summary.json").read_text()) for k in (0, 1)]
     for k, summary in enumerate(reached):
         expected = [f"{k + 1}", f"poisson1d/version_{k}", "Poisson1D", "1153", "32", str(summary["evaluations"])]

@@ -46,6 +46,7 @@ def predicted(command, folder, *options):
     return folder / line.removeprefix("wrote "), pinnlab.load(RUN)
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_grid_has_axes_and_shapes(command, folder):
     path, solution = predicted(command, folder, "--grid", "7,5")
     with np.load(path) as read:

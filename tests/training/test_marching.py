@@ -411,6 +411,7 @@ def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monk
     assert min(step for step, tag in drawn if tag == "training/points") > 6
 
 
+@pytest.mark.usefixtures("rendered")
 def test_all_windows_are_in_one_figure(tmp_path, monkeypatch):
     shown = []
 
