@@ -89,7 +89,7 @@ class Case:
         return jacobian(lambda p: self.residual(p, **options), self.flat(), vectorize=True)
 
     def hessian(self):
-        return hessian(lambda p: self.residual(p).square().sum(), self.flat())
+        return hessian(lambda p: self.residual(p).square().sum(), self.flat(), vectorize=True)
 
 
 def draw(*shape):

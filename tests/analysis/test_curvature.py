@@ -30,7 +30,7 @@ def close(found, expected):
 def test_against_dense_matrices(name, matrix, memory):
     case = Case(name, memory=memory)
     values = torch.linalg.eigvalsh(MATRICES[matrix](case))
-    found = curvature(case.linearization(), matrix, top=7, probes=60, steps=30)
+    found = curvature(case.linearization(), matrix, top=7, probes=30, steps=30)
     assert close(found.eigenvalues, largest(values, 7))
     assert bool((found.errors < 1e-6 * float(values.abs().max())).all())
     assert found.density.size == len(values)

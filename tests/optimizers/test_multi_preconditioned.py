@@ -150,7 +150,7 @@ def test_without_blocks_layers_are_blocks():
     assert closure() < 0.9 * first
 
 
-def trained(optimizer, evaluations=250):
+def trained(optimizer, evaluations=150):
     """The loss and error on eight windows."""
     L.seed_everything(0, verbose=False)
     problem = MultiscalePoisson(octaves=3, exact_conditions=True)

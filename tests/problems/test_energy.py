@@ -107,7 +107,7 @@ def test_the_minimum_is_the_solution(optimizer):
 def test_first_order_methods_on_fresh_points_and_a_boundary_in_the_loss():
     x = Interval("x", 0, 1)
     conditions = {"energy": Energy(x, Ritz().density), "ends": Dirichlet(x.boundary(), u=0.0, weight=500.0)}
-    module = small_module(Problem(x, ["u"], conditions), [Phase(ADAM, steps=1500)])
+    module = small_module(Problem(x, ["u"], conditions), [Phase(ADAM, steps=800)])
     data = small_data(module.problem, points={"energy": 200, "ends": 2})
     quiet_trainer(callbacks=[FreshPoints(every=1), Rollback()], val_check_interval=1000).fit(module, data)
     points = torch.linspace(0, 1, 21, dtype=torch.float64)[:, None]

@@ -212,7 +212,7 @@ def test_evaluation_points_grids_and_figures_leave_out_the_holes(make):
 
 def test_a_problem_with_holes_is_solved():
     problem = Flow()
-    module = small_module(problem, [Phase(ADAM, steps=100), Phase(LBFGS, steps=60)])
+    module = small_module(problem, [Phase(ADAM, steps=100), Phase(LBFGS, steps=40)])
     data = CollocationDataModule(problem, points={"pde": 200, "outside": 80, "holes": 40})
     quiet_trainer(val_check_interval=1000).fit(module, data)
     assert module.measure_errors(data)["u"] < 2e-2

@@ -189,7 +189,7 @@ def test_everything_that_looks_on_works(make, tmp_path):
 
 def test_a_problem_on_an_l_is_solved():
     problem = Corner()
-    module = small_module(problem, [Phase(ADAM, steps=100), Phase(LBFGS, steps=60)])
+    module = small_module(problem, [Phase(ADAM, steps=100), Phase(LBFGS, steps=30)])
     data = CollocationDataModule(problem, points={"pde": 200, "boundary": 120})
     quiet_trainer(val_check_interval=1000).fit(module, data)
     assert module.measure_errors(data)["u"] < 1e-2
