@@ -69,7 +69,7 @@ def test_a_run_that_is_read_only_is_told_before_it_is_looked_at(command, made, m
     assert command(name, str(made))[0] == 0
 
 
-@pytest.mark.parametrize("place", ["", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("place", [pytest.param("", marks=pytest.mark.slow), "checkpoints/last.ckpt"])
 def test_a_run_is_looked_at_with_its_own_problem_and_in_its_own_folder(command, made, tmp_path, place):
     place = str((made / place).relative_to(tmp_path))
     code, out, err = command("test", place)

@@ -152,7 +152,7 @@ def test_products_with_jacobian_and_hessian_against_dense_ones(name, engine):
     assert close(hessian_product(system, tensors, case.batch, case.factors, block), full @ block)
 
 
-@pytest.mark.parametrize("name", ["burgers", "oscillator"])
+@pytest.mark.parametrize("name", ["burgers", pytest.param("oscillator", marks=pytest.mark.slow)])
 def test_one_trace_of_the_products_serves_every_number_of_points(name):
     """What compilation rests on: no number of points becomes a constant of the graph."""
     case = Case(name)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -249,9 +247,8 @@ def test_seeds_are_63_bits_and_differ():
 
 
 def test_seeds_are_the_same_in_every_process():
-    code = "from pinnlab.samplers.seeding import seed_for; print(seed_for(3, 'pde', 2))"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(other.stdout) == seed_for(3, "pde", 2) == 2767682254002300071
+    """Known from another one: `hash`, which the seeds must not go by, differs between this one and that."""
+    assert seed_for(3, "pde", 2) == 2767682254002300071
 
 
 def test_functions_times_places_are_all_pairs():

@@ -21,7 +21,7 @@ def test_the_page_is_that_of_its_file(name, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # of figures with little in them
-@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow), 10])
+@pytest.mark.parametrize("count", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (3, 10))])
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_page_can_be_made_from_the_first_runs(name, count, tmp_path):
     rows = read_rows(FOLDER / f"{name}.csv")[:count]
