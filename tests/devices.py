@@ -4,8 +4,8 @@
 took 2.6 s of a core, the mean of the 32 of `burgers_soft`, `wave`, `ks_soft` and `poisson100d`, generated and compiled
 for a card of capability 9.0 without one, by torch 2.11. There are 152 graphs of the chosen problems and networks, 47 of
 the chosen runs, and some of runs that go on: 600 s, which is 75 s for eight workers, and 5 minutes if a graph took four
-times as long. What is not compiled takes about 215 s of a core on the card that is not there. The 906 graphs of all
-other problems and networks, and those of 42 runs, are left to `-m "cuda and slow"`.
+times as long. What is not compiled took 162 s of a core on the card that is not there, but for some runs on demand.
+The 906 graphs of all other problems and networks, and those of 42 runs, are left to `-m "cuda and slow"`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -41,7 +41,9 @@ def test_pt2_gives_the_same_values_for_any_number_of_points(tmp_path, name):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("siren", "tiles"))) for n in MODELS]
+)
 def test_onnx_gives_the_same_values(tmp_path, name):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

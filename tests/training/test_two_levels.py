@@ -223,6 +223,7 @@ def test_what_cannot_go_on_is_refused_in_one_line(message):
         fit(small_module(phases=NOT_PROLONGED[message]))
 
 
+@pytest.mark.slow
 def test_resume_is_bitwise_in_the_narrow_phase_and_at_the_switch(tmp_path):
     whole, _, module, _ = full_run(tmp_path / "whole", every=1, phases=two_levels())
     checkpoints = sorted((tmp_path / "whole").glob("*.ckpt"))
