@@ -179,8 +179,10 @@ def test_a_file_that_takes_no_lines_is_refused_before_the_first_run(tmp_path, pl
         run_study(replace(tiny_study(), make=pytest.fail), tmp_path / place, report=str)
 
 
-@pytest.mark.usefixtures("quick_starts")
-def test_a_run_that_fails_is_a_result(tmp_path):
+@pytest.mark.parametrize("starts", ["quick_starts", pytest.param("spawned", marks=pytest.mark.slow)])
+def test_a_run_that_fails_is_a_result(tmp_path, request, starts):
+    if starts == "quick_starts":
+        request.getfixturevalue(starts)
     path = tmp_path / "tiny.csv"
     broken = {"model": {"network": {"init_args": {"hidden": [0]}}}}
     run_study(tiny_study(broken=broken, two={"trainer": {"max_steps": 2}}), path, report=str)
