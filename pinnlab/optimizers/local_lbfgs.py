@@ -11,6 +11,8 @@ from torch import Tensor
 _SIGMA, _DELTA = 0.9, 0.1  # Hager & Zhang's
 _GROWTH = 9.0
 """The most by which a step that was too short grows, as in `StrongWolfe`."""
+_ROUNDED = 64
+"""Changes of a gradient below so many roundings of what it was at the start have no digits that are right."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def correct_blocks(
     conditions of Hager & Zhang, `(2 delta - 1) f'(0) >= f'(t) >= sigma f'(0)`, which for a quadratic are the Wolfe
     conditions. Blocks do not wait for each other: each evaluation is for some the trial of a next step, and for others
     another trial of the present one, by the secant through two slopes. A block that found no step in all evaluations
-    forgets its memory.
+    forgets its memory; one that is at its minimum goes on by roundings, and remembers nothing of them.
 
     Args:
         evaluate: the gradients `(blocks, m)` at moves `(blocks, m)` from the start.
@@ -49,11 +51,14 @@ def correct_blocks(
     direction, first = _directions(pairs, own)
     search = _Searches(_dots(direction, own), first)
     moved = torch.zeros(len(gradient), dtype=torch.bool, device=gradient.device)
+    least = _ROUNDED * torch.finfo(gradient.dtype).eps * gradient.norm(dim=-1)
     for _ in range(evaluations):
         steps = search.step[:, None] * direction
         found = evaluate(moves + steps)
         done = search.judge(_dots(found, direction))
-        pairs = _appended(pairs, steps, found - own, done)
+        change = found - own
+        seen = change.norm(dim=-1) > least
+        pairs = _appended(pairs, steps, change, done & seen)
         moved |= done
         moves, own = torch.where(done[:, None], moves + steps, moves), torch.where(done[:, None], found, own)
         turned, first = _directions(pairs, own)

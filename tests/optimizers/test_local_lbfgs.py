@@ -105,3 +105,18 @@ def test_a_block_that_finds_no_step_forgets():
     found = correct_blocks(lambda moves: torch.full_like(moves, torch.nan), torch.ones(1, 2).double(), pairs, 5)
     assert not found.moves.any()
     assert not found.pairs.any()
+
+
+def test_a_block_at_its_minimum_learns_nothing_of_roundings():
+    """Of quadratics that bend alike everywhere, the minimum of which two steps find."""
+    target, generator = draw(50, 3, seed=2), torch.Generator().manual_seed(0)
+
+    def gradients(moves):
+        noise = torch.randn(moves.shape, generator=generator, dtype=torch.float64)
+        return 7.0 * (moves - target) + 1e-16 * noise
+
+    found = correct_blocks(gradients, gradients(torch.zeros_like(target)), empty(50, 3), 10)
+    s, y = found.pairs[:, :, 0], found.pairs[:, :, 1]
+    learned = (s != 0).any(-1)
+    assert learned.any(1).all()
+    assert ((y - 7.0 * s).norm(dim=-1) <= 0.1 * y.norm(dim=-1))[learned].all()
