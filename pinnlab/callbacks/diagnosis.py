@@ -13,8 +13,10 @@ from rich.console import Console
 from pinnlab.callbacks.signatures import FailureSignatures
 from pinnlab.diagnosis.picture import Diagnosis, diagnose
 from pinnlab.diagnosis.tables import tables
+from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
+from pinnlab.training.checkpoints import WEIGHTS_ONLY, phase_in
 from pinnlab.training.phases import draw_points, enter
 from pinnlab.training.trainer_parts import callbacks_of
 
@@ -43,12 +45,18 @@ class DiagnosisWriter(L.Callback):
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Notes where in the run it is."""
-        self._saved = {"phase": checkpoint["pinnlab_phase"]["number"], "step": checkpoint["global_step"]}
+        self._saved = {"phase": phase_in(checkpoint)["number"], "step": checkpoint["global_step"]}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Enters the phase; the first one with its own points."""
+        """Enters the phase; the first one with its own points.
+
+        Raises:
+            ConfigurationError: the checkpoint holds weights only, which say nothing of a phase and its points.
+        """
         if trainer.state.fn != "validate":
             return
+        if self._saved is None and trainer.ckpt_path is not None:  # no callback is shown a checkpoint of weights
+            raise ConfigurationError(WEIGHTS_ONLY)
         with torch.inference_mode(False):
             enter(pl_module, min(self._saved["phase"], len(pl_module.phases) - 1) if self._saved else 0)
             if self._saved is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,8 +69,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ConfigurationError(f"ckpt_path: there is no file {path}") from error
         except Exception as error:  # what unpickling half a file comes to differs from file to file
             raise ConfigurationError(f"ckpt_path: {path} is damaged or no checkpoint ({reason_of(error)})") from error
-        if not isinstance(found, dict) or "pinnlab" not in found:
+        if not isinstance(found, dict) or not isinstance(found.get("pinnlab"), dict):
             raise ConfigurationError(f"ckpt_path: {path} is not a checkpoint of pinnlab")
+        if not isinstance(found.get("state_dict"), Mapping):
+            raise ConfigurationError(f"ckpt_path: {path} has no state_dict, the network's parameters; take another")
         return found
 
 

@@ -25,6 +25,12 @@ EVALUATED = ("problem", "model.network")
 TRAINED = (*EVALUATED, "model.weights", "model.enhance", "model.dtype", "data.")
 """The keys that have to be those of a checkpoint to go on training; and the present phase's optimizer."""
 
+WEIGHTS_ONLY = (
+    "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; fit and diagnose need one "
+    "that holds all (save_weights_only: false)"
+)
+"""What is told where more is needed."""
+
 
 def described(module: Any) -> dict[str, Any]:
     """What is neither a parameter nor a callback's: whose checkpoint it is, and counters; primitives only."""
@@ -64,23 +70,24 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
         raise ConfigurationError(
             "ckpt_path: the checkpoint is of a run in windows of time; give its march, or read it with pinnlab.load"
         )
+    states: tuple[Mapping[str, Tensor], ...] = checkpoint["state_dict"], module.state_dict()
     if saved["problem"] != module.problem.name:
         raise ConfigurationError(
             f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {module.problem.name}"
         )
-    check_shapes({k: v for k, v in checkpoint["state_dict"].items() if k.startswith("trial.")}, module.state_dict())
+    check_state(*({k: v for k, v in state.items() if k.startswith("trial.")} for state in states))
     return saved
 
 
-def check_shapes(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuses a network that cannot take what a checkpoint holds.
+def check_state(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuses a network that cannot take what a checkpoint holds, or needs more.
 
     Args:
         saved: of the checkpoint's network, by name.
         own: of this run's, by the same names.
 
     Raises:
-        ConfigurationError: a name is missing, or has another shape.
+        ConfigurationError: a name is missing on a side, or has another shape.
     """
     for name, tensor in saved.items():
         if name not in own or own[name].shape != tensor.shape:
@@ -88,6 +95,13 @@ def check_shapes(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None
                 f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
                 f"{tuple(own[name].shape) if name in own else 'none'}; use the same model.network"
             )
+    missing = [name for name in own if name not in saved]
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ConfigurationError(
+            f"ckpt_path: the checkpoint lacks {missing[0]}{more} of this run's network; it is damaged, or of another "
+            "model.network"
+        )
 
 
 def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
@@ -170,10 +184,7 @@ def phase_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: it is one of `ModelCheckpoint(save_weights_only=True)`.
     """
     if "pinnlab_phase" not in checkpoint or "optimizer_states" not in checkpoint:
-        raise ConfigurationError(
-            "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; a run goes on from "
-            "one that holds all (save_weights_only: false)"
-        )
+        raise ConfigurationError(WEIGHTS_ONLY)
     saved: dict[str, Any] = checkpoint["pinnlab_phase"]
     return saved
 

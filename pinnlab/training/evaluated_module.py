@@ -69,11 +69,19 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
         use_atomic_writes(self.trainer)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Loads parameters; outside of a run the weights of the loss stay those that this module was built with."""
+        """Loads parameters; outside of a run the weights of the loss stay those that this module was built with.
+
+        Raises:
+            ConfigurationError: they are not those of this module.
+        """
         if self._trainer is None:
             own = {name: value for name, value in self.state_dict().items() if name.startswith("weights.")}
             state_dict = {**state_dict, **own}
-        return super().load_state_dict(state_dict, strict, assign)
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            told = " ".join(str(error).split()).partition(": ")[2].rstrip(".")
+            raise ConfigurationError(f"state_dict: is not of this module ({told}); take another checkpoint") from error
 
     @property
     def loss_weights(self) -> Tensor:

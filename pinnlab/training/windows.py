@@ -17,7 +17,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
-from pinnlab.training.checkpoints import check_made_with, check_shapes
+from pinnlab.training.checkpoints import check_made_with, check_state
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.march import March
 from pinnlab.training.module import PINN
@@ -117,7 +117,7 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         trial = module_in(module, state["coordinate"], state["edges"], k, before).trial
         shared = {} if trial.before is None else {f"before.{name}": v for name, v in trial.before.state_dict().items()}
         dtype = next(value.dtype for value in own.values() if value.is_floating_point())
-        check_shapes(own, trial.state_dict())
+        check_state({**shared, **own}, trial.state_dict())
         trial.to(dtype).load_state_dict({**shared, **own})
         trials.append(trial)
     return trials

@@ -14,13 +14,13 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.training import checkpoint_io
 from pinnlab.training.checkpoint_io import AtomicCheckpointIO
 
-STATE = {"pinnlab": {}, "weights": torch.arange(1000.0), "step": 3}
+STATE = {"pinnlab": {}, "state_dict": {"weights": torch.arange(1000.0)}, "step": 3}
 
 
 def test_what_is_written_is_read(tmp_path):
     AtomicCheckpointIO().save_checkpoint(STATE, tmp_path / "new" / "last.ckpt")
     found = AtomicCheckpointIO().load_checkpoint(tmp_path / "new" / "last.ckpt", weights_only=True)
-    assert torch.equal(found["weights"], STATE["weights"])
+    assert torch.equal(found["state_dict"]["weights"], STATE["state_dict"]["weights"])
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["last.ckpt"]
 
 
@@ -47,7 +47,8 @@ def save_for_ever(path, told):
     writer, step = AtomicCheckpointIO(), 0
     while True:
         step += 1
-        writer.save_checkpoint({"pinnlab": {}, "step": step, "weights": torch.full((300_000,), float(step))}, path)
+        state = {"weights": torch.full((300_000,), float(step))}
+        writer.save_checkpoint({"pinnlab": {}, "step": step, "state_dict": state}, path)
         told.send(step)
 
 
@@ -61,7 +62,7 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_file(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         assert finish(process) == -signal.SIGKILL
         found = AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
-        assert (found["weights"] == found["step"]).all()
+        assert (found["state_dict"]["weights"] == found["step"]).all()
     AtomicCheckpointIO().save_checkpoint(STATE, path)  # cleans up what the killed ones left
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
@@ -78,6 +79,8 @@ BROKEN = {
     "a tensor": lambda path: torch.save(torch.zeros(3), path),
     "missing": lambda path: None,
     "foreign": lambda path: torch.save({"state_dict": {}}, path),
+    "of nobody": lambda path: torch.save({"pinnlab": None, "state_dict": {}}, path),
+    "without parameters": lambda path: torch.save({"pinnlab": {}}, path),
     "a folder": lambda path: path.mkdir(),
     "objects": lambda path: torch.save({"a": object()}, path),
 }

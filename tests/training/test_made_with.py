@@ -1,6 +1,7 @@
 """Going on from a checkpoint with something else is told, line by line."""
 
 import functools
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader
 from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule, Phase
-from pinnlab.callbacks import Continuation
+from pinnlab.callbacks import Continuation, DiagnosisWriter
 from pinnlab.criteria import LossPlateau
 from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
@@ -165,13 +166,32 @@ def test_checkpoints_of_later_versions_are_refused(checkpoint):
         go_on(checkpoint)
 
 
-def test_a_run_does_not_go_on_from_weights_alone(tmp_path):
+def test_weights_alone_are_measured_and_neither_trained_nor_diagnosed(tmp_path):
     trainer, module = quiet_trainer(max_steps=2), small_module(burgers(), phases=phases())
     trainer.fit(module, small_data(module.problem))
     trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
     with pytest.raises(ConfigurationError, match="ckpt_path: the checkpoint holds weights only"):
         go_on(tmp_path / "weights.ckpt")
     trainer.test(module, small_data(module.problem), ckpt_path=tmp_path / "weights.ckpt", verbose=False)
+    trainer = quiet_trainer(callbacks=[DiagnosisWriter(str(tmp_path))])
+    with pytest.raises(ConfigurationError, match="ckpt_path: the checkpoint holds weights only"):
+        trainer.validate(module, small_data(module.problem), ckpt_path=tmp_path / "weights.ckpt", verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trial.network.network.last.bias", "ckpt_path: the checkpoint lacks trial.network.network.last.bias of this"),
+        ("weights.own", 'state_dict: is not of this module (Missing key(s) in state_dict: "weights.own")'),
+    ],
+)
+def test_a_tensor_that_is_not_there_is_named_in_one_line(checkpoint, name, said):
+    content = torch.load(checkpoint, weights_only=True)
+    del content["state_dict"][name]
+    torch.save(content, checkpoint)
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        go_on(checkpoint)
+    assert "\n" not in str(caught.value)
 
 
 def test_checkpoints_of_earlier_versions_load(checkpoint):
