@@ -20,6 +20,7 @@ from pinnlab.training.checkpoint_io import use_atomic_writes
 from pinnlab.training.description import KeepsArguments
 from pinnlab.training.evaluation import SolutionErrors, measure_errors, outside_inference_mode
 from pinnlab.training.loss_terms import LossWeights
+from pinnlab.training.made_with import check_measured
 from pinnlab.training.trainer_parts import data_of
 
 Batch = dict[str, Any]
@@ -97,7 +98,12 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
         return Solution(self)
 
     def on_validation_epoch_start(self) -> None:
-        """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart."""
+        """Looks at the problem as it stands, and finds the frequencies that the evaluation points tell apart.
+
+        Raises:
+            ConfigurationError: the evaluation points are of another problem.
+        """
+        check_measured(self, data_of(self))
         self.follow_problem()
         self.errors.prepare(data_of(self), self.problem.coordinates, self.device)
 
@@ -174,7 +180,12 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
         )
 
     def measure_errors(self, data: Any) -> dict[str, float]:
-        """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`."""
+        """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`.
+
+        Raises:
+            ConfigurationError: the data module is of another problem.
+        """
+        check_measured(self, data)
         return measure_errors(self, data)
 
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

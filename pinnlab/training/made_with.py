@@ -11,8 +11,15 @@ from typing import Any
 from torch import nn
 
 from pinnlab.domains import Region
+from pinnlab.errors import ConfigurationError
 from pinnlab.objective.readings import Readings
 from pinnlab.problems.base import Problem
+
+OTHER_PROBLEM = (
+    "data.problem: is another object than the module's; write CollocationDataModule(module.problem, ...), and to copy "
+    "both copy.deepcopy((module, data))"
+)
+"""What is told where module and data have to have one problem."""
 
 _DEPTH = 4  # of objects within objects; a criterion in a criterion in a criterion is seen
 _LATER = ("model.enhance.", "model.dtype")  # keys of which checkpoints of earlier versions say nothing
@@ -47,6 +54,27 @@ def made_with(module: Any, data: Any) -> dict[str, str]:
         if hasattr(data, key):
             found[f"data.{key}"] = in_words(getattr(data, key))
     return found
+
+
+def check_measured(module: Any, data: Any) -> None:
+    """Refuses data of a problem that is not the module's: errors would be measured against its reference.
+
+    A copy will do, where training needs the same object, whose numbers may change on the way.
+
+    Args:
+        module: the `PINN`.
+        data: its data module; None for none.
+
+    Raises:
+        ConfigurationError: the class of its problem is another one, as of a cell that was run again, or a number.
+    """
+    own: Problem = module.problem
+    other = getattr(data, "problem", own)
+    if other is own:
+        return
+    words, others = (dict(_problem(problem, Readings(problem, module.trial))) for problem in (own, other))
+    if type(other) is not type(own) or words != others:
+        raise ConfigurationError(OTHER_PROBLEM)
 
 
 def differences(saved: Mapping[str, str], own: Mapping[str, str], prefixes: tuple[str, ...]) -> list[str]:

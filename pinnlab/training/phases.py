@@ -27,6 +27,7 @@ from pinnlab.optimizers import (
 )
 from pinnlab.optimizers.requirements import check_closure
 from pinnlab.problems.window import absent, present
+from pinnlab.training.made_with import OTHER_PROBLEM
 from pinnlab.training.memory import check_optimizer_memory
 from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.phase_keys import of_optimizer, of_phase
@@ -274,7 +275,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     if last.steps is None and last.until is None and unlimited and not ended:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
     if getattr(data_of(module), "problem", module.problem) is not module.problem:
-        raise ConfigurationError("data.problem: is another object than the module's; give both the same problem")
+        raise ConfigurationError(OTHER_PROBLEM)
     if str(trainer.precision) not in ("32-true", "64-true"):
         raise ConfigurationError(
             f"trainer.precision: {trainer.precision} rounds points, or products in derivatives, to three digits; leave "

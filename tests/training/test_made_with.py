@@ -284,8 +284,24 @@ def test_loading_parameters_brings_no_weights_of_the_loss():
 
 def test_module_and_data_have_one_problem():
     module = small_module(burgers())
-    with pytest.raises(ConfigurationError, match=r"data\.problem: is another object"):
+    said = r"data\.problem: is another object .* write CollocationDataModule\(module\.problem, \.\.\.\)"
+    with pytest.raises(ConfigurationError, match=said):
         quiet_trainer().fit(module, small_data(burgers()))
+
+
+def test_errors_are_not_measured_against_another_problem():
+    """Nor against one of the same numbers whose class was defined anew, as in a cell that was run again."""
+    module, again = small_module(burgers()), type("Burgers", (Burgers,), {})
+    other = [small_data(burgers(0.2)), small_data(again(viscosity=0.1, exact_conditions=False))]
+    for data in other:
+        with pytest.raises(ConfigurationError, match=r"data\.problem: is another object"):
+            quiet_trainer().validate(module, data, verbose=False)
+        with pytest.raises(ConfigurationError, match=r"data\.problem: is another object"):
+            module.measure_errors(data)
+    own, equal = (
+        quiet_trainer().validate(module, small_data(problem), verbose=False) for problem in (module.problem, burgers())
+    )
+    assert own == equal
 
 
 @pytest.mark.parametrize(
