@@ -1,4 +1,4 @@
-"""What Lightning's closure does, for those who evaluate the loss beside Lightning's loop."""
+"""What Lightning does of a step, for those who evaluate the loss beside its loop; and a step that is cut off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from pinnlab.optimizers import is_multi_eval
+from pinnlab.optimizers.flat import FlatObjective
 
 
 def gradients_of(optimizer: Optimizer) -> list[Tensor]:
@@ -28,3 +31,26 @@ def evaluate(trainer: Any, module: Any, batch: dict[str, Tensor]) -> Tensor:
     module.optimizer_zero_grad(trainer.current_epoch, 0, optimizer)
     trainer.strategy.backward(loss, optimizer)
     return loss.detach()
+
+
+def step_whole(wrapped: Any, closure: Any, **given: Any) -> None:
+    """Makes a step, or none: cut off by Ctrl-C, in a notebook say, the parameters go back to where it began.
+
+    They would stay at a trial of the line search, which is no solution that anyone accepted.
+
+    Args:
+        wrapped: an optimizer, or Lightning's wrapper of one.
+        closure: computes the loss and its gradient.
+        **given: further arguments of its `step`.
+    """
+    optimizer = getattr(wrapped, "_optimizer", wrapped)
+    if not is_multi_eval(optimizer):
+        wrapped.step(closure=closure, **given)
+        return
+    there = FlatObjective([p for group in optimizer.param_groups for p in group["params"]], closure)
+    before = there.point()
+    try:
+        wrapped.step(closure=closure, **given)
+    except (KeyboardInterrupt, SystemExit):
+        there.move(before)
+        raise

@@ -33,6 +33,7 @@ from pinnlab.optimizers import (
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import WEIGHT
 from pinnlab.training.checkpoints import check_made_with, checked, described
+from pinnlab.training.closure import step_whole
 from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.condition_checks import warn_of_conditions
 from pinnlab.training.description import description
@@ -210,7 +211,7 @@ class PINN(PhasedModule):
             self._updates.make(self, _unwrapped(optimizer), more, _is_plain(self))
         if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
-        optimizer.step(closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))
+        step_whole(optimizer, closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))
         self._around = None
         self.evaluations += sum(given.evaluations for given in extra.values())
         self.fault = self.fault or step_fault(self, _unwrapped(optimizer))
