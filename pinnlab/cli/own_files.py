@@ -105,7 +105,7 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | N
         The folder in which the problem of a run is built, see `folder_again`; None for no other than the current one.
 
     Raises:
-        ConfigurationError: `problem_file` is nowhere, or the file cannot be imported.
+        ConfigurationError: `problem_file` is nowhere or has another name, or the file cannot be imported.
     """
     from pinnlab.problems.own_file import folder_again, found_again, import_file, working_in
 
@@ -126,6 +126,10 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | N
     else:
         places = (place / f"{module}.py" for place in folders if not is_taken(module))
         found = next((place for place in places if place.is_file()), None)
+    if found is None and file is not None and PathFinder.find_spec(module) is None:
+        raise ConfigurationError(
+            f"problem_file: {file} is not {module}.py, where the problem {path} of the run is; give the file that name"
+        )
     if found is None:
         return None
     began = config.get("problem_folder")

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sysconfig import get_paths
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,7 @@ def import_file(path: Path) -> ModuleType:
     was imported before is not carried out again; another file of the same name takes the place of the one before.
 
     Raises:
-        ConfigurationError: it cannot be imported.
+        ConfigurationError: it cannot be imported, ends Python, or gets another file than the one beside it.
     """
     path, name = path.resolve(), path.stem
     before = sys.modules.get(name)
@@ -44,9 +45,14 @@ def import_file(path: Path) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
+        _check_beside(path)
+    except (Exception, SystemExit) as error:  # whatever the user's file raises
         sys.modules.pop(name)
+        if _is_signal(error):
+            raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if isinstance(error, SystemExit):
+            reason = 'it ends Python; put what is no problem below `if __name__ == "__main__":`'
         line = _line(error, path)
         where = "" if line is None else f"; see line {line} of {path}"
         raise ConfigurationError(f"problem: {name} cannot be imported: {reason}{where}") from error
@@ -54,7 +60,30 @@ def import_file(path: Path) -> ModuleType:
     return module
 
 
-def _line(error: Exception, path: Path) -> int | None:
+def _is_signal(error: BaseException) -> bool:
+    """Whether a signal ended the command while the file was carried out: with 128 and its number."""
+    return isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128
+
+
+def _check_beside(path: Path) -> None:
+    """Looks at what a file got for the files beside it that it imports.
+
+    Raises:
+        ImportError: other code of that name, imported before or from the folder of an earlier problem.
+    """
+    installed = [Path(get_paths()[key]).resolve() for key in ("stdlib", "purelib", "platlib")]
+    for file, text in _texts(path, path.parent, {}).items():
+        part = file.relative_to(path.parent)
+        top = part.parts[0].removesuffix(".py")
+        got = _file(sys.modules[top]) if top in sys.modules and top != "pinnlab" else None
+        if got is None or got.is_relative_to(path.parent) or any(map(got.is_relative_to, installed)):
+            continue
+        taken = (got.parent.parent if got.name == "__init__.py" else got.parent) / part
+        if _texts(taken, taken.parent, {}).get(taken) != text:
+            raise ImportError(f"{top} is {taken} in this process, not {file}; start anew, or rename one of them")
+
+
+def _line(error: BaseException, path: Path) -> int | None:
     """The line of a file that an error comes from; None where it says so itself, or comes from elsewhere."""
     if isinstance(error, SyntaxError):
         return None

@@ -322,8 +322,14 @@ def test_a_run_finds_its_problem_from_elsewhere_and_after_a_move(command, tmp_pa
 
     moved = (place.parents[2]).rename(tmp_path / "renamed")  # the whole folder of the project
     (away / "my_problem.py").rename(moved / "my_problem.py")
-    code, _, err = command("test", str(moved / "runs" / "my_problem" / "version_0"))
+    place = moved / "runs" / "my_problem" / "version_0"
+    code, _, err = command("test", str(place))
     assert code == 0, err
+
+    (moved / "my_problem.py").rename(moved / "its_new_name.py")
+    code, _, err = command("test", str(place), "--problem_file", str(moved / "its_new_name.py"))
+    assert code == 2
+    assert "its_new_name.py is not my_problem.py, where the problem my_problem.MyProblem of the run is" in err
 
 
 def test_a_recipe_names_files_of_its_own_folder(command, tmp_path):

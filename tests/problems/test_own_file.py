@@ -34,7 +34,12 @@ def imports(monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield
     for name in list(sys.modules):
-        if name.partition(".")[0] in ("own_file_of_a_test", "beside_own_file", "parts_of_a_test"):
+        if name.partition(".")[0] in (
+            "own_file_of_a_test",
+            "other_file_of_a_test",
+            "beside_own_file",
+            "parts_of_a_test",
+        ):
             del sys.modules[name]
 
 
@@ -70,6 +75,29 @@ def test_a_file_that_fails_leaves_no_module(tmp_path):
     with pytest.raises(ConfigurationError, match=rf"; see line 2 of {path}$"):
         import_file(path)
     assert "own_file_of_a_test" not in sys.modules
+
+
+@pytest.mark.parametrize("ends", ["sys.exit(3)", "argparse.ArgumentParser().parse_args(['--nothing'])"])
+def test_a_file_that_ends_python_is_told(tmp_path, ends):
+    path = written(tmp_path / "a", f"import argparse, sys\n{ends}")
+    with pytest.raises(ConfigurationError, match=rf"it ends Python; .* see line 2 of {path}$"):
+        import_file(path)
+    with pytest.raises(SystemExit):  # as SIGTERM does by way of the command
+        import_file(written(tmp_path / "b", "import sys\nsys.exit(143)"))
+
+
+def test_a_file_that_gets_what_lies_beside_another_one_is_refused(tmp_path):
+    """Its functions would be those of the other problem."""
+    problem_in(written(tmp_path / "a"))
+    other = written(tmp_path / "b").rename(tmp_path / "b" / "other_file_of_a_test.py")
+    (other.parent / "beside_own_file.py").write_text("NUMBER = 6")
+    with pytest.raises(
+        ConfigurationError, match=r"beside_own_file is .*a.beside_own_file\.py in this process, not .*b"
+    ):
+        import_file(other)
+    del sys.modules["beside_own_file"]
+    sys.path.remove(str(tmp_path / "a"))
+    assert problem_in(other).number == 6
 
 
 def test_a_file_is_found_where_it_was_or_in_one_of_some_folders(tmp_path):
