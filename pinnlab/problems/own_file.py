@@ -21,7 +21,7 @@ from pinnlab.numerics.user_functions import explaining
 from pinnlab.problems.base import Problem
 
 _DIGEST = "__pinnlab_code__"
-"""Where a module keeps what `code_of` says."""
+"""Where a module keeps what `code_of` says, and the spec that it was imported by."""
 
 
 def import_file(path: Path) -> ModuleType:
@@ -219,13 +219,13 @@ def builder(folder: Path | None) -> Callable[..., Any]:
 
 
 def _code(module: ModuleType, path: Path) -> dict[str, str]:
-    """See `code_of`; read at the first look: what the files become later is not carried out."""
-    known = vars(module)
-    if _DIGEST not in known:
+    """See `code_of`; read at the first look: what the files become later is not carried out, but by a reload."""
+    known, spec = vars(module), module.__spec__  # a reload leaves what a module holds, and gives it another spec
+    if known.get(_DIGEST, (None,))[0] is not spec or spec is None:
         texts = _texts(path, path.parent, {}).items()
         words = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts}
-        known[_DIGEST] = {os.path.relpath(file, path.parent): word for file, word in words.items()}
-    digests: dict[str, str] = known[_DIGEST]
+        known[_DIGEST] = spec, {os.path.relpath(file, path.parent): word for file, word in words.items()}
+    digests: dict[str, str] = known[_DIGEST][1]
     return digests
 
 

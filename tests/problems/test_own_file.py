@@ -1,5 +1,6 @@
 """Files of the user's own as modules."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -149,6 +150,10 @@ def test_the_code_of_a_problem_is_that_which_was_imported_without_its_comments(t
     before = code_of(first)
     (tmp_path / "a" / "own_file_of_a_test.py").write_text("x = 1")
     assert code_of(first) == before
+    (tmp_path / "a" / "own_file_of_a_test.py").write_text(FILE.replace("NUMBER", "NUMBER + 1"))
+    again = importlib.reload(sys.modules[first.__module__]).Mine
+    assert again.number == 6
+    assert code_of(again)["own_file_of_a_test.py"] != before["own_file_of_a_test.py"]
     assert code_of(problem_in(written(tmp_path / "b", f"# a remark\n{FILE}"))) == before
     changed = code_of(problem_in(written(tmp_path / "c", FILE.replace("NUMBER", "NUMBER + 1"))))
     assert {name for name in before if changed[name] != before[name]} == {"own_file_of_a_test.py"}
