@@ -166,7 +166,7 @@ def pair_jacobian(
     net = _Net(system.trial.network, parameters, points.shape[1])
     with torch.enable_grad():
         parts = system.condition_residuals(name, points, parameters, network=net)
-        slopes = torch.stack([torch.autograd.grad(part.sum(), net.outputs, retain_graph=True)[0] for part in parts])
+        slopes = torch.stack([_slope(part, net.outputs) for part in parts])
     sizes = len(points), points.shape[1]
     slopes = (scale * slopes).unflatten(2, sizes)  # (equations, derivatives, functions, places, outputs)
     values = scale * torch.stack([part.detach() for part in parts], -1).unflatten(0, sizes)
@@ -271,6 +271,13 @@ def _like(jet: Any, parts: Tensor) -> Any:
     rest = iter(parts[count:])
     higher = {key: None if part is None else next(rest) for key, part in jet.higher.items()}
     return Jet(parts[0], jet.axes, parts[1:count], higher)
+
+
+def _slope(part: Tensor, outputs: Tensor) -> Tensor:
+    """The derivatives of an equation's residuals by the network's outputs; zeros of one without an unknown in it."""
+    if not part.requires_grad:
+        return torch.zeros_like(outputs)
+    return torch.autograd.grad(part.sum(), outputs, retain_graph=True, materialize_grads=True)[0]
 
 
 def _only_through(net: _Net, parts: list[Tensor], own: Mapping[str, Tensor]) -> bool:

@@ -24,10 +24,10 @@ PERIODIC = {"embedding": partial(PeriodicEmbedding, columns=[0])}
 class Pair(Problem):
     """Two unknowns and equations with mixed derivatives and a Laplacian, a boundary, and perhaps something more."""
 
-    def __init__(self, by_function=False, coefficient=False, ansatz=False):
+    def __init__(self, by_function=False, coefficient=False, ansatz=False, known=False):
         x, y = Interval("x", 0, 1), Interval("y", 0, 2)
         domain = x * y * FunctionSpace("a", Chebyshev(x, 2))
-        self.by_function = by_function
+        self.by_function, self.known = by_function, known
         if ansatz:
             self.ansatz = lambda u, v, x, a: (x * u * a, u * v)
         more = {"coefficients": {"k": Coefficient(1.0)}} if coefficient else {}
@@ -37,7 +37,8 @@ class Pair(Problem):
 
     def balance(self, u, v, a):
         first = u.laplacian() - a * v.x * u.value
-        return (first + v.d("a1") if self.by_function else first), v.xy + u * a.x
+        both = (first + v.d("a1") if self.by_function else first), v.xy + u * a.x
+        return (*both, a - 1) if self.known else both
 
     def scaled(self, u, v, a, k):
         return u.laplacian() - k * v.x
@@ -48,6 +49,7 @@ CASES = {
     "equation": (lambda: problems.BurgersOperator(modes=3), {"modes": 3, **PERIODIC}),
     "linear": (lambda: problems.DiffusionReactionOperator(modes=3), {"modes": 3, "branch": []}),
     "two unknowns": (Pair, {"modes": 2}),
+    "an equation of data alone": (lambda: Pair(known=True), {"modes": 2}),
     "bent": (lambda: Pair(ansatz=True), {"modes": 2}),
 }
 
