@@ -41,6 +41,18 @@ def with_functions(domain: Domain, named: Mapping[str, Any], needed: bool = True
     return found
 
 
+def within_whatever_function(domain: Domain, points: Tensor) -> Tensor:
+    """Which of `(n, d)` points have their place in a domain, `(n,)`.
+
+    A function beyond the bound of its space is none that a solution was trained for, but not outside of anything.
+    """
+    moved = points.clone()
+    for space in function_spaces(domain):
+        columns = [domain.coordinates.index(name) for name in space.coordinates]
+        moved[:, columns] = moved[:, columns].clamp(-space.bound, space.bound)
+    return domain.contains(moved)
+
+
 def _is_differentiated(values: Any) -> bool:
     """Whether coefficients are followed by autograd or a `torch.func` transform, which a plain number would end."""
     return isinstance(values, Tensor) and (values.requires_grad or not has_values(values))

@@ -16,7 +16,7 @@ from torch import Tensor
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import Problem
 from pinnlab.problems.unknowns import with_reference
-from pinnlab.solution.functions import with_functions
+from pinnlab.solution.functions import with_functions, within_whatever_function
 
 Array = NDArray[np.floating]
 
@@ -84,8 +84,9 @@ def on_grid(solution: Function, sides: Mapping[str, Any]) -> Samples:
         raise ConfigurationError(f"grid: {sizes} are more than {MOST_POINTS:,} points; name fewer for each coordinate")
     places = torch.meshgrid(*(torch.from_numpy(axis) for axis in axes.values()), indexing="ij")
     points = torch.stack([place.reshape(-1) for place in places], -1)
-    inside = solution.problem.domain.contains(points)
-    values = _values(solution, points[inside], inside[inside])
+    domain = solution.problem.domain
+    inside = within_whatever_function(domain, points)
+    values = _values(solution, points[inside], domain.contains(points[inside]))
     for name, value in values.items():
         whole = np.full(len(points), np.nan, dtype=value.dtype)
         whole[inside.numpy()] = value
@@ -129,7 +130,8 @@ def _axis(name: str, side: Any, low: float, high: float) -> Array:
             raise ConfigurationError(f"grid.{name}: must be at least 2, got {side}; for one value give a list, [{low}]")
         return np.linspace(low, high, int(side))
     try:
-        axis = np.atleast_1d(np.asarray(side, dtype=np.float64))
+        given = side.detach().cpu() if isinstance(side, Tensor) else side
+        axis = np.atleast_1d(np.asarray(given, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"grid.{name}: must be a number of values or the values, got {side!r}") from error
     if isinstance(side, bool) or axis.ndim != 1 or not len(axis):

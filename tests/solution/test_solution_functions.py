@@ -95,6 +95,19 @@ def test_everything_that_takes_coordinates_takes_functions(solution):
     assert grid.u.to_numpy() == pytest.approx(solution.u(x=np.linspace(0, 1, 5), a=C), rel=1e-14)
 
 
+@pytest.mark.parametrize("kind", [list, torch.tensor, lambda c: torch.tensor(c, requires_grad=True)])
+def test_a_grid_has_a_function_beyond_the_bound_as_a_call_has_it(solution, kind):
+    beyond, x = [1.5, 0.0, -0.5], np.linspace(0, 1, 5)
+    with pytest.warns(UserWarning, match="5 of 5 points lie outside of the domain"):
+        expected = solution.u(x=x, a=beyond)
+    with pytest.warns(UserWarning, match="5 of 5 points lie outside of the domain"):
+        grid = solution.grid(x=5, a=kind(beyond))
+    assert grid.u.to_numpy().ravel() == pytest.approx(expected, rel=1e-14)
+    with pytest.warns(UserWarning, match="2 of 2 points lie outside of the domain"):
+        grid = solution.grid(x=[0.5, 1.0, 1.5], a=kind(beyond))
+    assert np.isnan(grid.u.to_numpy().ravel()).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
