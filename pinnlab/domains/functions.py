@@ -69,7 +69,8 @@ class FunctionSpace(Domain):
         """The functions nearest to values at places, by least squares: `(n, s)` and `(s,)` or `(s, 2)`: `(n, modes)`.
 
         Raises:
-            ConfigurationError: there are fewer places than modes, or as many values as there are not places.
+            ConfigurationError: there are fewer places than modes, or as many values as there are not places, or one of
+                them is not finite.
         """
         dim = self.basis.interval.dim
         if (
@@ -82,6 +83,8 @@ class FunctionSpace(Domain):
                 f"{self!r}: needs functions (n, s) at s >= {self.basis.modes} places (s,), got {tuple(values.shape)} "
                 f"at {tuple(x.shape)}"
             )
+        if not bool(values.isfinite().all() and x.isfinite().all()):
+            raise ConfigurationError(f"{self.name}: its values and their places must be finite numbers")
         # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
         return least_squares(self.basis.functions(x.double()), values.double().T).T
 

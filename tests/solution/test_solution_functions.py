@@ -116,6 +116,7 @@ def test_a_grid_has_a_function_beyond_the_bound_as_a_call_has_it(solution, kind)
         ({"a": 1.0}, r"a: must be its 3 coefficients .*, got the shape \(\)"),
         ({"a": "sine"}, "a: must be its 3 coefficients"),
         ({"a": lambda x, y: x}, "a: as a function of x it fails"),
+        ({"a": lambda x: torch.sqrt(x - 0.5)}, "a: its values and their places must be finite numbers"),
         ({"b": C}, "a: is missing"),
     ],
 )
