@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,10 +75,21 @@ def _coefficients(space: FunctionSpace, given: Any) -> Any:
 
 def _values(space: FunctionSpace, function: Any, places: Tensor) -> Tensor:
     try:
-        return torch.as_tensor(function(*places.T), dtype=torch.float64).expand(len(places))
+        return torch.as_tensor(_called(space, function, places), dtype=torch.float64).expand(len(places))
     except (RuntimeError, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
         raise ConfigurationError(f"{space.name}: as a function of {_places(space)} it fails: {message}") from error
+
+
+def _called(space: FunctionSpace, function: Any, places: Tensor) -> Any:
+    """By the names of its arguments, as all functions are; one that has other names, in the coordinates' order."""
+    columns = dict(zip(space.basis.interval.coordinates, places.T, strict=True))
+    try:
+        arguments = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # built-in functions do not tell
+        return function(*columns.values())
+    named = {a.name: columns[a.name] for a in arguments if a.kind is not a.POSITIONAL_ONLY and a.name in columns}
+    return function(**named) if named else function(*columns.values())
 
 
 def _places(space: FunctionSpace) -> str:

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from pinnlab import PINN, Phase
-from pinnlab.domains import Chebyshev, FunctionSpace, Interval
+from pinnlab.domains import Box, Chebyshev, Cosines, FunctionSpace, Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import DeepONet
 from pinnlab.optimizers import LBFGS
 from pinnlab.problems import Problem, Residual
+from pinnlab.solution.functions import with_functions
 
 X = Interval("x", 0, 1)
 SPACE = FunctionSpace("a", Chebyshev(X, modes=3))
@@ -80,6 +81,23 @@ def test_a_function_is_the_nearest_one_of_the_space(solution):
     sensors = torch.linspace(0, 1, 2001, dtype=torch.float64)
     nearest = SPACE.coefficients(torch.sin(2 * sensors)[None], sensors)[0]
     assert solution.u(x=0.4, a=lambda x: torch.sin(2 * x)) == pytest.approx(solution.u(x=0.4, a=nearest), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x, y: torch.cos(torch.pi * x) + 3 * torch.cos(torch.pi * y / 1.5), [3.0, 1.0]),
+        (lambda y, x: torch.cos(torch.pi * x) + 3 * torch.cos(torch.pi * y / 1.5), [3.0, 1.0]),
+        (lambda y, factor=3: factor * torch.cos(torch.pi * y / 1.5), [3.0, 0.0]),
+        (lambda first, second: torch.cos(torch.pi * first), [0.0, 1.0]),
+    ],
+)
+def test_a_function_of_two_coordinates_gets_them_by_name(function, expected):
+    square = Box(("x", "y"), (0, 0), (1, 1.5))
+    space = FunctionSpace("g", Cosines(square, 2))
+    found = with_functions(square * space, {"x": 0.1, "y": 0.2, "g": function})
+    sizes = space.basis.functions(torch.zeros(1, 2, dtype=torch.float64))[0].tolist()  # of the waves along y and x
+    assert [found["g0"] * sizes[0], found["g1"] * sizes[1]] == pytest.approx(expected, abs=1e-12)
 
 
 def test_everything_that_takes_coordinates_takes_functions(solution):
