@@ -100,7 +100,7 @@ class SolutionFigures(L.Callback):
         self._drawn = step
         for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
             values = own.points, own.values, own.reference
-            _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}"))
+            _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}", own.function))
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         if self._points != int(store.version) and not windows_left(trainer):
             self._points = int(store.version)
@@ -141,7 +141,7 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.solution import solution_figure
 
         times = self.times if own.coordinates == tuple(module.problem.coordinates) else None
-        return solution_figure(own.points, own.values, own.reference, own.coordinates, name, times)
+        return solution_figure(own.points, own.values, own.reference, own.coordinates, name, times, own.function)
 
 
 def _is_wanted(trainer: L.Trainer) -> bool:

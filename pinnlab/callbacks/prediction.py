@@ -77,6 +77,7 @@ class SolutionWriter(L.Callback):
         exact = None if reference is None else reference[known]
         for name in problem.unknowns:
             own = shown(problem, name, points[known], prediction[known], exact)
-            figure = solution_figure(own.points, own.values, own.reference, own.coordinates, name)
+            function = own.function if self._asked.points is None else None  # of evaluation points, as everywhere
+            figure = solution_figure(own.points, own.values, own.reference, own.coordinates, name, function=function)
             save(figure, path.with_name(f"{path.stem}_{name}.png"))
         trainer.print(f"wrote {path}")

@@ -113,6 +113,20 @@ def function_spaces(domain: Domain) -> list[FunctionSpace]:
     return [factor for factor in getattr(domain, "factors", (domain,)) if isinstance(factor, FunctionSpace)]
 
 
+def function_columns(domain: Domain) -> list[int]:
+    """The columns of points that say which function a point has; none without a space of functions."""
+    return [domain.coordinates.index(name) for space in function_spaces(domain) for name in space.coordinates]
+
+
+def function_numbers(domain: Domain, points: Tensor) -> Tensor | None:
+    """The number `(n,)` of the function that each of `(n, d)` points has, from 0 on; None without a space of functions.
+
+    Points may lack, as where a reference is not known, and stand in any order.
+    """
+    columns = function_columns(domain)
+    return points[:, columns].unique(dim=0, return_inverse=True)[1] if columns else None
+
+
 class Field:
     """The functions of a space as one function of points `(n, d)`: places and coefficients, a tensor or a jet."""
 

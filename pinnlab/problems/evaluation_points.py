@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, FunctionSpace, Product, function_spaces
+from pinnlab.domains.functions import function_columns
 from pinnlab.problems.unknowns import Unknown, with_regions
 from pinnlab.samplers import Sobol, UniformRandom
 
@@ -42,20 +43,6 @@ def _in_domain(domain: Domain, count: int) -> Tensor:
     found = {name: column.repeat(n) for name, column in columns.items()}
     found |= {name: functions[:, i].repeat_interleave(p) for i, name in enumerate(names)}
     return torch.stack([found[name] for name in domain.coordinates], -1)
-
-
-def function_columns(domain: Domain) -> list[int]:
-    """The columns of points that say which function a point has; none without a space of functions."""
-    return [domain.coordinates.index(name) for space in function_spaces(domain) for name in space.coordinates]
-
-
-def function_numbers(domain: Domain, points: Tensor) -> Tensor | None:
-    """The number `(n,)` of the function that each of `(n, d)` points has, from 0 on; None without a space of functions.
-
-    Points may lack, as where a reference is not known, and stand in any order.
-    """
-    columns = function_columns(domain)
-    return points[:, columns].unique(dim=0, return_inverse=True)[1] if columns else None
 
 
 def _places(domain: Domain, count: int) -> Tensor:

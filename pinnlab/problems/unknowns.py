@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, Region
+from pinnlab.domains.functions import function_columns, function_numbers
 from pinnlab.errors import ConfigurationError, check_names, unknown
 from pinnlab.samplers import Sobol
 
@@ -142,12 +143,14 @@ class Shown:
         points: `(n, k)`.
         values: `(n,)`.
         reference: `(n,)`, or None where none is known.
+        function: `(n,)` the number of each point's function, of an operator; None else.
     """
 
     coordinates: tuple[str, ...]
     points: Tensor
     values: Tensor
     reference: Tensor | None
+    function: Tensor | None = None
 
 
 def shown(problem: Any, name: str, points: Tensor, values: Tensor, reference: Tensor | None) -> Shown:
@@ -166,12 +169,13 @@ def shown(problem: Any, name: str, points: Tensor, values: Tensor, reference: Te
     own, column, coordinates = problem.living[name], problem.unknowns.index(name), problem.coordinates
     exact = None if reference is None or reference[:, column].isnan().all() else reference[:, column]
     if own.on is None and own.columns(coordinates) == tuple(range(len(coordinates))):
-        return Shown(tuple(coordinates), points, values[:, column], exact)
+        return Shown(tuple(coordinates), points, values[:, column], exact, function_numbers(problem.domain, points))
     there = own.lives_at(points)
     if not bool(there.any()):
         raise ConfigurationError(f"unknown {name!r}: lives at none of {len(points)} points; use more of them")
     rows = there.nonzero()[:, 0]
     columns = [i for i in own.columns(coordinates) if bool((points[rows, i] != points[rows[0], i]).any())]
+    functions = set(function_columns(problem.domain)) <= set(own.columns(coordinates))
     columns = columns or list(own.columns(coordinates))
     places, numbers = torch.unique(points[rows][:, columns], dim=0, return_inverse=True)
     first = torch.full((len(places),), len(points)).scatter_reduce(0, numbers, rows.cpu(), "amin")
@@ -180,6 +184,7 @@ def shown(problem: Any, name: str, points: Tensor, values: Tensor, reference: Te
         places,
         values[first, column],
         None if exact is None else exact[first],
+        function_numbers(problem.domain, points[first]) if functions else None,
     )
 
 

@@ -39,7 +39,9 @@ def figure_of(solution: Function, name: str | None, count: int) -> Figure:
     points, reference = known_solution(problem, problem.evaluation_points(count))
     drawn = shown(problem, chosen, points, torch.from_numpy(solution(points.numpy())), reference)
     exact = None if drawn.reference is None else drawn.reference.numpy()
-    return solution_figure(drawn.points.numpy(), drawn.values.numpy(), exact, drawn.coordinates, chosen)
+    return solution_figure(
+        drawn.points.numpy(), drawn.values.numpy(), exact, drawn.coordinates, chosen, function=drawn.function
+    )
 
 
 def chosen_unknown(solution: Function, name: str | None) -> str:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pinnlab.analysis.metrics import mean_relative_l2
+from pinnlab.domains.functions import function_numbers
 from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.problems.base import known_solution
-from pinnlab.problems.evaluation_points import function_numbers
 from pinnlab.problems.unknowns import known_pair, with_reference
 from pinnlab.solution.quantity import Quantity
 

@@ -12,9 +12,9 @@ from torchmetrics import Metric
 
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
 from pinnlab.analysis.metrics import MaxError, RelativeL2, mean_ratio_of_norms
+from pinnlab.domains.functions import function_numbers
 from pinnlab.numerics import distributed
 from pinnlab.numerics.ordered_sums import add_by_number
-from pinnlab.problems.evaluation_points import function_numbers
 from pinnlab.problems.unknowns import known_pair, with_reference
 
 
@@ -50,9 +50,11 @@ class SolutionErrors(nn.Module):
         self._points, self.measured = points, self.unknowns
         self._function = None if points is None else function_numbers(data.problem.domain, points)
         self.frequency_error.clear()
-        if points is None or reference is None or self.functions is not None:
+        if points is None or reference is None:
             return
         self.measured = tuple(name for name, _ in with_reference(self.unknowns, reference))
+        if self.functions is not None:
+            return
         for column, name in enumerate(self.unknowns):
             if not bool(reference[:, column].isfinite().all()):
                 continue  # it lives, or is known, on a part of the grid only

@@ -95,6 +95,22 @@ def test_the_mean_over_functions_is_of_those_that_are_known_and_of_all_their_poi
     assert {name: found[f"relative_l2/{name}"] for name in errors} == pytest.approx(expected, rel=1e-12)
     assert module.measure_errors(data) == pytest.approx(expected, rel=1e-12)
     assert module.solution().errors(200) == pytest.approx(expected, rel=1e-12)
+    for name, error in expected.items():
+        assert module.solution().plot(name, 200).get_suptitle() == f"{name}: relative L2 error {error:.2e}"
+
+
+@pytest.mark.parametrize("operator", [False, True])
+def test_an_unknown_without_a_reference_has_no_error(operator):
+    x = Interval("x", 0, 1)
+    domain = x * FunctionSpace("a", Chebyshev(x, 2)) if operator else x
+    conditions = {"pde": Residual(domain, lambda u, q, x: (u - x, q.x - u))}
+    reference = {"reference": lambda self: Exact(lambda x: x, unknowns=("u",))}
+    problem = type("Half", (Problem,), reference)(domain, ["u", "q"], conditions)
+    trainer, _, _ = fitted(problem)
+    assert [key for key in trainer.callback_metrics if key.startswith(("relative_l2", "max_error"))] == [
+        "relative_l2/u",
+        "max_error/u",
+    ]
 
 
 def test_what_should_be_zero_has_the_same_error_everywhere():

@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import ArrayLike
 
-from pinnlab.analysis.metrics import relative_l2
+from pinnlab.analysis.metrics import mean_relative_l2
 from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.figures.style import PALETTE, empty_figure, new_figure
 from pinnlab.reporting.figures.surface import Array, Surface, with_gaps
@@ -36,6 +36,7 @@ def solution_figure(
     coordinates: Sequence[str],
     unknown: str,
     slices: Sequence[float] | None = None,
+    function: ArrayLike | None = None,
 ) -> Figure:
     """Shows a solution, its reference and the error; the title states the relative L2 error.
 
@@ -53,11 +54,12 @@ def solution_figure(
         slices: times of the profiles, `(x, t)` only. Default: at 10, 40, 70 and 100 (irregular points: 95)
             per cent of the time span. On a grid the nearest time of the grid is taken, between other points
             values are interpolated.
+        function: `(n,)` the number of each point's function, of an operator: its error is the mean over them.
 
     Raises:
         ConfigurationError: shapes or the number of names do not fit together.
     """
-    places, u, exact, error = finite_values(points, prediction, reference, coordinates)
+    places, u, exact, error = finite_values(points, prediction, reference, coordinates, function)
     title = unknown if error is None else f"{unknown}: {error}"
     if not len(places):
         return empty_figure(f"{title}\nno finite values to show")
@@ -72,7 +74,11 @@ def solution_figure(
 
 
 def finite_values(
-    points: ArrayLike, prediction: ArrayLike, reference: ArrayLike | None, coordinates: Sequence[str]
+    points: ArrayLike,
+    prediction: ArrayLike,
+    reference: ArrayLike | None,
+    coordinates: Sequence[str],
+    function: ArrayLike | None = None,
 ) -> tuple[Array, Array, Array | None, str | None]:
     """What a figure of a solution shows: where all values are finite; and the error of all in words.
 
@@ -81,6 +87,7 @@ def finite_values(
         prediction: `(n,)`.
         reference: `(n,)`, or None when there is none.
         coordinates: the d names.
+        function: `(n,)` the number of each point's function, of an operator; None else.
 
     Returns:
         Points, prediction, reference, and the relative L2 error; the last two are None without a reference.
@@ -94,7 +101,7 @@ def finite_values(
     finite = np.isfinite(u) & np.isfinite(places).all(axis=1)
     if exact is None:
         return places[finite], u[finite], None, None
-    error = _error_text(u, exact)
+    error = _error_text(u, exact, function)
     finite &= np.isfinite(exact)
     return places[finite], u[finite], exact[finite], error
 
@@ -239,8 +246,9 @@ def share_scales(axes: Axes, places: Array, coordinates: Sequence[str]) -> None:
         axes.set_aspect("equal", adjustable="box")
 
 
-def _error_text(u: Array, exact: Array) -> str:
-    error = float(relative_l2(torch.from_numpy(u), torch.from_numpy(exact)))
+def _error_text(u: Array, exact: Array, function: ArrayLike | None) -> str:
+    number = None if function is None else torch.as_tensor(function)
+    error = float(mean_relative_l2(torch.from_numpy(u), torch.from_numpy(exact), number))
     if exact.any():
         return f"relative L2 error {error:.2e}"
     return f"root mean square error {error:.2e} (the reference is zero)"

@@ -36,6 +36,7 @@ def thumbnail(
     coordinates: Sequence[str],
     unknown: str,
     caption: str,
+    function: ArrayLike | None = None,
 ) -> Figure:
     """Shows a solution beside the absolute error; the title has the caption and the relative L2 error.
 
@@ -49,11 +50,12 @@ def thumbnail(
         coordinates: the d names for the axes.
         unknown: the name of the quantity.
         caption: when this was, such as `step 64`.
+        function: `(n,)` the number of each point's function, of an operator: its error is the mean over them.
 
     Raises:
         ConfigurationError: shapes or the number of names do not fit together.
     """
-    places, u, exact, error = finite_values(points, prediction, reference, coordinates)
+    places, u, exact, error = finite_values(points, prediction, reference, coordinates, function)
     title = caption if error is None else f"{caption}, {error}"
     if not len(u):
         return empty_figure(f"{title}\nno finite values to show")
