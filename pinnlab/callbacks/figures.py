@@ -141,7 +141,8 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.solution import solution_figure
 
         times = self.times if own.coordinates == tuple(module.problem.coordinates) else None
-        return solution_figure(own.points, own.values, own.reference, own.coordinates, name, times, own.function)
+        values = own.points, own.values, own.reference
+        return solution_figure(*values, own.coordinates, name, times, function=own.function)
 
 
 def _is_wanted(trainer: L.Trainer) -> bool:

@@ -253,7 +253,7 @@ def test_points_that_somebody_else_hands_over_have_a_dashboard_without_an_error(
 def test_profiles_are_drawn_at_chosen_times(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "pinnlab.reporting.figures.solution.solution_figure", lambda *a: asked.append(a[-1]) or _empty()
+        "pinnlab.reporting.figures.solution.solution_figure", lambda *a, **unused: asked.append(a[-1]) or _empty()
     )
     run(tmp_path, [SolutionFigures(every=100, times=[0.25, 0.75])], logger=logger(tmp_path / "board"))
     assert asked == [[0.25, 0.75]]

@@ -27,7 +27,7 @@ from pinnlab.samplers import (
     seed_for,
 )
 from pinnlab.samplers.lattice import generating_vector
-from pinnlab.samplers.sequences import MANY_DIMENSIONS, few_points
+from pinnlab.samplers.sequences import MANY_DIMENSIONS, _small_design, few_points
 
 RANDOM = [UniformRandom(), LatinHypercube(), Sobol(), Halton(), Hammersley(), Lattice()]
 ALL = [*RANDOM, Grid()]
@@ -300,7 +300,8 @@ def test_bad_products_are_refused(message):
 
 
 @pytest.mark.parametrize("dim", [3, MANY_DIMENSIONS + 1])
-def test_few_points_are_scrambled_in_few_dimensions_only(dim, monkeypatch):
+def test_few_points_are_scrambled_in_few_dimensions_only_and_once(dim, monkeypatch):
+    _small_design.cache_clear()
     asked = []
     design = Sobol._design
     monkeypatch.setattr(Sobol, "_design", lambda self, *given: asked.append(given[1]) or design(self, *given))
