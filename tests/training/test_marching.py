@@ -415,9 +415,9 @@ def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monk
 def test_all_windows_are_in_one_figure(tmp_path, monkeypatch):
     shown = []
 
-    def kept(points, values, reference, *others):
+    def kept(points, values, reference, *others, **more):
         shown.append((points, values, reference))
-        return made(points, values, reference, *others)
+        return made(points, values, reference, *others, **more)
 
     made = drawing.solution_figure
     monkeypatch.setattr(drawing, "solution_figure", kept)
