@@ -30,7 +30,7 @@ def relative_l2(prediction: Tensor, target: Tensor) -> Tensor:
         >>> relative_l2(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0]))
         tensor(0.0800, dtype=torch.float64)
     """
-    return ratio_of_norms(*_squares(prediction, target), len(target))
+    return ratio_of_norms(*sums_of_squares(prediction, target))
 
 
 def mean_relative_l2(prediction: Tensor, target: Tensor, function: Tensor | None) -> Tensor:
@@ -48,15 +48,39 @@ def mean_relative_l2(prediction: Tensor, target: Tensor, function: Tensor | None
     """
     if function is None or not len(function):
         return relative_l2(prediction, target)
-    squares = *_squares(prediction, target, summed=False), torch.ones_like(prediction, dtype=torch.float64)
-    zeros = squares[0].new_zeros(int(function.max()) + 1)
-    return mean_ratio_of_norms(*(add_by_number(zeros.clone(), function, each) for each in squares))
+    return mean_ratio_of_norms(*sums_of_squares(prediction, target, function, int(function.max()) + 1))
 
 
 def max_error(prediction: Tensor, target: Tensor) -> Tensor:
     """The largest `|u - u*|`, as a float64 scalar; 0 without points. Arguments as in `relative_l2`."""
     error = _difference(prediction, target)
     return error.abs().amax() if error.numel() else error.new_zeros(())
+
+
+def sums_of_squares(
+    prediction: Tensor, target: Tensor, function: Tensor | None = None, functions: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The sums of squares of the error and of the reference, and the number of points; float64.
+
+    Args:
+        prediction: u, `(n,)`.
+        target: the reference u*, `(n,)`.
+        function: the number of the function that each value is of, `(n,)`; None: all is one.
+        functions: how many there are.
+
+    Returns:
+        Three scalars; with `function` three `(functions,)`.
+    """
+    error, reference = _difference(prediction, target).square(), target.double().square()
+    one = torch.ones_like(reference)
+    if function is None:
+        return error.sum(), reference.sum(), one.sum()
+    zeros = error.new_zeros(functions)
+    return (
+        add_by_number(zeros.clone(), function, error),
+        add_by_number(zeros.clone(), function, reference),
+        add_by_number(zeros.clone(), function, one),
+    )
 
 
 def ratio_of_norms(error: Tensor, reference: Tensor, points: Tensor | float) -> Tensor:
@@ -103,15 +127,9 @@ class RelativeL2(Metric):
 
     def update(self, prediction: Tensor, target: Tensor, function: Tensor | None = None) -> None:
         """Adds points: u and u*, both `(n,)`; of several functions the number of each point's, `(n,)`."""
-        if function is None:
-            error, reference = _squares(prediction, target)
-            self.error, self.reference = self.error + error, self.reference + reference
-            self.points = self.points + len(target)
-        else:
-            error, reference = _squares(prediction, target, summed=False)
-            self.error = add_by_number(self.error.clone(), function, error)
-            self.reference = add_by_number(self.reference.clone(), function, reference)
-            self.points = add_by_number(self.points.clone(), function, torch.ones_like(error))
+        error, reference, points = sums_of_squares(prediction, target, function, self.error.numel())
+        self.error, self.reference = self.error + error, self.reference + reference
+        self.points = self.points + points
 
     def compute(self) -> Tensor:
         """Returns `||u - u*|| / ||u*||` over all points so far, or the root mean square of u if u* is zero; float64."""
@@ -152,8 +170,3 @@ def _difference(prediction: Tensor, target: Tensor) -> Tensor:
             f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
     return prediction.double() - target.double()
-
-
-def _squares(prediction: Tensor, target: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
-    squares = _difference(prediction, target).square(), target.double().square()
-    return (squares[0].sum(), squares[1].sum()) if summed else squares

@@ -33,6 +33,11 @@ def evaluate(trainer: Any, module: Any, batch: dict[str, Tensor]) -> Tensor:
     return loss.detach()
 
 
+def unwrapped(optimizer: Any) -> Optimizer:
+    """The optimizer in Lightning's wrapper of one, or itself."""
+    return getattr(optimizer, "_optimizer", optimizer)
+
+
 def step_whole(wrapped: Any, closure: Any, **given: Any) -> None:
     """Makes a step, or none: cut off by Ctrl-C, in a notebook say, the parameters go back to where it began.
 
@@ -43,7 +48,7 @@ def step_whole(wrapped: Any, closure: Any, **given: Any) -> None:
         closure: computes the loss and its gradient.
         **given: further arguments of its `step`.
     """
-    optimizer = getattr(wrapped, "_optimizer", wrapped)
+    optimizer = unwrapped(wrapped)
     if not is_multi_eval(optimizer):
         wrapped.step(closure=closure, **given)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -49,7 +50,7 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
     warn_of_conflicts(system.problem, weighed)
     warn_of_reference(system.problem, weighed)
     warn_of_large_coefficients(system)
-    warn_of_idle_conditions(system, weights)
+    warn_of_idle_conditions(system, weighed)
     warn_of_flat_derivatives(system)
     with untouched_generators(weights):
         warn_of_rounded_numbers(system)
@@ -59,17 +60,16 @@ def warn_of_conditions(system: ResidualSystem, weights: Tensor) -> None:
         warn_of_tiny_losses(system, weights)
 
 
-def warn_of_idle_conditions(system: ResidualSystem, weights: Tensor) -> None:
+def warn_of_idle_conditions(system: ResidualSystem, weighed: Sequence[str]) -> None:
     """Warns of conditions whose residual depends on nothing that is trained, as after `detach()`.
 
     Args:
         system: as training begins.
-        weights: of the conditions in the loss, in the problem's order; those with weight 0 are left alone.
+        weighed: the names of the conditions that are in the loss.
 
     Raises:
         ConfigurationError: it is so for all of them, or all weights are 0.
     """
-    weighed = [name for name, own in zip(system.problem.conditions, weights.tolist(), strict=True) if own]
     if not weighed:
         raise ConfigurationError("model.weights: all are 0, so that nothing is learned; give one above 0")
     if not any(p.requires_grad for p in system.trial.network.parameters()):
@@ -85,7 +85,7 @@ def warn_of_idle_conditions(system: ResidualSystem, weights: Tensor) -> None:
         if not any(part.requires_grad for part in parts):
             idle.append(name)
     if len(idle) == len(weighed):
-        which = "no residual" if len(idle) == len(weights) else "no residual whose weight is above 0"
+        which = "no residual" if len(idle) == len(system.problem.conditions) else "no residual whose weight is above 0"
         raise ConfigurationError(f"model.network: {which} depends on its parameters; {LEAVE_OUT}")
     for name in idle:
         warnings.warn(

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from pinnlab.analysis.frequencies import ErrorByFrequency, ErrorSpectrum, laplace_modes
-from pinnlab.analysis.metrics import MaxError, RelativeL2, mean_ratio_of_norms
+from pinnlab.analysis.metrics import MaxError, RelativeL2, mean_ratio_of_norms, sums_of_squares
 from pinnlab.domains.functions import function_numbers
 from pinnlab.numerics import distributed
-from pinnlab.numerics.ordered_sums import add_by_number
 from pinnlab.problems.unknowns import known_pair, with_reference
 
 
@@ -139,12 +138,9 @@ def _sums_of_squares(module: Any, data: Any) -> dict[str, Tensor]:
     owner = None if owner is None else distributed.shard(owner).to(module.device)
     for name, column in with_reference(module.problem.unknowns, reference):
         own = distributed.shard(reference)[:, column].to(module.device)
-        values, known = known_pair(prediction[:, column].double(), own.double())
-        sums = [
-            s.sum()[None] if owner is None else add_by_number(s.new_zeros(functions), owner[~own.isnan()], s)
-            for s in ((values - known).square(), known.square(), torch.ones_like(known))
-        ]
-        found[name] = distributed.all_sum(torch.stack(sums))
+        function = None if owner is None else owner[~own.isnan()]
+        sums = sums_of_squares(*known_pair(prediction[:, column], own), function, functions)
+        found[name] = distributed.all_sum(torch.stack(sums).reshape(3, -1))
     return found
 
 

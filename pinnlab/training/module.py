@@ -33,7 +33,7 @@ from pinnlab.optimizers import (
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import WEIGHT
 from pinnlab.training.checkpoints import check_made_with, checked, described
-from pinnlab.training.closure import step_whole
+from pinnlab.training.closure import step_whole, unwrapped
 from pinnlab.training.compiling import adopt_compiled, compiler_for
 from pinnlab.training.condition_checks import warn_of_conditions
 from pinnlab.training.description import description
@@ -196,7 +196,7 @@ class PINN(PhasedModule):
         Raises:
             NotFiniteError: it is not finite, and no callback goes back to an earlier state.
         """
-        self.fault = self.fault or gradient_fault(self, _unwrapped(optimizer))
+        self.fault = self.fault or gradient_fault(self, unwrapped(optimizer))
         raise_unless_recovered(self)
 
     def optimizer_step(
@@ -204,17 +204,17 @@ class PINN(PhasedModule):
     ) -> None:
         """Steps; hands over what else the optimizer needs: residual and Jacobian, or the overlap of mini-batches."""
         extra: dict[str, Any] = {}
-        if needs_linearization(_unwrapped(optimizer)):
+        if needs_linearization(unwrapped(optimizer)):
             extra["linearization"] = self.linearization(self.batch)
-        self._around = extra.get("linearization") if needs_jacobian(_unwrapped(optimizer)) else None
+        self._around = extra.get("linearization") if needs_jacobian(unwrapped(optimizer)) else None
         if (more := self.phases[self.phase].updates - 1) > 0:
-            self._updates.make(self, _unwrapped(optimizer), more, _is_plain(self))
-        if wants_overlap(_unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
+            self._updates.make(self, unwrapped(optimizer), more, _is_plain(self))
+        if wants_overlap(unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
-        step_whole(optimizer, closure=optimizer_closure, **extra, **_blocks(self, _unwrapped(optimizer)))
+        step_whole(optimizer, closure=optimizer_closure, **extra, **_blocks(self, unwrapped(optimizer)))
         self._around = None
         self.evaluations += sum(given.evaluations for given in extra.values())
-        self.fault = self.fault or step_fault(self, _unwrapped(optimizer))
+        self.fault = self.fault or step_fault(self, unwrapped(optimizer))
 
     def linearization(self, batch: Batch) -> Linearization:
         """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""
@@ -236,7 +236,7 @@ class PINN(PhasedModule):
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clips only for optimizers that take one gradient per step: a line search needs the true ones."""
-        if gradient_clip_val and not is_multi_eval(_unwrapped(optimizer)):
+        if gradient_clip_val and not is_multi_eval(unwrapped(optimizer)):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -263,7 +263,7 @@ class PINN(PhasedModule):
     def current_optimizer(self) -> Optimizer:
         """The optimizer of the current phase, without Lightning's wrapper; outside of training, one like it."""
         running = self.trainer.optimizers
-        return _unwrapped(running[0]) if running else self.phases[self.phase].sample_optimizer()
+        return unwrapped(running[0]) if running else self.phases[self.phase].sample_optimizer()
 
     def objective_version(self) -> int:
         """Counts changes of points, weights and the problem; the loss before and after one cannot be compared."""
@@ -322,7 +322,3 @@ def _is_plain(module: PINN) -> bool:
     """Whether no subclass has another loss or another clipping."""
     names = ("training_step", "backward", "configure_gradient_clipping")
     return all(getattr(type(module), name) is getattr(PINN, name) for name in names)
-
-
-def _unwrapped(optimizer: Any) -> Optimizer:
-    return getattr(optimizer, "_optimizer", optimizer)
