@@ -304,12 +304,12 @@ def test_checkpoint_of_another_problem(command, trained):
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_checkpoint_and_the_right_code(tmp_path, number, expected):
-    process = forked(run_command, tmp_path, *TINY)
+    early = "--trainer.callbacks=[{class_path: RunCheckpoint, init_args: {seconds: 0.2}}]"  # not after 30 s
+    process = forked(run_command, tmp_path, *TINY, early)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(tmp_path.rglob("*.ckpt")):
         time.sleep(0.05)
     os.kill(process.pid, number)
     assert finish(process, 60.0) == expected, (tmp_path / "error.txt").read_text()[-2000:]
-    checkpoints = list(tmp_path.rglob("*.ckpt"))
-    assert checkpoints
-    assert torch.load(checkpoints[0], weights_only=True)["global_step"] > 0
+    last, summary = next(tmp_path.rglob("last.ckpt")), next(tmp_path.rglob("summary.json"))
+    assert torch.load(last, weights_only=True)["global_step"] == json.loads(summary.read_text())["steps"] > 0
