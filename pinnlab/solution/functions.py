@@ -29,11 +29,13 @@ def with_functions(domain: Domain, named: Mapping[str, Any], needed: bool = True
         needed: whether a function that is not given, nor any of its coefficients, is an error.
 
     Raises:
-        ConfigurationError: a function is missing, or what is given is none.
+        ConfigurationError: a function is missing or given twice, or what is given is none.
     """
     found = dict(named)
     for space in function_spaces(domain):
         if space.name in found:
+            if twice := [name for name in space.coordinates if name in found]:
+                raise ConfigurationError(f"{twice[0]}: is given by {space.name} already; leave out one of them")
             values = _coefficients(space, found.pop(space.name))
             for k, name in enumerate(space.coordinates):
                 found[name] = values[..., k] if values.ndim > 1 or _is_differentiated(values) else float(values[k])

@@ -45,6 +45,8 @@ class Quantity:
 
     def __call__(self, points: Any = None, /, **coordinates: Any) -> Any:
         """The values at points, or at coordinates by name."""
+        if points is not None and "points" in coordinates:
+            raise ConfigurationError("points: are given twice; leave out one of them")
         given, filled = coordinates.pop("points", points), False
         if given is None and coordinates:
             domain = self._solution.problem.domain

@@ -15,7 +15,7 @@ from torch import Tensor
 from pinnlab.derivatives import Partials, Wanted, partials
 from pinnlab.derivatives.attributes import index_by
 from pinnlab.domains import Domain, Region
-from pinnlab.errors import unknown
+from pinnlab.errors import ConfigurationError, unknown
 from pinnlab.networks.scaling import network_in_words
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
@@ -220,6 +220,8 @@ class Solution:
 
     def to_csv(self, path: PathLike, points: Any = None, **sides: Any) -> Path:
         """Writes a line for each point of a grid, or for each of `(n, d)` points; returns the path."""
+        if points is not None and sides:
+            raise ConfigurationError(f"to_csv: {min(sides)} is given by the points; leave it out")
         samples = sampling.on_grid(self, sides) if points is None else self.samples(points)
         return files.write_csv(samples, Path(path))
 

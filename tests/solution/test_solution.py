@@ -189,6 +189,8 @@ def test_it_says_what_it_is(solution):
 REFUSED = {
     "neither": (lambda s: s(), r"points: give an array \(n, 2\), or coordinates by name: x=..., t=..."),
     "both": (lambda s: s(POINTS, x=1.0), "points: give an array"),
+    "points twice": (lambda s: s.u(POINTS, points=POINTS), "points: are given twice"),
+    "points and grid": (lambda s: s.to_csv("u.csv", POINTS, x=3), "to_csv: x is given by the points; leave it out"),
     "columns": (lambda s: s(POINTS[:, :1]), r"expected shape \(n, 2\) for coordinates x, t; got \(3, 1\)"),
     "missing": (lambda s: s.u(x=1.0), "t: is missing"),
     "coordinate": (lambda s: s.u(x=1.0, tt=2.0), "unknown coordinate 'tt'.*did you mean 't'"),

@@ -136,6 +136,7 @@ def test_a_grid_has_a_function_beyond_the_bound_as_a_call_has_it(solution, kind)
         ({"a": lambda x, y: x}, "a: as a function of x it fails"),
         ({"a": lambda x: torch.sqrt(x - 0.5)}, "a: its values and their places must be finite numbers"),
         ({"b": C}, "a: is missing"),
+        ({"a": C, "a1": 0.5}, "a1: is given by a already; leave out one of them"),
     ],
 )
 def test_what_is_no_function_is_refused(solution, given, message):
