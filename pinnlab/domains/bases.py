@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ _NODES = 100
 """Of the quadrature that finds the modes of a covariance: they are smooth, and converge faster than any power."""
 _LEAST = 1e-8
 """Of the largest eigenvalue: below it modes are round-off."""
+_ROUND_OFF = 1e-6
+"""Of an interval: so far beyond it a place may lie, as one in single precision."""
 
 
 class Basis(ABC):
@@ -26,11 +29,13 @@ class Basis(ABC):
         interval: where they live; of two coordinates a box.
         modes: how many there are.
         is_normal: whether coefficients are drawn from the standard normal distribution, else uniformly from [-1, 1].
+        is_periodic: whether they go on outside of the interval, which is one period.
     """
 
     interval: Box
     modes: int
     is_normal: bool = True
+    is_periodic: bool = False
 
     def __init__(self, interval: Box, modes: int, dim: int = 1) -> None:
         name = type(self).__name__
@@ -47,6 +52,26 @@ class Basis(ABC):
 
         Of two coordinates the places are `(n, 2)`.
         """
+
+    def check_cover(self, name: str, low: Sequence[float], high: Sequence[float]) -> None:
+        """Refuses places where the functions are not defined; those of a periodic basis are everywhere.
+
+        Args:
+            name: of the space.
+            low: the least value of each coordinate, such as a domain's.
+            high: the largest.
+
+        Raises:
+            ConfigurationError: they lie beyond the interval by more than round-off.
+        """
+        ends = zip(self.interval.coordinates, low, high, self.interval.low, self.interval.high, strict=True)
+        for coordinate, least, most, first, last in ends:
+            margin = _ROUND_OFF * (last - first)
+            if not self.is_periodic and (least < first - margin or most > last + margin):
+                raise ConfigurationError(
+                    f"{name}: {coordinate} goes from {least:g} to {most:g}, and its {type(self).__name__} from "
+                    f"{first:g} to {last:g}; give that an interval that covers all of it"
+                )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.interval!r}, {self.modes} modes)"
@@ -106,6 +131,8 @@ class Fourier(Basis):
     Raises:
         ConfigurationError: a number is not positive.
     """
+
+    is_periodic = True
 
     def __init__(
         self, interval: Interval, modes: int = 8, scale: float = 25.0, tau: float = 5.0, smoothness: float = 2.0

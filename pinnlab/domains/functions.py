@@ -15,6 +15,7 @@ from pinnlab.domains.bases import Basis
 from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.least_squares import least_squares
+from pinnlab.numerics.torch_version import has_values
 
 
 class FunctionSpace(Domain):
@@ -57,12 +58,18 @@ class FunctionSpace(Domain):
         """The function's value as one of points in a domain that has this space as a factor.
 
         Raises:
-            ConfigurationError: the domain has not the coordinate that the functions depend on.
+            ConfigurationError: the domain has not the coordinate that the functions depend on, or goes beyond their
+                interval.
         """
         return Field(self, domain)
 
     def values(self, coefficients: Tensor, x: Tensor) -> Tensor:
-        """Functions at places: `(n, modes)` coefficients and `(s,)` places, or `(s, 2)`, give `(n, s)`."""
+        """Functions at places: `(n, modes)` coefficients and `(s,)` places, or `(s, 2)`, give `(n, s)`.
+
+        Raises:
+            ConfigurationError: a place lies beyond their interval.
+        """
+        self._check_places(x)
         return coefficients @ self.basis.functions(x.to(coefficients)).T
 
     def coefficients(self, values: Tensor, x: Tensor) -> Tensor:
@@ -70,7 +77,7 @@ class FunctionSpace(Domain):
 
         Raises:
             ConfigurationError: there are fewer places than modes, or as many values as there are not places, or one of
-                them is not finite.
+                them is not finite, or a place lies beyond the interval.
         """
         dim = self.basis.interval.dim
         if (
@@ -85,8 +92,14 @@ class FunctionSpace(Domain):
             )
         if not bool(values.isfinite().all() and x.isfinite().all()):
             raise ConfigurationError(f"{self.name}: its values and their places must be finite numbers")
+        self._check_places(x)
         # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
         return least_squares(self.basis.functions(x.double()), values.double().T).T
+
+    def _check_places(self, x: Tensor) -> None:
+        if x.numel() and has_values(x):
+            rows = x.detach().reshape(len(x), -1)
+            self.basis.check_cover(self.name, rows.amin(0).tolist(), rows.amax(0).tolist())
 
     def _from_unit(self, unit: Tensor) -> Tensor:
         if not self.basis.is_normal:
@@ -139,6 +152,7 @@ class Field:
             )
         if columns[-1] - columns[0] >= len(own) or domain.coordinates[columns[0]] != own[0]:
             raise ConfigurationError(f"{space!r}: the coordinates {' and '.join(own)} must follow each other")
+        space.basis.check_cover(space.name, *([ends[k] for k in columns] for ends in (domain.low, domain.high)))
         first = domain.coordinates.index(space.coordinates[0])
         self._basis = space.basis
         self._place = columns[0] if len(own) == 1 else slice(columns[0], columns[0] + len(own))

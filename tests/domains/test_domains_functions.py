@@ -161,6 +161,15 @@ def test_the_mean_over_the_measure_is_that_of_the_prior():
     assert (weights[:, None] * nodes**2).sum(0).tolist() == pytest.approx([0.9733, 0.9733], abs=0.01)
 
 
+def test_a_periodic_function_goes_on_beyond_its_period():
+    space = FunctionSpace("a", Fourier(X, 4))
+    domain, drawn = Interval("x", -4, 8) * space, Sobol().sample(space, 3, seed=0)
+    x = torch.tensor([-1.0, 0.3, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(space.values(drawn, x + 3), space.values(drawn, x))
+    rows = torch.cat([x[:, None] + 3, drawn], 1)
+    torch.testing.assert_close(space.on(domain)(rows), space.values(drawn, x).diagonal())
+
+
 BAD = {
     "modes": lambda: Chebyshev(X, 0),
     "interval": lambda: Fourier(Box(["x", "y"], 0, 1)),
@@ -178,6 +187,15 @@ BAD = {
     ),
     "functions have none": lambda: FunctionSpace("a", Fourier(X, 2)).boundary(),
     "so not a0": lambda: (X * FunctionSpace("a", Fourier(X, 2))).face(a0=3.0),
+    r"a: x goes from -1 to 4, and its Chebyshev from -1 to 2; give that an interval that covers": lambda: Problem(
+        Interval("x", -1, 4) * FunctionSpace("a", Chebyshev(X, 2)), ["u"], {"pde": Residual(X, lambda u: u)}
+    ),
+    r"g: y goes from 0 to 2, and its Cosines from 0 to 1": lambda: FunctionSpace(
+        "g", Cosines(Box(["x", "y"], 0, 1), 2)
+    ).values(torch.ones(1, 2), torch.tensor([[0.5, 0.0], [0.5, 2.0]])),
+    r"a: x goes from -9 to 2, and its KarhunenLoeve": lambda: FunctionSpace("a", KarhunenLoeve(X, 2)).coefficients(
+        torch.ones(2, 3), torch.tensor([-9.0, 0.0, 2.0])
+    ),
     "needs functions": lambda: FunctionSpace("a", Fourier(X, 4)).coefficients(torch.ones(2, 3), torch.ones(3)),
 }
 
