@@ -195,15 +195,17 @@ class Window(Problem):
             self._check_terms(condition)
         if isinstance(condition, (Continuity, Weak)):
             return condition.cut(coordinate, *self.edges)
-        over_time = isinstance(condition, Integral) and coordinate not in condition.each
-        if condition.region is None or condition.is_energy or over_time:
+        place = None if condition.reach is None else time_of(condition.reach, self._column)
+        over_time = isinstance(condition, Integral) and place is None and coordinate not in condition.each
+        if condition.reach is None or condition.is_energy or over_time:
+            way_out = f"; for one at each {coordinate} write each={coordinate!r}" if over_time else ""
             raise ConfigurationError(
-                f"march: condition {name!r} is a {type(condition).__name__}, over all times at once"
+                f"march: condition {name!r} is a {type(condition).__name__}, over all times at once{way_out}"
             )
         if isinstance(condition, Periodic) and condition.coordinate == coordinate:
             raise ConfigurationError(f"march: condition {name!r} says that the solution is periodic in {coordinate}")
-        place = time_of(condition.region, self._column)
         if place is None:
+            assert condition.region is not None  # an integral at each time has one
             region = overlapping(condition.region, coordinate, *self.edges)
             if region is None:
                 return None

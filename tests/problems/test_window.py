@@ -12,6 +12,7 @@ from pinnlab.problems import (
     Dirichlet,
     Energy,
     Integral,
+    Mean,
     Neumann,
     Observations,
     Periodic,
@@ -257,9 +258,11 @@ def test_an_integral_at_each_time_is_that_of_the_times_in_the_window():
 @pytest.mark.parametrize(
     ("problem", "match"),
     [
-        (lambda: refused({"mass": Integral(XT, lambda u: u)}), "'mass' is a Integral, over all times"),
-        (lambda: refused({"mass": Integral(XT, lambda u: u, each="x")}), "'mass' is a Integral, over all times"),
-        (lambda: refused({"energy": Energy(XT, lambda u: u.x**2)}), "'energy' is a Energy, over all times"),
+        (lambda: refused({"mass": Integral(XT, lambda u: u)}), "Integral, over all times.*at each t write each='t'$"),
+        (lambda: refused({"mass": Mean(XT, lambda u: u, each="x")}), "Mean, over all times at once; .* each='t'$"),
+        (lambda: refused({"mass": Integral(XT.face(t=0.0), lambda u: u)}), "initial .* 'mass' is a Integral; "),
+        (lambda: refused({"mass": Integral(XT.face(t=1.0), lambda u: u)}), "holds at t = 1, which is not the first"),
+        (lambda: refused({"energy": Energy(XT, lambda u: u.x**2)}), "is a Energy, over all times at once$"),
         (lambda: refused({"period": Periodic(XT, "t")}), "'period' says that the solution is periodic in t"),
         (lambda: refused({"end": Dirichlet(XT.face(t=1.0), u=1.0)}), "'end' holds at t = 1, which is not the first"),
         (
