@@ -100,7 +100,7 @@ def _missing_name(message: str) -> str | None:
     found = re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message)
     if found is None:
         return None
-    hint = suggest(found[2], dir(importlib.import_module(found[1])))
+    hint = suggest(found[2], [name for name in dir(importlib.import_module(found[1])) if not name.startswith("_")])
     hint = hint or "; a class that `pinnlab list` shows needs no path, only its name"
     return f"{_key(message)}: there is no {found[2]} in {found[1]}{hint}"
 

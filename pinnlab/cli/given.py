@@ -14,7 +14,7 @@ from pinnlab.cli.dispatch import COMMANDS
 from pinnlab.cli.line import FLAGS, options, parsed, with_paths
 from pinnlab.cli.numbered import check_number, is_numbered, put
 from pinnlab.cli.overlay import merge, set_option
-from pinnlab.cli.own_files import use_own_file
+from pinnlab.cli.own_files import check_classes, use_own_file
 from pinnlab.cli.places import check, hints_of
 from pinnlab.cli.runs import recipe_in
 from pinnlab.cli.yaml_file import read_yaml
@@ -115,6 +115,9 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
                 set_option(config, name, parsed(value))
         rewritten.append(f"{option if option.startswith('--') else '--config'}={value}")
     folder = use_own_file(config, recipes)
+    for recipe in recipes:
+        if recipe.suffix == ".ckpt":
+            check_classes(content_of(recipe), recipe)
     if folder is not None:
         rewritten.append(f"--problem_folder={folder}")
     check_config(config)

@@ -14,7 +14,7 @@ from torch import nn
 from pinnlab.cli.bad_input import bad_input, refused
 from pinnlab.cli.building import HINTS, built
 from pinnlab.cli.catalog import resolve_names
-from pinnlab.cli.own_files import use_own_file
+from pinnlab.cli.own_files import check_classes, use_own_file
 from pinnlab.cli.places import check
 from pinnlab.cli.runs import checkpoint_of, recipe_of
 from pinnlab.errors import ConfigurationError
@@ -22,8 +22,9 @@ from pinnlab.networks import ByUnknown
 from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import read_checkpoint
+from pinnlab.training.checkpoints import OF_A_WINDOW
 from pinnlab.training.module import PINN
-from pinnlab.training.windows import pieced_of
+from pinnlab.training.windows import is_of_a_window, pieced_of
 
 OPTIONS = ("scale_inputs", "engine", "dtype", "seed")
 """Those of the module that decide about the trial function; the seed where a network keeps random numbers to itself."""
@@ -51,6 +52,8 @@ def load(
     saved = read_checkpoint(checkpoint)
     recipe = _recipe(saved, checkpoint)
     model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
+    if is_of_a_window(saved) and (problem is not None or "problem" in missing):
+        raise ConfigurationError(OF_A_WINDOW)
     folder = None
     try:
         folder = use_own_file(recipe, [checkpoint])
@@ -58,6 +61,7 @@ def load(
         if problem is None:
             raise ConfigurationError(f"{error}; or {_give('problem', checkpoint)}") from error
     if problem is None:
+        check_classes(recipe.get("problem"), checkpoint)
         problem = _built("problem", recipe, missing, checkpoint, folder)
     if network is None:
         network = _built("network", model, missing, checkpoint)

@@ -139,6 +139,30 @@ def use_own_file(config: Mapping[str, Any], recipes: Sequence[Path]) -> Path | N
     return folder
 
 
+def check_classes(content: Any, run: Path) -> None:
+    """Refuses the recipe of a run one of whose classes has another name now, or is gone.
+
+    Whatever is given beside it, the parser needs all of them.
+
+    Args:
+        content: of the recipe, or a part of it.
+        run: its checkpoint.
+
+    Raises:
+        ConfigurationError: a module lacks a class.
+    """
+    from pinnlab.cli.places import import_path
+
+    for item in content.values() if isinstance(content, Mapping) else content if isinstance(content, list) else ():
+        check_classes(item, run)
+    path = content.get("class_path") if isinstance(content, Mapping) else None
+    module, _, name = str(path).rpartition(".")
+    if module in sys.modules and import_path(str(path), "class_path") is None:
+        raise ConfigurationError(
+            f"{run}: was made with {path}, and there is no {name} in {module}; give the class that name again"
+        )
+
+
 def _folders(recipes: Sequence[Path]) -> Iterator[Path]:
     """Where the file of a problem may be: beside the recipe, here, above the checkpoint."""
     yield from (recipe.parent for recipe in recipes if recipe.suffix != ".ckpt")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import lightning
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
@@ -73,6 +74,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ConfigurationError(f"ckpt_path: {path} is not a checkpoint of pinnlab")
         if not isinstance(found.get("state_dict"), Mapping):
             raise ConfigurationError(f"ckpt_path: {path} has no state_dict, the network's parameters; take another")
+        found.setdefault("pytorch-lightning_version", lightning.__version__)  # of a file that was stripped
         return found
 
 

@@ -31,6 +31,12 @@ WEIGHTS_ONLY = (
 )
 """What is told where more is needed."""
 
+OF_A_WINDOW = (
+    "ckpt_path: the checkpoint holds the weights of one window only; windows of time need one that holds all, such as "
+    "last.ckpt (save_weights_only: false)"
+)
+"""The same of a run in windows of time."""
+
 
 def described(module: Any) -> dict[str, Any]:
     """What is neither a parameter nor a callback's: whose checkpoint it is, and counters; primitives only."""
@@ -71,12 +77,26 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
             "ckpt_path: the checkpoint is of a run in windows of time; give its march, or read it with pinnlab.load"
         )
     states: tuple[Mapping[str, Tensor], ...] = checkpoint["state_dict"], module.state_dict()
-    if saved["problem"] != module.problem.name:
-        raise ConfigurationError(
-            f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {module.problem.name}"
-        )
+    check_problem(saved, module.problem)
     check_state(*({k: v for k, v in state.items() if k.startswith("trial.")} for state in states))
     return saved
+
+
+def check_problem(saved: Mapping[str, Any], problem: Problem) -> None:
+    """Refuses a problem of another name than that of a checkpoint.
+
+    Args:
+        saved: what `described` put into it.
+        problem: the one that it is to be read for.
+
+    Raises:
+        ConfigurationError: it is another one.
+    """
+    if saved["problem"] != problem.name:
+        raise ConfigurationError(
+            f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {problem.name}; if that is the "
+            "same under another name, give it the old one again"
+        )
 
 
 def check_state(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
-from pinnlab.training.checkpoints import check_made_with, check_state
+from pinnlab.training.checkpoints import OF_A_WINDOW, check_made_with, check_problem, check_state
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.march import March
 from pinnlab.training.module import PINN
@@ -132,14 +132,23 @@ def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its windows.
 
     Raises:
-        ConfigurationError: it is not of a run in windows, or of an earlier version, which kept them in another form.
+        ConfigurationError: it is not of a run in windows, or holds weights only, or is of an earlier version, which
+            kept them in another form.
     """
     state: dict[str, Any] | None = saved.get("pinnlab_march")
+    if state is None and is_of_a_window(saved):
+        raise ConfigurationError(OF_A_WINDOW)
     if state is None:
         raise ConfigurationError("ckpt_path: the checkpoint is not of a run in windows; leave out march")
     if "before" not in state:
         raise ConfigurationError("ckpt_path: an earlier version wrote these windows in another form; train them again")
     return state
+
+
+def is_of_a_window(saved: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint holds the weights of one window, and nothing of the others."""
+    made_with = saved["pinnlab"].get("made_with") or {}
+    return "pinnlab_march" not in saved and made_with.get("problem") == Window.__name__
 
 
 def pieced(module: PINN, trials: Sequence[Trial], coordinate: str, edges: Sequence[float]) -> PINN:
@@ -165,6 +174,7 @@ def pieced_of(module: PINN, saved: Mapping[str, Any]) -> PINN:
     Raises:
         ConfigurationError: it is of another problem or network; what the last window was made with tells.
     """
+    check_problem(saved["pinnlab"], module.problem)
     state, trials = march_state(saved), chain(module, saved)
     cut = state["coordinate"], state["edges"]
     check_made_with(saved, module_in(module, *cut, len(trials) - 1, trials[-2] if len(trials) > 1 else None))

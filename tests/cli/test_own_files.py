@@ -282,6 +282,21 @@ def test_a_run_says_that_the_code_of_its_problem_has_changed(command, decay, mon
     assert remarks("fit", "runs/decay/version_2", "--trainer.max_steps=6") == []
 
 
+def test_a_run_whose_class_was_renamed_says_what_to_do(command, tmp_path):
+    command("new", "my_problem.py")
+    assert command("fit", "my_problem.py", *SHORT)[0] == 0
+    path = tmp_path / "my_problem.py"
+    path.write_text(path.read_text().replace("MyProblem", "Renamed"))
+    place = "runs/my_problem/version_0"
+    for more in ([], ["--problem=my_problem.Renamed"]):
+        code, _, err = command("test", place, *more)
+        assert code == 2
+        assert last_line(err) == (
+            f"error: {place}/checkpoints/last.ckpt: was made with my_problem.MyProblem, and there is no MyProblem in "
+            "my_problem; give the class that name again"
+        )
+
+
 def test_the_recipe_beside_a_file_says_which_problem(command, tmp_path):
     (tmp_path / "two.py").write_text(TWO)
     (tmp_path / "two.yaml").write_text("problem: {class_path: two.Left, init_args: {frequency: 3}}\n")

@@ -396,6 +396,22 @@ def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
         run(problem, March(windows=2), ckpt_path=tmp_path / "old.ckpt")
 
 
+def test_weights_of_one_window_and_another_problem_are_refused(tmp_path):
+    run(Decay(), March(windows=2), tmp_path)
+    path = tmp_path / "10.ckpt"
+    with pytest.raises(ConfigurationError, match=r"of problem Decay, this run's is Other; .* the old one again$"):
+        pinnlab.load(path, problem=type("Other", (Decay,), {})())
+    saved = torch.load(path, weights_only=True)
+    for key in ("pinnlab_march", "optimizer_states", "callbacks"):  # as save_weights_only leaves them out
+        saved.pop(key)
+    torch.save(saved, path)
+    for look in (functools.partial(pinnlab.load, path, problem=given) for given in (None, Decay())):
+        with pytest.raises(ConfigurationError, match="holds the weights of one window only"):
+            look()
+    with pytest.raises(ConfigurationError, match="holds the weights of one window only"):
+        run(Decay(), March(windows=2), ckpt_path=path)
+
+
 def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "_add", lambda trainer, tag, figure: drawn.append((trainer.global_step, tag)))
