@@ -13,7 +13,7 @@ from torch import Tensor
 from pinnlab.domains.base import NO_PRODUCT, Region, checked_names
 from pinnlab.domains.composite import Columns, ProductFace, RegionUnion
 from pinnlab.domains.curves import Array
-from pinnlab.domains.moved import Movable, MovedFace, Similarity, corners, mixes, stays
+from pinnlab.domains.moved import Image, Movable, MovedFace, Similarity, corners, mixes, stays
 from pinnlab.domains.outline import Outline
 from pinnlab.domains.overlap import Beside, bounds, on_line, overlap, parameters_of
 from pinnlab.domains.plane_curves import numbers, sides
@@ -340,7 +340,7 @@ class Combined(Domain):
         return f"({self.one!r} {self.operation} {self.other!r})"
 
 
-class Moved(Domain):
+class Moved(Image["Domain"], Domain):
     """A domain moved, turned or enlarged as a whole; `translate`, `rotate`, `scale` build it where no other kind fits.
 
     Args:
@@ -354,32 +354,20 @@ class Moved(Domain):
     def __init__(self, domain: Domain, map: Similarity) -> None:
         if not map.keeps_shapes:
             raise ConfigurationError(f"scale: {domain!r} cannot be stretched; give one factor for all coordinates")
-        self.domain, self.map = domain, map
-        self.coordinates, self.unit_dim = domain.coordinates, domain.unit_dim
-        self.measure, self._envelope = (size * map.factor**domain.dim for size in (domain.measure, domain.envelope))
+        super().__init__(domain, map)
         self.low, self.high = corners(map.matrix, map.offset, domain.low, domain.high)
 
     def inside(self, points: Tensor) -> Tensor:
         """Where the domain had them."""
-        return self.domain.inside(self.map.back(points))
-
-    def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
-        points, kept = self.domain.candidates(unit)
-        return self.map.forward(points), kept
-
-    def _distance(self, points: Tensor) -> Tensor:
-        return self.map.factor * self.domain.distance(self.map.back(points))
+        return self.region.inside(self.map.back(points))
 
     def _boundary(self, names: frozenset[str]) -> Region:
         if len(names) < self.dim:
             raise ConfigurationError(f"boundary: of {self!r} only the whole one is known; use where=...")
-        return MovedFace(self.domain.boundary(), self.map)
+        return MovedFace(self.region.boundary(), self.map)
 
     def _face(self, name: str, value: float) -> Region:
         raise ConfigurationError(f"face: {name} has no ends of its own in {self!r}; use boundary(where=...)")
-
-    def __repr__(self) -> str:
-        return f"Moved({self.domain!r})"
 
 
 def _combined(operation: str, one: Domain, other: Domain) -> Domain:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from pinnlab.domains.base import Region, checked_vector
 from pinnlab.domains.curves import Array
+from pinnlab.domains.rules import Rule
 from pinnlab.errors import ConfigurationError, unknown
 
 Kind = TypeVar("Kind")
+Part = TypeVar("Part", bound=Region)
 
 
 class Similarity:
@@ -51,31 +53,40 @@ class Similarity:
         return normals @ normals.new_tensor(self.matrix.T / self.factor)
 
 
-class MovedFace(Region):
-    """The image of a boundary, or of a part of one. `boundary()` of a moved domain builds it.
+class Image(Region, Generic[Part]):
+    """What becomes of a region.
 
     Args:
-        face: what is moved.
+        region: what is moved.
         map: how.
     """
 
-    def __init__(self, face: Region, map: Similarity) -> None:
-        self.face, self.map = face, map
-        self.coordinates, self.unit_dim, self.count = face.coordinates, face.unit_dim, face.count
-        self.measure, self._envelope = (size * map.factor**face.dimension for size in (face.measure, face.envelope))
+    def __init__(self, region: Part, map: Similarity) -> None:
+        self.region, self.map = region, map
+        self.coordinates, self.unit_dim, self.count = region.coordinates, region.unit_dim, region.count
+        larger = map.factor**region.dimension
+        self.measure, self._envelope = larger * region.measure, larger * region.envelope
 
     def _candidates(self, unit: Tensor) -> tuple[Tensor, Tensor | None]:
-        points, kept = self.face.candidates(unit)
+        points, kept = self.region.candidates(unit)
         return self.map.forward(points), kept
 
-    def _distance(self, points: Tensor) -> Tensor:
-        return self.map.factor * self.face.distance(self.map.back(points))
+    def _quadrature(self, count: int) -> Rule:
+        nodes, weights = self.region.quadrature(count)
+        return self.map.forward(nodes), self.map.factor**self.region.dimension * weights
 
-    def _normals(self, points: Tensor) -> Tensor:
-        return self.map.turned(self.face.normals(self.map.back(points)))
+    def _distance(self, points: Tensor) -> Tensor:
+        return self.map.factor * self.region.distance(self.map.back(points))
 
     def __repr__(self) -> str:
-        return f"Moved({self.face!r})"
+        return f"Moved({self.region!r})"
+
+
+class MovedFace(Image[Region]):
+    """The image of a boundary, or of a part of one. `boundary()` of a moved domain builds it."""
+
+    def _normals(self, points: Tensor) -> Tensor:
+        return self.map.turned(self.region.normals(self.map.back(points)))
 
 
 class Movable(ABC, Generic[Kind]):

@@ -111,7 +111,7 @@ def _to(face: Region, ends: bool = False) -> Function:
     if isinstance(face, Trimmed) and face.test is None:
         return _to(face.face, ends=True)
     if isinstance(face, MovedFace):
-        back, inner, factor = _back(face.map), _to(face.face, ends), face.map.factor
+        back, inner, factor = _back(face.map), _to(face.region, ends), face.map.factor
         return lambda columns: factor * inner(back(columns))
     raise ConfigurationError(
         f"distance: {face!r} has no smooth distance; use a condition in the loss there, or a function of your own"
@@ -243,7 +243,7 @@ def _signed(domain: Region) -> Function:
     if isinstance(domain, Ball | Disk):
         return _in_ball(domain)
     if isinstance(domain, Moved):
-        back, moved, factor = _back(domain.map), _signed(domain.domain), domain.map.factor
+        back, moved, factor = _back(domain.map), _signed(domain.region), domain.map.factor
         return lambda columns: factor * moved(back(columns))
     if isinstance(domain, Product):
         own = zip(domain.factors, _columns_of(domain.factors), strict=True)  # a boundary leaves parameters out

@@ -35,6 +35,7 @@ STAR = Polygon(["x", "y"], [[0, 0], [4, 0], [4, 3], [2, 1], [0, 3]], holes=[[[1,
 HULL = Box(["x", "y", "z"], -1, 1) - Ball(["x", "y", "z"], 0.25, 0.5)
 CAPS = (Ball(["x", "y", "z"]) & Box(["x", "y", "z"], -0.5, 2)) | Ball(["x", "y", "z"], (0, 0, 1.5), 0.75)
 TILTED = (Disk() * Interval("z", 0, 1)).rotate(0.5, about=0.25, axis=[1, 1, 0]).scale(1.5)
+TURNED = Box(["x", "y", "z"], 0, 1).rotate(0.4, axis=[0, 0, 1]).scale(2)
 SIDES = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
 CRATE = Mesh(
     ["x", "y", "z"],
@@ -390,6 +391,9 @@ INTEGRALS = [  # by hand; to all digits where the rule is one of Gauss or of equ
     (CORNER.boundary(), 200, lambda x, y: y, 7.0, 1e-13),
     (Polygon(["x", "y"], [[0, 0], [1, 0], [1, 2], [0, 2]]).boundary(), 9000, lambda x, y: x * y**3, 8.0, 1e-13),
     (CORNER * T, 2000, lambda x, y, t: t * x, 0.125 * (2 + 0.5), 1e-13),
+    (TURNED, 1000, lambda x, y, z: x**2 + y**2, 64 / 3, 1e-13),
+    (TURNED.boundary(), 600, lambda x, y, z: x**2 + y**2, 128 / 3 + 32, 1e-13),
+    ((TURNED * T).boundary("x", "y", "z"), 1000, lambda x, y, z, t: (x**2 + y**2) * t, (128 / 3 + 32) * 0.125, 1e-13),
     ((GAP * T).boundary("x"), 40, lambda x, t: x * t, (0 + 1.5 + 2 + 3) * 0.125, 1e-13),
 ]
 
