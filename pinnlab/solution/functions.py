@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pinnlab.domains import Domain, FunctionSpace, function_spaces
+from pinnlab.domains.functions import function_columns
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.torch_version import has_values
 from pinnlab.samplers import Grid
@@ -49,10 +50,9 @@ def within_whatever_function(domain: Domain, points: Tensor) -> Tensor:
 
     A function beyond the bound of its space is none that a solution was trained for, but not outside of anything.
     """
-    moved = points.clone()
-    for space in function_spaces(domain):
-        columns = [domain.coordinates.index(name) for name in space.coordinates]
-        moved[:, columns] = moved[:, columns].clamp(-space.bound, space.bound)
+    moved, columns = points.clone(), function_columns(domain)
+    low, high = (points.new_tensor(ends)[columns] for ends in (domain.low, domain.high))
+    moved[:, columns] = moved[:, columns].clamp(low, high)
     return domain.contains(moved)
 
 
