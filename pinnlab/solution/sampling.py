@@ -118,9 +118,11 @@ def axes_of(problem: Problem, sides: Mapping[str, Any]) -> dict[str, Array]:
     for name in sides:
         if name not in problem.coordinates:
             raise unknown("coordinate of the grid", name, problem.coordinates)
-    default = max(round(POINTS ** (1 / len(problem.coordinates))), 2) | 1
-    ends = zip(problem.coordinates, problem.domain.low, problem.domain.high, strict=True)
-    return {name: _axis(name, sides.get(name, default), low, high) for name, low, high in ends}
+    ends = dict(zip(problem.coordinates, zip(problem.domain.low, problem.domain.high, strict=True), strict=True))
+    given = {name: _axis(name, side, *ends[name]) for name, side in sides.items()}
+    wide = len(ends) - sum(len(axis) == 1 for axis in given.values())  # one value, as of a function, takes no points
+    default = max(round(POINTS ** (1 / max(wide, 1))), 2) | 1
+    return {name: given[name] if name in given else _axis(name, default, *own) for name, own in ends.items()}
 
 
 def _axis(name: str, side: Any, low: float, high: float) -> Array:

@@ -231,7 +231,7 @@ class Solution:
         Args:
             path: ends with `.vtu`.
             mesh: a `meshio.Mesh`, or a file that meshio reads; default: a regular grid in the domain.
-            sides: of the grid as in `grid`, and `t` for the times.
+            sides: of the grid as in `grid`, and `t` for the times; of an operator one function by its name.
 
         Returns:
             The file to open.

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from pinnlab.derivatives.fields import TIME
+from pinnlab.domains import Domain, function_spaces
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
 from pinnlab.reporting.files import whole
+from pinnlab.solution.functions import within_whatever_function
 from pinnlab.solution.sampling import Array, Function, Samples, at_points, axes_of
 
 TIMES = 21
@@ -49,25 +51,26 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
         path: ends with `.vtu`, or `.pvd` for a series.
         mesh: a `meshio.Mesh`, or a file that meshio reads; default: the cells of a regular grid that lie in the domain,
             at each time those that do so then. Times at which none does are left out.
-        sides: of the grid, and the times, as for `on_grid`.
+        sides: of the grid, and the times, as for `on_grid`; of an operator the function, too.
 
     Returns:
         The file to open: the `.pvd` of a series.
 
     Raises:
         ConfigurationError: space has more than three dimensions; the mesh or the ending does not fit; a side is given
-            beside a mesh.
+            beside a mesh; an operator's function is missing, or there are several.
     """
     if path.suffix not in (".vtu", ".pvd"):
         raise ConfigurationError(f"to_vtk: {path.name} must end with .vtu")
     meshio, sides = needed("meshio", "to_vtk"), dict(sides or {})
     names = solution.problem.coordinates
-    space = _space(names)
     axes = axes_of(solution.problem, {TIME: TIMES, **sides} if TIME in names else sides)
+    function = _function(solution.problem.domain, axes)
+    space = _space(name for name in names if name not in function)
     times = axes[TIME].tolist() if TIME in names else [None]
     if mesh is None:
-        parts = _of_grid(solution, {name: axes[name] for name in space}, times)
-    elif extra := [name for name in sides if name != TIME]:
+        parts = _of_grid(solution, {name: axes[name] for name in space}, times, function)
+    elif extra := [name for name in sides if name in space]:
         raise ConfigurationError(f"to_vtk: {extra[0]} is given by the mesh; leave it out")
     else:
         parts = zip(times, itertools.repeat(_of_mesh(mesh, space, meshio)), strict=False)
@@ -75,7 +78,7 @@ def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[s
     series: list[float] = []
     for t, (places, cells) in parts:
         frame = path.with_suffix(".vtu") if t is None else path.with_name(f"{path.stem}_{len(frames):04d}.vtu")
-        _write(meshio, frame, places, cells, at_points(solution, _points(names, places, t)).values)
+        _write(meshio, frame, places, cells, at_points(solution, _points(names, places, t, function)).values)
         frames.append(frame)
         series += [] if t is None else [t]
     if not frames:
@@ -109,16 +112,30 @@ def _space(names: Iterable[str]) -> list[str]:
     return space
 
 
-def _points(names: Sequence[str], places: Array, t: float | None) -> torch.Tensor:
+def _function(domain: Domain, axes: Mapping[str, Array]) -> dict[str, float]:
+    """The coefficients of the function that an operator's solution is written for; none of another solution.
+
+    Raises:
+        ConfigurationError: not each of them has one value.
+    """
+    for space in function_spaces(domain):
+        if any(len(axes[name]) != 1 for name in space.coordinates):
+            raise ConfigurationError(
+                f"to_vtk: {space.name}: needs one function, as solution.to_vtk('u.vtu', {space.name}=...)"
+            )
+    return {name: float(axes[name][0]) for space in function_spaces(domain) for name in space.coordinates}
+
+
+def _points(names: Sequence[str], places: Array, t: float | None, function: Mapping[str, float]) -> torch.Tensor:
     """Places `(n, k)` at a time as points `(n, d)`."""
-    columns = iter(places.T)
+    columns, given = iter(places.T), {TIME: t, **function}
     return torch.from_numpy(
-        np.stack([np.full(len(places), t) if name == TIME else next(columns) for name in names], -1)
+        np.stack([np.full(len(places), given[name]) if name in given else next(columns) for name in names], -1)
     )
 
 
 def _of_grid(
-    solution: Function, axes: Mapping[str, Array], times: Sequence[float | None]
+    solution: Function, axes: Mapping[str, Array], times: Sequence[float | None], function: Mapping[str, float]
 ) -> Iterator[tuple[float | None, Part]]:
     """At each time those cells of a grid in space whose corners all lie in the domain; no time at which none does.
 
@@ -128,7 +145,8 @@ def _of_grid(
     kind, cells = _cells([len(axis) for axis in axes.values()])
     known: tuple[Array, Part] | None = None
     for t in times:
-        inside = solution.problem.domain.contains(_points(solution.problem.coordinates, places, t)).numpy()
+        points = _points(solution.problem.coordinates, places, t, function)
+        inside = within_whatever_function(solution.problem.domain, points).numpy()
         if known is None or not np.array_equal(known[0], inside):
             kept = cells[inside[cells].all(-1)]
             used, renumbered = np.unique(kept, return_inverse=True)

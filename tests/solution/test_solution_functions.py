@@ -1,5 +1,6 @@
 """An operator's solution, asked for one function or for several."""
 
+import meshio
 import numpy as np
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_a_function_of_two_coordinates_gets_them_by_name(function, expected):
     assert [found["g0"] * sizes[0], found["g1"] * sizes[1]] == pytest.approx(expected, abs=1e-12)
 
 
-def test_everything_that_takes_coordinates_takes_functions(solution):
+def test_everything_that_takes_coordinates_takes_functions(solution, tmp_path):
     at = {"x": 0.3, "a": C}
     field = SPACE.values(torch.tensor([C], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64)).item()
     slope = solution.derivative("u", "x", **at)
@@ -109,8 +110,22 @@ def test_everything_that_takes_coordinates_takes_functions(solution):
     nodes, weights = np.polynomial.legendre.leggauss(20)
     energy = weights @ solution.u(x=(nodes + 1) / 2, a=C) ** 2 / 2
     assert solution.integral(X, lambda u: u * u, a=C) == pytest.approx(energy, rel=1e-10)
-    grid = solution.grid(x=5, a=C).squeeze()
-    assert grid.u.to_numpy() == pytest.approx(solution.u(x=np.linspace(0, 1, 5), a=C), rel=1e-14)
+    grid, expected = solution.grid(x=5, a=C).squeeze(), solution.u(x=np.linspace(0, 1, 5), a=C)
+    assert grid.u.to_numpy() == pytest.approx(expected, rel=1e-14)
+    mesh = meshio.read(solution.to_vtk(tmp_path / "u.vtu", x=5, a=C))
+    assert [(block.type, len(block.data)) for block in mesh.cells] == [("line", 4)]
+    assert mesh.point_data["u"] == pytest.approx(expected, rel=1e-14)
+    mesh = meshio.read(solution.to_vtk(tmp_path / "v.vtu", mesh=mesh, a=C))
+    assert mesh.point_data["u"] == pytest.approx(expected, rel=1e-14)
+    assert solution.grid(a=C).sizes["x"] == 40_001  # as of one coordinate
+
+
+@pytest.mark.parametrize("given", [{}, {"a": np.eye(2, 3)}, {"x": 5}])
+def test_a_file_for_paraview_is_of_one_function(solution, tmp_path, given):
+    with pytest.raises(
+        ConfigurationError, match=r"to_vtk: a: needs one function, as solution.to_vtk\('u.vtu', a=...\)"
+    ):
+        solution.to_vtk(tmp_path / "u.vtu", **given)
 
 
 @pytest.mark.parametrize("kind", [list, torch.tensor, lambda c: torch.tensor(c, requires_grad=True)])
