@@ -17,6 +17,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.checkpoints import WEIGHTS_ONLY, phase_in
+from pinnlab.training.condition_checks import warn_of_conditions
 from pinnlab.training.phases import draw_points, enter
 from pinnlab.training.trainer_parts import callbacks_of
 
@@ -48,7 +49,7 @@ class DiagnosisWriter(L.Callback):
         self._saved = {"phase": phase_in(checkpoint)["number"], "step": checkpoint["global_step"]}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Enters the phase; the first one with its own points.
+        """Enters the phase, the first one with its own points, and warns of conditions as training does.
 
         Raises:
             ConfigurationError: the checkpoint holds weights only, which say nothing of a phase and its points.
@@ -61,6 +62,7 @@ class DiagnosisWriter(L.Callback):
             enter(pl_module, min(self._saved["phase"], len(pl_module.phases) - 1) if self._saved else 0)
             if self._saved is None:
                 draw_points(pl_module)
+            warn_of_conditions(pl_module.system, pl_module.weights.own)  # what a run was told when it began
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Diagnoses, shows and writes."""

@@ -112,6 +112,13 @@ def test_a_healthy_set_up_has_no_findings(tmp_path, capsys):
     assert "no signature of failure" in capsys.readouterr().out
 
 
+def test_what_a_run_is_told_when_it_begins_is_told(tmp_path):
+    problem = Heat1D()
+    module = small_module(problem, weights=dict.fromkeys(problem.conditions, 1e-18))
+    with pytest.warns(UserWarning, match="the loss begins with about .*, which most optimizers take for zero"):
+        diagnosed(module, tmp_path)
+
+
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_run_that_failed_is_found_out_from_its_checkpoint(tmp_path, watched):
     name = "under-resolution"
