@@ -128,7 +128,8 @@ class LeastSquares(LinearizedOptimizer):
     The network is linear in its last layer. If the problem is linear in the unknowns, too, one step is the answer, and
     `linear` is true after it; a second step only takes round-off away. If not, a step is one of Newton's method on the
     last layer (Gauss-Newton's, for a sum of squares), halved until the loss falls; give it more steps. When no step
-    lowers the loss, `status` says STALLED. All other parameters stay.
+    lowers the loss, `status` says STALLED. All other parameters stay, coefficients too: phases none of which would find
+    them are refused. `TargetRatioGaussNewton` does, on the same network.
 
     On `RandomFeatures` it solves smooth linear problems to 1e-10 in seconds (FastLSQ, arXiv 2602.10541). In front of
     another optimizer it is the initialisation of PirateNets (arXiv 2402.00326, section 4.2) with the equation for data.

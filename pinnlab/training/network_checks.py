@@ -15,7 +15,14 @@ from pinnlab.errors import ConfigurationError, first_line
 from pinnlab.networks import FNO, DeepONet, ScaledInput, Tiles, unscaled
 from pinnlab.numerics.swapped import call_with
 from pinnlab.objective.trial_function import Trial
-from pinnlab.optimizers import LeastSquares, NystromNewtonCG, check_squares, is_multi_eval, needs_linearization
+from pinnlab.optimizers import (
+    LeastSquares,
+    NystromNewtonCG,
+    check_squares,
+    is_multi_eval,
+    needs_last_layer,
+    needs_linearization,
+)
 from pinnlab.problems.base import Problem
 from pinnlab.problems.checks import unchanged
 from pinnlab.problems.continuity import Continuity
@@ -63,7 +70,7 @@ def check_network(problem: Problem, trial: Trial) -> None:
 
 
 def check_optimizers(module: Any, optimizers: Sequence[Optimizer]) -> None:
-    """Refuses optimizers that this network, a residual or an energy is not made for.
+    """Refuses optimizers that this network, a residual, an energy or an unknown coefficient is not made for.
 
     A loss that is random cannot be searched along lines, nor linearized; a Jacobian of the residuals is computed point
     by point with `torch.func.vmap`, which cannot follow every operation.
@@ -78,6 +85,7 @@ def check_optimizers(module: Any, optimizers: Sequence[Optimizer]) -> None:
     for optimizer in optimizers:
         check_squares(optimizer, module.problem.energies())
     _check_draws(optimizers, module.trial)
+    _check_sought(optimizers, module.trial)
     comparing = [type(o).__name__ for o in optimizers if is_multi_eval(o) or needs_linearization(o)]
     by_rows = [type(o).__name__ for o in optimizers if needs_linearization(o) and not isinstance(o, NystromNewtonCG)]
     if not comparing:
@@ -104,6 +112,16 @@ def _check_draws(optimizers: Sequence[Optimizer], trial: Trial) -> None:
             f"{trial.draws.samples[0].name} is another estimate at every step, and "
             f"{type(across[0]).__name__} goes by the steps before; leave out sample, or train with Adam, SPRING or "
             "LevenbergMarquardt"
+        )
+
+
+def _check_sought(optimizers: Sequence[Optimizer], trial: Trial) -> None:
+    """Refuses phases that all solve for the last layer: a coefficient would end as it began, as if it were found."""
+    sought = [name for name, own in trial.coefficients.items() if own.requires_grad]
+    if sought and all(map(needs_last_layer, optimizers)):
+        raise ConfigurationError(
+            f"model.phases: {type(optimizers[-1]).__name__} solves for the network's last layer only, so that nothing "
+            f"finds coefficient {sought[0]!r}; take TargetRatioGaussNewton, on the same network, or as a further phase"
         )
 
 

@@ -147,16 +147,26 @@ def test_they_need_few_iterations_on_a_grid():
     assert grid < 0.6 * other
 
 
-def test_only_the_last_layer_moves():
-    problem = Problem(
+def sought():
+    """The heat equation with an unknown coefficient."""
+    return Problem(
         Heat1D().domain, ("u",),
         {"pde": Residual(Heat1D().domain, lambda u, k: u.t - k * u.xx),
          "start": Dirichlet(Heat1D().domain.face(t=0.0), u=lambda x: torch.sin(3 * x))},
         {"k": Coefficient(0.3)},
     )  # fmt: skip
-    network = functools.partial(MLP, hidden=[5, 4])
-    before = dict(PINN(problem, network, ONCE, compile=False).trial.named_parameters())
-    module, _ = fit(problem, network, ONCE)
+
+
+def test_a_coefficient_that_no_phase_would_find_is_refused_before_the_first_step():
+    with pytest.raises(ConfigurationError, match="last layer only, so that nothing finds coefficient 'k'; take Target"):
+        fit(sought(), functools.partial(MLP, hidden=[5, 4]), ONCE)
+
+
+def test_only_the_last_layer_moves():
+    problem, network = sought(), functools.partial(MLP, hidden=[5, 4])
+    phases = [*ONCE, Phase(functools.partial(torch.optim.SGD, lr=0.0), steps=1)]
+    before = dict(PINN(problem, network, phases, compile=False).trial.named_parameters())
+    module, _ = fit(problem, network, phases)
     moved = {name for name, p in module.trial.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {"network.network.last.weight", "network.network.last.bias"}
 
