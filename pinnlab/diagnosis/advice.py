@@ -31,6 +31,11 @@ POINTS, GRID, PROBES = 2_000, 1e-4, 50
 
 KINDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
+        "one coordinate": (
+            "`SpectralFeatures` of polynomials, `LeastSquares`; with coefficients `TargetRatioGaussNewton`",
+            "`SpectralFeatures` of polynomials, `LeastSquares`; with coefficients `TargetRatioGaussNewton`",
+            "`SpectralFeatures` of polynomials, `LeastSquares`; with coefficients `TargetRatioGaussNewton`",
+        ),
         "linear, smooth, up to 3 coordinates": (
             "`RandomFeatures`, `LeastSquares`: one solve",
             "`RandomFeatures`, `LeastSquares`: one solve",
@@ -104,7 +109,9 @@ class SetUp:
         if self.coordinates >= MANY:
             return ["many coordinates"]
         found = ["linear, smooth, up to 3 coordinates"] if self.linear and self.coordinates <= FEW else []
-        if self.unknowns > 1:
+        if self.coordinates == 1:
+            found = ["one coordinate"]
+        elif self.unknowns > 1:
             found.append("several unknowns")
         sharp = self.steepness is None or self.steepness > SHARP
         if not found and (self.steepness is None or not sharp):

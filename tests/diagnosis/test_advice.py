@@ -102,6 +102,9 @@ def test_fronts_are_told_from_smooth_solutions(name, sharp):
 @pytest.mark.parametrize(
     ("set_up", "kinds"),
     [
+        (SetUp(500, 1, 1, True, 2.0, False), ["one coordinate"]),
+        (SetUp(500, 1, 3, False, None, False), ["one coordinate", "sharp layers, fronts"]),
+        (SetUp(500, 1, 1, False, 2.0, True), ["an energy"]),
         (SetUp(500, 2, 1, True, 2.0, False), ["linear, smooth, up to 3 coordinates"]),
         (SetUp(500, 4, 1, True, 2.0, False), ["smooth solution"]),
         (SetUp(500, 2, 1, False, None, False), ["smooth solution", "sharp layers, fronts"]),
@@ -120,7 +123,7 @@ def test_rows_of_the_table(set_up, kinds):
 
 @pytest.mark.parametrize(("parameters", "column"), [(SMALL, 0), (SMALL + 1, 1), (MEDIUM, 1), (MEDIUM + 1, 2)])
 def test_columns_of_the_table(parameters, column):
-    (line,) = SetUp(parameters, 1, 1, False, 2.0, False).advice()
+    (line,) = SetUp(parameters, 2, 1, False, 2.0, False).advice()
     assert line.endswith(KINDS["smooth solution"][column].replace("`", ""))
 
 
