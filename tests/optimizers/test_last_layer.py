@@ -17,9 +17,9 @@ from pinnlab.errors import ConfigurationError, StopReason
 from pinnlab.networks import MLP, PirateNet, ProductSeries, RandomFeatures, SpectralFeatures
 from pinnlab.numerics import memory
 from pinnlab.objective import parameter_derivatives
-from pinnlab.optimizers import LeastSquares, SSBroyden, needs_last_layer
-from pinnlab.problems import Burgers, Coefficient, Dirichlet, Heat1D, Poisson1D, Problem, Residual
-from pinnlab.samplers import Sobol, SpaceTimeGrid
+from pinnlab.optimizers import LeastSquares, SSBroyden, TargetRatio, TargetRatioGaussNewton, needs_last_layer
+from pinnlab.problems import Burgers, Coefficient, Dirichlet, Heat1D, Integral, Poisson1D, Problem, Residual
+from pinnlab.samplers import Grid, Sobol, SpaceTimeGrid
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -160,6 +160,22 @@ def sought():
 def test_a_coefficient_that_no_phase_would_find_is_refused_before_the_first_step():
     with pytest.raises(ConfigurationError, match="last layer only, so that nothing finds coefficient 'k'; take Target"):
         fit(sought(), functools.partial(MLP, hidden=[5, 4]), ONCE)
+
+
+def test_a_target_ratio_finds_the_eigenvalue_of_the_shape_on_the_same_network():
+    """From below 4 pi^2, and with a shape of two half waves, not the first eigenvalue, which is nearer."""
+    x = Interval("x", 0, 1)
+    conditions = {
+        "ode": Residual(x, lambda u, k: u.xx + k * u),
+        "ends": Dirichlet(x.boundary(), u=0.0),
+        "size": Integral(x, lambda u, x: u * torch.sin(2 * math.pi * x), value=1.0, points=16),
+    }
+    problem = Problem(x, ["u"], conditions, {"k": Coefficient(12.0)})
+    polynomials = functools.partial(SpectralFeatures, columns=[], degree=12)
+    few = functools.partial(TargetRatioGaussNewton, damping=TargetRatio(probes=4))
+    module = PINN(problem, polynomials, [Phase(few, steps=20)], compile=False)
+    quiet_trainer().fit(module, CollocationDataModule(problem, points=40, evaluation_points=20, sampler=Grid()))
+    assert float(module.system.coefficient_values()["k"]) == pytest.approx(4 * math.pi**2, rel=1e-6)
 
 
 def test_only_the_last_layer_moves():

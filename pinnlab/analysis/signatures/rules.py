@@ -159,7 +159,10 @@ def vanishing_coefficient_gradient(
                 f"the residuals depend on coefficient {name} = {now.value:.6g} only {now.influence:.1g} times as much "
                 "as on a parameter of the network"
             )
-            advice = f"raise model.weights of the conditions that contain {name}, or measure where it matters"
+            advice = (
+                f"raise model.weights of the conditions that contain {name}, or measure where it matters; of an "
+                "eigenfunction that has vanished prescribe an Integral that is linear in it"
+            )
             if now.influence * abs(now.value) >= influence:  # it does matter, by as much as it is large
                 advice = (
                     f"give {name} bounds, or write it as a multiple: a coefficient of about 1, times {now.value:.1g}"

@@ -162,6 +162,7 @@ class TestCoefficient:
         finding = rules.vanishing_coefficient_gradient(self.looks(idle, idle))[0]
         assert "1e-05 times as much" in finding.evidence
         assert "raise model.weights" in finding.advice
+        assert "vanished prescribe an Integral that is linear in it" in finding.advice
 
     def test_in_units_in_which_it_is_large(self):
         large = CoefficientLook(-5e7, 1.0, 1e-8)
