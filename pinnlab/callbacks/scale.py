@@ -24,8 +24,8 @@ class ScaleSearch(L.Callback):
 
     Before the first step the last layer is solved for once with each scale, for a linear problem; what counts is the
     weighted mean square of the residuals on the data module's held-out points. Then the network has its first weights
-    again, with the best scale. Each scale costs as much as a step of `LeastSquares`. All ranks choose alike, and a run
-    that is resumed has the scale of its checkpoint.
+    again, with the best scale; where that is the largest or the smallest tried, the line says so. Each scale costs as
+    much as a step of `LeastSquares`. All ranks choose alike, and a run that is resumed has the scale of its checkpoint.
 
     Any network with a last layer and a method `rescale(scale)` will do.
 
@@ -72,6 +72,8 @@ class ScaleSearch(L.Callback):
         network.rescale(best)
         figures = ", ".join(f"{scale:g}: {value:.1e}" for scale, value in left.items())
         reason = f"held-out mean squares of the residual by scale are {figures}"
+        if len(left) > 1 and best in (min(left), max(left)):
+            reason += f"; the {'largest' if best == max(left) else 'smallest'} is the best: try others beyond it"
         phases_of(trainer).decide(trainer, pl_module, f"scale {best:g}", reason, best)
 
     def state_dict(self) -> dict[str, Any]:

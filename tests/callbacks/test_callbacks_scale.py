@@ -39,6 +39,15 @@ def test_takes_the_scale_with_the_smallest_error():
     found = next(d for d in phases_of(trainer).decisions if d.event.startswith("scale"))
     assert (found.event, found.value, found.step) == ("scale 8", 8.0, 0)
     assert all(f"{scale:g}: " in found.reason for scale in SCALES)
+    assert "beyond it" not in found.reason
+
+
+@pytest.mark.parametrize(("scales", "end"), [([0.5, 8.0], "largest"), ([200.0, 8.0], "smallest"), ([8.0], None)])
+def test_says_where_a_better_scale_may_lie_beyond_those_tried(scales, end):
+    trainer, *_ = fit(ScaleSearch(scales))
+    found = phases_of(trainer).decisions[0]
+    assert found.event == "scale 8"
+    assert found.reason.partition("; ")[2] == (f"the {end} is the best: try others beyond it" if end else "")
 
 
 def test_training_points_would_not_have_chosen_so():
