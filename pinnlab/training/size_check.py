@@ -73,8 +73,8 @@ def warn_of_tiny_solutions(system: ResidualSystem, weights: Tensor) -> None:
     if 0 < left < _NOTHING * begun < torch.inf:
         warnings.warn(
             f"{' and '.join(zeros)} = 0 would leave {left:.1e} of a loss that begins with {begun:.1e}, so that a "
-            f"solution of about {math.sqrt(left / begun):.0e} is hardly learned; write the problem in units in which "
-            "it is of order one",
+            f"solution, or a load beside a stiff equation, of about {math.sqrt(left / begun):.0e} is hardly learned; "
+            "write the problem in units in which it is of order one, or what is stiff, as a shear force, as an unknown",
             stacklevel=2,
         )
 

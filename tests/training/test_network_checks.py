@@ -277,10 +277,23 @@ def decay(size, source=0.0, **conditions):
 @pytest.mark.parametrize("size", [1e-6, -1e-9])
 def test_a_solution_that_is_nothing_beside_the_network_is_told(size):
     (told,) = size_warnings(decay(size))
-    assert re.match(r"u = 0 would leave .* so that a solution of about \de-\d\d is hardly learned; write", told)
+    assert re.match(
+        r"u = 0 would leave .* so that a solution, or a load .*, of about \de-\d\d is hardly learned; write", told
+    )
     places = torch.linspace(0, 1, 9, dtype=torch.float64)
     data = Observations(places[:, None], u=size * torch.exp(-places))
     assert len(size_warnings(Problem(LINE, ("u",), {"data": data}))) == 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_thin_beam_is_told_unless_its_shear_force_is_an_unknown(own):
+    """Timoshenko's, of which w is of 3e-3 for any eps: it is the load that is small beside w' - theta."""
+    eps, ends = 1e-6, Dirichlet(LINE.boundary(), w=0.0, theta=0.0)
+    locked = Residual(LINE, lambda w, theta: (eps * theta.xx + w.x - theta, w.xx - theta.x + eps))
+    apart = Residual(LINE, lambda w, theta, shear: (theta.xx + shear, shear.x + 1, w.x - theta - eps * shear))
+    unknowns = ("w", "theta", "shear") if own else ("w", "theta")
+    told = size_warnings(Problem(LINE, unknowns, {"balance": apart if own else locked, "ends": ends}))
+    assert ["as a shear force, as an unknown" in words for words in told] == ([] if own else [True])
 
 
 def test_small_values_beside_others_and_zero_itself_are_not_told():
