@@ -7,10 +7,12 @@ nothing from then on; anything else has them compiled anew.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
+import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +27,19 @@ from pinnlab.objective.trial_function import Trial, device_of
 from pinnlab.problems.base import Problem
 
 MOST = 2000
-"""Places that are looked at; a look at so many takes 0.2 ms. Longer lists and deeper objects are not followed."""
+"""Places that are looked at, the nearest ones first; a look at so many takes 0.2 ms."""
+
+LONG = 500
+"""Entries of a list or mapping up to which each is a place; of a longer one only its length is seen."""
 
 _SMALL = 4096
 """Bytes of an array of NumPy up to which a change in place is seen; tensors count such changes themselves."""
 
 _NUMBERS = (bool, int, float, complex, str, bytes, np.number, type(None))
-_DATA = (*_NUMBERS, Tensor, np.ndarray, dict, list)
-_OPAQUE = (Region, Trial, types.ModuleType, type, np.ndarray, Tensor, *_NUMBERS)
+_ROWS = (list, tuple, set, collections.deque)
+_DATA = (*_NUMBERS, *_ROWS, Tensor, np.ndarray, dict, types.SimpleNamespace, functools.partial, nn.Module)
+_METHODS = (staticmethod, classmethod, property, functools.cached_property)
+_OPAQUE = (Region, Trial, types.ModuleType, np.ndarray, Tensor, *_NUMBERS)
 _FOREIGN = ("torch", "numpy", "scipy", "builtins", "math", "functools", "lightning", "collections", "typing")
 
 
@@ -83,7 +90,7 @@ class Readings:
 
     def settle(self) -> None:
         """Takes things as they are: what was changed so far is no change."""
-        self._places = list(_walk(self._problem))
+        self._places = _walk(self._problem)
         self._seen = [_state(place.get()) for place in self._places]
         self._fill()
 
@@ -124,7 +131,9 @@ class Readings:
             Whether all of them were arguments already, so that nothing is to be compiled anew; False also where one
             cannot be an argument.
         """
-        known = set(self._varying)
+        known = {name for name, place in self._varying.items() if _is_number(place.get())}
+        if len(known) < len(self._varying):  # None by now, or a function
+            self._keep(known)
         for place in self._places:
             if place.name in names and _is_number(place.get()):
                 self._make_argument(place)
@@ -153,6 +162,13 @@ class Readings:
 
     def _keys(self) -> Iterator[tuple[str, Reading]]:
         return ((f"varying.{number}", place) for number, place in enumerate(self._varying.values()))
+
+    def _keep(self, names: Collection[str]) -> None:
+        """Leaves arguments of these names only."""
+        kept = [place for name, place in self._varying.items() if name in names]
+        self._varying, self._trial.varying = {}, nn.Module()
+        for place in kept:
+            self._make_argument(place)
 
     def _make_argument(self, place: Reading) -> None:
         if place.name not in self._varying:
@@ -190,47 +206,61 @@ def _is_number(value: Any) -> bool:
 def _state(value: Any) -> Any:
     """What a value is compared by later."""
     if isinstance(value, Tensor):
-        return value, value._version
+        return value, None if value.is_inference() else value._version
     if isinstance(value, np.ndarray):
         return value, value.tobytes() if value.nbytes <= _SMALL else None
+    if isinstance(value, (*_ROWS, dict)):
+        return value, len(value)
     return (value,)
 
 
 def _same(before: Any, value: Any) -> bool:
-    if value is before[0] and len(before) == 1:
-        return True
-    if isinstance(value, Tensor):
-        return value is before[0] and value._version == before[1]
-    if isinstance(value, np.ndarray):
-        return value is before[0] and (before[1] is None or value.tobytes() == before[1])
+    if value is before[0]:
+        return len(before) == 1 or before[1:] == _state(value)[1:]
     simple = isinstance(value, _NUMBERS) and type(value) is type(before[0])
     return simple and (value == before[0] or (value != value and before[0] != before[0]))
 
 
-def _walk(problem: Problem) -> Iterator[Reading]:
+def _walk(problem: Problem) -> list[Reading]:
     """All places, each once, in an order that depends on the problem only."""
     found = _Places()
     found.follow("", problem)
-    return iter(found.places[:MOST])
+    return found.collected()
 
 
 class _Places:
-    """Collects the places under an object; what was seen is not followed twice."""
+    """Collects the places under an object, level by level; what was seen is not followed twice."""
 
     def __init__(self) -> None:
-        self.places: list[Reading] = []
+        self._places: dict[str, Reading] = {}
+        self._known: set[tuple[int, str]] = set()
         self._followed: dict[int, Any] = {}  # kept alive, so that numbers stay unique
-
-    def _add(self, name: str, get: Callable[[], Any], set_: Callable[[Any], None]) -> None:
-        if len(self.places) < MOST:
-            self.places.append(Reading(name, get, set_))
-            self.follow(name, get())
+        self._waiting: collections.deque[tuple[str, Any]] = collections.deque()
 
     def follow(self, name: str, value: Any) -> None:
-        """Finds the places inside of a value."""
-        if isinstance(value, _OPAQUE) or id(value) in self._followed:
+        """Has the places inside of a value collected, too."""
+        if not isinstance(value, _OPAQUE) and id(value) not in self._followed:
+            self._followed[id(value)] = value
+            self._waiting.append((name, value))
+
+    def collected(self) -> list[Reading]:
+        """The places under what was to be followed."""
+        while self._waiting and len(self._places) < MOST:
+            self._inside(*self._waiting.popleft())
+        return list(self._places.values())[:MOST]
+
+    def _add(self, name: str, owner: Any, key: str, get: Callable[[], Any], set_: Callable[[Any], None]) -> None:
+        if (id(owner), key) in self._known:
             return
-        self._followed[id(value)] = value
+        self._known.add((id(owner), key))
+        own, count = name, 1
+        while own in self._places:  # variables of two functions, say
+            count += 1
+            own = f"{name} ({count})"
+        self._places[own] = Reading(own, get, set_)
+        self.follow(own, get())
+
+    def _inside(self, name: str, value: Any) -> None:
         if isinstance(value, functools.partial):
             self.follow(name, value.func)
             self._entries(name, value.keywords)
@@ -240,38 +270,46 @@ class _Places:
             self.follow(name, value.__self__)
         elif isinstance(value, types.FunctionType):
             self._function(value)
+        elif isinstance(value, _METHODS):
+            for part in ("__func__", "fget", "func"):
+                self.follow(name, getattr(value, part, None))
         elif isinstance(value, dict):
             self._entries(name, value)
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, _ROWS):
             self._items(name, value)
-        elif not type(value).__module__.startswith(_FOREIGN) or isinstance(value, nn.Module):
+        elif isinstance(value, type):
+            self._class(name, value, value)
+        elif not _is_of(type(value), _FOREIGN) or isinstance(value, nn.Module):
             self._attributes(name, value)
 
     def _attributes(self, name: str, owner: Any) -> None:
-        """An object's own attributes, and the numbers that it has from its class."""
-        own = getattr(owner, "__dict__", None)
-        if own is None:
-            return
-        self._entries(
-            name, own, skipped=("wanted", "domain", "constructed_with", "_named") if isinstance(owner, Problem) else ()
-        )
-        if type(owner).__module__.startswith(("pinnlab.", *_FOREIGN)):
-            return
-        for key, value in vars(type(owner)).items():
-            if isinstance(value, (*_NUMBERS, Tensor, np.ndarray)) and not key.startswith("__") and key not in own:
-                self._add(_joined(name, key), *_attribute(owner, key))
-            elif isinstance(value, types.FunctionType):
-                self.follow(_joined(name, key), value)
+        """An object's own attributes, and those that it has from its class."""
+        skipped = ("wanted", "domain", "constructed_with", "_named") if isinstance(owner, Problem) else ()
+        self._entries(name, getattr(owner, "__dict__", {}), skipped)
+        self._class(name, owner, type(owner))
+
+    def _class(self, name: str, owner: Any, kind: type) -> None:
+        """What a class of the user's, and those that it is derived from, give to an object or are asked for by name."""
+        own: Any = getattr(owner, "__dict__", {}) if owner is not kind else {}
+        for base in [base for base in kind.__mro__ if _is_users(base)]:
+            for key, value in vars(base).items():
+                if isinstance(value, (types.FunctionType, *_METHODS)):
+                    self.follow(_joined(name, key), value)
+                elif isinstance(value, types.MemberDescriptorType):  # of `__slots__`
+                    if owner is not kind and hasattr(owner, key):
+                        self._add(_joined(name, key), owner, key, *_attribute(owner, key, owner))
+                elif not key.startswith("__") and key not in own and _is_followed(value, kind.__module__):
+                    self._add(_joined(name, key), owner, key, *_attribute(owner, key, base))
 
     def _entries(self, name: str, mapping: dict[Any, Any], skipped: tuple[str, ...] = ()) -> None:
-        for key in list(mapping):
+        for key in list(mapping) if len(mapping) <= LONG else ():
             if key not in skipped:
-                self._add(_joined(name, str(key)), *_item(mapping, key))
+                self._add(_joined(name, str(key)), mapping, repr(key), *_item(mapping, key))
 
-    def _items(self, name: str, items: list[Any] | tuple[Any, ...]) -> None:
-        for i, item in enumerate(items):
-            if isinstance(items, list):
-                self._add(_joined(name, str(i)), *_item(items, i))
+    def _items(self, name: str, items: Any) -> None:
+        for i, item in enumerate(items) if len(items) <= LONG else ():
+            if isinstance(items, (list, collections.deque)):
+                self._add(_joined(name, str(i)), items, str(i), *_item(items, i))
             else:
                 self.follow(_joined(name, str(i)), item)
 
@@ -279,28 +317,46 @@ class _Places:
         for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # a variable that has no value yet
                 _ = cell.cell_contents
-                self._add(key, *_cell(cell))
+                self._add(key, cell, key, *_cell(cell))
         self._items(function.__name__, function.__defaults__ or ())
         self._entries(function.__name__, function.__kwdefaults__ or {})
-        if (function.__module__ or "").startswith(("pinnlab.", *_FOREIGN)):  # made by `exec` it may have none
-            return
-        names = _names(function.__code__)
-        for key in names:
-            value = function.__globals__.get(key)
-            local = isinstance(value, types.FunctionType) and value.__module__ == function.__module__
-            if key in function.__globals__ and (local or isinstance(value, _DATA) or _is_users(value)):
-                self._add(key, *_item(function.__globals__, key))
-            elif isinstance(value, types.ModuleType) and not value.__name__.startswith(("pinnlab", *_FOREIGN)):
-                for inner in names:  # `settings.viscosity` of a module of the user's
-                    if isinstance(vars(value).get(inner, self), _DATA):
-                        self._add(_joined(key, inner), *_item(vars(value), inner))
+        if _is_users(function):
+            self._named("", function.__module__, function.__globals__, _names(function.__code__))
+
+    def _named(self, name: str, module: str | None, scope: dict[str, Any], names: list[str]) -> None:
+        """What a function asks a module for by name, and the user's modules in it, as `settings.viscosity`."""
+        for key in [key for key in names if key in scope]:
+            value = scope[key]
+            if not isinstance(value, types.ModuleType):
+                if _is_followed(value, module):
+                    self._add(_joined(name, key), scope, key, *_item(scope, key))
+            elif id(value) not in self._followed and not _is_installed(value.__name__):
+                self._followed[id(value)] = value
+                self._named(_joined(name, key), value.__name__, vars(value), names)
+
+
+def _is_followed(value: Any, module: str | None) -> bool:
+    """Whether something that a module has is data, or a function, a class or an object of the user's."""
+    if isinstance(value, _DATA):
+        return not any(_is_of(base, {"lightning"}) for base in type(value).__mro__)  # that trains, and is not read
+    if isinstance(value, (types.FunctionType, type)):
+        return value.__module__ == module or (_is_users(value) and not _is_installed(value.__module__))
+    return _is_users(type(value)) and not isinstance(value, _OPAQUE)
 
 
 def _is_users(value: Any) -> bool:
-    """Whether it is an object of a class of the user's, or a namespace: a place for numbers."""
-    kind = type(value)
-    own = not kind.__module__.startswith(("pinnlab.", *_FOREIGN)) and not isinstance(value, (*_OPAQUE, nn.Module))
-    return own and hasattr(value, "__dict__") and not callable(value)
+    """Whether a function or a class is of none of the packages that are known here, nor Python's."""
+    return not _is_of(value, {"pinnlab", *_FOREIGN, *sys.stdlib_module_names})
+
+
+def _is_of(value: Any, packages: Collection[str]) -> bool:
+    return (value.__module__ or "").partition(".")[0] in packages  # a function that `exec` made is of none
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module belongs to Python or to a package that was installed: nobody changes its variables."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return module.partition(".")[0] in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file
 
 
 def _names(code: types.CodeType) -> list[str]:
@@ -318,11 +374,14 @@ def _item(container: Any, key: Any) -> tuple[Callable[[], Any], Callable[[Any], 
 
 
 def _get(container: Any, key: Any) -> Any:
-    return container.get(key) if isinstance(container, dict) else container[key]
+    if isinstance(container, dict):
+        return container.get(key)
+    return container[key] if key < len(container) else None
 
 
-def _attribute(owner: Any, key: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    return functools.partial(getattr, owner, key), functools.partial(setattr, owner, key)
+def _attribute(owner: Any, key: str, holder: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """How an object's attribute is read, and set on what holds it, which may be its class."""
+    return functools.partial(getattr, owner, key), functools.partial(setattr, holder, key)
 
 
 def _cell(cell: types.CellType) -> tuple[Callable[[], Any], Callable[[Any], None]]:

@@ -30,10 +30,35 @@ NUMBERS = {"drag": 0.3}
 NAMESPACE = types.SimpleNamespace(gain=1.1)
 CONFIG = types.ModuleType("config")
 CONFIG.rate = 0.6
+CONFIG.inner = types.SimpleNamespace(loss=0.2)
+LIFT, PAIR = 0.1, (0.4, 0.2)
+
+
+class Settings:
+    friction = 0.05
+
+
+class Slotted:
+    __slots__ = ("mass",)
+
+    def __init__(self):
+        self.mass = 1.2
+
+
+class Source:
+    def __init__(self):
+        self.strength = 0.6
+
+    def __call__(self, x):
+        return self.strength * x
+
+
+SLOTTED, SOURCE = Slotted(), Source()
 
 
 def twice(speed):
-    return SPEED * speed + NUMBERS["drag"] + NAMESPACE.gain + CONFIG.rate
+    places = SPEED * speed + NUMBERS["drag"] + NAMESPACE.gain + CONFIG.rate + CONFIG.inner.loss
+    return places + PAIR[0] + Settings.friction + SLOTTED.mass + SOURCE(speed)
 
 
 class Material:
@@ -41,12 +66,19 @@ class Material:
         self.conductivity = 1.5
 
 
-class Many(Problem):
+class Levelled(Problem):
+    level = 0.25  # an attribute of a class
+
+    @staticmethod
+    def lifted(x):
+        return LIFT * x
+
+
+class Many(Levelled):
     """A residual that reads numbers from everywhere."""
 
-    level = 0.25  # an attribute of the class
-
     def __init__(self):
+        self.long = [0.1 * i for i in range(5000)]  # more numbers than are looked at
         self.viscosity, self.switched, self.power = 0.1, True, 2
         self.material, self.table, self.list = Material(), torch.tensor([1.0, 2.0], dtype=torch.float64), [3.0]
         self.array = np.array([0.5])
@@ -61,7 +93,8 @@ class Many(Problem):
 
     def equation(self, u, x):
         value = self.viscosity * u.xx + self.material.conductivity * u**self.power + self.source(x)
-        value = value + self.table.sum() * self.list[0] + self.level + float(self.array[0]) + twice(x)
+        value = value + self.table.sum() * sum(self.list) + self.level + float(self.array[0]) + twice(x)
+        value = value + self.lifted(x)
         return value + 1.0 if self.switched else value
 
     def reference(self):
@@ -85,13 +118,23 @@ CHANGES = {
     "list.0": lambda p: p.list.__setitem__(0, 1.0),
     "array": lambda p: p.array.__setitem__(0, 0.75),
     "level": lambda p: setattr(p, "level", 0.5),
+    "level of the class": lambda p: setattr(Levelled, "level", 0.5),
+    "list that grows": lambda p: p.list.append(1.0),
     "hidden": change_cell,
     "SPEED": change_global,
     "NUMBERS.drag": lambda p: NUMBERS.__setitem__("drag", 0.4),
     "NAMESPACE.gain": lambda p: setattr(NAMESPACE, "gain", 1.2),
     "CONFIG.rate": lambda p: setattr(CONFIG, "rate", 0.7),
+    "CONFIG.inner.loss": lambda p: setattr(CONFIG.inner, "loss", 0.3),
+    "LIFT": lambda p: globals().update(LIFT=0.2),
+    "PAIR": lambda p: globals().update(PAIR=(0.5, 0.2)),
+    "Settings.friction": lambda p: setattr(Settings, "friction", 0.07),
+    "SLOTTED.mass": lambda p: setattr(SLOTTED, "mass", 1.3),
+    "SOURCE.strength": lambda p: setattr(SOURCE, "strength", 0.9),
     "another table": lambda p: setattr(p, "table", torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)),
 }
+PLACES = {"another table": "table", "level of the class": "level", "list that grows": "list"}
+"""Where a change is not called by the name of its place."""
 FREE = {
     "viscosity",
     "material.conductivity",
@@ -118,8 +161,9 @@ def on_demand(names, at_once):
 @pytest.fixture(autouse=True)
 def speed():
     yield
-    globals()["SPEED"] = 2.0
-    NUMBERS["drag"], NAMESPACE.gain, CONFIG.rate = 0.3, 1.1, 0.6
+    globals().update(SPEED=2.0, LIFT=0.1, PAIR=(0.4, 0.2))
+    NUMBERS["drag"], NAMESPACE.gain, CONFIG.rate, CONFIG.inner.loss = 0.3, 1.1, 0.6, 0.2
+    Levelled.level, Settings.friction, SLOTTED.mass, SOURCE.strength = 0.25, 0.05, 1.2, 0.6
 
 
 def built(compile=False, problem=None, **options):
@@ -140,7 +184,7 @@ def test_a_change_is_seen_once_and_by_its_name(name):
     readings = module.system.readings
     assert readings.look() == []
     CHANGES[name](module.problem)
-    assert {"another table": "table"}.get(name, name) in readings.look()
+    assert PLACES.get(name, name) in readings.look()
     assert readings.version == 1
     assert readings.look() == []
 
@@ -222,6 +266,39 @@ def test_an_argument_may_become_a_table_of_another_length():
         module.objective.follow(module.device)
         plain = sum(map(float, module.mean_squares(batch).values()))
         assert float(module.objective(batch, module.loss_weights)) == pytest.approx(plain, rel=1e-12)
+
+
+class Shelf(Problem):
+    """Reads a number of its class, and what may be a number, a function or nothing."""
+
+    level = 0.25
+
+    def __init__(self):
+        self.source = 0.1
+        super().__init__(X, ("u",), {"pde": Residual(X, self.equation)})
+
+    def equation(self, u, x):
+        source = self.source(x) if callable(self.source) else 0.0 if self.source is None else self.source
+        return Shelf.level * u.xx + source
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("owner", "key", "values"),
+    [
+        (lambda p: Shelf, "level", (0.5, 0.75, 0.25)),
+        (lambda p: p, "source", (0.2, torch.sin, 0.3, None)),
+    ],
+)
+def test_a_number_of_a_class_and_one_that_is_none_for_a_while(owner, key, values):
+    module = built(compile=True, problem=Shelf())
+    batch = rows(module.problem)
+    for value in values:
+        setattr(owner(module.problem), key, value)
+        assert key in module.objective.follow(module.device)
+        plain = sum(map(float, module.mean_squares(batch).values()))
+        assert float(module.objective(batch, module.loss_weights)) == pytest.approx(plain, rel=1e-12)
+    assert "level" not in vars(module.problem)
 
 
 @pytest.mark.usefixtures("traced")
@@ -308,9 +385,11 @@ def test_numbers_stay_exact_through_a_phase_in_float32():
     assert not any("varying" in name for name in module.state_dict())
 
 
-def test_nan_is_no_change():
+def test_nan_is_no_change_nor_is_a_table_that_counts_none():
     problem = Many()
     problem.viscosity = math.nan
+    with torch.inference_mode():
+        problem.table = torch.ones(2, dtype=torch.float64)
     readings = Readings(problem, built(problem=Many()).trial)
     assert readings.look() == []
 
