@@ -23,7 +23,7 @@ from pinnlab.errors import first_line
 from pinnlab.numerics import torch_version
 from pinnlab.numerics.compilation import TensorFunction, fingerprint, generate, remember
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.outlines import check_outline, name_of, outline
+from pinnlab.numerics.outlines import check_numbers, check_outline, name_of, outline, shaken
 from pinnlab.numerics.packed_graph import pack
 from pinnlab.numerics.precision import default_dtype
 
@@ -42,7 +42,8 @@ class CompiledValue:
     data type, and all on another device.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
-    lost to a missing compiler. The same goes for code that returns other shapes or data types than the function.
+    lost to a missing compiler. The same goes for code that returns other shapes, data types or numbers than the
+    function.
 
     Args:
         function: takes a mapping of parameters and a mapping of `(n, ...)` inputs; touches nothing else. It returns
@@ -52,6 +53,7 @@ class CompiledValue:
         decompositions: how to write some operations in terms of others before the graph is compiled.
         any_length: whether one compilation is to serve all numbers of points; if not, each has its own. `vmap` needs
             that: its rules for `cat` and for the gradient of a slice turn symbolic lengths into constants.
+        moved: the name of a parameter that training moves, where they require no gradient, see `outlines.shaken`.
     """
 
     def __init__(
@@ -61,8 +63,9 @@ class CompiledValue:
         title: str = "",
         decompositions: Mapping[Any, Callable[..., Any]] | None = None,
         any_length: bool = True,
+        moved: str | None = None,
     ) -> None:
-        self._function = function
+        self._function, self._moved = function, moved
         self._compiler = Compiler() if compiler is None else compiler
         self._title = title or name_of(function)
         self._decompositions = torch_version.decompositions() | dict(decompositions or {})
@@ -102,7 +105,7 @@ class CompiledValue:
         if len(self._graphs) == MOST_GRAPHS:
             raise RuntimeError("the computation is another one for every number of points")
         with self._compiler.counting():
-            graph = _Graph(self._function, parameters, inputs, symbolic, self._title, self._decompositions)
+            graph = _Graph(self._function, parameters, inputs, symbolic, self._title, self._decompositions, self._moved)
             if graph.admits(inputs):
                 self._compiler.take(graph)
         self._graphs[kind] = graph
@@ -129,8 +132,9 @@ class _Graph:
         symbolic: bool,
         title: str,
         decompositions: Mapping[Any, Callable[..., Any]],
+        moved: str | None = None,
     ) -> None:
-        self._function = function
+        self._function, self._moved = function, moved
         parameter_names, input_names = list(parameters), list(inputs)
 
         def flat(*tensors: Tensor) -> list[Any]:
@@ -186,10 +190,18 @@ class _Graph:
             traced = outline(self._leaves, self._inputs, [*inputs.values()])
             check_outline(self._function, self(parameters, inputs), traced)
             few = {name: rows[:SHORT] for name, rows in inputs.items()}
-            if self.admits(few):  # tracing itself may get a shape wrong, as torch 2.11 does for a norm over one entry
-                check_outline(self._function, self(parameters, few), self._function(parameters, few))
+            self._check(parameters, few if self.admits(few) else inputs)
             self._checked = True
         return self._checked
+
+    def _check(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> None:
+        """Holds the code against the function: tracing itself may get a shape wrong, and so may what the code returns.
+
+        Torch 2.11 does for a norm over one entry.
+        """
+        found, expected = self(parameters, inputs), self._function(parameters, inputs)
+        check_outline(self._function, found, expected)
+        check_numbers(self._function, found, expected, self._function(shaken(parameters, self._moved), inputs))
 
     def admits(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether the graph is right for inputs of these lengths."""

@@ -1,12 +1,14 @@
-"""What compiled code returns, held against what its function returned when it was traced: shapes, data types, devices.
+"""What compiled code returns, held against what its function returns: shapes, data types, devices, and numbers.
 
 A code generator that drops or keeps an axis by mistake gives right numbers in a wrong shape, which broadcasting may
-hide for long. So every graph is tried once, on the tensors that it was made for, and on few rows against the function.
+hide for long; and a function that asks what its arguments are (`isinstance(x, float)`) is another one when it is
+traced. So every graph is tried once, on the tensors that it was made for, and against the function, on few rows if
+these can be any number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +66,60 @@ def check_outline(function: Callable[..., Any], found: Any, expected: Any) -> No
             raise RuntimeError(
                 f"{name_of(function)}: compiled code returns {_words(own)} where the function returns {_words(wanted)}"
             )
+
+
+def check_numbers(function: Callable[..., Any], found: Any, expected: Any, nearby: Any) -> None:
+    """Refuses what compiled code returned where its numbers are others than those of the function.
+
+    Roundings differ: what the function itself changes by when its parameters do in their last bits is allowed, times
+    `ROUNDINGS`, and the root of the type's precision of the largest number in all that it returns. What is not finite
+    is not looked at.
+
+    Args:
+        function: whose code it is.
+        found: what the code returned.
+        expected: what the function returned for the same arguments, of the same outline.
+        nearby: the same for parameters that are `shaken`.
+
+    Raises:
+        RuntimeError: they are others; names the function.
+    """
+    leaves = [
+        (own, wanted, near)
+        for own, wanted, near in zip(*map(pytree.tree_leaves, (found, expected, nearby)), strict=True)
+        if isinstance(wanted, Tensor) and wanted.numel() and bool((wanted.isfinite() & near.isfinite()).all())
+    ]
+    largest = max((float(wanted.abs().max()) for _, wanted, _ in leaves), default=0.0)
+    for own, wanted, near in leaves:
+        precision = torch.finfo(wanted.dtype).eps if wanted.is_floating_point() else 0.0
+        allowed = precision**0.5 * largest + ROUNDINGS * float((near - wanted).abs().max())
+        if not float((own - wanted).abs().max()) <= allowed:
+            raise RuntimeError(
+                f"{name_of(function)}: compiled code returns other numbers than the function, which may decide by the "
+                "types of what it is given"
+            )
+
+
+ROUNDINGS = 100.0
+"""By how much more than a change in the last bits of its parameters another order of operations changes a function."""
+
+
+def shaken(tensors: Mapping[str, Tensor], moved: str | None = None) -> dict[str, Tensor]:
+    """Tensors of which those that training moves differ from others in the last bits of their numbers.
+
+    The others, such as the edges of windows, may decide which part of a table a point takes: they stay.
+
+    Args:
+        tensors: parameters and buffers by name.
+        moved: the name of one that training moves though it requires no gradient.
+    """
+
+    def other(tensor: Tensor) -> Tensor:
+        signs = 1 - 2 * (torch.arange(tensor.numel(), device=tensor.device) % 2).view(tensor.shape)
+        changed = tensor.detach() * (1 + 4 * torch.finfo(tensor.dtype).eps * signs.to(tensor.dtype))
+        return changed.requires_grad_(tensor.requires_grad)
+
+    return {name: other(t) if t.requires_grad or name == moved else t for name, t in tensors.items()}
 
 
 def name_of(function: Callable[..., Any]) -> str:

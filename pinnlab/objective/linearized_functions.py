@@ -78,7 +78,7 @@ class LinearizedFunctions:
 
         if "loss" not in self._made:
             device = tensors[POINT].device
-            pure: Evaluate = evaluator(evaluate, self._compiler, "loss", self._recordings)
+            pure: Evaluate = evaluator(evaluate, self._compiler, "loss", self._recordings, moved=POINT)
 
             def weighted(t: Parameters, b: Batch, f: Tensor) -> tuple[Tensor, Tensor]:
                 return cast("tuple[Tensor, Tensor]", pure({**t, "factors": f}, b))
@@ -276,10 +276,10 @@ class LinearizedFunctions:
 
     def _function(self, name: str, function: Evaluate) -> Evaluate:
         if name not in self._made:
-            how: dict[str, Any] = {}
+            title, how = name.replace("_", " "), dict[str, Any](moved=POINT)
             if name == "jacobian_rows":
-                how = {"decompositions": {torch.ops.aten.bmm.default: outer_products}, "any_length": False}
-            title = "Jacobian" if how else name.replace("_", " ")
+                title = "Jacobian"
+                how |= {"decompositions": {torch.ops.aten.bmm.default: outer_products}, "any_length": False}
             self._made[name] = evaluator(function, self._compiler, title, self._recordings, **how)
         return self._made[name]
 

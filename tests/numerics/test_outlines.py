@@ -9,7 +9,7 @@ from pinnlab.networks import MLP
 from pinnlab.numerics.compiled_loss import CompiledLoss
 from pinnlab.numerics.compiled_value import CompiledValue, _Graph
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.numerics.outlines import check_outline, name_of, outline
+from pinnlab.numerics.outlines import check_numbers, check_outline, name_of, outline, shaken
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.samplers import Sobol
@@ -17,6 +17,8 @@ from pinnlab.samplers import Sobol
 FAULTS = {
     "keeps an axis": lambda t: t.unsqueeze(-1),
     "rounds": lambda t: t.float(),
+    "is not quite right": lambda t: 1.0001 * t,
+    "is not finite": lambda t: t / 0,
     "overlaps": lambda t: t.reshape(-1)[:1].expand(t.shape) if t.ndim else t.unsqueeze(0),
 }
 
@@ -68,6 +70,63 @@ def test_a_shape_that_is_traced_wrong_is_seen():
     rows = torch.rand(40, 2, dtype=torch.float64)
     with torch.no_grad(), pytest.warns(UserWarning, match=r"compiled code returns \(32, 1\) float64"):
         assert torch.equal(CompiledValue(function)({}, {"a": rows}), rows.square())
+
+
+def test_a_function_that_asks_for_types_is_not_compiled(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", generator_with(lambda t: t))
+
+    def function(parameters, inputs):
+        count = inputs["a"].shape[0]
+        return inputs["a"].sum(1) * (1.0 if isinstance(count, int) else 2.0)
+
+    rows = torch.rand(40, 2, dtype=torch.float64)
+    with torch.no_grad(), pytest.warns(UserWarning, match="compiled code returns other numbers") as caught:
+        assert torch.equal(CompiledValue(function)({}, {"a": rows}), rows.sum(1))
+    assert "\n" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_roundings_of_what_is_solved_are_no_other_numbers(dtype):
+    """At a solution residuals are nothing but roundings, and each code has its own."""
+    generator = torch.Generator().manual_seed(0)
+    rows, w = torch.rand(30, 3, dtype=dtype, generator=generator), torch.rand(3, dtype=dtype, generator=generator)
+    target = (rows.double() @ w.double()).to(dtype)
+
+    def residual(parameters, inputs):
+        return inputs["a"] @ parameters["w"] - target
+
+    expected = residual({"w": w}, {"a": rows})
+    found = (rows.flip(1) * w.flip(0)).sum(1) - target
+    assert not torch.equal(found, expected)
+    check_numbers(residual, found, expected, residual(shaken({"w": w}, "w"), {"a": rows}))
+    with pytest.raises(RuntimeError, match="other numbers"):
+        check_numbers(residual, found + 1e-3, expected, residual(shaken({"w": w}, "w"), {"a": rows}))
+
+
+def test_only_what_training_moves_is_shaken():
+    ones = torch.ones(3, 2, dtype=torch.float64)
+    tensors = {"trained": ones.clone().requires_grad_(), "moved": ones, "buffer": ones.clone()}
+    found = shaken(tensors, "moved")
+    for name in ("trained", "moved"):
+        low, high = (found[name] - tensors[name]).detach().abs().aminmax()
+        assert 0 < float(low) <= float(high) < 1e-14
+    assert found["trained"].requires_grad
+    assert found["buffer"] is tensors["buffer"]
+
+
+def test_a_buffer_that_chooses_rows_of_a_table_is_compiled(monkeypatch):
+    monkeypatch.setattr(torch._inductor, "compile", generator_with(lambda t: t))
+    table = torch.arange(4.0, dtype=torch.float64)
+    last = torch.nextafter(torch.tensor(4.0, dtype=torch.float64), torch.tensor(0.0))  # a bit more is beyond the table
+
+    def function(parameters, inputs):
+        return parameters["w"] * table[(parameters["cells"] * inputs["a"]).long()]
+
+    parameters = {"w": torch.ones((), dtype=torch.float64, requires_grad=True), "cells": last}
+    value = CompiledValue(function)
+    with torch.no_grad():
+        assert float(value(parameters, {"a": torch.ones(40, dtype=torch.float64)})[0]) == 3
+    assert not value._failed
 
 
 def test_right_code_is_used(monkeypatch):
