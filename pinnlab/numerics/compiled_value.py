@@ -38,8 +38,8 @@ class CompiledValue:
     """A pure function `(parameters, inputs) -> tensors`, compiled at its first call. Not differentiable.
 
     One compilation serves all numbers of points from `SHORT` on. An input that is shorter (the two ends of an interval)
-    gets a graph for its length, which serves all numbers of points of the others. So do parameters of another shape or
-    data type, and all on another device.
+    gets a graph for its length, which serves all numbers of points of the others. So do parameters of another shape,
+    all of another data type, and all on another device.
 
     Should compilation fail, the function runs uncompiled from then on, with one line of warning: a run is never
     lost to a missing compiler. The same goes for code that returns other shapes, data types or numbers than the
@@ -83,7 +83,9 @@ class CompiledValue:
         """The graph for these arguments; None while there is no code for it."""
         lengths = {name: len(rows) for name, rows in inputs.items()}
         shapes = tuple((name, p.shape, p.dtype, p.device) for name, p in parameters.items())
-        kinds = ((name, min(len(rows), SHORT), rows.shape[1:], rows.device) for name, rows in inputs.items())
+        kinds = (
+            (name, min(len(rows), SHORT), rows.shape[1:], rows.dtype, rows.device) for name, rows in inputs.items()
+        )
         kind: tuple[Any, ...] = (shapes, *kinds)
         symbolic = self._any_length
         if not symbolic:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from compiling import example, squares
+from compiling import example, needs_compiler, squares
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.errors import ConfigurationError
@@ -122,6 +122,22 @@ def test_a_graph_is_for_one_device_and_the_function_uncompiled_until_its_code_is
     there = {"w": parameters["w"].detach().to("meta")}
     value(there, {name: rows.to("meta") for name, rows in inputs.items()})
     assert len(value._graphs) == 2  # code for a GPU is nothing for a model that went back to the CPU
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_graph_is_for_one_data_type_of_the_points_and_one_of_the_parameters():
+    """The code would read the memory of the points as what it was made for."""
+
+    def function(parameters, inputs):
+        return inputs["a"].sum(1) * parameters["w"].sum()
+
+    value, rows, w = CompiledValue(function), torch.rand(40, 2, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    for own, points in [(w, rows), (w, rows.float()), (w.float(), rows), (w, rows)]:
+        found, expected = value({"w": own}, {"a": points}), function({"w": own}, {"a": points})
+        assert found.dtype == expected.dtype
+        assert torch.allclose(found, expected, rtol=1e-6)
+    assert len(value._graphs) == 3
 
 
 def test_a_compiler_knows_that_a_function_runs_uncompiled():
