@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch._decomp import get_decompositions
 from torch.utils import _pytree as pytree
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -55,10 +56,30 @@ def has_values(x: Tensor) -> bool:
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """How to write operations, before they are compiled, that the installed version would compile wrongly.
 
+    In code for a CPU every version has taken `expm1(x)` for `exp(x) - 1`, and `atanh(x)` for half the logarithm of
+    `(1 + x) / (1 - x)`, which have no digits near 0; ELU is made of the first.
+
     Up to and with torch 2.12, a norm over axes that are counted from the end and of length one, such as
     `r.norm(dim=-1)` of an `(n, 1)` tensor, keeps these axes in compiled code. They are counted from the front instead.
     """
-    return {} if VERSION >= (2, 13) else {torch.ops.aten.linalg_vector_norm.default: _norm_from_the_front}
+    aten = torch.ops.aten
+    found = {
+        **get_decompositions([aten.elu.default, aten.celu.default, aten.selu.default]),
+        aten.expm1.default: _expm1,
+        aten.atanh.default: _atanh,
+    }
+    return found if VERSION >= (2, 13) else {**found, aten.linalg_vector_norm.default: _norm_from_the_front}
+
+
+def _expm1(x: Tensor) -> Any:
+    if not x.is_floating_point():
+        return NotImplemented
+    half = x.clamp(min=-100.0) / 2  # below, where it is -1 to the last bit, 0 times infinity
+    return 2 * half.exp() * half.sinh()
+
+
+def _atanh(x: Tensor) -> Any:
+    return (x.log1p() - (-x).log1p()) / 2 if x.is_floating_point() else NotImplemented
 
 
 def _norm_from_the_front(

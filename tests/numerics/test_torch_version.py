@@ -24,6 +24,36 @@ def test_compiled_norms_drop_their_axis(columns):
     assert torch.allclose(found, expected)
 
 
+PRECISE = {
+    "expm1": torch.expm1,
+    "atanh": torch.atanh,
+    "elu": torch.nn.functional.elu,
+    "celu": lambda x: torch.nn.functional.celu(x, 2.0),
+    "selu": torch.nn.functional.selu,
+    "slope of elu": lambda x: torch.func.vjp(torch.nn.functional.elu, x)[1](torch.ones_like(x))[0],
+}
+
+
+def precise(parameters, inputs):
+    return {name: function(inputs["rows"]) for name, function in PRECISE.items()}
+
+
+@pytest.mark.parametrize("code", ["traced", pytest.param("made", marks=[needs_compiler, pytest.mark.slow])])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 2e-15), (torch.float32, 1e-6)])
+def test_compiled_functions_keep_their_digits_near_zero(code, dtype, rounding, request):
+    if code == "traced":
+        request.getfixturevalue("traced")
+    powers = 10.0 ** torch.arange(-30, 1.0, 0.5, dtype=torch.float64)
+    rows = torch.cat([powers, -powers, torch.tensor([0.0, 0.9, 80.0, -80.0, -2000.0, -torch.inf])]).to(dtype)
+    value = CompiledValue(precise)
+    with torch.no_grad():
+        found, expected = value({}, {"rows": rows}), precise({}, {"rows": rows})
+    (graph,) = value._graphs.values()
+    assert not any(word in graph._graph.code for word in ("aten.expm1", "aten.atanh", "elu.default"))
+    for name, wanted in expected.items():
+        assert torch.allclose(found[name], wanted, rtol=rounding, atol=0.0, equal_nan=True), name
+
+
 @pytest.mark.parametrize("made_inside", [True, False])
 def test_derivatives_of_functions_exist_in_inference_mode(made_inside):
     @differentiable_in_inference_mode
