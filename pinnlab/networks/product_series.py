@@ -95,11 +95,12 @@ class ProductSeries(nn.Module):
 
     def _polynomials(self, z: Tensor) -> Tensor:
         """One, and integrals of Legendre polynomials from -1 on, whose derivatives have one size, `(n, degree + 1)`."""
-        legendre = [z * 0.0 + 1.0, z]
+        column = z.unsqueeze(-1)
+        legendre = [column * 0.0 + 1.0, column]
         for k in range(1, self._degree):
-            legendre.append(((2 * k + 1) * z * legendre[-1] - k * legendre[-2]) / (k + 1))
+            legendre.append(((2 * k + 1) * column * legendre[-1] - k * legendre[-2]) / (k + 1))
         integrals = [(legendre[k] - legendre[k - 2]) / math.sqrt(2 * k - 1) for k in range(2, self._degree + 1)]
-        return torch.cat([values.unsqueeze(-1) for values in [legendre[0], z + 1.0, *integrals]], -1)
+        return torch.cat([legendre[0], column + 1.0, *integrals], -1)
 
 
 class _Amplitudes(nn.Module):
