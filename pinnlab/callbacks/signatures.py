@@ -35,8 +35,9 @@ class AbstractSignatureWatch(L.Callback):
     are those that were trained: where others have taken their place in the same step, those of the step, unless points
     change after every step, when the new ones stand for them. A finding is a
     warning of one line on the screen, a text in TensorBoard, and a line in `summary.json`; the numbers that it rests on
-    are logged at each look. Nothing that training uses is touched: weights, gradients, points, random numbers, and the
-    number of evaluations, which others go by. All ranks look together and conclude the same.
+    are logged at each look. In windows of time each begins anew, and the screen gets what several windows have in
+    common once. Nothing that training uses is touched: weights, gradients, points, random numbers, and the number of
+    evaluations, which others go by. All ranks look together and conclude the same.
 
     Args:
         rules: what to look for, by name.
@@ -60,6 +61,7 @@ class AbstractSignatureWatch(L.Callback):
         self._all_rules, self.parts = dict(rules), tuple(parts)
         self.occasions = Occasions(type(self).__name__, every)
         self._observer: Observer | None = None
+        self._shown: list[tuple[str, str]] = []  # signature and subject of what the screen got, in all windows
         self._start_over()
 
     def _start_over(self) -> None:
@@ -82,6 +84,8 @@ class AbstractSignatureWatch(L.Callback):
         self._observer = Observer(pl_module)
         if stage == "fit":
             self._start_over()
+            if pl_module.counted_before.steps == 0:
+                self._shown = []
             others = [c for c in _watches(trainer) if c is not self and len(c.rules) < len(self.rules)]
             self.rules = {name: rule for name, rule in self.rules.items() if not any(name in c.rules for c in others)}
 
@@ -122,6 +126,7 @@ class AbstractSignatureWatch(L.Callback):
             "decisions": self._decisions,
             "version": self._version,
             "steps": self._steps,
+            "shown": list(self._shown),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -131,6 +136,7 @@ class AbstractSignatureWatch(L.Callback):
         self.occasions.last = state_dict["last"]
         self._switch, self._decisions = copy.copy(state_dict["switch"]), state_dict["decisions"]
         self._version, self._steps = state_dict.get("version", 0), state_dict.get("steps", 0)
+        self._shown = list(state_dict.get("shown", ()))
 
     def _look(self, trainer: L.Trainer, pl_module: Any) -> None:
         """One look, what it says, and its numbers for the loggers."""
@@ -172,7 +178,9 @@ class AbstractSignatureWatch(L.Callback):
             return
         if (board := board_of(trainer)) is not None:
             board.experiment.add_text("findings", finding.line, trainer.global_step)
-        warnings.warn(finding.line, stacklevel=2)
+        if (key := (finding.signature, finding.subject)) not in self._shown:
+            self._shown.append(key)
+            warnings.warn(finding.line, stacklevel=2)
 
     def _watch_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Notes the worst loss of a phase that has just begun; also of one that `Rollback` has ended since."""

@@ -151,6 +151,7 @@ def test_what_was_said_survives_a_checkpoint(tmp_path):
         again = Talkative()
         full_run(tmp_path / "again", ckpt_path=tmp_path / "whole" / f"step={step}.ckpt", callbacks=[again], every=100)
         assert again.warnings == whole.warnings, step
+        assert again.state_dict()["shown"] == whole.state_dict()["shown"]
 
 
 def test_the_loggers_get_the_numbers_and_tensorboard_the_words(tmp_path):

@@ -11,6 +11,7 @@ from training import quiet_trainer
 
 import pinnlab
 from pinnlab import Phase
+from pinnlab.analysis.signatures import Finding
 from pinnlab.callbacks import (
     Continuation,
     FreshPoints,
@@ -20,6 +21,7 @@ from pinnlab.callbacks import (
     RunSummary,
     SelfAdaptive,
 )
+from pinnlab.callbacks.signatures import AbstractSignatureWatch
 from pinnlab.networks import MLP, Tiles
 from pinnlab.objective.balancing import GradientNorm
 from pinnlab.problems import Burgers, Heat1D, Tiled
@@ -51,6 +53,21 @@ class Seen(L.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.windows[-1].append(self.look(pl_module))
+
+
+class Watch(AbstractSignatureWatch):
+    """Finds something in every window, and something else in those that end behind step 2."""
+
+    def __init__(self):
+        super().__init__({"short": found("too short", 0), "long": found("too long", 2)}, (), every=100)
+
+
+def found(signature, behind):
+    def rule(record):
+        step = record.looks[-1].step
+        return [Finding(signature, "pde", step, "seen", "do it")] if step > behind else []
+
+    return rule
 
 
 @pytest.mark.parametrize(
@@ -89,6 +106,20 @@ def test_what_was_said_of_any_window_is_in_the_summary():
     march(Heat1D(), Says(), summary, steps=3)
     assert summary.result["warnings"] == ["window 0 to 0.5: begun at 0", "window 0.5 to 1: begun at 3"]
     assert "warnings" not in summary.result["windows"][0]
+
+
+def test_what_windows_have_in_common_is_shown_once():
+    """A run in 100 windows, each with too few points, said so 98 times."""
+    watch, summary = Watch(), RunSummary()
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=" at step ") as shown:
+            march(Heat1D(), watch, summary, steps=2)
+        assert [str(line.message).partition(" at ")[0] for line in shown] == ["too short", "too long"]
+        assert [line.partition(" at ")[0] for line in summary.result["warnings"]] == [
+            "window 0 to 0.5: too short",
+            "window 0.5 to 1: too short",
+            "window 0.5 to 1: too long",
+        ]
 
 
 @pytest.mark.parametrize("tiled", [False, True])
