@@ -35,8 +35,8 @@ class MultiPreconditionedLBFGS(LBFGS):
     Hessians that the windows have learned (`block_start`) where L-BFGS starts from a multiple of the identity.
 
     When to choose it: windows along one coordinate, where neither a Jacobian nor an n x n matrix is to be had. After
-    2,000 evaluations on `MultiscalePoisson` in 16 windows errors are 4 to 27 times below those of `LBFGS` (but 25 to
-    550 times above those of `SSBroyden`, which has a matrix). On grids in two dimensions, where a point lies in four
+    2,000 evaluations on `MultiscalePoisson` in 16 windows errors are 3 to 58 times below those of `LBFGS` (but 37 to
+    2,300 times above those of `SSBroyden`, which has a matrix). On grids in two dimensions, where a point lies in four
     windows, it is behind `LBFGS` (docs/subdomains.md).
 
     Where a condition looks at several points (`Periodic`, `Integral`), windows of a colour are not quite free of each
