@@ -14,7 +14,7 @@ from pinnlab.errors import check_list, check_whole
 from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of, run_folder
-from pinnlab.training.marching import all_windows, windows_left
+from pinnlab.training.marching import all_windows, draws_window, windows_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +30,9 @@ class SolutionFigures(L.Callback):
 
     The points are drawn where they have changed since they were last drawn, and at the end. Those of each differential
     equation are drawn once more by themselves, with their density and residual: what the callbacks that change points
-    have made of them. Of a run in windows of time the points and the full drawing are those of the last window: they
-    would take longer than training the others. At its end all windows are drawn as one, with the error over all times:
+    have made of them. Of a run in windows of time solution and error are drawn in windows whose numbers double as steps
+    do, and in the last one; the points and the full drawing are those of the last window: they would take longer than
+    training the others. At its end all windows are drawn as one, with the error over all times:
     as `solution/<unknown>/all_windows`, and as `solution_<unknown>.png` in the folder of the run.
 
     Args:
@@ -93,7 +94,7 @@ class SolutionFigures(L.Callback):
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: Any) -> None:
         step = trainer.global_step
-        if self._drawn == step or not _is_wanted(trainer):
+        if self._drawn == step or not _is_wanted(trainer) or not draws_window(trainer):
             return
         from pinnlab.reporting.figures.thumbnail import thumbnail
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pinnlab.errors import check_whole
 from pinnlab.reporting.loggers import board_of
 from pinnlab.training.history import BEGINNINGS
+from pinnlab.training.marching import draws_window
 from pinnlab.training.switching import phases_of
 
 MOST = 400
@@ -25,7 +26,8 @@ class FrequencyHistory(L.Callback):
     to keep. The figure shows spectral bias: which frequencies are learned when.
 
     Args:
-        every: validations between two drawings; the end of the run is always drawn. A drawing takes about 0.3 s.
+        every: validations between two drawings; the end of the run is always drawn. A drawing takes about 0.3 s. In
+            windows of time each keeps its own, and those are drawn of which `SolutionFigures` shows the solution.
 
     Attributes:
         steps: at which the error was measured.
@@ -97,7 +99,7 @@ class FrequencyHistory(L.Callback):
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: Any) -> None:
         board = board_of(trainer)
-        if board is None or self._drawn == trainer.global_step:
+        if board is None or self._drawn == trainer.global_step or not draws_window(trainer):
             return
         from pinnlab.reporting.figures.frequencies import frequency_figure
         from pinnlab.reporting.figures.style import enlarge

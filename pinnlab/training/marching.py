@@ -18,6 +18,7 @@ from pinnlab.errors import ConfigurationError, StopReason, unknown
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import check_later
+from pinnlab.reporting.log_steps import draws
 from pinnlab.solution import Solution
 from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
@@ -224,6 +225,12 @@ def windows_left(trainer: L.Trainer) -> int:
     """How many windows come behind the present one; 0 in a run without windows."""
     marching = _marching(trainer)
     return 0 if marching is None else len(marching.edges) - 2 - marching.window
+
+
+def draws_window(trainer: L.Trainer) -> bool:
+    """Whether figures are drawn of the present window: not of all, which may take longer than to solve for them."""
+    marching = _marching(trainer)
+    return marching is None or windows_left(trainer) == 0 or draws(marching.window + 1)
 
 
 def all_windows(trainer: L.Trainer, module: PINN) -> tuple[PINN, CollocationDataModule] | None:

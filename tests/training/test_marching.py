@@ -419,12 +419,14 @@ def test_points_and_the_full_drawing_are_those_of_the_last_window(tmp_path, monk
     made = module(problem, [Phase(ADAM, steps=3)])
     board = TensorBoardLogger(tmp_path)
     train_windows(
-        made, CollocationDataModule(problem, points=5), trainer(SolutionFigures(), logger=board), March(windows=3)
+        made, CollocationDataModule(problem, points=5), trainer(SolutionFigures(), logger=board), March(windows=6)
     )
-    assert {step for step, tag in drawn if tag == "solution/u"} >= {3, 6, 9}  # each window's end
-    assert {step for step, tag in drawn if tag == "solution/u/in_full"} == {9}
-    assert [step for step, tag in drawn if tag == "solution/u/all_windows"] == [9]
-    assert min(step for step, tag in drawn if tag == "training/points") > 6
+    shown = {step for step, tag in drawn if tag == "solution/u"}
+    assert shown >= {3, 6, 12, 18}  # at the ends of windows 1, 2, 4 and of the last
+    assert not shown & {7, 8, 9, 13, 14, 15}  # nothing of windows 3 and 5
+    assert {step for step, tag in drawn if tag == "solution/u/in_full"} == {18}
+    assert [step for step, tag in drawn if tag == "solution/u/all_windows"] == [18]
+    assert min(step for step, tag in drawn if tag == "training/points") > 15
 
 
 @pytest.mark.usefixtures("rendered")
