@@ -652,7 +652,7 @@ CALLS = [
     (lambda: Triangle(["x", "y"], [[0, 0], [1, 1]]), "vertices: a triangle has three, got 2"),
     (lambda: Ellipse(radii=(1, -1)), "radii: must be positive"),
     (lambda: Cloud(["x"], ["a"]), "points: expected (n, 1) numbers"),
-    (lambda: Cloud.read("no.csv", ["x"]), "path: no.csv cannot be read"),
+    (lambda: Cloud.read("no.csv", ["x"]), "no.csv cannot be read"),
     (lambda: Mesh(["x", "y", "z"], [[0, 0, 0]] * 3, [[0, 1, 2]]), "triangles: the surface is not closed"),
     (lambda: distance(PLATE)(0.0), "distance: takes x, y one by one, got 1 values"),
     (lambda: LINE.face(x=0.5), "face: x = 0.5 is not an end"),

@@ -44,8 +44,9 @@ def read_columns(
         try:
             table.append([float(fields[place]) for place in places])
         except ValueError:
+            name, place = next(pair for pair in zip(names, places, strict=True) if not _is_number(fields[pair[1]]))
             raise ConfigurationError(
-                f"{key}: {path}: line {number} has no number for each of {', '.join(names)}"
+                f"{key}: {path}: line {number} has no number for {name}, but {fields[place]!r}"
             ) from None
     return np.array(table, dtype=np.float64).reshape(len(table), len(names))
 
@@ -76,11 +77,13 @@ def _read(path: str | Path, key: str, otherwise: Sequence[str] | None = None) ->
             lines = [(reader.line_num, [field.strip() for field in line]) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise ConfigurationError(f"{key}: {path} cannot be read ({getattr(error, 'strerror', reason)})") from error
+        told = getattr(error, "strerror", reason)
+        raise ConfigurationError(f"{key}: {Path(path).absolute()} cannot be read ({told})") from error
     lines = [(number, fields) for number, fields in lines if fields not in ([], [""])]
     names, lines = otherwise, _without_remarks(lines)
     if names is None or (lines and not _is_number(lines[0][1][0])):
         names = [name.lstrip("# ") for _, fields in lines[:1] for name in fields]
+        _check_names(path, key, names)
         lines = lines[1:]
     return names, [(number, fields) for number, fields in lines if not fields[0].startswith("#")]
 
@@ -90,6 +93,16 @@ def _without_remarks(lines: list[Line]) -> list[Line]:
     marked = sum(1 for _ in itertools.takewhile(lambda line: line[1][0].startswith("#"), lines))
     named_below = marked < len(lines) and not any(map(_is_number, lines[marked][1]))
     return lines[marked if named_below else max(marked - 1, 0) :]
+
+
+def _check_names(path: str | Path, key: str, names: Sequence[str]) -> None:
+    """Refuses a first line that names no columns, or separates them otherwise than by commas."""
+    if names and all(map(_is_number, names)):
+        raise ConfigurationError(f"{key}: the first line of {path} must name its columns, got {', '.join(names)}")
+    if len(names) == 1 and (mark := next((mark for mark in ";\t" if mark in names[0]), None)):
+        raise ConfigurationError(
+            f"{key}: {path} separates its columns by {mark!r}; separate them by ',', with '.' as the decimal mark"
+        )
 
 
 def _check(path: str | Path, key: str, names: Sequence[str], rows: list[Line], wanted: Sequence[str]) -> None:

@@ -117,7 +117,7 @@ def test_vtk_is_a_series_over_time_and_overwrites_nothing(command, folder):
         (["--grid=7,one"], "grid: must be a number"),
         (["--grid=7,1"], "grid: must be a number (at least 2)"),
         (["--grid=7,5", "--points=p.csv"], "points: there is a grid already"),
-        (["--points=none.csv"], "points: none.csv cannot be read (No such file or directory)"),
+        (["--points=none.csv"], "none.csv cannot be read (No such file or directory)"),
         (["--format=pdf"], "unknown format 'pdf'; known: csv, netcdf, npz, onnx, pt2, vtk"),
         (["--grid=7,5", "--format=onnx"], "grid: onnx holds the solution as a function; leave out --grid"),
         (["--gird=7,5"], "--gird: there is no such option (did you mean 'grid'?)"),

@@ -379,7 +379,7 @@ BAD = [
     (lambda: Cloud(XY, [[0.0, 1.0]], normals=[[0.0, 0.0]]), "normals"),
     (lambda: Cloud(XY, [[0.0, math.nan]]), "points: must be finite"),
     (lambda: Cloud(XY, [0.0, 1.0]), "points: expected shape (n, 2)"),
-    (lambda: Cloud.read("nowhere.csv", XY), "path: nowhere.csv cannot be read"),
+    (lambda: Cloud.read("nowhere.csv", XY), "nowhere.csv cannot be read"),
     (lambda: Cloud(XY, [[0.0, 1.0]]).normals(torch.zeros(1, 2)), "normals"),
 ]
 

@@ -130,11 +130,14 @@ def test_remarks_in_a_file_are_no_names(head, tmp_path):
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("x;u\n0;1\n", {"u": "u"}, "has no column 'x', but x;u"),
-        ("x;u\n0,1;0,2\n", {"u": "u"}, "has no column 'x', but x;u"),
+        ("x;u\n0;1\n", {"u": "u"}, "separates its columns by ';'; separate them by ','"),
+        ("x;u\n0,1;0,2\n", {"u": "u"}, "separates its columns by ';'.* '.' as the decimal mark"),
+        ("x\tu\n0\t1\n", {"u": "u"}, r"separates its columns by '\\t'"),
+        ("0,1\n1,2\n", {"u": "u"}, "the first line of .* must name its columns, got 0, 1"),
         ("x,u,u\n0,1,2\n", {"u": "u"}, "has 2 columns 'u'; rename all but one"),
         ("x,u\n0,1\n", {"u": "T"}, "has no column 'T', but x, u"),
-        ("x,u\n0,1\n0,a\n", {"u": "u"}, "line 3 has no number for each of x, u"),
+        ("x,u\n0,1\n0,a\n", {"u": "u"}, "line 3 has no number for u, but 'a'"),
+        ('x,u\n"0,5",1\n', {"u": "u"}, "line 2 has no number for x, but '0,5'"),
         ("x,u\n0,1\n0\n", {"u": "u"}, "line 3 must have 2 fields, got 1"),
         ("x,u\n0,5,1,5\n", {"u": "u"}, "line 2 must have 2 fields, got 4"),
         ("x,u\n0,nan\n", {"u": "u"}, "Observations: u holds nan in row 0"),
@@ -142,7 +145,7 @@ def test_remarks_in_a_file_are_no_names(head, tmp_path):
         ("", {"u": "u"}, "has no column 'x', but none"),
         ("x,u\n0,1\n", {"u": [1.0]}, "u must be the name of a column"),
         ("x,u\n0,1\n", {}, "name at least one unknown"),
-        (None, {"u": "u"}, "cannot be read \\(No such file"),
+        (None, {"u": "u"}, "path: /.*probe.csv cannot be read \\(No such file"),
         (b"\xff\xfe\x00", {"u": "u"}, "cannot be read"),
     ],
 )

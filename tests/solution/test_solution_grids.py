@@ -144,7 +144,8 @@ def test_points_are_read_by_the_names_of_their_columns(tmp_path, text, expected)
         (b"\xff\xfe0", "cannot be read .it is no text"),
         (b"", "has no point in it"),
         (b"x,y\n1,2\n", "has no column 't', but x, y"),
-        (b"x,t\n1,2\n1,later\n", "line 3 has no number for each of x, t"),
+        (b"x,t\n1,2\n1,later\n", "line 3 has no number for t, but 'later'"),
+        (b"x\tt\n1\t2\n", r"separates its columns by '\\t'"),
         (b"1,2,3\n", "line 1 must have 2 fields, got 3"),
     ],
 )
