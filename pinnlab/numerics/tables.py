@@ -1,4 +1,4 @@
-"""Tables of numbers in CSV files, whoever reads them: the first line names the columns.
+"""Numbers in files, whoever reads them: tables of CSV files, whose first line names the columns, and NumPy's arrays.
 
 A `#` before these names, as NumPy writes it, is none of them. Empty lines, others that begin with `#`, before the names
 or later, and blanks around a field mean nothing.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import itertools
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +69,26 @@ def read_table(path: str | Path, key: str = "path") -> dict[str, NDArray[np.floa
         name: np.array([float(fields[k]) if _is_number(fields[k]) else np.nan for _, fields in rows])
         for k, name in enumerate(names)
     }
+
+
+def read_arrays(path: str | Path, key: str = "path") -> dict[str, NDArray[Any]]:
+    """All arrays of a `.npz` file by their names.
+
+    Args:
+        path: the file.
+        key: what to name in an error.
+
+    Raises:
+        ConfigurationError: there is no such file, or it is another one, or damaged.
+    """
+    try:
+        if Path(path).is_file() and not zipfile.is_zipfile(path):  # what NumPy says of others is about pickles
+            raise ValueError("it is no .npz file, as numpy.savez writes it, or only a part of one")
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ConfigurationError(f"{key}: {Path(path).absolute()} cannot be read ({told})") from error
 
 
 def _read(path: str | Path, key: str, otherwise: Sequence[str] | None = None) -> tuple[Sequence[str], list[Line]]:

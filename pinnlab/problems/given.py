@@ -12,7 +12,7 @@ import torch
 from pinnlab.domains import Domain
 from pinnlab.domains.functions import Field
 from pinnlab.errors import ConfigurationError, in_short
-from pinnlab.numerics.tables import read_table
+from pinnlab.numerics.tables import read_arrays, read_table
 from pinnlab.problems.checks import own_array
 from pinnlab.problems.evaluation import call_by_name
 from pinnlab.problems.scattered import RadialInterpolant
@@ -192,18 +192,12 @@ def once_more(given: Mapping[str, Function]) -> list[Given]:
 
 
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:
-    if path.suffix not in (".npz", ".csv"):
+    if path.suffix.lower() not in (".npz", ".csv"):
         raise ConfigurationError(f"Given {name!r}: {path} must be a file .npz, or .csv with a header")
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         table = read_table(path.absolute(), f"Given {name!r}")
         return {column.replace(" ", "_"): values for column, values in table.items()}  # names have no blanks
-    try:
-        with np.load(path) as file:
-            return dict(file)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"Given {name!r}: {path.absolute()} cannot be read: {' '.join(str(error).split())}"
-        ) from error
+    return read_arrays(path, f"Given {name!r}")
 
 
 def _array(name: str, key: str, values: Any) -> np.ndarray:

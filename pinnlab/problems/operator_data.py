@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pinnlab.domains import FunctionSpace
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
+from pinnlab.numerics.tables import read_arrays
 from pinnlab.problems.checks import finite, measured
 from pinnlab.problems.observations import Observations
 
@@ -87,29 +87,28 @@ class OperatorData(Observations):
             **options: the other arguments of the class.
 
         Raises:
-            ConfigurationError: it cannot be read, or lacks one; h5py is missing for HDF5.
+            ConfigurationError: it is another file, cannot be read, or lacks one; h5py is missing for HDF5.
         """
-        read = _hdf5 if Path(path).suffix in (".h5", ".hdf5") else _npz
-        try:
-            found = read(path)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"OperatorData: {path} cannot be read: {' '.join(str(error).split())}") from error
+        suffix = Path(path).suffix.lower()
+        if suffix not in (".npz", ".h5", ".hdf5"):
+            raise ConfigurationError(f"OperatorData: {path} must be a file .npz, or of HDF5, .h5 or .hdf5")
+        found = read_arrays(path, "OperatorData") if suffix == ".npz" else _hdf5(path)
         if missing := [name for name in ("inputs", "outputs", "points") if name not in found]:
             raise ConfigurationError(f"OperatorData: {path} has no {missing[0]}, but {', '.join(found)}")
-        known = {name: found[name] for name in ("inputs", "outputs", "points", "sensors") if name in found}
+        known: dict[str, Any] = {
+            name: found[name] for name in ("inputs", "outputs", "points", "sensors") if name in found
+        }
         return cls(**known, **options)
-
-
-def _npz(path: str | Path) -> dict[str, Any]:
-    with np.load(path) as file:
-        return dict(file)
 
 
 def _hdf5(path: str | Path) -> dict[str, Any]:
     """The arrays at the root of the file; groups are left out."""
     h5py = needed("h5py", "OperatorData.read")
-    with h5py.File(path, "r") as file:
-        return {name: values[()] for name, values in file.items() if isinstance(values, h5py.Dataset)}
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: values[()] for name, values in file.items() if isinstance(values, h5py.Dataset)}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"OperatorData: {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _array(key: str, values: Any, dimensions: int | None) -> Tensor:

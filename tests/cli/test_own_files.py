@@ -253,7 +253,7 @@ def test_a_run_finds_the_data_of_its_problem_from_elsewhere_and_after_a_move(com
     (moved / "q.npz").unlink()
     code, _, err = command("predict", str(moved / "runs" / "decay" / "version_0"))
     assert code == 2
-    assert last_line(err).startswith(f"error: Given 'q': {moved / 'q.npz'} cannot be read: ")
+    assert last_line(err).startswith(f"error: Given 'q': {moved / 'q.npz'} cannot be read (")
 
 
 def test_a_run_says_that_the_code_of_its_problem_has_changed(command, decay, monkeypatch):

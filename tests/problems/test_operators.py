@@ -227,7 +227,7 @@ def test_functions_given_by_values_at_sensors_and_files(tmp_path):
     assert set(two.names()) == {"u", "v"}
 
 
-@pytest.mark.parametrize("suffix", ["h5", "hdf5"])
+@pytest.mark.parametrize("suffix", ["h5", "hdf5", "H5"])
 def test_hdf5_files_are_read_as_npz_files_are(tmp_path, suffix):
     inputs, outputs, points = pairs()
     with h5py.File(tmp_path / f"pairs.{suffix}", "w") as file:
@@ -266,7 +266,8 @@ BAD = {
     "finite": bad(outputs=np.full((3, 4), np.nan)),
     "give the space, too": bad(sensors=[0.0, 1.0]),
     "sigma": bad(sigma=-1.0),
-    "cannot be read": lambda: OperatorData.read("nowhere.npz"),
+    "/nowhere.npz cannot be read": lambda: OperatorData.read("nowhere.npz"),
+    "must be a file .npz, or of HDF5": lambda: OperatorData.read("pairs.csv"),
 }
 
 
