@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.least_squares import least_squares
 from pinnlab.numerics.torch_version import has_values
+
+FAR = 0.1
+"""The share of a function by which the nearest of a space may differ from it: measured ones have some noise."""
 
 
 class FunctionSpace(Domain):
@@ -75,6 +79,8 @@ class FunctionSpace(Domain):
     def coefficients(self, values: Tensor, x: Tensor) -> Tensor:
         """The functions nearest to values at places, by least squares: `(n, s)` and `(s,)` or `(s, 2)`: `(n, modes)`.
 
+        A warning tells of one from which the nearest differs by more than a tenth, in the root mean square.
+
         Raises:
             ConfigurationError: there are fewer places than modes, or as many values as there are not places, or one of
                 them is not finite, or a place lies beyond the interval.
@@ -94,7 +100,22 @@ class FunctionSpace(Domain):
             raise ConfigurationError(f"{self.name}: its values and their places must be finite numbers")
         self._check_places(x)
         # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
-        return least_squares(self.basis.functions(x.double()), values.double().T).T
+        found = least_squares(self.basis.functions(x.double()), values.double().T).T
+        if has_values(values):
+            self._warn_of_others(values.detach().double(), self.values(found.detach(), x.double()))
+        return found
+
+    def _warn_of_others(self, values: Tensor, nearest: Tensor) -> None:
+        """Warns where a function is not one of the space: a solution for the nearest is one of another problem."""
+        lengths = torch.linalg.vector_norm(values, dim=1)
+        shares = torch.linalg.vector_norm(values - nearest, dim=1) / lengths.masked_fill(lengths == 0, 1)
+        if len(shares) and (worst := float(shares.max())) > FAR:
+            which = f" (function {int(shares.argmax())} of {len(shares)})" if len(shares) > 1 else ""
+            warnings.warn(
+                f"{self.name}: what is given differs by {worst:.0%} of its size from the nearest function of "
+                f"{self.basis!r}{which}, which is taken for it; more modes or another basis come nearer",
+                stacklevel=3,
+            )
 
     def _check_places(self, x: Tensor) -> None:
         if x.numel() and has_values(x):

@@ -110,6 +110,19 @@ def test_coefficients_are_found_again_from_values_at_sensors(basis):
     torch.testing.assert_close(space.coefficients(space.values(coefficients, x), x), coefficients, atol=1e-8, rtol=0)
 
 
+def test_a_function_that_is_far_from_all_of_the_space_is_told():
+    x = torch.linspace(0, 1, 201, dtype=torch.float64)[:-1]
+    wave, constant = torch.sin(2 * math.pi * x), torch.ones(200, dtype=torch.float64)
+    space = FunctionSpace("a", Fourier(Interval("x", 0, 1), 4))  # of mean zero
+    several = torch.stack([wave, 0 * wave, wave + 0.05 * constant, wave + constant])
+    with pytest.warns(UserWarning, match=r"a: what is given differs by 82% of its size.*Fourier.*function 3 of 4"):
+        found = space.coefficients(several, x)
+    torch.testing.assert_close(found[3], found[0], atol=1e-10, rtol=0)
+    with pytest.warns(UserWarning, match="differs by 100% of its size from the nearest function"):
+        space.coefficients(constant[None], x)
+    space.coefficients(several[:3], x)  # within a tenth: no warning
+
+
 def test_cosines_are_orthogonal_and_have_the_deviation_that_they_say():
     plane = Box(["x", "y"], [-1, 0], [2, 1])
     basis = Cosines(plane, 9, deviation=1.5, tau=2.0, smoothness=3.0)
