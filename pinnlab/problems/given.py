@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class Given:
         if values.ndim == 1 and {len(axis) for axis in axes} == {len(values)}:
             grid = _grid_of_table(axes, values)
             if grid is None:
-                return _OfColumns(self._scattered(np.stack(axes, -1), values, domain, columns), columns)
+                scattered = self._scattered(np.stack(axes, -1), values, domain, columns)
+                return _OfColumns(scattered, columns, _fingerprint(axes, values, self.degree))
             axes, values = grid
         if values.shape != tuple(map(len, axes)):
             sizes = tuple(map(len, axes))
@@ -109,7 +111,7 @@ class Given:
                     f"numbers for degree {self.degree}, got {len(axis)}"
                 )
             check_cover(self.name, axis, domain, i, margin=1e-6)
-        return _OfColumns(Spline(axes, values, self.degree), columns)
+        return _OfColumns(Spline(axes, values, self.degree), columns, _fingerprint(axes, values, self.degree))
 
     def _scattered(
         self, places: np.ndarray, values: np.ndarray, domain: Domain, columns: Sequence[int]
@@ -129,11 +131,23 @@ class Given:
             raise ConfigurationError(f"Given {self.name!r}: no function through its places: {error}") from error
 
 
+class _OfPoints:
+    """Data of another problem as a source: a function that asks for `points`."""
+
+    def __init__(self, data: Function) -> None:
+        self._data = data
+        self._fingerprint: str | None = getattr(data, "_fingerprint", None)
+
+    def __call__(self, points: Any) -> Any:
+        return self._data(points)
+
+
 class _OfCoordinates:
     """A function of coordinates by name as one of points."""
 
     def __init__(self, name: str, function: Callable[..., Any], coordinates: tuple[str, ...]) -> None:
         self._name, self._function, self._coordinates = name, function, coordinates
+        self._fingerprint: str | None = getattr(function, "_fingerprint", None)
 
     def __call__(self, points: Any) -> Any:
         columns = {name: points[:, i] for i, name in enumerate(self._coordinates)}
@@ -146,8 +160,8 @@ class _OfCoordinates:
 class _OfColumns:
     """A function through numbers, of some of the coordinates, as a function of points."""
 
-    def __init__(self, interpolant: Spline | RadialInterpolant, columns: Sequence[int]) -> None:
-        self._interpolant, self._columns = interpolant, columns
+    def __init__(self, interpolant: Spline | RadialInterpolant, columns: Sequence[int], fingerprint: str) -> None:
+        self._interpolant, self._columns, self._fingerprint = interpolant, columns, fingerprint
 
     def __call__(self, points: Any) -> Any:
         return self._interpolant([points[:, i] for i in self._columns])
@@ -176,19 +190,23 @@ def check_cover(name: str, axis: np.ndarray, domain: Domain, column: int, margin
         )
 
 
+def _fingerprint(axes: Sequence[np.ndarray], values: np.ndarray, degree: int) -> str:
+    numbers = b"".join(np.ascontiguousarray(array).tobytes() for array in (*axes, values))
+    return f"{hashlib.sha256(numbers).hexdigest()[:16]} degree {degree}"
+
+
+def fingerprints(given: Mapping[str, Function]) -> dict[str, str]:
+    """What tells the numbers of a problem's data from others, by name; a function of one's own has none."""
+    found = {name: getattr(data, "_fingerprint", None) for name, data in given.items()}
+    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not None}
+
+
 def once_more(given: Mapping[str, Function]) -> list[Given]:
     """The data of a problem, functions of points by name, for another one with the same coordinates.
 
     The functions of its spaces are left out: they come with the domain.
     """
-
-    def named(data: Function) -> Callable[..., Any]:
-        def function(points: Any) -> Any:
-            return data(points)
-
-        return function
-
-    return [Given(name, named(data)) for name, data in given.items() if not isinstance(data, Field)]
+    return [Given(name, _OfPoints(data)) for name, data in given.items() if not isinstance(data, Field)]
 
 
 def _read(name: str, path: Path) -> Mapping[str, np.ndarray]:

@@ -15,6 +15,7 @@ from pinnlab.domains import Box, Interval
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import Dirichlet, Given, Observations, Problem, Residual
+from pinnlab.problems.given import fingerprints, once_more
 from pinnlab.problems.pointwise import check_pointwise
 from pinnlab.problems.scattered import RadialInterpolant
 from pinnlab.problems.splines import Spline
@@ -200,6 +201,18 @@ def test_data_of_a_file(kind, tmp_path):
     points = Sobol().sample(SQUARE, 20, 1)
     found = Given("a", path).on(SQUARE)(points)
     assert torch.equal(found, Given("a", grid(conductivity)).on(SQUARE)(points))
+
+
+def test_numbers_are_told_from_others_also_in_a_view_of_the_problem():
+    """As in windows of time, which are problems of their own."""
+    scattered = dict(zip("xya", (*Halton(2, seed=0).random(60).T, np.arange(60.0)), strict=True))
+    sources = [grid(conductivity), {"x": AXIS, "a": AXIS}, {"x": AXIS, "a": 2 * AXIS}, scattered]
+    problems = [posed(source) for source in sources] + [posed({"x": AXIS, "a": AXIS}, degree=1)]
+    found = [fingerprints(problem.given)["a"] for problem in problems]
+    assert len(set(found)) == 5
+    again = [Problem(SQUARE, ["u"], p.conditions, given=once_more(p.given)) for p in problems]
+    assert [fingerprints(problem.given)["a"] for problem in again] == found
+    assert fingerprints(posed(lambda x: x).given) == {}
 
 
 def test_blanks_in_the_name_of_a_column_are_underscores(tmp_path):

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 from training import ADAM, QUASI_NEWTON, full_run, quiet_trainer, small_data, small_module
 
+import pinnlab
 from pinnlab import PINN, CollocationDataModule, Phase
 from pinnlab.callbacks import Continuation, DiagnosisWriter
 from pinnlab.criteria import LossPlateau
@@ -16,7 +18,7 @@ from pinnlab.domains import Interval
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, ScaledInput
 from pinnlab.optimizers import LBFGS, SSBroyden
-from pinnlab.problems import Burgers, Coefficient, Poisson1D, Problem, Residual
+from pinnlab.problems import Burgers, Coefficient, Given, Poisson1D, Problem, Residual
 from pinnlab.training.made_with import differences, in_words, made_with
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -74,6 +76,34 @@ def test_another_run_is_refused(checkpoint, line):
         quiet_trainer().fit(module, small_data(problem), ckpt_path=checkpoint, weights_only=True)
     assert str(caught.value).startswith("ckpt_path: the checkpoint")
     assert line in str(caught.value)
+
+
+def with_source(value):
+    x, places = Interval("x", 0, 1), torch.linspace(0, 1, 5, dtype=torch.float64)
+    source = Given("f", {"x": places, "f": value * torch.ones(5, dtype=torch.float64)})
+    return Problem(x, ["u"], {"pde": Residual(x, lambda u, f: u.x - f)}, given=[source, Given("g", lambda x: x)])
+
+
+def test_other_numbers_of_given_data_are_told(tmp_path):
+    """As where their file was written anew: they are not in the checkpoint."""
+
+    def fit(value, steps, **options):
+        problem = with_source(value)
+        module = PINN(problem, functools.partial(MLP, hidden=[3]), [Phase(torch.optim.Adam, steps=steps)])
+        trainer = quiet_trainer()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer.fit(module, CollocationDataModule(problem, points=9), **options)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        return [str(warning.message) for warning in caught if "numbers" in str(warning.message)]
+
+    assert fit(1.0, 2) == []
+    again = {"ckpt_path": tmp_path / "last.ckpt", "weights_only": True}
+    assert fit(1.0, 3, **again) == []
+    expected = "given f: other numbers than in the checkpoint; training goes on with them, from the old state"
+    assert fit(2.0, 4, **again) == [expected]
+    with pytest.warns(UserWarning, match=r"given f: other numbers .* its solution is looked at with them"):
+        pinnlab.load(tmp_path / "last.ckpt", problem=with_source(3.0))
 
 
 def test_other_points_are_refused(checkpoint):
