@@ -97,7 +97,8 @@ class Observations(Condition):
         found = measured(f"Observations: {name}", value)
         if found.shape != (len(self.points),):
             raise ConfigurationError(
-                f"Observations: {name} must have one value for each of the {len(self.points)} points"
+                f"Observations: {name} must have one value for each of the {len(self.points)} points, "
+                f"({len(self.points)},), got {tuple(found.shape)}"
             )
         return finite(f"Observations: {name}", found)
 
@@ -110,10 +111,11 @@ class Observations(Condition):
                 raise unknown("measurement in sigma of Observations", str(name), self.targets)
             key = f"Observations: sigma of {name}"
             deviation = finite(key, measured(key, value)).double()
-            if deviation.shape not in ((), (len(self.points),)) or bool((deviation <= 0).any()):
+            fits = deviation.shape in ((), (len(self.points),))
+            if not fits or bool((deviation <= 0).any()):
+                got = deviation.min().item() if fits else f"the shape {tuple(deviation.shape)}"
                 raise ConfigurationError(
-                    f"{key} must be a positive number, or {len(self.points)} of them, got "
-                    f"{value if deviation.ndim == 0 else 'others'}"
+                    f"{key} must be a positive number, or {len(self.points)} of them, ({len(self.points)},), got {got}"
                 )
             if deviation.ndim or deviation != 1:
                 found[name] = deviation

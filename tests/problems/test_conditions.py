@@ -158,6 +158,23 @@ def test_files_of_other_observations_are_refused_in_one_line(text, columns, mess
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"u": np.ones((2, 1))}, r"u must have one value for each of the 2 points, \(2,\), got \(2, 1\)"),
+        (
+            {"sigma": np.ones((2, 1))},
+            r"sigma of u must be a positive number, or 2 of them, \(2,\), got the shape \(2, 1\)",
+        ),
+        ({"sigma": [0.1, -0.5]}, r"sigma of u must be a positive number, or 2 of them, \(2,\), got -0.5"),
+        ({"sigma": 0}, r"sigma of u must be a positive number, .*, got 0"),
+    ],
+)
+def test_measurements_of_another_shape_are_told_which(changes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Observations([[0.0], [1.0]], **{"u": [1.0, 2.0], **changes})
+
+
 def test_a_number_for_sigma_is_a_weight_of_its_inverse_square():
     """Mean squares are those of residuals over sigma: about 1 where the data are met within their noise."""
     noise = 0.01 * torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
