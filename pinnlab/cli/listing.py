@@ -119,7 +119,7 @@ class Sources:
         definition = self._definition(path)
         for base in definition.bases if definition else ():
             lineage += self._lineage(self._named(path.rpartition(".")[0], ast.unparse(base).partition("[")[0]))
-        return list(dict.fromkeys(lineage))
+        return list(dict.fromkeys(reversed(lineage)))[::-1]  # one that two derive from comes behind both
 
     def _named(self, module: str, name: str) -> str:
         """The class that a name, dotted or not, stands for in a module."""
