@@ -15,6 +15,7 @@ from pinnlab.analysis.ntk import kernel_spectrum
 from pinnlab.analysis.signatures import Bands, CoefficientLook, Look, resolution_ratio
 from pinnlab.errors import StopReason
 from pinnlab.numerics import distributed
+from pinnlab.numerics.outlines import shaken
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem, known_solution
 from pinnlab.problems.coefficients import Coefficient, by_number
@@ -91,14 +92,27 @@ class Observer:
         held_out, training = ({k: float(v) for k, v in module.mean_squares(r).items()} for r in (rows, own))
         equations = problem.differential_equations()
         drawn = [name for name in rows if problem.conditions[name].region.unit_dim]
+        rounding = self._rounding()
         return {
             "equations": {name: value for name, value in held_out.items() if name in equations},
             "sides": {name: value for name, value in held_out.items() if name not in equations},
             "given": {name: value for name, value in training.items() if problem.conditions[name].region is None},
             "sizes": self._sizes(held_out, rows),
-            "ratios": {name: resolution_ratio(training[name], held_out[name], module.dtype) for name in drawn},
+            "ratios": {
+                name: resolution_ratio(training[name], held_out[name], module.dtype, rounding.get(name, 0.0))
+                for name in drawn
+            },
             "points": {name: len(store.rows[name]) for name in drawn},
         }
+
+    def _rounding(self) -> dict[str, float]:
+        """For each condition the mean square of what its residual changes by with the last bits of the parameters."""
+        system, tensors = self._module.system, self._module.trial.tensors()
+        rows = system.unweighted(probed(self._module))
+        found, other = system.residuals(rows), system.residuals(rows, shaken(tensors))
+        sums = [torch.stack([(found[k] - other[k]).square().sum(), found[k].new_tensor(len(found[k]))]) for k in rows]
+        squares, counts = distributed.all_sum(torch.stack(sums).double()).unbind(1)
+        return dict(zip(rows, (squares / counts).tolist(), strict=True))
 
     def gradients(self) -> dict[str, Any]:
         """How strongly each term pulls, and where to."""

@@ -1,5 +1,6 @@
 """What is measured of a run, against brute force."""
 
+import functools
 import math
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from failing import ADAM, Decay
 from training import quiet_trainer, small_data, small_module
 
+from pinnlab import PINN
 from pinnlab.diagnosis.observation import Observer
-from pinnlab.optimizers import LBFGS
-from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson1D, Poisson2D
+from pinnlab.networks import RandomFeatures
+from pinnlab.optimizers import LBFGS, LeastSquares
+from pinnlab.problems import Burgers, NeumannPoisson2D, Poisson1D, Poisson2D, Wave1D
 from pinnlab.training.phases import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -55,6 +58,27 @@ def test_held_out_residuals_and_violations(trained):
     assert look.equations.keys() == {"pde"}
     size = float(module.trial(held_out["pde"]).square().mean())
     assert look.sizes["start"] == pytest.approx(math.sqrt(look.sides["start"] / size), rel=1e-10)
+
+
+def test_a_residual_of_roundings_counts_as_what_the_last_bits_of_the_parameters_make_of_it():
+    problem = Wave1D()
+    network = functools.partial(
+        RandomFeatures, count=150, scale=12.0
+    )  # more than rows: the residual there is round-off
+    module = PINN(problem, network, [Phase(LeastSquares, steps=1)], compile=False)
+    data = small_data(problem, points=20)
+    quiet_trainer(limit_val_batches=0).fit(module, data)
+    look = Observer(module).look(1)
+    before = module.system.residuals(data.store.rows)["pde"]
+    with torch.no_grad():
+        for parameter in module.trial.trained():
+            numbers = parameter.view(-1)
+            for i in range(len(numbers)):
+                numbers[i] *= 1 + (-1) ** i * 4 * torch.finfo(torch.float64).eps
+    rounding = float((module.system.residuals(data.store.rows)["pde"] - before).square().mean())
+    assert float(before.square().mean()) < 1e4 * rounding
+    assert 1e4 * rounding > (1e3 * torch.finfo(torch.float64).eps) ** 2
+    assert look.ratios["pde"] == pytest.approx(look.equations["pde"] / (1e4 * rounding), rel=1e-6)
 
 
 def test_weights_of_points_are_left_out_of_the_ratio(trained):

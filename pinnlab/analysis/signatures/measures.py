@@ -5,18 +5,20 @@ from __future__ import annotations
 import torch
 
 
-def resolution_ratio(training: float, held_out: float, dtype: torch.dtype) -> float:
+def resolution_ratio(training: float, held_out: float, dtype: torch.dtype, rounding: float = 0.0) -> float:
     """How many times the held-out mean-square residual exceeds the one on the training points.
 
-    A training residual below 1,000 rounding units counts as that large: what is smaller is round-off, of residuals of
-    order one, and so is its ratio to another round-off.
+    A training residual below 1,000 rounding units, or 100 times what the last bits of the parameters change it by,
+    counts as that large: what is smaller is round-off, and so is its ratio to another round-off. The terms of an
+    equation may be far above one, and those of a linear solve cancel.
 
     Args:
         training: the mean square on the training points.
         held_out: the mean square on points that are never trained.
         dtype: that of the residuals.
+        rounding: the mean square of what the residual changes by with the last bits of the parameters.
     """
-    return held_out / max(training, (1e3 * torch.finfo(dtype).eps) ** 2)
+    return held_out / max(training, (1e3 * torch.finfo(dtype).eps) ** 2, 1e4 * rounding)
 
 
 def promise(gradient: float, top: float, loss: float) -> float:

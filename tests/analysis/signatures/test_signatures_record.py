@@ -76,6 +76,9 @@ def test_ratio_is_plain_above_round_off_and_small_below(dtype):
     assert resolution_ratio(1e-4, 3e-2, dtype) == pytest.approx(300.0)
     assert resolution_ratio((2 * eps) ** 2, (900 * eps) ** 2, dtype) < 1  # two round-offs
     assert resolution_ratio(0.0, 0.0, dtype) == 0
+    assert resolution_ratio(1.0, 500.0, dtype, rounding=1e-3) == pytest.approx(50.0)  # residuals that cancel
+    assert resolution_ratio(1.0, 500.0, dtype, rounding=1e-5) == pytest.approx(500.0)
+    assert resolution_ratio(1.0, 500.0, dtype, rounding=math.nan) == pytest.approx(500.0)
     # Points that are fitted to round-off, and nothing between them, are what the warning is for.
     assert resolution_ratio((2 * eps) ** 2, 1e-2, dtype) > 100
 
