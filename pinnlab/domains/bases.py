@@ -19,7 +19,7 @@ _NODES = 100
 _LEAST = 1e-8
 """Of the largest eigenvalue: below it modes are round-off."""
 _ROUND_OFF = 1e-6
-"""Of an interval: so far beyond it a place may lie, as one in single precision."""
+"""Of an interval's length, or of its ends where these are larger: so far beyond it a place may lie in float32."""
 
 
 class Basis(ABC):
@@ -66,7 +66,7 @@ class Basis(ABC):
         """
         ends = zip(self.interval.coordinates, low, high, self.interval.low, self.interval.high, strict=True)
         for coordinate, least, most, first, last in ends:
-            margin = _ROUND_OFF * (last - first)
+            margin = _ROUND_OFF * max(last - first, abs(first), abs(last))
             if not self.is_periodic and (least < first - margin or most > last + margin):
                 raise ConfigurationError(
                     f"{name}: {coordinate} goes from {least:g} to {most:g}, and its {type(self).__name__} from "

@@ -16,10 +16,13 @@ from pinnlab.domains.bases import Basis
 from pinnlab.domains.domain import Domain
 from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.least_squares import least_squares
-from pinnlab.numerics.torch_version import has_values
+from pinnlab.numerics.torch_version import has_values, is_traced
 
 FAR = 0.1
 """The share of a function by which the nearest of a space may differ from it: measured ones have some noise."""
+
+NOTHING = 1e-10
+"""Below it a function is zero, but for roundings."""
 
 
 class FunctionSpace(Domain):
@@ -71,9 +74,10 @@ class FunctionSpace(Domain):
         """Functions at places: `(n, modes)` coefficients and `(s,)` places, or `(s, 2)`, give `(n, s)`.
 
         Raises:
-            ConfigurationError: a place lies beyond their interval.
+            ConfigurationError: a place lies beyond their interval; not looked at in compiled code and on a GPU.
         """
-        self._check_places(x)
+        if x.device.type == "cpu":  # a GPU would have to be waited for
+            self._check_places(x)
         return coefficients @ self.basis.functions(x.to(coefficients)).T
 
     def coefficients(self, values: Tensor, x: Tensor) -> Tensor:
@@ -108,7 +112,7 @@ class FunctionSpace(Domain):
     def _warn_of_others(self, values: Tensor, nearest: Tensor) -> None:
         """Warns where a function is not one of the space: a solution for the nearest is one of another problem."""
         lengths = torch.linalg.vector_norm(values, dim=1)
-        shares = torch.linalg.vector_norm(values - nearest, dim=1) / lengths.masked_fill(lengths == 0, 1)
+        shares = torch.linalg.vector_norm(values - nearest, dim=1) / lengths.clamp_min(NOTHING)
         if len(shares) and (worst := float(shares.max())) > FAR:
             which = f" (function {int(shares.argmax())} of {len(shares)})" if len(shares) > 1 else ""
             warnings.warn(
@@ -118,7 +122,7 @@ class FunctionSpace(Domain):
             )
 
     def _check_places(self, x: Tensor) -> None:
-        if x.numel() and has_values(x):
+        if x.numel() and has_values(x) and not is_traced():
             rows = x.detach().reshape(len(x), -1)
             self.basis.check_cover(self.name, rows.amin(0).tolist(), rows.amax(0).tolist())
 

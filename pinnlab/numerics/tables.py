@@ -105,7 +105,7 @@ def _read(path: str | Path, key: str, otherwise: Sequence[str] | None = None) ->
     names, lines = otherwise, _without_remarks(lines)
     if names is None or (lines and not _is_number(lines[0][1][0])):
         names = [name.lstrip("# ") for _, fields in lines[:1] for name in fields]
-        _check_names(path, key, names)
+        _check_names(path, key, names, [fields for _, fields in lines[1:]])
         lines = lines[1:]
     return names, [(number, fields) for number, fields in lines if not fields[0].startswith("#")]
 
@@ -117,13 +117,15 @@ def _without_remarks(lines: list[Line]) -> list[Line]:
     return lines[marked if named_below else max(marked - 1, 0) :]
 
 
-def _check_names(path: str | Path, key: str, names: Sequence[str]) -> None:
-    """Refuses a first line that names no columns, or separates them otherwise than by commas."""
+def _check_names(path: str | Path, key: str, names: Sequence[str], below: Sequence[Sequence[str]]) -> None:
+    """Refuses a first line that names no columns, or a table that separates them otherwise than by commas."""
+    whole = Path(path).absolute()
     if names and all(map(_is_number, names)):
-        raise ConfigurationError(f"{key}: the first line of {path} must name its columns, got {', '.join(names)}")
-    if len(names) == 1 and (mark := next((mark for mark in ";\t" if mark in names[0]), None)):
+        raise ConfigurationError(f"{key}: the first line of {whole} must name its columns, got {', '.join(names)}")
+    in_all = [mark for mark in ";\t" if all(mark in ",".join(fields) for fields in (names, *below))]
+    if len(names) == 1 and in_all:
         raise ConfigurationError(
-            f"{key}: {path} separates its columns by {mark!r}; separate them by ',', with '.' as the decimal mark"
+            f"{key}: {whole} separates its columns by {in_all[0]!r}; separate them by ',', with '.' as the decimal mark"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch._decomp import get_decompositions
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils import _pytree as pytree
 
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -45,12 +46,17 @@ def _normal(tensor: Tensor) -> Tensor:
 
 
 def has_values(x: Tensor) -> bool:
-    """Whether a tensor's numbers can be looked at: not inside of `torch.func` transforms, nor where code is compiled.
+    """Whether a tensor's numbers can be looked at: not inside of `torch.func` transforms, nor in what torch compiles.
 
-    Torch has no public name for the first.
+    Torch has no public name for the first. For code of pinnlab's own see `is_traced`.
     """
     wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)
     return not (wrapped or torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
+def is_traced() -> bool:
+    """Whether operations are recorded for compiled code: then nothing may depend on numbers."""
+    return get_proxy_mode() is not None
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:

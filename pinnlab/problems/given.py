@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ class _OfPoints:
 
     def __init__(self, data: Function) -> None:
         self._data = data
-        self._fingerprint: str | None = getattr(data, "_fingerprint", None)
+        self._fingerprint: list[float] | None = getattr(data, "_fingerprint", None)
 
     def __call__(self, points: Any) -> Any:
         return self._data(points)
@@ -147,7 +147,7 @@ class _OfCoordinates:
 
     def __init__(self, name: str, function: Callable[..., Any], coordinates: tuple[str, ...]) -> None:
         self._name, self._function, self._coordinates = name, function, coordinates
-        self._fingerprint: str | None = getattr(function, "_fingerprint", None)
+        self._fingerprint: list[float] | None = getattr(function, "_fingerprint", None)
 
     def __call__(self, points: Any) -> Any:
         columns = {name: points[:, i] for i, name in enumerate(self._coordinates)}
@@ -160,7 +160,9 @@ class _OfCoordinates:
 class _OfColumns:
     """A function through numbers, of some of the coordinates, as a function of points."""
 
-    def __init__(self, interpolant: Spline | RadialInterpolant, columns: Sequence[int], fingerprint: str) -> None:
+    def __init__(
+        self, interpolant: Spline | RadialInterpolant, columns: Sequence[int], fingerprint: list[float]
+    ) -> None:
         self._interpolant, self._columns, self._fingerprint = interpolant, columns, fingerprint
 
     def __call__(self, points: Any) -> Any:
@@ -190,15 +192,25 @@ def check_cover(name: str, axis: np.ndarray, domain: Domain, column: int, margin
         )
 
 
-def _fingerprint(axes: Sequence[np.ndarray], values: np.ndarray, degree: int) -> str:
-    numbers = b"".join(np.ascontiguousarray(array).tobytes() for array in (*axes, values))
-    return f"{hashlib.sha256(numbers).hexdigest()[:16]} degree {degree}"
+def _fingerprint(axes: Sequence[np.ndarray], values: np.ndarray, degree: int) -> list[float]:
+    """What tells numbers from others but for roundings, which another machine may have: sizes, and random products."""
+    found, random = [float(degree)], np.random.default_rng(0)
+    for numbers in (array.ravel().astype(np.float64) for array in (*axes, values)):
+        size = float(np.linalg.norm(numbers))
+        product = float(random.standard_normal(len(numbers)) @ numbers) / size if size else 0.0
+        found += [float(len(numbers)), math.log(size) if size else 0.0, product]
+    return found
 
 
-def fingerprints(given: Mapping[str, Function]) -> dict[str, str]:
+def fingerprints(given: Mapping[str, Function]) -> dict[str, list[float]]:
     """What tells the numbers of a problem's data from others, by name; a function of one's own has none."""
     found = {name: getattr(data, "_fingerprint", None) for name, data in given.items()}
     return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not None}
+
+
+def are_same(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two fingerprints are of the same numbers, to some nine digits."""
+    return len(one) == len(other) and all(abs(a - b) <= 1e-9 for a, b in zip(one, other, strict=True))
 
 
 def once_more(given: Mapping[str, Function]) -> list[Given]:

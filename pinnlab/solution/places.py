@@ -16,7 +16,7 @@ from pinnlab.derivatives import Jet
 from pinnlab.domains import Box, Domain, Region
 from pinnlab.domains.base import place_in_words
 from pinnlab.errors import ConfigurationError, unknown
-from pinnlab.numerics.torch_version import has_values
+from pinnlab.numerics.torch_version import has_values, is_traced
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def warn_of_untrained(domain: Domain, points: Tensor, region: Region, what: str,
         level: of the call that the warning is about, see `warnings.warn`.
     """
     outside = ~region.contains(points, tolerance(domain))
-    if not (has_values(outside) and outside.any()):  # a function of another problem may call the solution, too
+    if is_traced() or not has_values(outside) or not outside.any():  # a function of another problem may call it, too
         return False
     first = place_in_words(domain.coordinates, points[outside][0])
     warnings.warn(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
-from pinnlab.problems.given import fingerprints
+from pinnlab.problems.given import are_same, fingerprints
 from pinnlab.problems.own_file import code_of, file_of
 from pinnlab.problems.tiled import Tiled
 from pinnlab.problems.window import Window
@@ -54,6 +54,7 @@ def described(module: Any) -> dict[str, Any]:
         "recipe": module.recipe,
         "code": code_of(_class_of_problem(module)),
         "given": fingerprints(module.problem.given),
+        "of_a_window": isinstance(module.problem, Window),
     }
 
 
@@ -162,10 +163,10 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     return told
 
 
-def _warn_of_new_numbers(saved: Mapping[str, str], module: Any, trains: bool) -> None:
+def _warn_of_new_numbers(saved: Mapping[str, list[float]], module: Any, trains: bool) -> None:
     """Says in one line which given data are no longer those of the checkpoint, as where their file was written anew."""
     own = fingerprints(module.problem.given)
-    changed = [name for name in own if saved.get(name, own[name]) != own[name]]
+    changed = [name for name in own if not are_same(saved.get(name, own[name]), own[name])]
     if changed:
         then = "training goes on with them, from the old state" if trains else "its solution is looked at with them"
         rank_zero_warn(f"given {', '.join(changed)}: other numbers than in the checkpoint; {then}")

@@ -115,7 +115,7 @@ def warn_of_large_coefficients(system: ResidualSystem) -> None:
     """
     for name, coefficient in system.problem.coefficients.items():
         own = system.trial.coefficients[name]
-        largest = float(own.detach().abs().max())
+        largest = float(own.new_tensor(coefficient.raw_initial()).abs().max())  # not what was found since
         if own.requires_grad and coefficient.bounds is None and largest >= _FAR:
             warnings.warn(
                 f"coefficient {name!r} begins at {largest:g}, and most optimizers move parameters by about one, so "

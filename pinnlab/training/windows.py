@@ -147,8 +147,7 @@ def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_of_a_window(saved: Mapping[str, Any]) -> bool:
     """Whether a checkpoint holds the weights of one window, and nothing of the others."""
-    made_with = saved["pinnlab"].get("made_with") or {}
-    return "pinnlab_march" not in saved and made_with.get("problem") == Window.__name__
+    return "pinnlab_march" not in saved and bool(saved["pinnlab"].get("of_a_window"))
 
 
 def pieced(module: PINN, trials: Sequence[Trial], coordinate: str, edges: Sequence[float]) -> PINN:

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pinnlab.derivatives import Known
 from pinnlab.domains import Box, Chebyshev, Cosines, Fourier, FunctionSpace, Interval, KarhunenLoeve, function_spaces
@@ -181,6 +182,27 @@ def test_a_periodic_function_goes_on_beyond_its_period():
     torch.testing.assert_close(space.values(drawn, x + 3), space.values(drawn, x))
     rows = torch.cat([x[:, None] + 3, drawn], 1)
     torch.testing.assert_close(space.on(domain)(rows), space.values(drawn, x).diagonal())
+
+
+@pytest.mark.parametrize("ends", [(1990.1, 2020.3), (1000.1, 1000.9)])
+def test_places_in_single_precision_are_not_beyond_an_interval_far_from_zero(ends):
+    space, places = FunctionSpace("a", Chebyshev(Interval("t", *ends), 3)), torch.linspace(*ends, 50)
+    assert space.coefficients(torch.ones(1, 50), places)[0].tolist() == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+    assert space.coefficients(torch.ones(1, 50), places.double())[0, 0].item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_values_can_be_traced():
+    space, places = FunctionSpace("a", Chebyshev(X, 3)), torch.linspace(-1, 2, 50, dtype=torch.float64)
+    drawn = Sobol().sample(space, 4, seed=0)
+    traced = make_fx(lambda rows, x: space.values(rows, x), tracing_mode="symbolic")(drawn, places)
+    torch.testing.assert_close(traced(drawn, places), space.values(drawn, places))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_function_that_is_zero_but_for_roundings_is_near():
+    places = torch.linspace(-1, 2, 50, dtype=torch.float64)
+    noise = 1e-17 * torch.randn(1, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert FunctionSpace("a", Fourier(X, 3)).coefficients(noise, places).abs().max() < 1e-15
 
 
 BAD = {

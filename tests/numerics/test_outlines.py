@@ -103,6 +103,11 @@ def test_roundings_of_what_is_solved_are_no_other_numbers(dtype):
         check_numbers(residual, found + 1e-3, expected, residual(shaken({"w": w}, "w"), {"a": rows}))
 
 
+def test_masks_and_counts_are_no_numbers_that_rounding_changes():
+    one = torch.ones(3, dtype=torch.float64)
+    check_numbers(None, *[(one, one > 0, torch.arange(3))] * 3)
+
+
 def test_only_what_training_moves_is_shaken():
     ones = torch.ones(3, 2, dtype=torch.float64)
     tensors = {"trained": ones.clone().requires_grad_(), "moved": ones, "buffer": ones.clone()}

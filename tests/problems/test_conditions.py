@@ -11,6 +11,7 @@ from refused import assert_refused_in_one_line
 from pinnlab.derivatives import Wanted
 from pinnlab.domains import Disk, Interval
 from pinnlab.errors import ConfigurationError, UnknownDerivativeError
+from pinnlab.numerics.tables import read_table
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
 from pinnlab.problems import (
@@ -125,6 +126,12 @@ def test_remarks_in_a_file_are_no_names(head, tmp_path):
     path.write_text(f"{head}0.5,1,2,,\n# a bubble\n1,3,4,,\n")
     data = Observations.read(path, ["x"], u="u")
     assert (data.points.tolist(), data.targets["u"].tolist()) == ([[0.5], [1.0]], [1.0, 3.0])
+
+
+def test_the_name_of_the_only_column_may_have_a_semicolon(tmp_path):
+    path = tmp_path / "times.csv"
+    path.write_text("t (s; from the start)\n0.5\n1\n")
+    assert read_table(path)["t (s; from the start)"].tolist() == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -396,6 +396,15 @@ def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
         run(problem, March(windows=2), ckpt_path=tmp_path / "old.ckpt")
 
 
+def test_a_problem_of_ones_own_may_be_called_window(tmp_path):
+    kind = type("Window", (Decay,), {})
+    made = module(kind(), [Phase(ADAM, steps=1)])
+    own = trainer()
+    own.fit(made, CollocationDataModule(made.problem, points=5))
+    own.save_checkpoint(tmp_path / "own.ckpt")
+    assert pinnlab.load(tmp_path / "own.ckpt", problem=kind()).problem.name == "Window"
+
+
 def test_weights_of_one_window_and_another_problem_are_refused(tmp_path):
     run(Decay(), March(windows=2), tmp_path)
     path = tmp_path / "10.ckpt"

@@ -250,6 +250,17 @@ def test_a_coefficient_without_bounds_that_begins_far_above_one_is_told(initial,
     )
 
 
+def test_a_coefficient_that_training_has_found_to_be_large_is_not_told():
+    conditions = {"ode": Residual(LINE, lambda u, k: u.x - k)}
+    module = PINN(Problem(LINE, ("u",), conditions, coefficients={"k": Coefficient(5.0)}), compile=False)
+    with torch.no_grad():
+        module.trial.coefficients["k"].fill_(1300.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_conditions(module.system, module.weights.own)
+    assert not any("begins at" in str(warning.message) for warning in caught)
+
+
 @pytest.mark.parametrize("weight", [1e-12, 1e-300])
 def test_a_loss_that_optimizers_take_for_zero_is_told(weight):
     """Adam, and Gauss-Newton methods with their damping, stood still; the run ended as any other."""
