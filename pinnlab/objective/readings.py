@@ -7,13 +7,8 @@ nothing from then on; anything else has them compiled anew.
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import functools
-import sys
-import types
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,41 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
-from pinnlab.domains import Region
 from pinnlab.errors import unknown
+from pinnlab.objective.places import CONTAINERS, NUMBERS, Reading, places_of
 from pinnlab.objective.trial_function import Trial, device_of
 from pinnlab.problems.base import Problem
 
-MOST = 2000
-"""Places that are looked at, the nearest ones first; a look at so many takes 0.2 ms."""
-
-LONG = 500
-"""Entries of a list or mapping up to which each is a place; of a longer one only its length is seen."""
-
 _SMALL = 4096
 """Bytes of an array of NumPy up to which a change in place is seen; tensors count such changes themselves."""
-
-_NUMBERS = (bool, int, float, complex, str, bytes, np.number, type(None))
-_ROWS = (list, tuple, set, collections.deque)
-_DATA = (*_NUMBERS, *_ROWS, Tensor, np.ndarray, dict, types.SimpleNamespace, functools.partial, nn.Module)
-_METHODS = (staticmethod, classmethod, property, functools.cached_property)
-_OPAQUE = (Region, Trial, types.ModuleType, np.ndarray, Tensor, *_NUMBERS)
-_FOREIGN = ("torch", "numpy", "scipy", "builtins", "math", "functools", "lightning", "collections", "typing")
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """One place: an attribute, an entry of a list or mapping, a variable of a closure, a global name.
-
-    Attributes:
-        name: the way to it, such as `viscosity` or `material.table`.
-        get: its value.
-        set: gives it another one.
-    """
-
-    name: str
-    get: Callable[[], Any]
-    set: Callable[[Any], None]
 
 
 class Readings:
@@ -84,20 +51,22 @@ class Readings:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Finds the places in the copy of the problem."""
         vars(self).update(state)
-        places = {place.name: place for place in _walk(self._problem)}
+        places = {place.name: place for place in places_of(self._problem)}
         self._varying = {name: places[name] for name in state["_varying"]}
         self.settle()
 
     def settle(self) -> None:
         """Takes things as they are: what was changed so far is no change."""
-        self._places = _walk(self._problem)
-        self._seen = [_state(place.get()) for place in self._places]
+        self._places = places_of(self._problem)
+        self._seen = [_state(place) for place in self._places]
         self._fill()
 
     def look(self) -> list[str]:
         """The names of the places that changed since the last look."""
         changed = [
-            place for place, before in zip(self._places, self._seen, strict=True) if not _same(before, place.get())
+            place
+            for place, before in zip(self._places, self._seen, strict=True)
+            if ((value := place.get()) is not before[0] or len(before) > 1) and not _same(before, value)
         ]
         if changed:
             self.version += 1
@@ -131,8 +100,8 @@ class Readings:
             Whether all of them were arguments already, so that nothing is to be compiled anew; False also where one
             cannot be an argument.
         """
-        known = {name for name, place in self._varying.items() if _is_number(place.get())}
-        if len(known) < len(self._varying):  # None by now, or a function
+        known = {place.name for place in self._places if place.name in self._varying and _is_number(place.get())}
+        if len(known) < len(self._varying):  # None by now, or a function, or gone
             self._keep(known)
         for place in self._places:
             if place.name in names and _is_number(place.get()):
@@ -203,186 +172,24 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())
 
 
-def _state(value: Any) -> Any:
-    """What a value is compared by later."""
-    if isinstance(value, Tensor):
-        return value, None if value.is_inference() else value._version
-    if isinstance(value, np.ndarray):
-        return value, value.tobytes() if value.nbytes <= _SMALL else None
-    if isinstance(value, (*_ROWS, dict)):
-        return value, len(value)
+def _state(place: Reading) -> tuple[Any, ...]:
+    """What a place is compared by later: its value, and what tells whether that was changed in place."""
+    value = place.get()
+    if isinstance(value, (Tensor, np.ndarray)) or (place.counted and isinstance(value, CONTAINERS)):
+        return value, _mark(value)
     return (value,)
 
 
-def _same(before: Any, value: Any) -> bool:
+def _mark(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return None if value.is_inference() else value._version
+    if isinstance(value, np.ndarray):
+        return value.tobytes() if value.nbytes <= _SMALL else None
+    return len(value)
+
+
+def _same(before: tuple[Any, ...], value: Any) -> bool:
     if value is before[0]:
-        return len(before) == 1 or before[1:] == _state(value)[1:]
-    simple = isinstance(value, _NUMBERS) and type(value) is type(before[0])
+        return len(before) == 1 or before[1] == _mark(value)
+    simple = isinstance(value, NUMBERS) and type(value) is type(before[0])
     return simple and (value == before[0] or (value != value and before[0] != before[0]))
-
-
-def _walk(problem: Problem) -> list[Reading]:
-    """All places, each once, in an order that depends on the problem only."""
-    found = _Places()
-    found.follow("", problem)
-    return found.collected()
-
-
-class _Places:
-    """Collects the places under an object, level by level; what was seen is not followed twice."""
-
-    def __init__(self) -> None:
-        self._places: dict[str, Reading] = {}
-        self._known: set[tuple[int, str]] = set()
-        self._followed: dict[int, Any] = {}  # kept alive, so that numbers stay unique
-        self._waiting: collections.deque[tuple[str, Any]] = collections.deque()
-
-    def follow(self, name: str, value: Any) -> None:
-        """Has the places inside of a value collected, too."""
-        if not isinstance(value, _OPAQUE) and id(value) not in self._followed:
-            self._followed[id(value)] = value
-            self._waiting.append((name, value))
-
-    def collected(self) -> list[Reading]:
-        """The places under what was to be followed."""
-        while self._waiting and len(self._places) < MOST:
-            self._inside(*self._waiting.popleft())
-        return list(self._places.values())[:MOST]
-
-    def _add(self, name: str, owner: Any, key: str, get: Callable[[], Any], set_: Callable[[Any], None]) -> None:
-        if (id(owner), key) in self._known:
-            return
-        self._known.add((id(owner), key))
-        own, count = name, 1
-        while own in self._places:  # variables of two functions, say
-            count += 1
-            own = f"{name} ({count})"
-        self._places[own] = Reading(own, get, set_)
-        self.follow(own, get())
-
-    def _inside(self, name: str, value: Any) -> None:
-        if isinstance(value, functools.partial):
-            self.follow(name, value.func)
-            self._entries(name, value.keywords)
-            self._items(name, value.args)
-        elif isinstance(value, types.MethodType):
-            self.follow(name, value.__func__)
-            self.follow(name, value.__self__)
-        elif isinstance(value, types.FunctionType):
-            self._function(value)
-        elif isinstance(value, _METHODS):
-            for part in ("__func__", "fget", "func"):
-                self.follow(name, getattr(value, part, None))
-        elif isinstance(value, dict):
-            self._entries(name, value)
-        elif isinstance(value, _ROWS):
-            self._items(name, value)
-        elif isinstance(value, type):
-            self._class(name, value, value)
-        elif not _is_of(type(value), _FOREIGN) or isinstance(value, nn.Module):
-            self._attributes(name, value)
-
-    def _attributes(self, name: str, owner: Any) -> None:
-        """An object's own attributes, and those that it has from its class."""
-        skipped = ("wanted", "domain", "constructed_with", "_named") if isinstance(owner, Problem) else ()
-        self._entries(name, getattr(owner, "__dict__", {}), skipped)
-        self._class(name, owner, type(owner))
-
-    def _class(self, name: str, owner: Any, kind: type) -> None:
-        """What a class of the user's, and those that it is derived from, give to an object or are asked for by name."""
-        own: Any = getattr(owner, "__dict__", {}) if owner is not kind else {}
-        for base in [base for base in kind.__mro__ if _is_users(base)]:
-            for key, value in vars(base).items():
-                if isinstance(value, (types.FunctionType, *_METHODS)):
-                    self.follow(_joined(name, key), value)
-                elif isinstance(value, types.MemberDescriptorType):  # of `__slots__`
-                    if owner is not kind and hasattr(owner, key):
-                        self._add(_joined(name, key), owner, key, *_attribute(owner, key, owner))
-                elif not key.startswith("__") and key not in own and _is_followed(value, kind.__module__):
-                    self._add(_joined(name, key), owner, key, *_attribute(owner, key, base))
-
-    def _entries(self, name: str, mapping: dict[Any, Any], skipped: tuple[str, ...] = ()) -> None:
-        for key in list(mapping) if len(mapping) <= LONG else ():
-            if key not in skipped:
-                self._add(_joined(name, str(key)), mapping, repr(key), *_item(mapping, key))
-
-    def _items(self, name: str, items: Any) -> None:
-        for i, item in enumerate(items) if len(items) <= LONG else ():
-            if isinstance(items, (list, collections.deque)):
-                self._add(_joined(name, str(i)), items, str(i), *_item(items, i))
-            else:
-                self.follow(_joined(name, str(i)), item)
-
-    def _function(self, function: types.FunctionType) -> None:
-        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            with contextlib.suppress(ValueError):  # a variable that has no value yet
-                _ = cell.cell_contents
-                self._add(key, cell, key, *_cell(cell))
-        self._items(function.__name__, function.__defaults__ or ())
-        self._entries(function.__name__, function.__kwdefaults__ or {})
-        if _is_users(function):
-            self._named("", function.__module__, function.__globals__, _names(function.__code__))
-
-    def _named(self, name: str, module: str | None, scope: dict[str, Any], names: list[str]) -> None:
-        """What a function asks a module for by name, and the user's modules in it, as `settings.viscosity`."""
-        for key in [key for key in names if key in scope]:
-            value = scope[key]
-            if not isinstance(value, types.ModuleType):
-                if _is_followed(value, module):
-                    self._add(_joined(name, key), scope, key, *_item(scope, key))
-            elif id(value) not in self._followed and not _is_installed(value.__name__):
-                self._followed[id(value)] = value
-                self._named(_joined(name, key), value.__name__, vars(value), names)
-
-
-def _is_followed(value: Any, module: str | None) -> bool:
-    """Whether something that a module has is data, or a function, a class or an object of the user's."""
-    if isinstance(value, _DATA):
-        return not any(_is_of(base, {"lightning"}) for base in type(value).__mro__)  # that trains, and is not read
-    if isinstance(value, (types.FunctionType, type)):
-        return value.__module__ == module or (_is_users(value) and not _is_installed(value.__module__))
-    return _is_users(type(value)) and not isinstance(value, _OPAQUE)
-
-
-def _is_users(value: Any) -> bool:
-    """Whether a function or a class is of none of the packages that are known here, nor Python's."""
-    return not _is_of(value, {"pinnlab", *_FOREIGN, *sys.stdlib_module_names})
-
-
-def _is_of(value: Any, packages: Collection[str]) -> bool:
-    return (value.__module__ or "").partition(".")[0] in packages  # a function that `exec` made is of none
-
-
-def _is_installed(module: str) -> bool:
-    """Whether a module belongs to Python or to a package that was installed: nobody changes its variables."""
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return module.partition(".")[0] in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file
-
-
-def _names(code: types.CodeType) -> list[str]:
-    """The global names that code speaks of, its inner functions' included, and other names besides."""
-    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
-    return [*code.co_names, *inner]
-
-
-def _joined(name: str, key: str) -> str:
-    return f"{name}.{key}" if name else key
-
-
-def _item(container: Any, key: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    return functools.partial(_get, container, key), functools.partial(container.__setitem__, key)
-
-
-def _get(container: Any, key: Any) -> Any:
-    if isinstance(container, dict):
-        return container.get(key)
-    return container[key] if key < len(container) else None
-
-
-def _attribute(owner: Any, key: str, holder: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """How an object's attribute is read, and set on what holds it, which may be its class."""
-    return functools.partial(getattr, owner, key), functools.partial(setattr, holder, key)
-
-
-def _cell(cell: types.CellType) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    return functools.partial(getattr, cell, "cell_contents"), functools.partial(setattr, cell, "cell_contents")
