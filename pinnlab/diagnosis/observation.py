@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,9 +110,7 @@ class Observer:
         system, tensors = self._module.system, self._module.trial.tensors()
         rows = system.unweighted(probed(self._module))
         found, other = system.residuals(rows), system.residuals(rows, shaken(tensors))
-        sums = [torch.stack([(found[k] - other[k]).square().sum(), found[k].new_tensor(len(found[k]))]) for k in rows]
-        squares, counts = distributed.all_sum(torch.stack(sums).double()).unbind(1)
-        return dict(zip(rows, (squares / counts).tolist(), strict=True))
+        return dict(zip(rows, _mean_squares(found[name] - other[name] for name in rows).tolist(), strict=True))
 
     def gradients(self) -> dict[str, Any]:
         """How strongly each term pulls, and where to."""
@@ -172,13 +170,10 @@ class Observer:
         rows = probed(module)
         coarse = system.residuals(rows)
         fine = system.residuals(doubled(rows), doubled(module.trial.tensors()))
-        pairs = [(fine[name], coarse[name].double() - fine[name]) for name in rows]
-        sums = [
-            torch.stack([p.square().sum() for p in pair] + [p.new_tensor(len(p)) for p in pair[:1]]) for pair in pairs
-        ]
-        squares, errors, counts = distributed.all_sum(torch.stack(sums)).unbind(1)
-        factors = module.loss_weights.double() / counts
-        square, error = float(factors @ squares), float(factors @ errors)
+        squares = _mean_squares(fine[name] for name in rows)
+        errors = _mean_squares(coarse[name].double() - fine[name] for name in rows)
+        weights = module.loss_weights.double()
+        square, error = float(weights @ squares), float(weights @ errors)
         return {"round_off": math.sqrt(error / square)} if square > 0 else {}
 
     def bands(self) -> dict[str, Any]:
@@ -249,6 +244,13 @@ class _Grid:
 def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
     """This rank's share of at most so many of each condition's points in the present batch, evenly chosen."""
     return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
+
+
+def _mean_squares(residuals: Iterable[Tensor]) -> Tensor:
+    """The mean square of each condition's residuals over the points of all ranks, `(conditions,)`; a collective."""
+    sums = [torch.stack([r.double().square().sum(), r.new_tensor(len(r), dtype=torch.float64)]) for r in residuals]
+    squares, counts = distributed.all_sum(torch.stack(sums)).unbind(1)
+    return squares / counts
 
 
 def _room(coefficient: Coefficient, value: float) -> float:

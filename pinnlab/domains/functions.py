@@ -104,9 +104,10 @@ class FunctionSpace(Domain):
             raise ConfigurationError(f"{self.name}: its values and their places must be finite numbers")
         self._check_places(x)
         # Weighed by the basis's own sizes, so modes that the places cannot tell apart stay small.
-        found = least_squares(self.basis.functions(x.double()), values.double().T).T
+        functions = self.basis.functions(x.double())
+        found = least_squares(functions, values.double().T).T
         if has_values(values):
-            self._warn_of_others(values.detach().double(), self.values(found.detach(), x.double()))
+            self._warn_of_others(values.detach().double(), found.detach() @ functions.T)
         return found
 
     def _warn_of_others(self, values: Tensor, nearest: Tensor) -> None:
