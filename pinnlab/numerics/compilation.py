@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import getpass
 import hashlib
 import os
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -146,11 +148,17 @@ def fingerprint(graph: GraphModule, examples: Sequence[Any]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32] + (_ON_GPU if on_gpu else "")
 
 
+def sketch(title: str, kind: tuple[Any, ...]) -> str:
+    """Names all graphs of one title and kind of arguments: what can be said before a function is traced."""
+    said = repr((title, kind, torch.get_default_dtype(), torch.__version__))
+    return "sketch-" + hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
 def is_known(name: str) -> bool:
     """Whether a graph was compiled on this machine before, for so many threads, so that its code is in the cache.
 
     Args:
-        name: its fingerprint.
+        name: its fingerprint; with a `sketch` whether any graph was.
     """
     return _mark(name).exists()
 
@@ -166,10 +174,19 @@ def remember(name: str) -> None:
 
 
 def _mark(name: str) -> Path:
-    from torch._inductor.runtime.cache_dir_utils import cache_dir
-
     place = f"-{gpu_index()}" if name.endswith(_ON_GPU) else ""  # torch's name for the code has it, too
-    return Path(cache_dir()) / "pinnlab" / f"{name}-{torch.get_num_threads()}{place}"
+    return cache_folder() / "pinnlab" / f"{name}-{torch.get_num_threads()}{place}"
+
+
+def cache_folder() -> Path:
+    """Where torch keeps code; to ask its own function would import the code generator, which takes a second."""
+    if (folder := os.environ.get("TORCHINDUCTOR_CACHE_DIR")) is not None:
+        return Path(folder).absolute()
+    try:
+        user = getpass.getuser()
+    except (KeyError, ModuleNotFoundError, OSError):  # a container whose user has no name
+        user = f"uid_{os.getuid()}" if hasattr(os, "getuid") else "unknown_user"
+    return Path(tempfile.gettempdir()) / ("torchinductor_" + re.sub(r'[\\/:*?"<>|]', "_", user))
 
 
 def gpu_index() -> int | None:

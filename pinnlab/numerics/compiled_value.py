@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from pinnlab.errors import first_line
 from pinnlab.numerics import torch_version
-from pinnlab.numerics.compilation import TensorFunction, fingerprint, generate, remember
+from pinnlab.numerics.compilation import TensorFunction, fingerprint, generate, remember, sketch
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.numerics.outlines import check_numbers, check_outline, name_of, outline, shaken
 from pinnlab.numerics.packed_graph import pack
@@ -71,12 +71,12 @@ class CompiledValue:
         self._decompositions = torch_version.decompositions() | dict(decompositions or {})
         self._any_length = any_length
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
-        self._failed = False
+        self._uncompiled = False
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
         """Evaluates the function; the result does not know what it was computed from."""
         with torch.no_grad():
-            graph = None if self._failed else self._graph(parameters, inputs)
+            graph = None if self._uncompiled else self._graph(parameters, inputs)
             return self._function(parameters, inputs) if graph is None else graph(parameters, inputs)
 
     def _graph(self, parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> _Graph | None:
@@ -92,20 +92,23 @@ class CompiledValue:
             kind = (*kind, *lengths.values())
         try:
             graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic)
-            if not graph.admits(inputs):  # something in the function depends on the number of points
+            if graph is not None and not graph.admits(inputs):  # it depends on the number of points
                 kind = (*kind, *lengths.values())
                 graph = self._graphs.get(kind) or self._build(kind, parameters, inputs, symbolic=False)
-            return graph if graph.is_right(parameters, inputs) else None
+            return graph if graph is not None and graph.is_right(parameters, inputs) else None
         except Exception as error:  # whatever the tracer or the compiler trips over must not end the run
-            self._failed = self._compiler.uncompiled = True
+            self._uncompiled = self._compiler.uncompiled = True
             warnings.warn(f"not compiled, the run goes on slower: {first_line(error)}", stacklevel=4)
             return None
 
     def _build(
         self, kind: tuple[Any, ...], parameters: Mapping[str, Tensor], inputs: Mapping[str, Tensor], symbolic: bool
-    ) -> _Graph:
+    ) -> _Graph | None:
         if len(self._graphs) == MOST_GRAPHS:
             raise RuntimeError("the computation is another one for every number of points")
+        if not self._compiler.wants(sketch(self._title, kind)):
+            self._uncompiled = self._compiler.uncompiled = True
+            return None
         with self._compiler.counting():
             graph = _Graph(self._function, parameters, inputs, symbolic, self._title, self._decompositions, self._moved)
             if graph.admits(inputs):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from pinnlab.numerics.compilation import is_known
+from pinnlab.numerics.compilation import is_known, remember
 from pinnlab.numerics.compiling_process import Job, Process, most_at_a_time, start
 
 
@@ -82,6 +82,18 @@ class Compiler:
     def complete(self) -> bool:
         """Whether all functions that were to be compiled are."""
         return self.waiting is None and not self.uncompiled
+
+    def wants(self, name: str) -> bool:
+        """Whether to trace a function, which takes a second or two: a short run does what another has done before it.
+
+        Args:
+            name: what can be said of the function before, see `compilation.sketch`.
+        """
+        with self._all_threads():  # code is made for a number of them
+            wanted = self.makes or not self.beside or bool(self.used) or is_known(name)
+            if wanted:
+                remember(name)
+        return wanted
 
     def take(self, job: Job) -> None:
         """Compiles a function, or begins to beside the run."""

@@ -1,5 +1,6 @@
 """The option `compile`, what a graph is called by, and how products are written before they are compiled."""
 
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -69,6 +70,20 @@ def test_what_was_compiled_is_known_where_its_code_is_kept(monkeypatch, tmp_path
     assert is_known("abc")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "another"))
     assert not is_known("abc")
+
+
+@pytest.mark.parametrize("folder", [None, "", "code"])
+def test_the_folder_is_the_one_that_torch_takes(folder, monkeypatch, tmp_path):
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if folder is None:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    else:
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", folder)
+    ours = compilation.cache_folder()
+    assert str(ours) == cache_dir()
 
 
 def test_a_compiler_that_does_not_take_the_fast_way_is_asked_again(monkeypatch):

@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 from compiling import example, needs_compiler, squares
+from torch._subclasses import FakeTensor
 from two_process_runs import alive
 
 from pinnlab.numerics import compiling_process
@@ -153,6 +154,26 @@ def test_a_short_run_fetches_code_and_has_none_made(tmp_path):
         compiler.take(work)
     assert (known.here, other.here) == (1, 0)
     assert (compiler.used, compiler.waiting, compiler.complete) == ({"known"}, None, False)
+
+
+@needs_compiler
+def test_a_short_run_traces_nothing_that_cannot_be_in_the_cache():
+    traced = []
+
+    def function(parameters, inputs):
+        traced.append(isinstance(parameters["w"], FakeTensor))
+        return squares(parameters, inputs)
+
+    given = example(40)
+    short = Compiler(beside=True, makes=False)
+    CompiledValue(function, short)(*given)
+    assert traced == [False]
+    assert not short.complete
+    expected = CompiledValue(function)(*given)  # another run makes the code
+    later = Compiler(beside=True, makes=False)
+    torch.testing.assert_close(CompiledValue(function, later)(*given), expected, rtol=0, atol=0)
+    assert later.complete
+    assert len(later.used) == 1
 
 
 @needs_fork

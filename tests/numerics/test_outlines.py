@@ -131,7 +131,7 @@ def test_a_buffer_that_chooses_rows_of_a_table_is_compiled(monkeypatch):
     value = CompiledValue(function)
     with torch.no_grad():
         assert float(value(parameters, {"a": torch.ones(40, dtype=torch.float64)})[0]) == 3
-    assert not value._failed
+    assert not value._uncompiled
 
 
 def test_right_code_is_used(monkeypatch):
