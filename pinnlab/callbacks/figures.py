@@ -112,7 +112,8 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.style import enlarge
 
         problem, store = pl_module.problem, trainer.datamodule.store
-        _add(trainer, "training/points", enlarge(points_figure(_point_cloud(store), problem.coordinates)))
+        points = {name: store.points(name).cpu() for name in store.rows}
+        _add(trainer, "training/points", enlarge(points_figure(points, problem.coordinates)))
         for name in problem.differential_equations():
             _add(trainer, f"training/points/{name}", enlarge(_residual_cloud(pl_module.system, store, name)))
 
@@ -161,10 +162,6 @@ def _solutions(data: Any, module: Any) -> Iterator[tuple[str, Shown]]:
         values = module(points.to(module.device, module.dtype)).cpu().to(torch.float64)
     for name in module.problem.unknowns:
         yield name, shown(module.problem, name, points, values, reference)
-
-
-def _point_cloud(store: Any) -> dict[str, Any]:
-    return {name: store.points(name).cpu() for name in store.rows}
 
 
 def _residual_cloud(system: Any, store: Any, name: str) -> Figure:

@@ -23,7 +23,6 @@ from pinnlab.errors import ConfigurationError, check_list, check_positive, check
 from pinnlab.objective.balancing import ascended, attention, causal, time_chunks
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.base import Problem
-from pinnlab.problems.window import absent, present
 from pinnlab.training.point_store import PointStore
 from pinnlab.training.trainer_parts import callbacks_of
 
@@ -60,12 +59,9 @@ class AbstractPointWeights(ConditionsCallback):
         """Checks the names, and starts counting."""
         if stage != "fit":
             return
-        name, known = type(self).__name__, pl_module.problem.conditions
         self._store(pl_module)
-        for condition in self.conditions or ():
-            if condition not in known and condition not in absent(pl_module.problem):
-                raise unknown(f"condition in {name}.conditions", condition, known)
-        own = self._names(pl_module)
+        self._check_names(pl_module.problem, pl_module.problem.conditions)
+        name, own = type(self).__name__, self._names(pl_module)
         refuse_energies(name, pl_module.problem, list(own))
         if not own and not self.conditions:
             raise ConfigurationError(f"{name}.conditions: there is no differential equation; name conditions")
@@ -104,10 +100,6 @@ class AbstractPointWeights(ConditionsCallback):
     @abstractmethod
     def _weights(self, pl_module: Any, store: PointStore, name: str, residual: Tensor, passed: int) -> Tensor:
         """The new weights `(n,)` of a condition's points, `passed` evaluations after the last ones."""
-
-    def _names(self, pl_module: Any) -> Sequence[str]:
-        problem = pl_module.problem
-        return present(self.conditions, problem) if self.conditions else problem.differential_equations()
 
 
 def _evaluations(store: PointStore, names: Sequence[str]) -> int:

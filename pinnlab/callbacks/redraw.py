@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -40,7 +40,7 @@ class ConditionsCallback(L.Callback):
 
     Args:
         occasions: when.
-        conditions: whose points; default: those that the subclass says.
+        conditions: whose points; default: those of `_default`.
 
     Raises:
         ConfigurationError: `conditions` is no list.
@@ -71,9 +71,25 @@ class ConditionsCallback(L.Callback):
     def _store(self, pl_module: Any) -> PointStore:
         return needed_store(pl_module, type(self).__name__)
 
+    def _names(self, pl_module: Any) -> Sequence[str]:
+        """The conditions whose points are meant; in a window of time those of which it has something."""
+        problem = pl_module.problem
+        return present(self.conditions, problem) if self.conditions else self._default(problem)
+
+    def _default(self, problem: Problem) -> Sequence[str]:
+        """Those that are meant when none are named: the differential equations."""
+        return problem.differential_equations()
+
+    def _check_names(self, problem: Problem, known: Collection[str]) -> None:
+        """Refuses names that are not among the known ones, nor those of conditions of another window of time."""
+        elsewhere = absent(problem)
+        for name in self.conditions or ():
+            if name not in known and name not in elsewhere:
+                raise unknown(f"condition in {type(self).__name__}.conditions", name, known)
+
 
 class AbstractRedraw(ConditionsCallback):
-    """Changes the points of conditions between steps; a subclass says how, in `_change` and `_default`.
+    """Changes the points of conditions between steps; a subclass says how, in `_change`.
 
     Every change raises the store's version, which tells optimizers, criteria and `Rollback` that the objective is
     another one. All ranks change alike.
@@ -87,18 +103,15 @@ class AbstractRedraw(ConditionsCallback):
         """Checks that there are points to change and the names are right, and starts counting."""
         if stage != "fit":
             return
-        name = type(self).__name__
         self._store(pl_module)
         self.occasions.begin(pl_module.counted_before.evaluations)
-        known, elsewhere = drawable(pl_module.problem), absent(pl_module.problem)
-        for condition in self.conditions or ():
-            if condition not in known and condition not in elsewhere:
-                raise unknown(f"condition in {name}.conditions", condition, known)
-        if not self._names(pl_module) and not elsewhere:
+        known = drawable(pl_module.problem)
+        self._check_names(pl_module.problem, known)
+        if not self._names(pl_module) and not absent(pl_module.problem):
             reason = (
                 "there is no differential equation; name conditions" if known else "no condition has points to draw"
             )
-            raise ConfigurationError(f"{name}.conditions: {reason}, or leave the callback out")
+            raise ConfigurationError(f"{type(self).__name__}.conditions: {reason}, or leave the callback out")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Changes points when enough evaluations have passed and they need it."""
@@ -114,10 +127,6 @@ class AbstractRedraw(ConditionsCallback):
         if self.occasions.at_switch:
             self._apply(pl_module, self._names(pl_module))
 
-    def _names(self, pl_module: Any) -> Sequence[str]:
-        problem = pl_module.problem
-        return present(self.conditions, problem) if self.conditions else self._default(problem)
-
     def _apply(self, pl_module: Any, names: Sequence[str]) -> None:
         store, passed = self._store(pl_module), self.occasions.pass_to(pl_module.evaluations)
         proposed = {name: self._change(store, pl_module.system, name, passed) for name in names}
@@ -131,10 +140,6 @@ class AbstractRedraw(ConditionsCallback):
         own = store.rows[name]
         fresh = store.as_rows(name, store.draw(name, len(own), UniformRandom()))
         return mean_square(system, name, fresh) > ratio * mean_square(system, name, own)
-
-    @abstractmethod
-    def _default(self, problem: Problem) -> Sequence[str]:
-        """The conditions whose points change when none are named."""
 
     @abstractmethod
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:

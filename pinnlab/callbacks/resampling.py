@@ -82,9 +82,6 @@ class _FromPool(AbstractRedraw):
         self.pool, self.exponent, self.floor, self.cap = pool, exponent, floor, cap
         self._score = find_score(score)
 
-    def _default(self, problem: Problem) -> Sequence[str]:
-        return problem.differential_equations()
-
     def _choose(
         self, store: PointStore, system: ResidualSystem, name: str, count: int, greedy: bool = False
     ) -> Tensor | None:

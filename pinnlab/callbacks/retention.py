@@ -91,9 +91,6 @@ class RetainResample(AbstractRedraw):
         super().load_state_dict(state_dict)
         self.positions = dict(state_dict["positions"])
 
-    def _default(self, problem: Problem) -> Sequence[str]:
-        return problem.differential_equations()
-
     def _change(self, store: PointStore, system: ResidualSystem, name: str, passed: int) -> Change | None:
         points = store.points(name)
         scores = shared_scores(system, name, store.rows[name])

@@ -14,7 +14,7 @@ from pinnlab.numerics import distributed
 from pinnlab.optimizers import objective_changed
 from pinnlab.training.faults import fault_line
 from pinnlab.training.phases import point_store
-from pinnlab.training.switching import OptimizerPhases, phases_of
+from pinnlab.training.switching import phases_of
 
 
 class Rollback(L.Callback):
@@ -184,7 +184,10 @@ class Rollback(L.Callback):
             pl_module.evaluations += 1
             pl_module.objective(pl_module.batch, pl_module.loss_weights)
         elif back:
-            self._go_back(trainer, pl_module, phases, snapshot, reason, loss)
+            phases.go_back(
+                trainer, pl_module, snapshot["phase"], self.every, f"{reason}; back to the phase before", loss
+            )
+            self._restore_phase(trainer, pl_module, snapshot)
         else:
             phases.decide(trainer, pl_module, "rollback", f"{reason}; back to the last snapshot", loss)
             self._restore(trainer, pl_module, snapshot)
@@ -193,12 +196,8 @@ class Rollback(L.Callback):
             for group in optimizer.param_groups:
                 group["lr"] *= self.backoff**self._failures
 
-    def _go_back(
-        self, trainer: L.Trainer, pl_module: Any, phases: OptimizerPhases, snapshot: dict[str, Any], reason: str,
-        loss: float,
-    ) -> None:  # fmt: skip
-        """Resumes the phase before where it was left, points included."""
-        phases.go_back(trainer, pl_module, snapshot["phase"], self.every, f"{reason}; back to the phase before", loss)
+    def _restore_phase(self, trainer: L.Trainer, pl_module: Any, snapshot: dict[str, Any]) -> None:
+        """Puts the phase before where it was left, points included."""
         self._restore(trainer, pl_module, snapshot)
         store = point_store(pl_module)
         if store is not None and snapshot["points"] is not None:

@@ -127,7 +127,7 @@ class OptimizerPhases(L.Callback):
         self.history.decide(trainer, pl_module, event, reason, value)
 
     def go_back(
-        self, trainer: L.Trainer, pl_module: Any, phase: int, least: int, reason: str, value: float | None = None
+        self, trainer: L.Trainer, pl_module: Any, phase: int, least: int, reason: str, value: float | None
     ) -> None:
         """Gives up the present phase and resumes an earlier one, for at least as many steps as it has made so far.
 
