@@ -20,8 +20,8 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.problems.window import absent, present
 from pinnlab.reporting.log_steps import logs_loss
 from pinnlab.reporting.loggers import log_scalars
-from pinnlab.training.phases import needed_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import needed_store
 
 
 class LossBalancing(L.Callback):

@@ -9,8 +9,8 @@ import lightning as L
 
 from pinnlab.errors import ConfigurationError, check_whole, in_short
 from pinnlab.training.batch_growth import CHUNKS, GrowthRule, gradient_noise, rung
-from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
+from pinnlab.training.trainer_parts import needed_store
 
 
 class BatchGrowth(L.Callback):

@@ -15,9 +15,8 @@ from pinnlab.reporting.cards import machine_card, problem_card, recipe_card, set
 from pinnlab.reporting.dashboard import OVER, layout
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
 from pinnlab.training.marching import all_windows, windows_left
-from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import callbacks_of
+from pinnlab.training.trainer_parts import callbacks_of, point_store
 
 
 class Dashboard(L.Callback):

@@ -19,8 +19,8 @@ from pinnlab.objective.scores import Score, residual
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import absent, present
 from pinnlab.samplers import UniformRandom
-from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore
+from pinnlab.training.trainer_parts import needed_store
 
 
 class Change(NamedTuple):

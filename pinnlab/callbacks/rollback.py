@@ -12,9 +12,10 @@ import torch
 from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason, check_real, check_whole
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import objective_changed
+from pinnlab.optimizers.requirements import has_stalled, loss_of
 from pinnlab.training.faults import fault_line
-from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import point_store
 
 
 class Rollback(L.Callback):
@@ -125,8 +126,7 @@ class Rollback(L.Callback):
         """Takes a snapshot when it is time; it counts once the loss at its weights is known to be good."""
         due = trainer.global_step % self.every == 0
         picture = self._picture(trainer, pl_module) if due else None
-        # Most first-order optimizers only know the loss before their step, which the next step will show to be good.
-        after_step = getattr(pl_module.current_optimizer(), "loss", None) is not None
+        after_step = loss_of(pl_module.current_optimizer()) is not None  # else the next step will show it to be good
         proven, self._unproven = (picture, None) if after_step else (self._unproven, picture)
         if proven is not None:
             if self._snapshot["phase"] != pl_module.phase:
@@ -151,7 +151,7 @@ class Rollback(L.Callback):
         """Whether a new phase stalled where it began, and going back can help."""
         if self._snapshot["phase"] == pl_module.phase or self._refusals >= self.attempts:
             return False
-        if getattr(pl_module.current_optimizer(), "status", None) is not StopReason.STALLED:
+        if not has_stalled(pl_module.current_optimizer()):
             return False
         if phases_of(trainer).records[-2].stopped == StopReason.STALLED.value:
             return False

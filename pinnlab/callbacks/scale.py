@@ -15,8 +15,8 @@ from pinnlab.errors import ConfigurationError, check_list
 from pinnlab.networks import Rescalable, unscaled
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import solve_last_layer
-from pinnlab.training.phases import needed_store
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import needed_store
 
 
 class ScaleSearch(L.Callback):

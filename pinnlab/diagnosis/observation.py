@@ -13,15 +13,15 @@ from torch import Tensor
 from pinnlab.analysis.frequencies import LaplaceModes, laplace_modes
 from pinnlab.analysis.ntk import kernel_spectrum
 from pinnlab.analysis.signatures import Bands, CoefficientLook, Look, resolution_ratio
-from pinnlab.errors import StopReason
 from pinnlab.numerics import distributed
 from pinnlab.numerics.outlines import shaken
 from pinnlab.optimizers import is_multi_eval
+from pinnlab.optimizers.requirements import has_stalled
 from pinnlab.problems.base import Problem, known_solution
 from pinnlab.problems.coefficients import Coefficient, by_number
 from pinnlab.problems.conditions import Dirichlet
 from pinnlab.training.exact_linearization import doubled, linearization
-from pinnlab.training.phases import point_store
+from pinnlab.training.trainer_parts import point_store
 
 PROBES = 100
 """Points of each condition at which the Jacobian is taken: they give its norm to some percent."""
@@ -77,7 +77,7 @@ class Observer:
             version=module.loss_version,
             loss=loss,
             epsilon=torch.finfo(module.dtype).eps,
-            stalled=getattr(optimizer, "status", None) is StopReason.STALLED,
+            stalled=has_stalled(optimizer),
             **measured,
         )
 

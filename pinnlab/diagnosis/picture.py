@@ -27,8 +27,8 @@ from pinnlab.numerics.lanczos import lanczos
 from pinnlab.objective.linearization import Linearization
 from pinnlab.training.evaluation import measure_errors
 from pinnlab.training.exact_linearization import linearization
-from pinnlab.training.phases import needed_store
 from pinnlab.training.point_store import PointStore, probe_rows
+from pinnlab.training.trainer_parts import needed_store
 
 PROBES = 200
 """Points of each condition at which spectra are taken, as `NTKSpectrum` does by default."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from pinnlab.errors import ConfigurationError
+from pinnlab.errors import ConfigurationError, StopReason
 
 
 def is_multi_eval(optimizer: Optimizer) -> bool:
@@ -76,6 +77,16 @@ def wants_overlap(optimizer: Optimizer) -> bool:
 def wants_blocks(optimizer: Optimizer) -> bool:
     """True when it works on parts of a network, such as its windows, and `step` takes the keyword `blocks`."""
     return bool(getattr(optimizer, "wants_blocks", False))
+
+
+def has_stalled(optimizer: Optimizer) -> bool:
+    """Whether one that searches along lines found no further decrease in its last step."""
+    return getattr(optimizer, "status", None) is StopReason.STALLED
+
+
+def loss_of(optimizer: Optimizer) -> Any:
+    """The loss where its last step ended; None of one that keeps none: most first-order ones know that before it."""
+    return getattr(optimizer, "loss", None)
 
 
 def evaluations_per_step(optimizer: Optimizer) -> int:

@@ -13,7 +13,7 @@ from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
 from pinnlab.problems.observations import Observations
 from pinnlab.training.exact_linearization import linearization
-from pinnlab.training.phases import point_store
+from pinnlab.training.trainer_parts import point_store
 
 MOST_PARAMETERS = 3000
 """Of a network, to be measured at the end of a run: eigenvalues of a matrix of that size take some seconds."""

@@ -12,9 +12,9 @@ from lightning.pytorch.callbacks import Timer
 from pinnlab.criteria import TimeBudget
 from pinnlab.numerics.compilation import can_compile
 from pinnlab.numerics.compiler import Compiler
-from pinnlab.training.phases import planned_evaluations, point_store
+from pinnlab.training.phases import planned_evaluations
 from pinnlab.training.switching import OptimizerPhases
-from pinnlab.training.trainer_parts import callbacks_of
+from pinnlab.training.trainer_parts import callbacks_of, point_store
 
 WORTH_SECONDS = 5.0
 """What a run's evaluations must take uncompiled before `"auto"` compiles: about 2 s go by for a cached function."""

@@ -26,7 +26,7 @@ class Course:
     def __init__(self) -> None:
         self._record, self._step, self._begun = 0, 0, time.monotonic()
 
-    def step(self, trainer: L.Trainer, module: Any) -> None:
+    def step(self, trainer: L.Trainer) -> None:
         """A step was made, or a phase begun."""
         record = len(phases_of(trainer).records)
         if record != self._record:

@@ -14,11 +14,12 @@ import lightning as L
 import torch
 from torch.optim import Optimizer
 
-from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError
 from pinnlab.numerics import distributed
 from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault, total
+from pinnlab.optimizers.requirements import has_stalled, loss_of
 from pinnlab.training.closure import gradients_of
-from pinnlab.training.phases import point_store
+from pinnlab.training.trainer_parts import any_says, point_store
 
 
 def fault_line(module: Any, when: str) -> str | None:
@@ -64,9 +65,8 @@ def step_fault(module: Any, optimizer: Optimizer) -> str | None:
         module: the `PINN`.
         optimizer: has made the step.
     """
-    loss, known = module.current_loss(), getattr(optimizer, "loss", None) is not None
-    stalled = getattr(optimizer, "status", None) is StopReason.STALLED
-    if math.isfinite(loss) and not (stalled and not all_finite(gradients_of(optimizer))):
+    loss, known = module.current_loss(), loss_of(optimizer) is not None
+    if math.isfinite(loss) and not (has_stalled(optimizer) and not all_finite(gradients_of(optimizer))):
         return None
     when = _in_step(module)
     line = fault_line(module, when)
@@ -113,7 +113,7 @@ def raise_unless_recovered(module: Any) -> None:
     Raises:
         NotFiniteError: with the module's `fault`.
     """
-    if module.fault is not None and not any(getattr(c, "recovers", False) for c in module.trainer.callbacks):
+    if module.fault is not None and not any_says(module.trainer, "recovers"):
         raise NotFiniteError(module.fault)
 
 

@@ -28,7 +28,7 @@ from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 from pinnlab.training.phase_end import FROM_OUTSIDE
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import callbacks_of
+from pinnlab.training.trainer_parts import any_says, callbacks_of, warnings_of
 from pinnlab.training.windows import (
     chain,
     data_in,
@@ -204,11 +204,7 @@ class Marching(L.Callback):
                 "begun": self._begun.steps,
                 "phases": phases.summary(),
                 "decisions": [asdict(decision) for decision in phases.decisions],
-                "warnings": [
-                    f"window {low:g} to {high:g}: {line}"
-                    for callback in callbacks_of(trainer, L.Callback)
-                    for line in getattr(callback, "warnings", [])
-                ],
+                "warnings": [f"window {low:g} to {high:g}: {line}" for line in warnings_of(trainer)],
             }
         )
         before = [record for record in self.records[:-1] if record["kept"]]
@@ -217,8 +213,7 @@ class Marching(L.Callback):
 
 def _cut_short(trainer: Any) -> bool:
     """Whether a signal came, or the trainer's limit is reached, at the very end of a window."""
-    interrupted = any(getattr(callback, "interrupted", False) for callback in trainer.callbacks)
-    return interrupted or 0 <= trainer.max_steps <= trainer.global_step
+    return any_says(trainer, "interrupted") or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def windows_left(trainer: L.Trainer) -> int:

@@ -12,20 +12,22 @@ from pinnlab.numerics import distributed
 from pinnlab.numerics.memory import check_fits
 from pinnlab.optimizers import check_memory, needs_linearization
 from pinnlab.training.phase_keys import of_phase
-from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.point_store import sampled_conditions
+from pinnlab.training.trainer_parts import point_store
 
 
-def check_optimizer_memory(module: Any, optimizers: list[Optimizer], store: PointStore | None) -> None:
+def check_optimizer_memory(module: Any, optimizers: list[Optimizer]) -> None:
     """Refuses optimizers whose matrices do not fit.
 
     Args:
         module: the `PINN`.
-        optimizers: of its phases, on parameters of the size and on the device that they will have.
-        store: its points; without them nothing is known of how many residuals there are.
+        optimizers: of its phases, on parameters of the size and on the device that they will have. Without points
+            nothing is known of how many residuals there are.
 
     Raises:
         ConfigurationError: what one of them keeps does not fit; names what does.
     """
+    store = point_store(module)
     sizes = {} if store is None else store.batch_sizes()
     equations: Mapping[str, int] = {}
     if sizes and store is not None and any(map(needs_linearization, optimizers)):
@@ -40,7 +42,7 @@ def check_optimizer_memory(module: Any, optimizers: list[Optimizer], store: Poin
             check_memory(optimizer, sum(count * sizes[name] for name, count in equations.items()))
 
 
-def check_batch(module: Any, store: PointStore | None, device: torch.device) -> None:
+def check_batch(module: Any) -> None:
     """Refuses a batch whose derivatives do not fit: points times channels of derivatives, in every layer.
 
     A compiled loss works in blocks, and keeps none of them; so does any on a GPU.
@@ -48,7 +50,8 @@ def check_batch(module: Any, store: PointStore | None, device: torch.device) -> 
     Raises:
         ConfigurationError: they do not.
     """
-    if store is None or module.objective.compiler is not None or device.type != "cpu":
+    store = point_store(module)
+    if store is None or module.objective.compiler is not None or module.device.type != "cpu":
         return
     floats, world = module.system.floats_per_row(), distributed.world_size()
     layers = module.system.layers()
@@ -59,6 +62,6 @@ def check_batch(module: Any, store: PointStore | None, device: torch.device) -> 
     check_fits(
         f"data.points.{largest}: the loss on {store.batch_sizes()[largest]} points",
         sum(each.values()),
-        device,
+        module.device,
         "use fewer points, data.batch_size, or model.compile: true",
     )

@@ -30,6 +30,7 @@ from pinnlab.optimizers import (
     wants_blocks,
     wants_overlap,
 )
+from pinnlab.optimizers.requirements import loss_of
 from pinnlab.problems.base import Problem
 from pinnlab.problems.enhancement import WEIGHT
 from pinnlab.training.checkpoints import check_made_with, checked, described
@@ -47,18 +48,13 @@ from pinnlab.training.network import build_network
 from pinnlab.training.network_checks import check_network
 from pinnlab.training.phase_precision import DTYPES, use_saved_dtype
 from pinnlab.training.phased_module import PhasedModule
-from pinnlab.training.phases import (
-    Phase,
-    default_phases,
-    point_store,
-    with_ends,
-)
+from pinnlab.training.phases import Phase, default_phases, with_ends
 from pinnlab.training.point_store import rows_of_all_ranks
 from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import StepLog
-from pinnlab.training.trainer_parts import data_of
+from pinnlab.training.trainer_parts import data_of, point_store
 from pinnlab.training.updates import Updates
 from pinnlab.training.wording import module_in_words
 
@@ -158,7 +154,7 @@ class PINN(PhasedModule):
         warn_of_conditions(self.system, self.weights.own)
         self.objective.compiler = compiler_for(self, self._compile, self._compiled_before)
         self.objective.build(self.device)
-        check_batch(self, point_store(self), self.device)
+        check_batch(self)
 
     # ---------------------------------------------------------------------------- training
 
@@ -255,7 +251,7 @@ class PINN(PhasedModule):
 
     def current_loss(self) -> float:
         """The global loss at the last evaluation that the optimizer kept, before a resume, too; NaN before any."""
-        kept = getattr(self.current_optimizer(), "loss", None)
+        kept = loss_of(self.current_optimizer())
         if kept is None:
             kept = self._loaded_loss if self.objective.last is None else self.objective.value()
         return float(kept)
@@ -310,7 +306,7 @@ class PINN(PhasedModule):
         self.system.readings.version, self._loaded_loss = saved.get("readings", 0), saved.get("loss", float("nan"))
         self._points = PointCount(self.evaluations, saved.get("points_seen", 0))
         self._compiled_before = saved.get("compiled")
-        use_saved_dtype(self, checkpoint["state_dict"], point_store(self))
+        use_saved_dtype(self, checkpoint["state_dict"])
 
 
 def _blocks(module: PINN, optimizer: Optimizer) -> dict[str, Any]:

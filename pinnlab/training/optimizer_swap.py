@@ -10,8 +10,9 @@ from lightning.pytorch.core.optimizer import _init_optimizers_and_lr_schedulers
 from lightning.pytorch.strategies import DDPStrategy
 
 from pinnlab.optimizers import is_multi_eval, wants_overlap
-from pinnlab.training.phases import draw_points, enter, point_store
+from pinnlab.training.phases import draw_points, enter
 from pinnlab.training.prolonged import prolong
+from pinnlab.training.trainer_parts import point_store
 
 
 def install(trainer: L.Trainer, module: Any, phase: int) -> None:

@@ -11,9 +11,10 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError, NotFiniteError, StopReason
+from pinnlab.errors import ConfigurationError, NotFiniteError
+from pinnlab.optimizers.requirements import has_stalled, loss_of
 from pinnlab.training.closure import evaluate
-from pinnlab.training.phases import needed_store, point_store
+from pinnlab.training.trainer_parts import needed_store, point_store
 
 # What the module remembers of its last step beside weights and gradients.
 _LAST_STEP = ("batch", "loss_version", "fault")
@@ -72,7 +73,7 @@ class Snapshot:
             store.load_state_dict(self._points)
 
 
-def check_trials(trainer: L.Trainer, module: Any) -> None:
+def check_trials(module: Any) -> None:
     """Refuses a trial that cannot be carried out, before the first step.
 
     Raises:
@@ -115,12 +116,11 @@ def probe(trainer: L.Trainer, module: Any, evaluations: int) -> Outcome:
         except NotFiniteError:  # it ends the trial, not the run
             return Outcome(losses[0], math.nan, steps, module.evaluations - start)
         steps += 1
-        stalled = getattr(module.current_optimizer(), "status", None) is StopReason.STALLED
         spent = module.evaluations - start >= evaluations or steps >= limit
-        if spent or stalled or not math.isfinite(module.current_loss()):
+        if spent or has_stalled(module.current_optimizer()) or not math.isfinite(module.current_loss()):
             break
         batch = store.batch()
-    if getattr(module.current_optimizer(), "loss", None) is None:  # it keeps none: what is known is before its step
+    if loss_of(module.current_optimizer()) is None:  # what is known is before its step
         _closure(trainer, module, first, losses)()
         after = losses[-1]
     else:

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from pinnlab.numerics.precision import multiply_coarsely
-from pinnlab.training.point_store import PointStore
-from pinnlab.training.trainer_parts import in_training
+from pinnlab.training.trainer_parts import in_training, point_store
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 """Of weights and points, by name."""
@@ -27,8 +26,9 @@ def phase_dtype(module: Any, phase: Any) -> torch.dtype:
     return own if phase.dtype is None else PHASE_DTYPES[phase.dtype]
 
 
-def use_dtype(module: Any, dtype: torch.dtype, store: PointStore | None) -> None:
+def use_dtype(module: Any, dtype: torch.dtype) -> None:
     """Casts a module and the points it is trained on; the loss is built anew where that changes it."""
+    store = point_store(module)
     if store is not None and store.dtype != dtype:
         store.to(dtype)
     if module.dtype != dtype:
@@ -37,7 +37,7 @@ def use_dtype(module: Any, dtype: torch.dtype, store: PointStore | None) -> None
         module.objective.build(module.device)
 
 
-def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor], store: PointStore | None) -> None:
+def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor]) -> None:
     """Casts a module for the parameters of a checkpoint.
 
     Training goes on in the dtype of the phase, and takes the parameters in it; to look at them the own one will do.
@@ -45,10 +45,9 @@ def use_saved_dtype(module: Any, state: Mapping[str, torch.Tensor], store: Point
     Args:
         module: the `PINN`.
         state: the checkpoint's `state_dict`.
-        store: the points it is trained on.
     """
     parameter = next(name for name, _ in module.named_parameters())
-    use_dtype(module, state[parameter].dtype if in_training(module) else module.own_dtype, store)
+    use_dtype(module, state[parameter].dtype if in_training(module) else module.own_dtype)
 
 
 def use_products(module: Any, phase: Any) -> None:

@@ -32,10 +32,17 @@ from pinnlab.training.memory import check_optimizer_memory
 from pinnlab.training.network_checks import check_optimizers
 from pinnlab.training.phase_keys import of_optimizer, of_phase
 from pinnlab.training.phase_precision import PHASE_DTYPES, phase_dtype, use_dtype, use_products
-from pinnlab.training.point_store import PointStore, sampled_conditions
+from pinnlab.training.point_store import sampled_conditions
 from pinnlab.training.prolonged import check_prolonged
 from pinnlab.training.schedulers import build_scheduler, check_length
-from pinnlab.training.trainer_parts import callbacks_of, check_searched, data_of
+from pinnlab.training.trainer_parts import (
+    any_says,
+    callbacks_of,
+    check_searched,
+    data_of,
+    needed_store,
+    point_store,
+)
 from pinnlab.training.updates import check_updates
 from pinnlab.training.wording import phase_in_words
 
@@ -222,7 +229,7 @@ def enter(module: Any, phase: int) -> None:
     resumed in a phase enters it with the points it has.
     """
     module.phase = phase
-    use_dtype(module, phase_dtype(module, module.phases[phase]), point_store(module))
+    use_dtype(module, phase_dtype(module, module.phases[phase]))
     use_products(module, module.phases[phase])
     use_width(module, module.phases[phase].width)
 
@@ -233,27 +240,6 @@ def draw_points(module: Any) -> None:
     if points is not None and store is not None:
         here = points if isinstance(points, int) else {n: points[n] for n in present(points, module.problem)}
         store.redraw(here)
-
-
-def point_store(module: Any) -> PointStore | None:
-    """The points that a module is trained on; None without a trainer or without a data module that has them."""
-    return getattr(data_of(module), "store", None)
-
-
-def needed_store(module: Any, owner: str) -> PointStore:
-    """The points that a module is trained on.
-
-    Args:
-        module: the `PINN`.
-        owner: who needs them, for the message.
-
-    Raises:
-        ConfigurationError: there are none.
-    """
-    store = point_store(module)
-    if store is None:
-        raise ConfigurationError(f"{owner}: there is no point store; train with CollocationDataModule")
-    return store
 
 
 def use_width(module: Any, width: int | None) -> None:
@@ -271,7 +257,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
         )
     _check_least(trainer)
     last, unlimited = module.phases[-1], trainer.max_steps == -1 and trainer.max_epochs == -1
-    ended = any(map(_ends_runs, callbacks_of(trainer, L.Callback)))
+    ended = any_says(trainer, "ends_runs") or any(callbacks_of(trainer, kind) for kind in (Timer, EarlyStopping))
     if last.steps is None and last.until is None and unlimited and not ended:
         raise ConfigurationError("model.phases: the last phase never ends; give it steps or until")
     if getattr(data_of(module), "problem", module.problem) is not module.problem:
@@ -289,7 +275,7 @@ def check_phases(trainer: L.Trainer, module: Any) -> None:
     _warn_of_slow_float64(trainer, module)
     check_prolonged(module.phases, optimizers)
     check_updates(trainer, [phase.updates for phase in module.phases])
-    check_optimizer_memory(module, optimizers, point_store(module))
+    check_optimizer_memory(module, optimizers)
     if any(map(needs_last_layer, optimizers)):
         module.system.last_layer()
     several = [optimizer for optimizer in optimizers if is_multi_eval(optimizer)]
@@ -307,11 +293,6 @@ def _check_least(trainer: L.Trainer) -> None:
             raise ConfigurationError(f"trainer.{key}: the phases end the run; leave it out, and give them more steps")
     if callbacks_of(trainer, BatchSizeFinder):
         raise ConfigurationError("BatchSizeFinder: all points make one batch; leave it out, or give data.batch_size")
-
-
-def _ends_runs(callback: L.Callback) -> bool:
-    """Whether a callback may end a run; ours say so by an attribute."""
-    return isinstance(callback, (Timer, EarlyStopping)) or getattr(callback, "ends_runs", False)
 
 
 def built_optimizers(module: Any, device: torch.device | str = "cpu") -> list[Optimizer]:

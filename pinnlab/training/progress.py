@@ -87,7 +87,7 @@ class PhaseProgressBar(ProgressBar):
         """Shows the state of the run now and then."""
         if not self._enabled:
             return
-        self._course.step(trainer, pl_module)
+        self._course.step(trainer)
         waited = time.monotonic() - self._drawn
         if self._bar is not None:
             if waited >= (FAST if trainer.global_step % self.refresh == 0 else SLOW):
@@ -99,7 +99,7 @@ class PhaseProgressBar(ProgressBar):
         """Shows that another phase has begun."""
         if not self._enabled:
             return
-        self._course.step(trainer, pl_module)
+        self._course.step(trainer)
         show = self._write if self._bar is None else self._draw
         show(trainer, pl_module, trainer.callback_metrics)
 

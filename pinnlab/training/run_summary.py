@@ -22,9 +22,8 @@ from pinnlab.reporting.files import free_path, write_json
 from pinnlab.reporting.histories import how_far
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.coefficient_errors import coefficient_errors
-from pinnlab.training.phases import point_store
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import callbacks_of
+from pinnlab.training.trainer_parts import any_says, callbacks_of, point_store, warnings_of
 from pinnlab.training.wording import start_lines
 
 LISTED = 12
@@ -68,8 +67,7 @@ class RunSummary(L.Callback):
         """Measures the error of the final weights, prints and writes."""
         self.result = summary = self.summarise(trainer, pl_module)
         folder = run_folder(trainer)  # a collective, so not in the rank-zero part
-        goes_on = any(getattr(callback, "goes_on", False) for callback in callbacks_of(trainer, L.Callback))
-        if not goes_on:
+        if not any_says(trainer, "goes_on"):
             self._report(summary, folder)
 
     def summarise(self, trainer: L.Trainer, pl_module: Any) -> dict[str, Any]:
@@ -92,7 +90,7 @@ class RunSummary(L.Callback):
             "compilation": pl_module.objective.compilation(),
             "phases": records,
             "decisions": [asdict(decision) for decision in phases.decisions],
-            "warnings": [line for c in callbacks_of(trainer, L.Callback) for line in getattr(c, "warnings", [])],
+            "warnings": warnings_of(trainer),
             "points": {} if store is None else store.counts(),
             "coefficients": by_number(pl_module.system.coefficient_values()),
             "standard_errors": errors,

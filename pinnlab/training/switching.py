@@ -12,6 +12,7 @@ from pinnlab.criteria import TrialRule
 from pinnlab.errors import NotFiniteError, StopReason
 from pinnlab.numerics import distributed
 from pinnlab.numerics.precision import exact_products
+from pinnlab.optimizers.requirements import has_stalled
 from pinnlab.training.checkpoints import checked_phase, described_phase
 from pinnlab.training.faults import check_parameters, check_targets, keep_checkpoints, raise_unless_recovered
 from pinnlab.training.history import Decision, PhaseRecord, RunHistory
@@ -64,7 +65,7 @@ class OptimizerPhases(L.Callback):
         if stage != "fit":
             return
         check_phases(trainer, pl_module)
-        check_trials(trainer, pl_module)
+        check_trials(pl_module)
         check_targets(pl_module)
         pl_module.start_over()
         self._settings.enter_context(exact_products())
@@ -261,7 +262,7 @@ class OptimizerPhases(L.Callback):
     def _over(self, module: Any, met: bool) -> str | None:
         """Why the phase is over, or None."""
         phase = module.phases[module.phase]
-        if getattr(module.current_optimizer(), "status", None) is StopReason.STALLED:
+        if has_stalled(module.current_optimizer()):
             return StopReason.STALLED.value  # also while it is held: it would only stall again
         if self._held():
             return None

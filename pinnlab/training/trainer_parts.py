@@ -1,4 +1,4 @@
-"""What a module's trainer has: data, callbacks; and what an optimizer cannot stand of it."""
+"""What a module's trainer has: data, points, callbacks; and what an optimizer cannot stand of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
 
 from pinnlab.errors import ConfigurationError
+from pinnlab.training.point_store import PointStore
 
 Kind = TypeVar("Kind")
 
@@ -14,6 +15,27 @@ Kind = TypeVar("Kind")
 def data_of(module: Any) -> Any:
     """The data module that a module is trained with; None without one, or without a trainer."""
     return getattr(module._trainer, "datamodule", None)  # `module.trainer` is an error where there is none
+
+
+def point_store(module: Any) -> PointStore | None:
+    """The points that a module is trained on; None without a trainer or without a data module that has them."""
+    return getattr(data_of(module), "store", None)
+
+
+def needed_store(module: Any, owner: str) -> PointStore:
+    """The points that a module is trained on.
+
+    Args:
+        module: the `PINN`.
+        owner: who needs them, for the message.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    store = point_store(module)
+    if store is None:
+        raise ConfigurationError(f"{owner}: there is no point store; train with CollocationDataModule")
+    return store
 
 
 def in_training(module: Any) -> bool:
@@ -24,6 +46,16 @@ def in_training(module: Any) -> bool:
 def callbacks_of(trainer: Any, kind: type[Kind]) -> list[Kind]:
     """Those of a trainer's callbacks that are of a kind, in their order."""
     return [callback for callback in trainer.callbacks if isinstance(callback, kind)]
+
+
+def any_says(trainer: Any, attribute: str) -> bool:
+    """Whether one of a trainer's callbacks says something of itself by an attribute, such as `recovers`."""
+    return any(getattr(callback, attribute, False) for callback in trainer.callbacks)
+
+
+def warnings_of(trainer: Any) -> list[str]:
+    """What callbacks have to say of a run in its summary, by an attribute `warnings`."""
+    return [line for callback in trainer.callbacks for line in getattr(callback, "warnings", ())]
 
 
 def tell(hook: str, trainer: Any, module: Any) -> None:

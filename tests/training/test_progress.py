@@ -163,7 +163,7 @@ class Look(L.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *unused):
         time.sleep(self.pause[pl_module.phase])
-        self.course.step(trainer, pl_module)
+        self.course.step(trainer)
         self.said.append((trainer.global_step, self.course.pace(trainer, pl_module)))
         self.totals.append(self.course.total(trainer, pl_module))
 
