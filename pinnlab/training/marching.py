@@ -34,6 +34,7 @@ from pinnlab.training.windows import (
     data_in,
     edges_in,
     go_on_from,
+    in_last,
     march_state,
     may_halve,
     module_in,
@@ -330,9 +331,7 @@ def restored(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN
 def last_window(module: PINN, data: CollocationDataModule, path: str) -> tuple[PINN, CollocationDataModule]:
     """Module and points of the window that a run was in when it wrote a checkpoint, which is still to be loaded."""
     saved = read_checkpoint(path)
-    state, k = march_state(saved), march_state(saved)["window"]
-    before = chain(module, saved)[-2] if k else None
-    window = module_in(module, state["coordinate"], state["edges"], k, before)
+    window = in_last(module, march_state(saved), chain(module, saved))
     return window, data_in(data, window.problem)
 
 

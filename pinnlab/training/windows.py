@@ -22,6 +22,9 @@ from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.march import March
 from pinnlab.training.module import PINN
 
+BY_CONDITION = ("weights", "enhance", "points", "samplers")
+"""Arguments of modules and data modules that are given by the names of conditions."""
+
 
 def edges_in(plan: March, problem: Problem) -> list[float]:
     """Where the windows of a plan begin and end in a problem.
@@ -65,10 +68,7 @@ def module_in(module: PINN, coordinate: str, edges: Sequence[float], k: int, bef
     if isinstance(network, nn.Module):
         network = copy.deepcopy(network)
     options = {**module.constructed_with, "problem": window, "network": network, "seed": seed_of(module, k)}
-    for key in ("weights", "enhance"):
-        if options.get(key):
-            options[key] = {name: options[key][name] for name in present(options[key], window)}
-    return type(module)(**options)
+    return type(module)(**_cut(options, window))
 
 
 def seed_of(module: PINN, k: int) -> int:
@@ -79,11 +79,17 @@ def seed_of(module: PINN, k: int) -> int:
 
 def data_in(data: CollocationDataModule, window: Problem) -> CollocationDataModule:
     """A data module like another one, on a window of its problem."""
-    options = {**data.constructed_with, "problem": window}
-    for key in ("points", "samplers"):
-        if isinstance(options.get(key), Mapping):
-            options[key] = {name: own for name, own in options[key].items() if name in window.conditions}
-    return type(data)(**options)
+    return type(data)(**_cut({**data.constructed_with, "problem": window}, window))
+
+
+def _cut(options: Mapping[str, Any], window: Problem) -> dict[str, Any]:
+    """Arguments of a module or a data module, of those by condition what is for the conditions in a window."""
+    return {
+        key: {name: value[name] for name in present(value, window)}
+        if key in BY_CONDITION and isinstance(value, Mapping)
+        else value
+        for key, value in options.items()
+    }
 
 
 @torch.no_grad()
@@ -106,11 +112,11 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         ConfigurationError: it is not of a run in windows, or of another network.
     """
     state = march_state(saved)
-    present = {
+    last = {
         name.removeprefix("trial."): value for name, value in saved["state_dict"].items() if name.startswith("trial.")
     }
     trials: list[Trial] = []
-    for k, own in enumerate([*state["before"], present]):
+    for k, own in enumerate([*state["before"], last]):
         before = trials[-1].frozen() if trials else None
         if before is not None:
             trials[-1] = before
@@ -121,6 +127,18 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         trial.to(dtype).load_state_dict({**shared, **own})
         trials.append(trial)
     return trials
+
+
+def in_last(module: PINN, state: Mapping[str, Any], trials: Sequence[Trial]) -> PINN:
+    """A module like another one, on the last window of a checkpoint, with weights of its own.
+
+    Args:
+        module: on the whole problem.
+        state: see `march_state`.
+        trials: see `chain`.
+    """
+    k = len(trials) - 1
+    return module_in(module, state["coordinate"], state["edges"], k, trials[k - 1] if k else None)
 
 
 def own_state(trial: Trial) -> dict[str, Tensor]:
@@ -175,6 +193,5 @@ def pieced_of(module: PINN, saved: Mapping[str, Any]) -> PINN:
     """
     check_problem(saved["pinnlab"], module.problem)
     state, trials = march_state(saved), chain(module, saved)
-    cut = state["coordinate"], state["edges"]
-    check_made_with(saved, module_in(module, *cut, len(trials) - 1, trials[-2] if len(trials) > 1 else None))
-    return pieced(module, trials, *cut)
+    check_made_with(saved, in_last(module, state, trials))
+    return pieced(module, trials, state["coordinate"], state["edges"])

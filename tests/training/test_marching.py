@@ -20,6 +20,7 @@ from pinnlab.optimizers import LBFGS, LeastSquares, LevenbergMarquardt
 from pinnlab.problems import Dirichlet, Exact, Problem, Residual, Unknown, Wave1D
 from pinnlab.problems.window import Window
 from pinnlab.reporting.figures import solution as drawing
+from pinnlab.samplers import Sobol
 from pinnlab.training.march import March
 from pinnlab.training.marching import march, train_windows
 from pinnlab.training.module import PINN
@@ -349,6 +350,8 @@ def test_the_public_name_is_this_one():
         ({"toleranz": 1.0}, "unknown option of march 'toleranz'.*tolerance"),
         ({"tolerance": 1.0, "data": {"held_out": 0}}, "march.tolerance: needs points"),
         ({"start": "fresh", "model": {"network": MLP(1, 1)}}, "march.start: a network given as an object"),
+        ({"data": {"points": {"ode": 5, "wall": 5}}}, r"unknown condition in data\.points 'wall'"),
+        ({"data": {"samplers": {"od": Sobol()}}}, r"unknown condition in data\.samplers 'od' \(did you mean 'ode'"),
     ],
 )
 def test_bad_input_is_refused(options, match):
