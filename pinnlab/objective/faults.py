@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -73,11 +73,11 @@ def find_fault(system: ResidualSystem, batch: Batch, weights: Tensor) -> Fault |
     Returns:
         None when parameters, weights, points, targets, residuals and gradients are all finite.
     """
-    fault = next(_parameters(system), None)
+    fault = find_bad_parameter(system)
     if fault is not None:
         return fault
     for name, weight in zip(batch, weights.tolist(), strict=True):
-        if not torch.isfinite(torch.tensor(weight)):
+        if not math.isfinite(weight):
             return Fault("weight", f"condition {name!r}", weight)
     for look in (_values, _gradients):
         for name, rows in batch.items():
@@ -88,18 +88,20 @@ def find_fault(system: ResidualSystem, batch: Batch, weights: Tensor) -> Fault |
     return None
 
 
+def find_bad_parameter(system: ResidualSystem) -> Fault | None:
+    """The first parameter of the trial function that is not finite."""
+    for name, parameter in system.trial.named_parameters():
+        bad = parameter.detach()[~parameter.isfinite()]
+        if len(bad):
+            return Fault("parameter", name, float(bad[0]))
+    return None
+
+
 def find_bad_target(system: ResidualSystem, batch: Batch) -> Fault | None:
     """The first row or prescribed value that is not finite; what can be known before the first step."""
     with torch.no_grad():
         found = (_given(system, name, part) for name, rows in batch.items() for part in rows.split(_ROWS))
         return next((fault for fault in found if fault is not None), None)
-
-
-def _parameters(system: ResidualSystem) -> Iterator[Fault]:
-    for name, parameter in system.trial.named_parameters():
-        bad = parameter[~parameter.isfinite()]
-        if len(bad):
-            yield Fault("parameter", name, float(bad[0]))
 
 
 def _given(system: ResidualSystem, name: str, rows: Tensor) -> Fault | None:

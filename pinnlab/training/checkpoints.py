@@ -130,7 +130,8 @@ def check_state(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
 def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
     """Compares what a checkpoint's run was made with to this run.
 
-    Warns where the problem is in a file of the user's whose code has changed: its functions are not in the checkpoint.
+    Warns where the problem is in a file of the user's whose code has changed, as its functions are not in the
+    checkpoint, and where data that it was given have other numbers.
 
     Args:
         checkpoint: as Lightning hands it over; `checked` before.

@@ -12,9 +12,14 @@ from pinnlab.optimizers import is_multi_eval
 from pinnlab.optimizers.flat import FlatObjective
 
 
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """What an optimizer moves."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def gradients_of(optimizer: Optimizer) -> list[Tensor]:
     """The gradients that are left for an optimizer's parameters."""
-    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return [p.grad for p in parameters_of(optimizer) if p.grad is not None]
 
 
 @torch.enable_grad()
@@ -52,7 +57,7 @@ def step_whole(wrapped: Any, closure: Any, **given: Any) -> None:
     if not is_multi_eval(optimizer):
         wrapped.step(closure=closure, **given)
         return
-    there = FlatObjective([p for group in optimizer.param_groups for p in group["params"]], closure)
+    there = FlatObjective(parameters_of(optimizer), closure)
     before = there.point()
     try:
         wrapped.step(closure=closure, **given)

@@ -42,14 +42,13 @@ def coefficient_errors(module: Any) -> dict[str, float]:
     if sum(shape.numel() for shape in trained.values()) > MOST_PARAMETERS:
         return {}
     around = linearization(module, {name: distributed.shard(rows) for name, rows in store.rows.items()})
-    slopes = by_number({name: _slopes(module, name) for name in names})
-    columns = [
-        module.system.column(f"coefficients.{name}") + k for name in names for k in range(_slopes(module, name).numel())
-    ]
+    own = {name: _slopes(module, name) for name in names}
+    slopes = by_number(own)
+    columns = [module.system.column(f"coefficients.{name}") + k for name in names for k in range(own[name].numel())]
     raw = standard_errors(around, data, columns)
     if raw is None:
         return {}
-    held = by_number({name: _held(module, name) for name in names}).values()
+    held = by_number({name: _held(problem.coefficients[name].bounds, own[name]) for name in names}).values()
     if fixed := [column for column, h, error in zip(columns, held, raw.tolist(), strict=True) if h and error >= 1]:
         raw = standard_errors(around, data, columns, fixed)  # what a bound has found scatters no more
         assert raw is not None  # fewer degrees of freedom than before
@@ -57,12 +56,11 @@ def coefficient_errors(module: Any) -> dict[str, float]:
     return {name: slope * error if error < math.inf else math.inf for (name, slope), error in errors}
 
 
-def _held(module: Any, name: str) -> Tensor:
-    """Which numbers of a coefficient are within a four-hundredth of their interval from a bound, 1 or 0.
+def _held(bounds: tuple[float, float] | None, slopes: Tensor) -> Tensor:
+    """Which numbers of a coefficient are within a four-hundredth of their interval from a bound, by slopes, 1 or 0.
 
     There the logistic map bends over one unit of the parameter: beyond an error of one its slope says nothing.
     """
-    bounds, slopes = module.problem.coefficients[name].bounds, _slopes(module, name)
     return torch.zeros_like(slopes) if bounds is None else (slopes < AT_BOUND * (bounds[1] - bounds[0])).to(slopes)
 
 

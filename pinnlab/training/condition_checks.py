@@ -20,7 +20,7 @@ from pinnlab.problems.jumps import warn_of_bent_ansatz, warn_of_jumps
 from pinnlab.problems.laplacian_check import warn_of_laplacians
 from pinnlab.problems.reference_check import warn_of_reference
 from pinnlab.problems.unused import warn_of_unused
-from pinnlab.training.network_checks import LEAVE_OUT, untouched_generators
+from pinnlab.training.network_checks import LEAVE_OUT, tensors_close_by, untouched_generators
 from pinnlab.training.rounding_check import warn_of_rounded_numbers
 from pinnlab.training.size_check import (
     warn_of_large_coefficients,
@@ -125,11 +125,7 @@ def _flat(system: ResidualSystem, name: str, wanted: Wanted) -> list[MultiIndex]
     points = points[:_MANY].to(next(system.trial.parameters()))
     lower = {index: {rest for rest, _ in one_lower(index)} for index in high}
     asked = Wanted(frozenset(high.union(*lower.values())))
-    network, generator = system.trial.network, torch.Generator().manual_seed(0)
-    weights = {
-        key: p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
-        for key, p in network.named_parameters()
-    } | {key: buffer.clone() for key, buffer in network.named_buffers()}
+    network, weights = system.trial.network, tensors_close_by(system.trial.network)
     for few in (points[:4], points):
         with torch.no_grad(), untouched_generators(points):
             found = partials(lambda x: call_with(network, weights, (x,)), few, asked, system.engine).partials

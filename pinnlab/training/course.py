@@ -38,14 +38,10 @@ class Course:
         if phases.finished:
             return trainer.global_step
         left = [phase.steps for phase in module.phases[module.phase :]]
-        most = trainer.max_steps if trainer.max_steps >= 0 else math.inf
-        planned = (
-            math.inf
-            if None in left
-            else trainer.global_step + sum(left) - phases.history.steps_made(trainer.global_step)
-        )
-        least = min(planned, most)
-        return None if math.isinf(least) else int(least)
+        ends = [trainer.max_steps] if trainer.max_steps >= 0 else []
+        if None not in left:
+            ends.append(trainer.global_step + sum(left) - phases.history.steps_made(trainer.global_step))
+        return min(ends, default=None)
 
     def phase(self, module: Any) -> str:
         """The optimizer's name, and the number of the phase."""

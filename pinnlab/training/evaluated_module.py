@@ -182,11 +182,13 @@ class EvaluatedModule(KeepsArguments, L.LightningModule):
     def measure_errors(self, data: Any) -> dict[str, float]:
         """The relative L2 error of each unknown with the present weights, see `evaluation.measure_errors`.
 
+        Of data without evaluation points it is empty, too.
+
         Raises:
             ConfigurationError: the data module is of another problem.
         """
         check_measured(self, data)
-        return measure_errors(self, data)
+        return measure_errors(self, data) if hasattr(data, "evaluation_set") else {}
 
     def mean_squares(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean squared residual of each condition over all ranks' rows, this rank's given; a collective."""

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from pinnlab.errors import ConfigurationError, NotFiniteError
 from pinnlab.numerics import distributed
-from pinnlab.objective.faults import Fault, all_finite, find_bad_target, find_fault, total
+from pinnlab.objective.faults import all_finite, find_bad_parameter, find_bad_target, find_fault, total
 from pinnlab.optimizers.requirements import has_stalled, loss_of
 from pinnlab.training.closure import gradients_of
 from pinnlab.training.trainer_parts import any_says, point_store
@@ -84,10 +84,9 @@ def check_parameters(module: Any) -> None:
     Raises:
         NotFiniteError: one is not; names it.
     """
-    for name, parameter in module.trial.named_parameters():
-        bad = parameter.detach()[~parameter.isfinite()]
-        if len(bad):
-            raise NotFiniteError(Fault("parameter", name, float(bad[0])).line(f"after step {module.global_step}"))
+    fault = find_bad_parameter(module.system)
+    if fault is not None:
+        raise NotFiniteError(fault.line(f"after step {module.global_step}"))
 
 
 def check_targets(module: Any) -> None:

@@ -200,17 +200,18 @@ class PINN(PhasedModule):
     ) -> None:
         """Steps; hands over what else the optimizer needs: residual and Jacobian, or the overlap of mini-batches."""
         extra: dict[str, Any] = {}
-        if needs_linearization(unwrapped(optimizer)):
+        own = unwrapped(optimizer)
+        if needs_linearization(own):
             extra["linearization"] = self.linearization(self.batch)
-        self._around = extra.get("linearization") if needs_jacobian(unwrapped(optimizer)) else None
+        self._around = extra.get("linearization") if needs_jacobian(own) else None
         if (more := self.phases[self.phase].updates - 1) > 0:
-            self._updates.make(self, unwrapped(optimizer), more, _is_plain(self))
-        if wants_overlap(unwrapped(optimizer)) and (overlap := self.overlap(self.batch)) is not None:
+            self._updates.make(self, own, more, _is_plain(self))
+        if wants_overlap(own) and (overlap := self.overlap(self.batch)) is not None:
             extra["overlap"] = overlap
-        step_whole(optimizer, closure=optimizer_closure, **extra, **_blocks(self, unwrapped(optimizer)))
+        step_whole(optimizer, closure=optimizer_closure, **extra, **_blocks(self, own))
         self._around = None
         self.evaluations += sum(given.evaluations for given in extra.values())
-        self.fault = self.fault or step_fault(self, unwrapped(optimizer))
+        self.fault = self.fault or step_fault(self, own)
 
     def linearization(self, batch: Batch) -> Linearization:
         """The loss on this rank's rows around the present parameters, as a sum of squares; a collective."""

@@ -230,6 +230,16 @@ def _without_traces(network: nn.Module) -> Callable[..., Tensor]:
     return evaluate
 
 
+def tensors_close_by(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters a little away from the present ones, which may be special, and copies of the buffers, by name."""
+    generator = torch.Generator().manual_seed(0)
+    moved = {
+        name: p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
+        for name, p in module.named_parameters()
+    }
+    return moved | {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+
 def _points(problem: Problem, trial: Trial) -> Tensor:
     """A few points of the domain, on the device and in the dtype of the parameters."""
     parameter = next(trial.parameters(), torch.zeros((), dtype=torch.float64))

@@ -18,6 +18,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks.scaling import network_in_words
 from pinnlab.optimizers import is_multi_eval
 from pinnlab.optimizers.flat import refrozen
+from pinnlab.training.closure import parameters_of
 from pinnlab.training.evaluated_module import EvaluatedModule
 from pinnlab.training.history import Counts
 from pinnlab.training.hooks import check_hooks
@@ -135,7 +136,7 @@ class PhasedModule(EvaluatedModule):
         unfrozen = {id(p) for p in self._left_out if p.requires_grad}
         if not unfrozen and not is_multi_eval(optimizer):
             return
-        own = [p for group in optimizer.param_groups for p in group["params"]]
+        own = parameters_of(optimizer)
         if not unfrozen <= {id(p) for p in own} or (is_multi_eval(optimizer) and not all(p.requires_grad for p in own)):
             raise refrozen(optimizer)
 

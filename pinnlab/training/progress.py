@@ -89,19 +89,19 @@ class PhaseProgressBar(ProgressBar):
             return
         self._course.step(trainer)
         waited = time.monotonic() - self._drawn
-        if self._bar is not None:
-            if waited >= (FAST if trainer.global_step % self.refresh == 0 else SLOW):
-                self._draw(trainer, pl_module, trainer.callback_metrics)
-        elif self._line_is_due(trainer, pl_module, waited):
-            self._write(trainer, pl_module, trainer.callback_metrics)
+        if self._bar is None:
+            due = self._line_is_due(trainer, pl_module, waited)
+        else:
+            due = waited >= (FAST if trainer.global_step % self.refresh == 0 else SLOW)
+        if due:
+            self._show(trainer, pl_module, trainer.callback_metrics)
 
     def after_switch(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Shows that another phase has begun."""
         if not self._enabled:
             return
         self._course.step(trainer)
-        show = self._write if self._bar is None else self._draw
-        show(trainer, pl_module, trainer.callback_metrics)
+        self._show(trainer, pl_module, trainer.callback_metrics)
 
     def print(self, *args: Any, sep: str = " ", end: str = "\n", **kwargs: Any) -> None:
         """Writes above the bar, to the error stream."""
@@ -113,7 +113,7 @@ class PhaseProgressBar(ProgressBar):
         """Measures the final weights, shows that, and closes the bar. A collective: all ranks call it."""
         metrics = final_metrics(trainer, pl_module)
         if self._enabled:
-            (self._write if self._bar is None else self._draw)(trainer, pl_module, metrics)
+            self._show(trainer, pl_module, metrics)
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
@@ -126,6 +126,9 @@ class PhaseProgressBar(ProgressBar):
             return waited >= LINES_EVERY
         passed = 10 * trainer.global_step // max(total, 1) > self._tenth
         return (passed or waited >= LINES_AT_LEAST) and trainer.global_step < total
+
+    def _show(self, trainer: L.Trainer, module: Any, metrics: Mapping[str, Any]) -> None:
+        (self._write if self._bar is None else self._draw)(trainer, module, metrics)
 
     def _write(self, trainer: L.Trainer, module: Any, metrics: Mapping[str, Any]) -> None:
         """One line; the next one is due after another tenth of the run."""

@@ -80,7 +80,7 @@ class RunSummary(L.Callback):
         summary: dict[str, Any] = {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
-            "relative_l2": pl_module.measure_errors(data) if hasattr(data, "evaluation_set") else {},
+            "relative_l2": pl_module.measure_errors(data),
             "reference_accuracy": getattr(pl_module.problem.reference(), "accuracy", None),
             "loss": pl_module.current_loss(),
             "seconds": sum(record["seconds"] for record in records),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.problems.stand_ins import residual_of_stand_ins
+from pinnlab.training.network_checks import tensors_close_by
 
 _COUNT = 16
 """Points of each condition that are looked at."""
@@ -91,10 +92,7 @@ def warn_of_tiny_losses(system: ResidualSystem, weights: Tensor) -> None:
     """
     if system.problem.energies():
         return
-    close_by, generator = system.trial.tensors_apart(), torch.Generator().manual_seed(0)
-    for name, p in system.trial.named_parameters():
-        close_by[name] = p.detach() + 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
-    loss = sum(_terms(system, weights, close_by).values())
+    loss = sum(_terms(system, weights, tensors_close_by(system.trial)).values())
     if 0 < loss < _FAINT:
         warnings.warn(
             f"the loss begins with about {loss:.0e}, which most optimizers take for zero, so that little or nothing is "
