@@ -121,9 +121,8 @@ def _unknown_option(message: str) -> str | None:
     if found is None:
         return None
     named = r"class_path[ =]'([\w.]+)'"
-    path = re.search(named, message[found.end() :]) or re.search(
-        named, message
-    )  # what has the option, or what is around
+    # What has the option, or what is around it.
+    path = re.search(named, message[found.end() :]) or re.search(named, message)
     if path is None:
         return None
     module, _, name = path[1].rpartition(".")

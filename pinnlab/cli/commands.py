@@ -275,16 +275,16 @@ class PinnlabCLI(LightningCLI):
         self._say(ending(self.trainer))
 
 
-def command(arguments: list[str] | None = None) -> PinnlabCLI:
+def command(arguments: list[str]) -> PinnlabCLI:
     """Parses and carries out one command of LightningCLI: fit, validate, test, predict or diagnose.
 
     Args:
-        arguments: as on the command line, without the program's name; default: `sys.argv`.
+        arguments: as on the command line, without the program's name.
 
     Returns:
         What was built for it: module, data, trainer.
     """
-    given = checked(sys.argv[1:] if arguments is None else arguments, BEFORE)
+    given = checked(arguments, BEFORE)
     return PinnlabCLI(
         PINN,
         CollocationDataModule,
@@ -311,9 +311,7 @@ def run(arguments: list[str] | None = None) -> int:
     """
     quieten()
     try:
-        given = sys.argv[1:] if arguments is None else arguments
-        named = with_run(without_all(given))
-        cli = command(named if named != given else arguments)
+        cli = command(with_run(without_all(sys.argv[1:] if arguments is None else arguments)))
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pinnlab.cli.help import HELP
 from pinnlab.cli.own_files import check_name
 from pinnlab.errors import ConfigurationError
 
@@ -81,7 +82,7 @@ def write_problem(arguments: Sequence[str]) -> int:
         ConfigurationError: no file is named, or its name will not do; one of the two is there already, or cannot be
             written.
     """
-    if arguments and arguments[0] in ("-h", "--help"):
+    if arguments and arguments[0] in HELP:
         print(USAGE)
         return 0
     if len(arguments) != 1:

@@ -230,9 +230,9 @@ def _named(path: str, place: Place, key: str) -> Any:
     """The class or function of a name; None where there is none and the parser says why."""
     known = class_paths()
     if "." not in path:
-        fitting = {name: full for name, full in known.items() if place.takes(import_path(full, key))}
         if path not in known:
-            hint = suggest(path, fitting) or "; `pinnlab list` shows what there is"
+            taken = [name for name, full in known.items() if place.takes(import_path(full, key))]
+            hint = suggest(path, taken) or "; `pinnlab list` shows what there is"
             own = f"; a class of your own needs its file's name, as in my_file.{path}"
             raise ConfigurationError(f"{key}: there is no class {path!r}{hint}{own}")
         path = known[path]
@@ -334,11 +334,7 @@ def _words(hint: Any) -> str:
     if _is_mapping(hint):
         return "a mapping" + (f" to {_words(inner[1])}" if len(inner) > 1 else "")
     if _is_list(hint):
-        return (
-            "a list"
-            if place is None and not inner
-            else f"a list of {_words(_alternatives(inner[0])[0]).removeprefix('a ')}"
-        )
+        return f"a list of {_words(_alternatives(inner[0])[0]).removeprefix('a ')}" if inner else "a list"
     return str(getattr(hint, "__name__", hint))
 
 
