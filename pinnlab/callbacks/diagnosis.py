@@ -99,8 +99,6 @@ class DiagnosisWriter(L.Callback):
 def _panels(result: Diagnosis) -> Panels:
     from pinnlab.reporting.figures.diagnosis import Panels
 
-    look = result.look
-    where = f"step {look.step}, phase {look.phase} ({look.optimizer})" if look.step else "before the first step"
     terms = {name: (term.weight * term.mean_square, term.gradient) for name, term in result.terms.items()}
     kernel = {name: spectrum.eigenvalues[: spectrum.rank].numpy() for name, spectrum in result.kernel.items()}
-    return Panels(f"{result.problem}, {where}", kernel, terms, result.cosines, result.hessian, look.bands)
+    return Panels(f"{result.problem}, {result.where}", kernel, terms, result.cosines, result.hessian, result.look.bands)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import time
 import warnings
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from pinnlab.callbacks.redraw import refuse_energies
 from pinnlab.errors import check_seed, check_whole, reason_of
 from pinnlab.numerics import distributed
 from pinnlab.objective.linearization import LinearizedFunctions
-from pinnlab.reporting.files import append_whole
+from pinnlab.reporting.files import append_whole, whole
 from pinnlab.reporting.loggers import board_of, log_scalars, run_folder
 from pinnlab.training.exact_linearization import linearization
 from pinnlab.training.point_store import probe_rows
@@ -207,7 +206,4 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if path.exists():
         with path.open(newline="") as file:
             lines = [line for line in csv.DictReader(file) if int(line["step"]) <= step]
-        temporary = path.with_suffix(".partial")
-        temporary.unlink(missing_ok=True)
-        _append(temporary, lines)
-        os.replace(temporary, path)
+        whole(path, lambda part: _append(part, lines))

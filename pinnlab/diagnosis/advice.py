@@ -142,7 +142,7 @@ def set_up_of(module: Any) -> SetUp:
         linear=_is_linear(module.system, problem),
         # With an operator or many coordinates it says nothing, and would ask for the reference once for each of them.
         steepness=None if operator or len(problem.coordinates) > MANY else _steepness(problem),
-        energy=any(condition.is_energy for condition in problem.conditions.values()),
+        energy=bool(problem.energies()),
         operator=operator,
     )
 

@@ -241,9 +241,9 @@ class _Grid:
         return Bands.of(modes.wave_numbers, energies, None if reference is None else modes.energies(reference[:, 0]))
 
 
-def probed(module: Any, most: int = PROBES) -> dict[str, Tensor]:
-    """This rank's share of at most so many of each condition's points in the present batch, evenly chosen."""
-    return {name: distributed.thin(rows, most) for name, rows in module.loss_gradients().batch.items()}
+def probed(module: Any) -> dict[str, Tensor]:
+    """This rank's share of at most `PROBES` of each condition's points in the present batch, evenly chosen."""
+    return {name: distributed.thin(rows, PROBES) for name, rows in module.loss_gradients().batch.items()}
 
 
 def _mean_squares(residuals: Iterable[Tensor]) -> Tensor:

@@ -83,6 +83,12 @@ class Diagnosis:
     findings: Sequence[Finding]
     advice: Sequence[str]
 
+    @property
+    def where(self) -> str:
+        """Where in the run it is, in words."""
+        look = self.look
+        return f"step {look.step}, phase {look.phase} ({look.optimizer})" if look.step else "before the first step"
+
     def summary(self) -> dict[str, Any]:
         """All of it in primitives."""
         return {

@@ -10,6 +10,7 @@ from rich.table import Table
 from pinnlab.analysis.ntk import WHOLE
 from pinnlab.analysis.signatures import Bands, relative_errors, waves
 from pinnlab.diagnosis.picture import Diagnosis
+from pinnlab.reporting.histories import errors_in_words
 
 
 def tables(result: Diagnosis) -> list[Table]:
@@ -21,10 +22,8 @@ def tables(result: Diagnosis) -> list[Table]:
 
 def _terms(result: Diagnosis) -> Table:
     look = result.look
-    errors = ", ".join(f"{name} {value:.3e}" for name, value in result.relative_l2.items()) or "no reference"
-    where = f"step {look.step}, phase {look.phase} ({look.optimizer})" if look.step else "before the first step"
     table = _table(
-        f"{result.problem}, {where}: relative L2 error {errors}",
+        f"{result.problem}, {result.where}: relative L2 error {errors_in_words(result.relative_l2)}",
         ("condition", "points", "weight", "part of the loss", "gradient", "held out / trained"),
     )
     for name, term in result.terms.items():

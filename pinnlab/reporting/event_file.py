@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import socket
@@ -18,7 +19,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from pinnlab.reporting.dashboard import axis_of
-from pinnlab.reporting.files import append_whole
+from pinnlab.reporting.files import append_whole, whole
 
 SECONDS = 1.0
 """Between two writes: TensorBoard looks every few seconds."""
@@ -50,10 +51,9 @@ def drop_events_after(folder: Path, step: int, axes: Mapping[str, int]) -> None:
             del event.summary.value[:]
             event.summary.value.extend(kept)
         filled = [event for event in events if event.summary.value or event.file_version]
-        temporary = path.with_name(f".{path.name}.partial")
+        data = b"".join(map(_record, filled))
         try:
-            temporary.write_bytes(b"".join(map(_record, filled)))
-            os.replace(temporary, path)
+            whole(path, functools.partial(Path.write_bytes, data=data))
         except OSError as error:
             warnings.warn(f"{path} keeps charts that the run makes again: {error}", stacklevel=2)
 

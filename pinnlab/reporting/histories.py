@@ -66,6 +66,11 @@ def how_far(summary: Mapping[str, Any]) -> str:
     return "".join(f" up to {name} = {value:g}" for name, value in summary.get("up_to", {}).items())
 
 
+def errors_in_words(errors: Mapping[str, float]) -> str:
+    """The errors of a run by unknown."""
+    return ", ".join(f"{name} {value:.3e}" for name, value in errors.items()) or "no reference"
+
+
 def read_run(folder: Path, name: str) -> Run:
     """A run from its folder.
 

@@ -19,7 +19,7 @@ from pinnlab.errors import RankError, reason_of
 from pinnlab.numerics import distributed
 from pinnlab.problems.coefficients import by_number
 from pinnlab.reporting.files import free_path, write_json
-from pinnlab.reporting.histories import how_far
+from pinnlab.reporting.histories import errors_in_words, how_far
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.switching import phases_of
@@ -131,10 +131,9 @@ class RunSummary(L.Callback):
 
 
 def _table(summary: dict[str, Any]) -> Table:
-    errors = ", ".join(f"{name} {value:.3e}" for name, value in summary["relative_l2"].items()) or "no reference"
-    errors_of = summary["standard_errors"]
+    errors, scatter = errors_in_words(summary["relative_l2"]), summary["standard_errors"]
     found = ", ".join(
-        f"{name} = {value:.6g}{_more_or_less(errors_of.get(name))}" for name, value in summary["coefficients"].items()
+        f"{name} = {value:.6g}{_more_or_less(scatter.get(name))}" for name, value in summary["coefficients"].items()
     )
     accuracy = summary["reference_accuracy"]
     if accuracy is not None and any(value < 2 * accuracy for value in summary["relative_l2"].values()):

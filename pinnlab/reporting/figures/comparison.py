@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pinnlab.reporting.figures.style import MARKERS, PALETTE, new_figure
+from pinnlab.reporting.figures.style import colour_of, marker_of, new_figure
 from pinnlab.reporting.histories import Curve, Run
 
 SPAN = 30
@@ -51,10 +51,9 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 def _draw(axes: Axes, x: Any, y: Any, number: int, label: str | None) -> None:
     """A line with a mark at its end, where the values are positive."""
     seen = (y > 0) & (x > 0)
-    colour = PALETTE[number % len(PALETTE)]
-    marker = MARKERS[(number + number // len(PALETTE)) % len(MARKERS)]
+    style: dict[str, Any] = {"color": colour_of(number), "marker": marker_of(number), "linewidth": 1.3, "markersize": 6}
     ends = [int(seen.sum()) - 1] if seen.any() else []
-    axes.plot(x[seen], y[seen], color=colour, linewidth=1.3, marker=marker, markersize=6, markevery=ends, label=label)
+    axes.plot(x[seen], y[seen], markevery=ends, label=label, **style)
 
 
 def _is_wide(seconds: Sequence[float]) -> bool:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from pinnlab.analysis.signatures import OCTAVES, Bands
-from pinnlab.reporting.figures.style import MARKERS, PALETTE, new_figure
+from pinnlab.reporting.figures.style import MARKERS, PALETTE, colour_of, new_figure
 from pinnlab.reporting.figures.surface import Array
 
 _WIDEST = 3
@@ -68,7 +68,7 @@ def diagnosis_figure(shown: Panels) -> Figure:
 def _kernel(axes: Axes, shown: Panels) -> None:
     for k, (name, values) in enumerate(shown.kernel.items()):
         found = _positive(values)
-        style = {"color": "0.25", "linewidth": 3.0, "alpha": 0.45} if name == "total" else {"color": _colour(k)}
+        style = {"color": "0.25", "linewidth": 3.0, "alpha": 0.45} if name == "total" else {"color": colour_of(k)}
         axes.plot(np.arange(1, len(found) + 1), found, label=name, **style)
     axes.set(xscale="log", xlabel="number", ylabel="eigenvalue", title="kernel by condition")
     _logarithmic(axes, np.concatenate([line.get_ydata() for line in axes.lines]))
@@ -123,10 +123,10 @@ def _frequencies(axes: Axes, shown: Panels) -> None:
         if bands.reference:
             reference = np.sqrt(np.asarray(bands.reference))
             axes.plot(
-                places, _positive(reference), color=_colour(k), linewidth=3.5, alpha=0.45, label=f"{name}: solution"
+                places, _positive(reference), color=colour_of(k), linewidth=3.5, alpha=0.45, label=f"{name}: solution"
             )
         what = "error" if bands.reference else "residual"
-        axes.plot(places, _amplitudes(bands.error), "o-", color=_colour(k), label=f"{name}: {what}")
+        axes.plot(places, _amplitudes(bands.error), "o-", color=colour_of(k), label=f"{name}: {what}")
     axes.set_xticks(places, names)
     axes.set(xlabel="half waves, up to", ylabel="root mean square", title="frequencies")
     _logarithmic(axes, np.concatenate([line.get_ydata() for line in axes.lines]))
@@ -147,7 +147,3 @@ def _amplitudes(energies: Sequence[float]) -> Array:
 def _positive(values: ArrayLike) -> Array:
     found = np.asarray(values, dtype=np.float64)
     return np.where(found > 0, found, np.nan)
-
-
-def _colour(k: int) -> str:
-    return PALETTE[k % len(PALETTE)]

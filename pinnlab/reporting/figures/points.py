@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from pinnlab.reporting.figures.solution import checked_points, checked_values, error_scale, share_scales
-from pinnlab.reporting.figures.style import MARKERS, PALETTE, new_figure
+from pinnlab.reporting.figures.style import PALETTE, colour_of, marker_of, new_figure
+from pinnlab.reporting.figures.surface import Array
 
 POINTS_PER_BIN = 10
 """Of uniform points in the mean: enough to tell the density from noise."""
@@ -40,17 +41,16 @@ def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -
         cloud = figure.subplots()
     everything = np.concatenate([np.empty((0, len(coordinates))), *sets.values()])
     for k, (name, values) in enumerate(sets.items()):
-        color, marker = PALETTE[k % len(PALETTE)], MARKERS[(k + k // len(PALETTE)) % len(MARKERS)]
         height = np.full(len(values), -float(k)) if flat else values[:, 1]
         label = f"{name} ({len(values):,})"
         size = float(np.clip(4000 / max(len(values), 1), 2, 25))
         style: dict[str, Any] = {"marker": "|", "s": 60, "linewidths": 1.2}
         if not flat:
-            style = {"marker": marker, "s": size, "linewidths": 0}
-        cloud.scatter(values[:, 0], height, color=color, alpha=0.75, label=label, **style)
+            style = {"marker": marker_of(k), "s": size, "linewidths": 0}
+        cloud.scatter(values[:, 0], height, color=colour_of(k), alpha=0.75, label=label, **style)
         if flat and len(values):
             bins = np.histogram_bin_edges(everything[:, 0], bins=40)
-            histogram.hist(values[:, 0], bins=bins, histtype="step", color=color, linewidth=1.6)
+            histogram.hist(values[:, 0], bins=bins, histtype="step", color=colour_of(k), linewidth=1.6)
     cloud.set_xlabel(coordinates[0])
     if flat:
         cloud.set_yticks([-float(k) for k in range(len(sets))], list(sets))
@@ -63,8 +63,7 @@ def points_figure(points: Mapping[str, ArrayLike], coordinates: Sequence[str]) -
         for handle in legend.legend_handles:
             if isinstance(handle, PathCollection):
                 handle.set_sizes([36])
-    projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
-    figure.suptitle(f"{len(everything):,} points{projected}", fontsize=13)
+    figure.suptitle(_counted(everything, coordinates), fontsize=13)
     return figure
 
 
@@ -88,8 +87,7 @@ def residual_figure(points: ArrayLike, residual: ArrayLike, coordinates: Sequenc
     places, size = places[np.isfinite(size)], size[np.isfinite(size)]
     flat = len(coordinates) == 1
     figure = new_figure(9.0, 4.2, layout="compressed")
-    projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
-    figure.suptitle(f"{name}: {len(places):,} points{projected}", fontsize=13)
+    figure.suptitle(f"{name}: {_counted(places, coordinates)}", fontsize=13)
     if not len(places):
         return figure
     spread, cloud = figure.subplots(1, 2, sharex=True, sharey=not flat)
@@ -116,3 +114,9 @@ def residual_figure(points: ArrayLike, residual: ArrayLike, coordinates: Sequenc
     for axes in (spread, cloud):
         axes.set_xlabel(coordinates[0])
     return figure
+
+
+def _counted(places: Array, coordinates: Sequence[str]) -> str:
+    """How many points there are, and on which coordinates they are seen, if not on all."""
+    projected = f" (projected on {coordinates[0]}, {coordinates[1]})" if len(coordinates) > 2 else ""
+    return f"{len(places):,} points{projected}"

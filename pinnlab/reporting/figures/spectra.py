@@ -1,4 +1,4 @@
-"""Spectra as figures: eigenvalues of each block over time, how modes decay, and the density of a curvature."""
+"""Spectra as figures: eigenvalues of each block over time, and the density of a curvature."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from pinnlab.analysis.curvature import Curvature
-from pinnlab.analysis.ntk import WHOLE, ModeDecay
-from pinnlab.reporting.figures.style import PALETTE, empty_figure, new_figure
+from pinnlab.analysis.ntk import WHOLE
+from pinnlab.reporting.figures.style import colour_of, empty_figure, new_figure
 from pinnlab.reporting.figures.surface import Array
 
 _COLUMNS = 4
@@ -60,31 +60,6 @@ def spectrum_figure(history: Sequence[tuple[int, Mapping[str, ArrayLike]]]) -> F
     return figure
 
 
-def decay_figure(decay: ModeDecay) -> Figure:
-    """Shows how the first seven modes decayed, as dots, over what the kernel at the beginning predicts, as lines.
-
-    Args:
-        decay: what was measured.
-    """
-    values = decay.modes.eigenvalues[: len(PALETTE)].cpu().numpy()
-    first = decay.measured[0].abs()
-    measured, predicted = ((part.abs() / first).cpu().numpy() for part in (decay.measured, decay.predicted))
-    steps = np.arange(len(measured))
-    dots = steps[:: max(len(steps) // 25, 1)]
-    figure = new_figure(7.0, 4.4)
-    axes = figure.subplots()
-    for k, (value, colour) in enumerate(zip(values, PALETTE, strict=False)):
-        axes.plot(steps, predicted[:, k], color=colour, linewidth=1.4)
-        axes.plot(dots, measured[dots, k], "o", color=colour, markersize=4, label=f"{k + 1}: {value:.2g}")
-    seen = measured[:, : len(values)]
-    axes.set(xlabel="steps of gradient descent", ylabel="|coefficient| / at the beginning")
-    if (seen > 0).any():
-        axes.set(yscale="log", ylim=(seen[seen > 0].min() / 2, None))  # a prediction of zero would take all the room
-    axes.legend(title="mode: eigenvalue", frameon=False, fontsize=9)
-    figure.suptitle("Decay of the modes: predicted (lines) and measured (dots)", fontsize=13)
-    return figure
-
-
 def curvature_figure(curvatures: Mapping[str, Curvature]) -> Figure:
     """Shows which share of the eigenvalues exceeds a size, for several matrices, and their largest eigenvalues.
 
@@ -97,7 +72,6 @@ def curvature_figure(curvatures: Mapping[str, Curvature]) -> Figure:
     figure = new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
     for k, (name, found) in enumerate(curvatures.items()):
-        colour = PALETTE[k % len(PALETTE)]
         nodes, weights = found.density.nodes.cpu().numpy(), found.density.weights.cpu().numpy()
         top = float(np.abs(nodes).max(initial=0.0))
         for sign, style in ((1, "-"), (-1, "--")):
@@ -107,10 +81,10 @@ def curvature_figure(curvatures: Mapping[str, Curvature]) -> Figure:
             if kept.any():
                 look: dict[str, Any] = {"label": name if sign > 0 else None, "linewidth": max(3 - k, 1)}
                 left.step(
-                    sizes[kept][order], np.cumsum(weights[kept][order]), style, where="post", color=colour, **look
+                    sizes[kept][order], np.cumsum(weights[kept][order]), style, where="post", color=colour_of(k), **look
                 )
         values = np.abs(found.eigenvalues.cpu().numpy())
-        _draw_falling(right, np.sort(values)[::-1], color=colour, marker=".")
+        _draw_falling(right, np.sort(values)[::-1], color=colour_of(k), marker=".")
     left.set(xlabel="size of an eigenvalue", ylabel="share of eigenvalues beyond it")
     right.set(xlabel="eigenvalue number, by size", ylabel="size of the eigenvalue")
     for axes in (left, right):

@@ -23,6 +23,16 @@ Layout = Literal["constrained", "compressed"]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+def colour_of(number: int) -> str:
+    """That of the first line, the second, and so on; the palette begins again after its end."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def marker_of(number: int) -> str:
+    """Likewise, another one for each line of a colour."""
+    return MARKERS[(number + number // len(PALETTE)) % len(MARKERS)]
+
+
 class ShownFigure(Figure):
     """A figure that a notebook shows where pyplot, which would see to that, was never imported."""
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from pinnlab.analysis.curvature import Curvature
-from pinnlab.analysis.ntk import ModeDecay, Modes
 from pinnlab.numerics.lanczos import Density
-from pinnlab.reporting.figures.spectra import curvature_figure, decay_figure, spectrum_figure
+from pinnlab.reporting.figures.spectra import curvature_figure, spectrum_figure
 from pinnlab.reporting.figures.style import save
 
 FALLING = torch.tensor([10.0, 1.0, 0.1, 1e-17, -1e-16], dtype=torch.float64)
@@ -47,20 +46,6 @@ def test_spectra_that_cannot_be_drawn(tmp_path):
     assert "no spectra" in spectrum_figure([]).get_suptitle()
     nothing = torch.zeros(3)
     save(spectrum_figure([(0, {"pde": FALLING, "wall": nothing, "total": FALLING})]), tmp_path / "one.png", dpi=40)
-
-
-def test_decay_of_the_first_modes_beside_what_is_predicted(tmp_path):
-    values = torch.linspace(5, 0.5, 10, dtype=torch.float64)
-    modes = Modes(values, torch.eye(10, dtype=torch.float64))
-    decay = ModeDecay(modes, 0.05, modes.decayed(-2 * torch.ones(10, dtype=torch.float64), 0.05, 40))
-    (axes,) = decay_figure(decay).axes
-    lines, dots = axes.lines[::2], axes.lines[1::2]
-    assert len(lines) == len(dots) == 7
-    np.testing.assert_allclose(lines[0].get_ydata(), 0.5 ** np.arange(41))  # 1 - 2 x 0.05 x 5
-    np.testing.assert_allclose(dots[0].get_ydata(), 0.5 ** dots[0].get_xdata())
-    assert dots[0].get_label() == "1: 5"
-    still = ModeDecay(modes, 0.1, modes.decayed(torch.ones(10, dtype=torch.float64), 0.1, 40))  # the first one is gone
-    save(decay_figure(still), tmp_path / "decay.png", dpi=40)
 
 
 def test_share_of_the_curvature_beyond_a_size(tmp_path):
