@@ -19,7 +19,7 @@ from pinnlab.numerics.graph_replay import Recordings, evaluator, share_of
 from pinnlab.numerics.swapped import call_with
 from pinnlab.numerics.torch_version import differentiable_in_inference_mode
 from pinnlab.objective.draws import draws_of
-from pinnlab.objective.products import Products, flattened, floats_of
+from pinnlab.objective.products import Batch, Products, flattened, floats_of
 from pinnlab.objective.readings import Readings
 from pinnlab.objective.trial_function import Parameters, Trial, beside, device_of
 from pinnlab.problems.base import Problem
@@ -27,7 +27,6 @@ from pinnlab.problems.conditions import Condition
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.problems.evaluation import Evaluation
 
-Batch = Mapping[str, Tensor]
 Network = Callable[[Any], Any] | None
 Values = Parameters | None
 

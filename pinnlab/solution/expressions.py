@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,8 +48,8 @@ def evaluate(
         ConfigurationError: it asks for a name that is not there, or gives no numbers for each point.
     """
     given = more or {}
-    two = {name: rows[:1].expand(2, *rows.shape[1:]) for name, rows in given.items()}
-    wanted, differentiated = _wanted(problem, coefficients, expression, points, two)
+    called = functools.partial(_called, problem, coefficients, expression)
+    wanted, differentiated = _wanted(problem, called, points, given)
     computed = derivatives(points, wanted)
 
     def values(other: str | None = None) -> Tensor:
@@ -59,7 +60,7 @@ def evaluate(
             changed = {other: _something_else(own)} if there is points else {}
             return {u: Field(u, problem.coordinates, changed.get(u, own), i) for i, u in enumerate(problem.unknowns)}
 
-        return _per_point(_called(problem, coefficients, expression, points, fields, differentiated, given), points)
+        return _per_point(called(points, fields, differentiated, given), points)
 
     found = values()
     for name in problem.unknowns:
@@ -80,14 +81,18 @@ def _something_else(computed: Partials) -> Partials:
 
 
 def _wanted(
-    problem: Problem,
-    coefficients: Mapping[str, Tensor],
-    expression: Callable[..., Any],
-    points: Tensor,
-    more: Mapping[str, Tensor],
+    problem: Problem, called: Callable[..., Any], points: Tensor, more: Mapping[str, Tensor]
 ) -> tuple[Wanted, bool]:
-    """The derivatives that an expression asks for in a dry run, and whether it differentiates what it computes."""
+    """The derivatives that an expression asks for in a dry run, and whether it differentiates what it computes.
+
+    Args:
+        problem: gives the names.
+        called: `_called` with all of its arguments that are the expression's.
+        points: those that it is wanted at, of which two stand in.
+        more: further arguments there.
+    """
     trial = two_points(problem.domain, points)
+    two = {name: rows[:1].expand(2, *rows.shape[1:]) for name, rows in more.items()}
     recorded: list[RecordingField] = []
 
     def fields(there: Tensor) -> dict[str, AbstractField]:
@@ -96,9 +101,7 @@ def _wanted(
         recorded.extend(own.values())
         return {**own}
 
-    differentiated = needs_expressions(
-        lambda wrapped: _called(problem, coefficients, expression, trial.as_subclass(Recorded), fields, wrapped, more)
-    )
+    differentiated = needs_expressions(lambda wrapped: called(trial.as_subclass(Recorded), fields, wrapped, two))
     wanted = Wanted()
     for field in recorded:
         wanted |= field.wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,16 +38,10 @@ def integral_of(
         more["normal"] = torch.zeros_like(points)
         more["normal"][:, columns] = region.normals(nodes)
     total: Tensor | float = 0.0
+    found = functools.partial(evaluate, problem, solution._derivatives, solution.system.coefficient_values(), function)
     for block in torch.arange(len(nodes)).split(BLOCK):
         there = {name: rows[block].to(solution._like) for name, rows in more.items()}
-        values = evaluate(
-            problem,
-            solution._derivatives,
-            solution.system.coefficient_values(),
-            function,
-            points[block].to(solution._like),
-            there,
-        )
+        values = found(points[block].to(solution._like), there)
         total = total + torch.tensordot(weights[block], values.detach().to("cpu", torch.float64), 1)
     assert isinstance(total, Tensor)  # a quadrature has a node
     return total.item() if total.ndim == 0 else total.numpy()

@@ -110,8 +110,8 @@ def places_in(
     like: Tensor,
     points: Any,
     named: Mapping[str, Any],
-    home: tuple[str, Region] | None = None,
-    filled: bool = False,
+    home: tuple[str, Region] | None,
+    filled: bool,
 ) -> Places:
     """The same for the coordinates of a domain, with a warning of points outside of it.
 

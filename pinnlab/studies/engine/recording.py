@@ -15,7 +15,6 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.studies.engine.runner import Row
 from pinnlab.training.trainer_parts import callbacks_of
 
-Measurement = Callable[[L.Trainer, Any], Mapping[str, float]]
 Unit = Literal["evaluations", "points_seen", "seconds", "processor_seconds"]
 _CLOCKS: Mapping[str, Callable[[], float]] = {"seconds": time.perf_counter, "processor_seconds": time.process_time}
 
@@ -138,8 +137,7 @@ def recorded(trained: Any) -> Row:
 
 def clock_of(trained: Any) -> Recorder:
     """The first `Recorder` of a run."""
-    found = callbacks_of(trained.trainer, Recorder)[0]
-    return found
+    return callbacks_of(trained.trainer, Recorder)[0]
 
 
 def errors_in_time(trained: Any) -> Row:
