@@ -11,7 +11,7 @@ from pinnlab.cli.catalog import names_recipe, recipe_names
 from pinnlab.cli.own_files import is_file, with_file
 from pinnlab.cli.yaml_file import parse_yaml
 from pinnlab.errors import ConfigurationError
-from pinnlab.reporting.histories import newest_summary
+from pinnlab.reporting.histories import largest, newest_summary
 from pinnlab.training.checkpoint_io import read_checkpoint
 
 NEED_A_RUN = ("validate", "test", "predict")
@@ -131,5 +131,5 @@ def _error(checkpoint: Path) -> float:
     summary = newest_summary(folder) if folder else None
     if summary is None:
         return math.inf
-    errors = summary["relative_l2"].values()
-    return float(max(errors) if errors else summary["loss"])
+    reached = largest(summary["relative_l2"].values() or [summary["loss"]])
+    return math.inf if reached is None else reached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def read_run(folder: Path, name: str) -> Run:
         summary,
         yaml.safe_load(recipe.read_text("utf-8")) or {} if recipe.is_file() else {},
         _curve(scalars, ["loss/total"], summary, summary["loss"]),
-        _curve(scalars, tags, summary, _largest(errors.values())) if errors else None,
+        _curve(scalars, tags, summary, largest(errors.values())) if errors else None,
     )
 
 
@@ -150,10 +150,11 @@ def _at(steps: Sequence[int], logged: Sequence[tuple[int, tuple[float, float]]])
     return np.interp(steps, [step for step, _ in logged] or [0], [value for _, (value, _) in logged] or [0])
 
 
-def _largest(values: Any) -> float | None:
+def largest(values: Iterable[float | None]) -> float | None:
     """The largest number; None where one of them is not finite, which JSON has no number for."""
     given = list(values)
-    return None if any(value is None for value in given) else max(given)
+    finite = [value for value in given if value is not None]
+    return max(finite) if len(finite) == len(given) else None
 
 
 def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

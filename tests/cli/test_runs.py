@@ -121,6 +121,9 @@ def test_the_newest_and_the_best_run_are_found(command, tmp_path):
         assert (folder / f"version_{version}" / "solution.npz").is_file()
     os.utime(folder / "version_0" / "checkpoints" / "last.ckpt")
     assert runs.found("last", folder).parts[-3] == "version_0"
+    path = folder / "version_0" / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "relative_l2": {"u": None}}))  # it was not finite
+    assert runs.found("best", folder).parts[-3] == "version_1"
 
 
 @pytest.mark.parametrize("word", runs.WORDS)
