@@ -10,6 +10,7 @@ import lightning as L
 
 from pinnlab.errors import ConfigurationError, check_positive, check_real, check_whole, unknown
 from pinnlab.training.switching import phases_of
+from pinnlab.training.trainer_parts import evaluation_data
 
 Schedule = Literal["linear", "geometric"]
 _SCHEDULES = ("linear", "geometric")
@@ -80,7 +81,7 @@ class Continuation(L.Callback):
         if stage != "fit":
             return
         self._end = self._asked_for(pl_module.problem)
-        data = getattr(trainer, "datamodule", None)
+        data = evaluation_data(pl_module)
         if data is not None:
             data.evaluation_set()  # the reference of the problem that was posed, before it is changed
         pl_module.system.readings.vary(self._path(pl_module.problem))

@@ -16,7 +16,7 @@ from pinnlab.reporting.dashboard import OVER, layout
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger, board_of
 from pinnlab.training.marching import all_windows, windows_left
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import callbacks_of, point_store
+from pinnlab.training.trainer_parts import callbacks_of, data_of, evaluation_data, point_store
 
 
 class Dashboard(L.Callback):
@@ -52,8 +52,8 @@ class Dashboard(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Writes settings and results; behind the last of several windows the error of all of them."""
-        board, data = board_of(trainer), getattr(trainer, "datamodule", None)
-        measurable = board is not None and hasattr(data, "evaluation_set")
+        board, data = board_of(trainer), evaluation_data(pl_module)
+        measurable = board is not None and data is not None
         windows = all_windows(trainer, pl_module) if measurable and not windows_left(trainer) else None
         module, data = windows or (pl_module, data)
         errors = module.measure_errors(data) if measurable else {}  # a collective
@@ -122,7 +122,7 @@ class Dashboard(L.Callback):
             **settings_of(self.recipe, built),
             "points": 0 if store is None else sum(store.counts().values()),
             "processes": distributed.world_size(),
-            "seed": getattr(getattr(trainer, "datamodule", None), "seed", 0),
+            "seed": getattr(data_of(module), "seed", 0),
             "weights": sum(p.numel() for p in module.trial.parameters()),
             "weights_dtype": str(module.own_dtype).removeprefix("torch."),
         }
@@ -149,7 +149,7 @@ def _axes(trainer: L.Trainer, module: Any) -> dict[str, int]:
 
 def _tags(trainer: L.Trainer, module: Any) -> set[str]:
     """The beginnings of the tags that a run logs."""
-    data, problem = getattr(trainer, "datamodule", None), module.problem
+    data, problem = evaluation_data(module), module.problem
     tags = {"loss/", "training/phase", "training/gradient_norm", "training/evaluations", "training/points_seen"}
     if data is not None and problem.reference() is not None:
         tags |= {"relative_l2/", "max_error/"} | ({"frequency_error/"} if len(problem.coordinates) < 3 else set())

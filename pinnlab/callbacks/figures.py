@@ -15,13 +15,14 @@ from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of, run_folder
 from pinnlab.training.marching import all_windows, draws_window, windows_left
+from pinnlab.training.trainer_parts import evaluation_data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class SolutionFigures(L.Callback):
-    """Draws solution, error and collocation points for TensorBoard; does nothing with other loggers.
+    """Draws solution, error and collocation points for TensorBoard; does nothing with other loggers or data.
 
     Solution and error are drawn at steps that double (1, 2, 4, 8, 12, 16, 24, 32, 64, 128, ...), at every switch of the
     optimizer, at every so many validations and at the end: the slider above the image is a movie of the error.
@@ -94,7 +95,7 @@ class SolutionFigures(L.Callback):
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, pl_module: Any) -> None:
         step = trainer.global_step
-        if self._drawn == step or not _is_wanted(trainer) or not draws_window(trainer):
+        if self._drawn == step or not _is_wanted(trainer, pl_module) or not draws_window(trainer):
             return
         from pinnlab.reporting.figures.thumbnail import thumbnail
 
@@ -119,7 +120,7 @@ class SolutionFigures(L.Callback):
 
     @rank_zero_only
     def _draw_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if not _is_wanted(trainer):
+        if not _is_wanted(trainer, pl_module):
             return
         for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
             _add(trainer, f"solution/{name}/in_full", self._in_full(name, own, pl_module))
@@ -130,7 +131,7 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.style import save
 
         found = all_windows(trainer, pl_module)
-        if found is None or not _is_wanted(trainer):
+        if found is None or not _is_wanted(trainer, pl_module):
             return
         whole, data = found
         for name, own in _solutions(data, whole):
@@ -147,8 +148,9 @@ class SolutionFigures(L.Callback):
         return solution_figure(*values, own.coordinates, name, times, function=own.function)
 
 
-def _is_wanted(trainer: L.Trainer) -> bool:
-    return board_of(trainer) is not None and getattr(trainer, "datamodule", None) is not None
+def _is_wanted(trainer: L.Trainer, module: Any) -> bool:
+    """Whether there is somewhere to draw, and points to draw at."""
+    return board_of(trainer) is not None and evaluation_data(module) is not None
 
 
 def _add(trainer: Any, tag: str, figure: Figure) -> None:

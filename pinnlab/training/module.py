@@ -54,7 +54,7 @@ from pinnlab.training.points_seen import PointCount
 from pinnlab.training.quiet import without_advertisements
 from pinnlab.training.seeds import chosen_seed
 from pinnlab.training.step_log import StepLog
-from pinnlab.training.trainer_parts import data_of, point_store
+from pinnlab.training.trainer_parts import data_of, evaluation_data, point_store
 from pinnlab.training.updates import Updates
 from pinnlab.training.wording import module_in_words
 
@@ -274,7 +274,7 @@ class PINN(PhasedModule):
         for name in self.problem.conditions:
             if (key := f"conditions.{name}.weight") in changed:
                 raise ConfigurationError(f"{key}: is read when the module is built only; use weights.set_factors")
-        if (data := data_of(self)) is not None and not set(changed) <= self.system.readings.announced:
+        if (data := evaluation_data(self)) is not None and not set(changed) <= self.system.readings.announced:
             data.forget_reference()
 
     def loss_terms(self) -> dict[str, float]:

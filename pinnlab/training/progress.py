@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from pinnlab.errors import ConfigurationError, check_whole
 from pinnlab.training.course import Course
+from pinnlab.training.trainer_parts import evaluation_data
 
 WITH_TOTAL = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 WITHOUT_TOTAL = "{desc} {n_fmt} steps{postfix}"
@@ -186,8 +187,8 @@ def final_metrics(trainer: L.Trainer, module: Any) -> dict[str, Any]:
 
     Residuals only where validation has measured some before: else a function might be compiled for them at the end.
     """
-    metrics, data = dict(trainer.callback_metrics), getattr(trainer, "datamodule", None)
-    if data is not None and hasattr(data, "evaluation_set"):
+    metrics, data = dict(trainer.callback_metrics), evaluation_data(module)
+    if data is not None:
         metrics |= {f"relative_l2/{name}": error for name, error in module.measure_errors(data).items()}
         if any(tag.startswith("held_out/") for tag in metrics):
             squares = module.mean_squares(data.held_out_rows())

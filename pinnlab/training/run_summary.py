@@ -23,7 +23,7 @@ from pinnlab.reporting.histories import errors_in_words, how_far
 from pinnlab.reporting.loggers import run_folder
 from pinnlab.training.coefficient_errors import coefficient_errors
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import any_says, callbacks_of, point_store, warnings_of
+from pinnlab.training.trainer_parts import any_says, callbacks_of, data_of, point_store, warnings_of
 from pinnlab.training.wording import start_lines
 
 LISTED = 12
@@ -74,13 +74,13 @@ class RunSummary(L.Callback):
         """Everything about the run in primitives. A collective: all ranks call it."""
         phases = phases_of(trainer)
         records = phases.summary()
-        store, data = point_store(pl_module), getattr(trainer, "datamodule", None)
+        store = point_store(pl_module)
         self.warnings = []
         errors = self._measured("± for the coefficients", lambda: coefficient_errors(pl_module))
         summary: dict[str, Any] = {
             "recipe": self.recipe or pl_module.problem.name,
             "problem": pl_module.problem.name,
-            "relative_l2": pl_module.measure_errors(data),
+            "relative_l2": pl_module.measure_errors(data_of(pl_module)),
             "reference_accuracy": getattr(pl_module.problem.reference(), "accuracy", None),
             "loss": pl_module.current_loss(),
             "seconds": sum(record["seconds"] for record in records),

@@ -17,6 +17,12 @@ def data_of(module: Any) -> Any:
     return getattr(module._trainer, "datamodule", None)  # `module.trainer` is an error where there is none
 
 
+def evaluation_data(module: Any) -> Any:
+    """The same, if it has evaluation points as a `CollocationDataModule` has them; None for a user's own without."""
+    data = data_of(module)
+    return data if hasattr(data, "evaluation_set") else None
+
+
 def point_store(module: Any) -> PointStore | None:
     """The points that a module is trained on; None without a trainer or without a data module that has them."""
     return getattr(data_of(module), "store", None)

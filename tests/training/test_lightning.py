@@ -30,17 +30,20 @@ from training import ADAM, QUASI_NEWTON, quiet_trainer, small_data, small_module
 
 from pinnlab import PINN, CollocationDataModule
 from pinnlab.callbacks import (
+    Continuation,
     EvaluationBudget,
     NTKSpectrum,
     OptimizerPhases,
     PhaseProgressBar,
     RunCheckpoint,
     RunSummary,
+    SolutionFigures,
 )
 from pinnlab.criteria import TimeBudget
 from pinnlab.errors import ConfigurationError
-from pinnlab.problems import Poisson1D
+from pinnlab.problems import Heat1D, Poisson1D
 from pinnlab.training.phases import Phase
+from pinnlab.training.point_store import probe_rows
 from pinnlab.training.quiet import LOGGER
 
 TWO_PHASES = {"phases": [Phase(ADAM, steps=6), Phase(QUASI_NEWTON, steps=3)]}
@@ -479,6 +482,35 @@ def test_mlflow_logger(tmp_path, monkeypatch):
 def test_other_data_or_none_are_refused(given, message, tmp_path):
     with pytest.raises(ConfigurationError, match=rf"{message}; write .*CollocationDataModule\(problem, points="):
         plain_trainer(tmp_path, enable_progress_bar=False).fit(small_module(), *given)
+
+
+class Rows(L.LightningDataModule):
+    """Rows of each condition, and no points to measure errors at."""
+
+    def __init__(self, problem):
+        super().__init__()
+        self.rows = probe_rows(problem, 20, seed=0)
+
+    def train_dataloader(self):
+        return DataLoader([self.rows] * 10, batch_size=None)
+
+
+class Change(L.Callback):
+    """Changes a number of the problem in mid-run."""
+
+    def on_train_batch_start(self, trainer, pl_module, *unused):
+        pl_module.problem.diffusivity = 0.1 + 0.1 * trainer.global_step
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:The 'train_dataloader' does not have")
+@pytest.mark.parametrize("callback", [SolutionFigures(), Continuation("diffusivity", 1.0, steps=2, stages=2), Change()])
+def test_a_data_module_of_ones_own_trains_without_points_to_measure_errors_at(callback, tmp_path):
+    module = small_module(Heat1D(), phases=[Phase(ADAM, steps=4)])
+    board = TensorBoardLogger(tmp_path)
+    trainer = plain_trainer(tmp_path, logger=board, callbacks=[callback], enable_progress_bar=False)
+    trainer.fit(module, datamodule=Rows(module.problem))
+    assert trainer.global_step == 4
+    assert module.evaluations == 4
 
 
 POINTS = torch.rand(10, 2)
