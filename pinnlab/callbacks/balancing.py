@@ -76,7 +76,8 @@ class LossBalancing(L.Callback):
         for name in self.conditions or ():
             if name not in known and name not in absent(pl_module.problem):
                 raise unknown("condition in LossBalancing.conditions (its weight is not zero)", name, known)
-        if self.rule.needs_equation and not set(self._names(pl_module)) & set(_equations(pl_module)):
+        equations = pl_module.problem.differential_equations()
+        if self.rule.needs_equation and not set(self._names(pl_module)) & set(equations):
             raise ConfigurationError(
                 f"LossBalancing.rule: {type(self.rule).__name__} needs a differential equation among the conditions; "
                 "use GradientNorm"
@@ -144,7 +145,7 @@ class _Terms(AbstractLossTerms):
     """
 
     def __init__(self, module: Any, names: Sequence[str]) -> None:
-        conditions, equations = list(module.problem.conditions), _equations(module)
+        conditions, equations = list(module.problem.conditions), module.problem.differential_equations()
         self._module, self._names = module, names
         self._own: Tensor = module.weights.own
         self.chosen = torch.tensor([conditions.index(name) for name in names], device=self._own.device)
@@ -184,8 +185,3 @@ def _weighable(module: Any) -> list[str]:
     """The conditions that are not switched off."""
     weights = module.weights.own.tolist()
     return [name for name, weight in zip(module.problem.conditions, weights, strict=True) if weight > 0]
-
-
-def _equations(module: Any) -> list[str]:
-    names: list[str] = module.problem.differential_equations()
-    return names

@@ -15,7 +15,7 @@ from pinnlab.problems.unknowns import Shown, shown
 from pinnlab.reporting.log_steps import draws
 from pinnlab.reporting.loggers import board_of, run_folder
 from pinnlab.training.marching import all_windows, draws_window, windows_left
-from pinnlab.training.trainer_parts import evaluation_data
+from pinnlab.training.trainer_parts import evaluation_data, needed_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,19 +100,19 @@ class SolutionFigures(L.Callback):
         from pinnlab.reporting.figures.thumbnail import thumbnail
 
         self._drawn = step
-        for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
+        for name, own in _solutions(evaluation_data(pl_module), pl_module):
             values = own.points, own.values, own.reference
             _add(trainer, f"solution/{name}", thumbnail(*values, own.coordinates, name, f"step {step:,}", own.function))
-        store = trainer.datamodule.store  # type: ignore[attr-defined]
+        store = needed_store(pl_module, type(self).__name__)
         if self._points != int(store.version) and not windows_left(trainer):
             self._points = int(store.version)
             self._draw_points(trainer, pl_module)
 
-    def _draw_points(self, trainer: Any, pl_module: Any) -> None:
+    def _draw_points(self, trainer: L.Trainer, pl_module: Any) -> None:
         from pinnlab.reporting.figures.points import points_figure
         from pinnlab.reporting.figures.style import enlarge
 
-        problem, store = pl_module.problem, trainer.datamodule.store
+        problem, store = pl_module.problem, needed_store(pl_module, type(self).__name__)
         points = {name: store.points(name).cpu() for name in store.rows}
         _add(trainer, "training/points", enlarge(points_figure(points, problem.coordinates)))
         for name in problem.differential_equations():
@@ -122,7 +122,7 @@ class SolutionFigures(L.Callback):
     def _draw_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not _is_wanted(trainer, pl_module):
             return
-        for name, own in _solutions(trainer.datamodule, pl_module):  # type: ignore[attr-defined]
+        for name, own in _solutions(evaluation_data(pl_module), pl_module):
             _add(trainer, f"solution/{name}/in_full", self._in_full(name, own, pl_module))
         self._draw_points(trainer, pl_module)
 

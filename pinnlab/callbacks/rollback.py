@@ -189,7 +189,7 @@ class Rollback(L.Callback):
             )
             self._restore_phase(trainer, pl_module, snapshot)
         else:
-            phases.decide(trainer, pl_module, "rollback", f"{reason}; back to the last snapshot", loss)
+            phases.history.decide(trainer, pl_module, "rollback", f"{reason}; back to the last snapshot", loss)
             self._restore(trainer, pl_module, snapshot)
             optimizer = pl_module.current_optimizer()
             objective_changed(optimizer)

@@ -74,7 +74,7 @@ class ScaleSearch(L.Callback):
         reason = f"held-out mean squares of the residual by scale are {figures}"
         if len(left) > 1 and best in (min(left), max(left)):
             reason += f"; the {'largest' if best == max(left) else 'smallest'} is the best: try others beyond it"
-        phases_of(trainer).decide(trainer, pl_module, f"scale {best:g}", reason, best)
+        phases_of(trainer).history.decide(trainer, pl_module, f"scale {best:g}", reason, best)
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the search is over; the scale itself is the network's."""

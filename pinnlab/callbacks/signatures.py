@@ -86,7 +86,8 @@ class AbstractSignatureWatch(L.Callback):
             self._start_over()
             if pl_module.counted_before.steps == 0:
                 self._shown = []
-            others = [c for c in _watches(trainer) if c is not self and len(c.rules) < len(self.rules)]
+            watches = callbacks_of(trainer, AbstractSignatureWatch)
+            others = [c for c in watches if c is not self and len(c.rules) < len(self.rules)]
             self.rules = {name: rule for name, rule in self.rules.items() if not any(name in c.rules for c in others)}
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -203,10 +204,6 @@ class AbstractSignatureWatch(L.Callback):
         watched["best"] = min(watched["best"], loss)
         if after >= WATCHED or pl_module.phase + 1 != watched["phase"]:
             self._switch = None
-
-
-def _watches(trainer: L.Trainer) -> list[AbstractSignatureWatch]:
-    return callbacks_of(trainer, AbstractSignatureWatch)
 
 
 def _held_back(trainer: L.Trainer) -> float:

@@ -60,6 +60,7 @@ class LinearizedFunctions:
         self._made: dict[str, Evaluate] = {}
         self._equations: dict[str, int] = {}
         self._block_lengths: dict[str, int] = {}
+        self._is_sparse = False  # as far as `check_sparse` has looked
         self._pairs: dict[tuple[str, int | None], tuple[int, int] | None] = {}
 
     def equations(self, batch: Batch) -> dict[str, int]:
@@ -143,9 +144,9 @@ class LinearizedFunctions:
 
     def check_sparse(self, owner: str, tensors: Parameters, batch: Batch) -> None:
         """See `sparse_rows.check_sparse`; once."""
-        if "sparse rows" not in self._made:
+        if not self._is_sparse:
             sparse_rows.check_sparse(owner, self.system, self._parameters(tensors), batch)
-            self._made["sparse rows"] = self.sparse_rows
+            self._is_sparse = True
 
     def numbers_at_pairs(self, parameters: Parameters, batch: Batch) -> dict[str, tuple[int, int]] | None:
         """See `pair_jacobian.numbers_at_pairs`, of each condition; None if one of them has none. Looked at once."""

@@ -173,8 +173,8 @@ def pair_jacobian(
     of_functions = torch.einsum("ekijm,jkr->ijemr", slopes, net.products).flatten(3).flatten(1, 2)
     of_places = torch.einsum("ekijm,imr->jiekr", slopes, net.weights).flatten(3).flatten(1, 2)
     trained, _ = split_parameters(system, parameters)
-    ends = [0, *torch.tensor([part.numel() for part in trained.values()]).cumsum(0).tolist()]
-    numbers = dict(zip(trained, torch.arange(ends[-1], device=points.device).split(_sizes(trained)), strict=True))
+    lengths = [part.numel() for part in trained.values()]
+    numbers = dict(zip(trained, torch.arange(sum(lengths), device=points.device).split(lengths), strict=True))
 
     def function_features(own: Parameters, row: Tensor) -> Tensor:
         return _Net(system.trial.network, {**parameters, **own}, 1).features(row[None])[0]
@@ -189,7 +189,7 @@ def pair_jacobian(
         for each, given, layer in zip(nets, net.given, net.layers, strict=True)
     ]
     columns = torch.cat([*(side.columns for side in sides), numbers[net.bias]])
-    return PairJacobian(values, sides[0], sides[1], slopes, net.weights, net.products, columns, ends[-1])
+    return PairJacobian(values, sides[0], sides[1], slopes, net.weights, net.products, columns, sum(lengths))
 
 
 def channels(jet: Any) -> Tensor:
@@ -332,7 +332,3 @@ def _side(
     chunk = max(1, _BLOCK_BYTES // (len(duals) * width * layer.element_size()))
     hidden = vmap(at, chunk_size=chunk)(rows).unflatten(1, (derivatives, -1))
     return Side(coupling, given, (weights @ hidden).flatten(1, 2), columns)
-
-
-def _sizes(parts: Mapping[str, Tensor]) -> list[int]:
-    return [part.numel() for part in parts.values()]

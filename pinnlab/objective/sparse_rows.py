@@ -43,10 +43,8 @@ def sparse_rows(system: ResidualSystem, parameters: Parameters, batch: Batch, sc
 
 
 def _of_block(system: ResidualSystem, parameters: Parameters, name: str, points: Tensor, scale: Tensor) -> SparseRows:
-    numbers = _seen(system, points).numbers
-    tensors = {key: value[numbers[key]] if key in numbers else value for key, value in parameters.items()}
+    numbers, tensors, own = _of_points(system, parameters, points)
     trained, others = split_parameters(system, tensors)
-    own = {key: 0 if key in numbers else None for key in tensors}
     of_trained, of_others = ({key: own[key] for key in part} for part in (trained, others))
 
     def of_point(trained: Parameters, others: Parameters, row: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
@@ -57,6 +55,15 @@ def _of_block(system: ResidualSystem, parameters: Parameters, name: str, points:
     columns = _columns(system, numbers, len(points))
     equations = entries.shape[1]
     return SparseRows(values.flatten(), entries.flatten(0, 1), columns.repeat_interleave(equations, 0))
+
+
+def _of_points(
+    system: ResidualSystem, parameters: Parameters, points: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, int | None]]:
+    """Which parts each point sees, the tensors with these for each point, and along which axis `vmap` takes them."""
+    numbers = _seen(system, points).numbers
+    tensors = {key: value[numbers[key]] if key in numbers else value for key, value in parameters.items()}
+    return numbers, tensors, {key: 0 if key in numbers else None for key in tensors}
 
 
 def _columns(system: ResidualSystem, numbers: dict[str, Tensor], n: int) -> Tensor:
@@ -193,16 +200,15 @@ def check_sparse(owner: str, system: ResidualSystem, parameters: Parameters, bat
 
 def _sees_all(system: ResidualSystem, parameters: Parameters, name: str, points: Tensor) -> bool:
     """Whether the residuals at points are those of the parts that the points see."""
-    numbers = _seen(system, points).numbers
-    tensors = {key: value[numbers[key]] if key in numbers else value for key, value in parameters.items()}
+    _, tensors, own = _of_points(system, parameters, points)
 
     def of_point(tensors: Parameters, row: Tensor) -> Tensor:
         return torch.stack([part.sum() for part in system.condition_residuals(name, row[None], tensors)])
 
-    own = vmap(of_point, ({key: 0 if key in numbers else None for key in tensors}, 0))(tensors, points)
+    found = vmap(of_point, (own, 0))(tensors, points)
     values = system.residuals({name: points}, parameters)[name]
     tolerance = torch.finfo(values.dtype).eps ** 0.4  # of the largest; 5e-7 of doubles, 2e-3 of single precision
-    return bool((own - values).abs().amax() <= tolerance * values.abs().amax().clamp_min(1e-9))
+    return bool((found - values).abs().amax() <= tolerance * values.abs().amax().clamp_min(1e-9))
 
 
 def _stand_in(system: ResidualSystem, like: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from pinnlab.errors import ConfigurationError, check_positive, unknown
 from pinnlab.problems.base import known_solution
@@ -37,10 +36,9 @@ def figure_of(solution: Function, name: str | None, count: int) -> Figure:
     problem = solution.problem
     chosen = chosen_unknown(solution, name)
     points, reference = known_solution(problem, problem.evaluation_points(count))
-    drawn = shown(problem, chosen, points, torch.from_numpy(solution(points.numpy())), reference)
-    exact = None if drawn.reference is None else drawn.reference.numpy()
+    drawn = shown(problem, chosen, points, solution(points), reference)
     return solution_figure(
-        drawn.points.numpy(), drawn.values.numpy(), exact, drawn.coordinates, chosen, function=drawn.function
+        drawn.points, drawn.values, drawn.reference, drawn.coordinates, chosen, function=drawn.function
     )
 
 

@@ -119,4 +119,4 @@ def adopt_compiled(module: Any) -> None:
         where = "beside the run" if beside else "by the run itself, as no process beside it could,"
         reason = f"{title}, made {where} in {seconds:.0f} s (once for this kind of problem, then cached)"
         for phases in callbacks_of(module.trainer, OptimizerPhases):  # none while `lr_find` tries rates
-            phases.decide(module.trainer, module, "compiled", reason, seconds)
+            phases.history.decide(module.trainer, module, "compiled", reason, seconds)

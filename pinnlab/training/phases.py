@@ -172,16 +172,15 @@ class Phase:
         """The phase's optimizer on a parameter of its own: shows the kind, and finds bad options early."""
         return self.build([torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))])
 
-    def planned_evaluations(self, parameters: Iterable[torch.nn.Parameter] | None = None) -> int:
+    def planned_evaluations(self, parameters: Iterable[torch.nn.Parameter]) -> int:
         """How often the loss will be evaluated, about; a phase without a number of steps counts 10,000.
 
         Args:
-            parameters: what is trained; without it the count is that of the optimizer on one small parameter.
+            parameters: what is trained.
         """
         if self.steps is None:
             return 10_000
-        optimizer = self.sample_optimizer() if parameters is None else self.build(parameters)
-        return self.steps * self.updates * evaluations_per_step(optimizer)
+        return self.steps * self.updates * evaluations_per_step(self.build(parameters))
 
 
 def default_phases() -> list[Phase]:

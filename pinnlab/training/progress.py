@@ -12,7 +12,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from pinnlab.errors import ConfigurationError, check_whole
+from pinnlab.errors import check_whole
 from pinnlab.training.course import Course
 from pinnlab.training.trainer_parts import evaluation_data
 
@@ -49,9 +49,7 @@ class PhaseProgressBar(ProgressBar):
     """
 
     def __init__(self, refresh: int = 20) -> None:
-        check_whole("PhaseProgressBar", refresh=refresh)
-        if refresh < 0:
-            raise ConfigurationError(f"PhaseProgressBar.refresh: must not be negative, got {refresh}")
+        check_whole("PhaseProgressBar", least=0, refresh=refresh)
         super().__init__()
         self.refresh = refresh
         self._bar: tqdm | None = None

@@ -115,18 +115,6 @@ class OptimizerPhases(L.Callback):
         if trial is not None and distributed.any_rank(met and not self._held(), pl_module.device):
             self._try_next(trainer, pl_module, trial)
 
-    def decide(self, trainer: L.Trainer, pl_module: Any, event: str, reason: str, value: float | None = None) -> None:
-        """Records a decision about the phase of the last record, prints it, and hands it to TensorBoard.
-
-        Args:
-            trainer: of the run.
-            pl_module: the `PINN`.
-            event: what is done; see `Decision`.
-            reason: why.
-            value: the number that it rests on.
-        """
-        self.history.decide(trainer, pl_module, event, reason, value)
-
     def go_back(
         self, trainer: L.Trainer, pl_module: Any, phase: int, least: int, reason: str, value: float | None
     ) -> None:
@@ -143,7 +131,7 @@ class OptimizerPhases(L.Callback):
             value: the number that this rests on.
         """
         self.history.present.stopped = StopReason.ROLLED_BACK.value
-        self.decide(trainer, pl_module, "back", reason, value)
+        self.history.decide(trainer, pl_module, "back", reason, value)
         self._begin(trainer, pl_module, phase)
         self.hold_until = (made := self.history.steps_made()) + max(made, least)
 
@@ -162,7 +150,7 @@ class OptimizerPhases(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, reason: str, value: float | None = None, evidence: str = ""
     ) -> None:
         self.history.present.stopped = reason
-        self.decide(trainer, pl_module, "stop", f"{reason}: {evidence}" if evidence else reason, value)
+        self.history.decide(trainer, pl_module, "stop", f"{reason}: {evidence}" if evidence else reason, value)
         self.finished = True
         trainer.should_stop = True
 
@@ -222,7 +210,7 @@ class OptimizerPhases(L.Callback):
             return
         tell("before_switch", trainer, pl_module)
         self.history.present.stopped = reason
-        self.decide(trainer, pl_module, "switch", reason, value)
+        self.history.decide(trainer, pl_module, "switch", reason, value)
         self._begin(trainer, pl_module, pl_module.phase + 1)
         tell("after_switch", trainer, pl_module)
 
@@ -248,10 +236,10 @@ class OptimizerPhases(L.Callback):
             install(trainer, pl_module, present)
             snapshot.restore(trainer, pl_module)
             self.history.present.evaluations += outcome.evaluations
-            self.decide(trainer, pl_module, "trial undone", trial.reason, trial.value)
+            self.history.decide(trainer, pl_module, "trial undone", trial.reason, trial.value)
             return
         self.history.present.stopped = trial.reason
-        self.decide(trainer, pl_module, "trial kept", trial.reason, trial.value)
+        self.history.decide(trainer, pl_module, "trial kept", trial.reason, trial.value)
         self._open_record(pl_module)
         record, steps = self.history.present, pl_module.phases[pl_module.phase].steps
         record.steps, record.evaluations, record.loss = outcome.steps, outcome.evaluations, outcome.after
