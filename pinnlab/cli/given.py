@@ -102,7 +102,7 @@ def checked(arguments: Sequence[str], default: Mapping[str, Any]) -> list[str]:
             content = content_of(recipes[-1])
             _check_keys(content, arguments[0], recipes[-1])
             merge(config, content)
-        elif name.split(".")[-1] not in FLAGS:
+        elif name not in FLAGS and not name.endswith(".help"):
             _check_option(name, arguments[0])
             value = with_paths(name, value, paths)
             if is_numbered(name):

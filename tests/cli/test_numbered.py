@@ -71,6 +71,8 @@ BAD = {
     "the same": ("--model.phases.0.stps=5", "; there are 2 phases, 0 Adam and 1 LBFGS"),
     "value": ("--model.phases.0.steps=many", "model.phases.0.steps: must be int, got many; there are 2 phases"),
     "option": ("--model.phases.1.optimizer.histry=5", "option of LBFGS in model.phases.1.optimizer 'histry'"),
+    "a letter": ("--model.phases.1.optimizer.c=5", "option of LBFGS in model.phases.1.optimizer 'c'"),
+    "a word of the line": ("--data.config=5", "unknown option of data: 'config'"),
     "no number": (
         "--model.phases.steps=5",
         "model.phases.steps: of which? there are 2 phases, 0 Adam and 1 LBFGS; "
