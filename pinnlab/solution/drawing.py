@@ -13,7 +13,7 @@ from pinnlab.errors import ConfigurationError, check_positive, unknown
 from pinnlab.problems.base import known_solution
 from pinnlab.problems.unknowns import shown
 from pinnlab.reporting.files import whole
-from pinnlab.solution.sampling import Array, Function, Samples, on_grid
+from pinnlab.solution.sampling import AnySolution, Array, Samples, on_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ GIF_RATE = 50
 """Frames a second that a GIF shows at most: programs that show one slow down those that last less than 20 ms."""
 
 
-def figure_of(solution: Function, name: str | None, count: int) -> Figure:
+def figure_of(solution: AnySolution, name: str | None, count: int) -> Figure:
     """The solution beside its reference, see `reporting.figures.solution.solution_figure`.
 
     Args:
@@ -42,7 +42,7 @@ def figure_of(solution: Function, name: str | None, count: int) -> Figure:
     )
 
 
-def chosen_unknown(solution: Function, name: str | None) -> str:
+def chosen_unknown(solution: AnySolution, name: str | None) -> str:
     """The unknown of a name, or the first.
 
     Raises:
@@ -55,7 +55,7 @@ def chosen_unknown(solution: Function, name: str | None) -> str:
 
 
 def write_movie(
-    solution: Function, path: Path, over: str, name: str | None, frames: int, seconds: float, dpi: int
+    solution: AnySolution, path: Path, over: str, name: str | None, frames: int, seconds: float, dpi: int
 ) -> Path:
     """Writes a movie: lines over one other coordinate, beside the reference, or a map of two others.
 

@@ -27,7 +27,7 @@ MOST_POINTS = 50_000_000
 """Of a grid: 400 MB for each unknown in float64."""
 
 
-class Function(Protocol):
+class AnySolution(Protocol):
     """A solution as far as files and figures need it: its problem, and the unknowns `(n, m)` at points `(n, d)`."""
 
     problem: Problem
@@ -60,13 +60,13 @@ class Samples:
         return {**flat, **{name: value.reshape(-1) for name, value in self.values.items()}}
 
 
-def at_points(solution: Function, points: Tensor) -> Samples:
+def at_points(solution: AnySolution, points: Tensor) -> Samples:
     """The solution at `(n, d)` points, also those outside of the domain; the reference inside only."""
     axes = {name: points[:, i].numpy() for i, name in enumerate(solution.problem.coordinates)}
     return Samples(axes, _values(solution, points, inside=solution.problem.domain.contains(points)), is_grid=False)
 
 
-def on_grid(solution: Function, sides: Mapping[str, Any]) -> Samples:
+def on_grid(solution: AnySolution, sides: Mapping[str, Any]) -> Samples:
     """The solution on a regular grid.
 
     Args:
@@ -94,7 +94,7 @@ def on_grid(solution: Function, sides: Mapping[str, Any]) -> Samples:
     return Samples(axes, values, is_grid=True)
 
 
-def _values(solution: Function, points: Tensor, inside: Tensor) -> dict[str, Array]:
+def _values(solution: AnySolution, points: Tensor, inside: Tensor) -> dict[str, Array]:
     """Unknowns at all points, NaN where one does not live; references at those inside."""
     problem = solution.problem
     found = solution(points)

@@ -19,7 +19,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.numerics.extras import needed
 from pinnlab.reporting.files import whole
 from pinnlab.solution.functions import within_whatever_function
-from pinnlab.solution.sampling import Array, Function, Samples, at_points, axes_of
+from pinnlab.solution.sampling import AnySolution, Array, Samples, at_points, axes_of
 
 TIMES = 21
 """Files of a series when nobody says how many."""
@@ -43,7 +43,7 @@ Part = tuple[Array, Cells]
 """Nodes `(n, k)` in space, and cells between them."""
 
 
-def write_vtk(solution: Function, path: Path, mesh: Any = None, sides: Mapping[str, Any] | None = None) -> Path:
+def write_vtk(solution: AnySolution, path: Path, mesh: Any = None, sides: Mapping[str, Any] | None = None) -> Path:
     """Writes the solution over space; with time one file for each time, and a `.pvd` that lists them.
 
     Args:
@@ -135,7 +135,7 @@ def _points(names: Sequence[str], places: Array, t: float | None, function: Mapp
 
 
 def _of_grid(
-    solution: Function, axes: Mapping[str, Array], times: Sequence[float | None], function: Mapping[str, float]
+    solution: AnySolution, axes: Mapping[str, Array], times: Sequence[float | None], function: Mapping[str, float]
 ) -> Iterator[tuple[float | None, Part]]:
     """At each time those cells of a grid in space whose corners all lie in the domain; no time at which none does.
 
