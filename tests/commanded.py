@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+from unseen import leave_out
 
 from pinnlab.cli.commands import run
 
@@ -18,6 +19,7 @@ def in_folder(folder):
 
 def fitted(folder, *options):
     """The folder of the runs of one `pinnlab fit`."""
-    with in_folder(folder):
+    with in_folder(folder), pytest.MonkeyPatch.context() as patch:
+        leave_out(patch.setattr)
         assert run(["fit", *options]) == 0
     return folder / "runs"

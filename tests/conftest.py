@@ -9,6 +9,9 @@ import pytest
 LAID_OUT = Path(__file__).parent / "reporting"
 """Tests of figures; all others draw them on the way."""
 
+LEFT_OUT = Path(__file__).parent / "cli"
+"""Tests of the command, which draw nothing but what they look at."""
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers and threads multiply; set before NumPy or torch is imported (so nothing above may import them, matplotlib
     # neither), and passed on to processes that tests start.
@@ -100,12 +103,12 @@ def rendered():
 @pytest.fixture(autouse=True)
 def _figures_unseen(request, monkeypatch):
     """Figures of runs are made and closed; how they look is tested in `tests/reporting`."""
-    from unseen import blank_figures, leave_margins
+    from unseen import blank_figures, leave_margins, leave_out
 
     if LAID_OUT not in request.path.parents:
         leave_margins(monkeypatch.setattr)
         if "rendered" not in request.fixturenames:
-            blank_figures(monkeypatch.setattr)
+            (leave_out if LEFT_OUT in request.path.parents else blank_figures)(monkeypatch.setattr)
 
 
 @pytest.fixture

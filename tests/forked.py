@@ -10,6 +10,7 @@ import warnings
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from unseen import leave_out
 
 from pinnlab.__main__ import main
 from pinnlab.callbacks import checkpoint
@@ -84,8 +85,9 @@ def _as_rank(errors, rank, port, function, *arguments):
 def run_command(folder, *arguments):
     """The `pinnlab` command as this process, with its output in files of the folder; ends with its exit code.
 
-    Checkpoints are written after every step: small runs are over before the first half minute.
+    Checkpoints are written after every step: small runs are over before the first half minute. No figures are made.
     """
+    leave_out()
     for name, stream in (("output.txt", 1), ("error.txt", 2)):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.chdir(folder)

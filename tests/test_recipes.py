@@ -5,8 +5,8 @@ import json
 
 import pytest
 import yaml
+from unseen import leave_out
 
-from pinnlab.callbacks import figures, frequencies
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
 
@@ -186,8 +186,7 @@ def train_two_steps(name, folder, monkeypatch, capsys, drawn):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["pinnlab"])
     if not drawn:
-        for module in (figures, frequencies):
-            monkeypatch.setattr(module, "board_of", lambda trainer: None)
+        leave_out(monkeypatch.setattr)
     code = run(["fit", "-c", name, "--trainer.max_steps=2", "--model.compile=false", *options_of(name)])
     assert code == 0, capsys.readouterr().err
     summary = json.loads(next((folder / "runs" / name).rglob("summary.json")).read_text())

@@ -23,6 +23,14 @@ def blank_figures(set_attribute=setattr):
     set_attribute(style, "save", lambda figure, path, dpi=150: whole(Path(path), Image.new("RGB", (4, 4)).save))
 
 
+def leave_out(set_attribute=setattr):
+    """Has runs make no figures at all, for tests of what else a run does: they take a quarter of a small one."""
+    from pinnlab.callbacks import figures, frequencies
+
+    for module in (figures, frequencies):
+        set_attribute(module, "board_of", lambda trainer: None)
+
+
 def leave_margins(set_attribute=setattr):
     """Spares figures the search for their margins, which takes half the time of drawing them."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ class RecipeFile(ActionConfigFile):
 class SaveConfig(SaveConfigCallback):
     """Writes the whole configuration beside the logs and into every checkpoint."""
 
+    @functools.cached_property
+    def _text(self) -> str:
+        """As YAML, which takes longer than the rest of a small checkpoint; nothing changes it during a run."""
+        return str(self.parser.dump(self.config, skip_none=False))
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Writes `config.yaml`; without a logger there is no folder for it."""
         if not trainer.loggers or stage != "fit":
@@ -99,7 +105,7 @@ class SaveConfig(SaveConfigCallback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the configuration, as YAML."""
-        checkpoint["pinnlab_config"] = self.parser.dump(self.config, skip_none=False)
+        checkpoint["pinnlab_config"] = self._text
 
 
 class PinnlabCLI(LightningCLI):
