@@ -61,6 +61,9 @@ LINEAR = functools.partial(torch.optim.lr_scheduler.LinearLR, total_iters=3)
 WARM_UP = functools.partial(torch.optim.lr_scheduler.SequentialLR, schedulers=[LINEAR, DECAY], milestones=[3])
 BOTH = functools.partial(torch.optim.lr_scheduler.ChainedScheduler, schedulers=[LINEAR, WARM_UP])
 
+THREE_PHASES = [Phase(ADAM, steps=8, scheduler=DECAY), Phase(QUASI_NEWTON, steps=3), Phase(ADAM, steps=3)]
+"""Callbacks of all kinds have their turn in these."""
+
 # Enough damping that the order of sums over two processes does not matter at 1e-10.
 PRIMAL = functools.partial(LevenbergMarquardt, damping=GainRatio(1e-2, lowest=1e-3))
 DUAL = functools.partial(LevenbergMarquardt, form="dual", damping=GainRatio(1e-2, lowest=1e-3))

@@ -20,6 +20,7 @@ from training import (
     POINT_CALLBACKS,
     PROBLEM_CALLBACKS,
     QUASI_NEWTON,
+    THREE_PHASES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
     condition_options,
@@ -31,9 +32,12 @@ from pinnlab.callbacks import FrequencyHistory
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.phases import Phase
 
+SHORTER = {*PROBLEM_CALLBACKS, *GROWTH_CALLBACKS, "ntk", "relobralo", "softadapt"}
+"""Those with callbacks that nothing goes on from or is compared with."""
+
 
 def train(name, processes, folder):
-    """One run, and its result in the folder."""
+    """One run, and its result in the folder; most are validated after it only."""
     source, _, name = name.rpartition("/")
     few, folder = name.startswith("few_"), folder / name
     name = name.removeprefix("few_")
@@ -46,6 +50,10 @@ def train(name, processes, folder):
         options["callbacks"] = callbacks[name]()
     if name in {**FEATURES, **PARTS}:
         options = {**FEATURES, **PARTS}[name]()
+    if few or name in SHORTER:
+        options.setdefault("phases", THREE_PHASES)
+    if name not in {"plain", *BOARD_CALLBACKS}:
+        options["trainer"] = {"val_check_interval": 100}
     if few:
         options["data"] = {"points": {"pde": 1, "wall": 1, "start": 1}}
     folder.mkdir(parents=True, exist_ok=True)

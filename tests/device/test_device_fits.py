@@ -11,13 +11,13 @@ from training import (
     BATCH_SIZES,
     BOARD_CALLBACKS,
     CONDITION_PROBLEMS,
-    DECAY,
     GROWTH_CALLBACKS,
     PHASES,
     POINT_CALLBACKS,
     PRIMAL,
     PROBLEM_CALLBACKS,
     QUASI_NEWTON,
+    THREE_PHASES,
     TOLERANCES,
     WATCHING_CALLBACKS,
     WEIGHT_CALLBACKS,
@@ -49,9 +49,6 @@ CALLBACKS = {
 }
 
 
-THREE_PHASES = [Phase(ADAM, steps=8, scheduler=DECAY), Phase(QUASI_NEWTON, steps=3), Phase(ADAM, steps=3)]
-"""Callbacks of all kinds have their turn in these."""
-
 CHOSEN = ("damping", "trial", "proposed trial")
 TOGETHER = {
     **{name: CRITERIA[name] for name in CHOSEN},
@@ -61,7 +58,7 @@ TOGETHER = {
 
 
 def fit(name, compiled=False, **trainer):
-    """A run of 14 steps or so, all of whose parameters are kept."""
+    """A run of 14 steps or so, all of whose parameters are kept; it is validated at its end."""
     options = {"phases": PHASES[name]() if name in PHASES else THREE_PHASES}
     callbacks = CALLBACKS[name]() if name in CALLBACKS else []
     if name in CONDITION_PROBLEMS:
@@ -72,7 +69,7 @@ def fit(name, compiled=False, **trainer):
         options = {"phases": [Phase(first, steps=9, until=TOGETHER[name]()), Phase(QUASI_NEWTON, steps=2)]}
     module, recorder = small_module(**options, compile=compiled), Recorder()
     data = small_data(module.problem, batch_size=BATCH_SIZES.get(name))
-    runner = quiet_trainer(callbacks=[*callbacks, Rollback(every=4), recorder], **trainer)
+    runner = quiet_trainer(callbacks=[*callbacks, Rollback(every=4), recorder], val_check_interval=100, **trainer)
     runner.fit(module, data)
     runner.validate(module, data, verbose=False)
     parameters = {step: fetched(flat) for step, flat in recorder.parameters.items()}
