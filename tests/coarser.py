@@ -2,7 +2,7 @@
 
 import functools
 
-from pinnlab.problems import perforated_cube, perforated_heat, random_media
+from pinnlab.problems import perforated_cube, perforated_heat, pulses, random_media, step
 from pinnlab.problems.references import cube_spheres, hole_elements
 
 COARSER = [
@@ -12,6 +12,8 @@ COARSER = [
     (perforated_cube, "SOURCES", (60, 60, 24, 24)),
     (random_media, "MediumHeat", functools.partial(random_media.MediumHeat, degrees=(20, 24))),
     (random_media, "MediumWave", functools.partial(random_media.MediumWave, count=72, step=3.2e-3)),
+    (step, "_solution", functools.lru_cache(maxsize=1)(functools.partial(step.Step, degree=3))),
+    (pulses, "_solution", functools.lru_cache(maxsize=1)(functools.partial(pulses.Pulses, degree=4))),
 ]
 """What makes references coarser that are the same for all instances of their problem."""
 

@@ -9,6 +9,7 @@ from unseen import leave_out
 
 from pinnlab.cli.catalog import find_recipe, recipe_names
 from pinnlab.cli.commands import run
+from pinnlab.diagnosis.observation import Observer
 
 FEWER = ["--model.network.count=150"]
 """For recipes with random features: a kernel of thousands takes a minute to look at."""
@@ -72,6 +73,7 @@ def through_a_lens(times, width):
 
 
 SHORTER = {
+    "burgers_operator": ["--problem.data=60", "--problem.places=32"],
     "burgers_viscous_windows": through_a_lens(11, 0.25),
     "burgers_windows": through_a_lens(9, 0.125),
     "darcy_operator": ["--problem.data=60", "--problem.places=20"],
@@ -221,8 +223,9 @@ ON_DEMAND = [name if name in STANDING else pytest.param(name, marks=pytest.mark.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", sorted(set(recipe_names()) - STANDING))
 def test_recipe_makes_a_step(name, tmp_path, monkeypatch, capsys, coarser_references):
-    """One step shows what its own keys could spoil; nothing is written or drawn."""
+    """One step shows what its own keys could spoil; nothing is written, drawn or looked for."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Observer, "look", lambda *given, **options: None)
     unseen = ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--data.evaluation_points=50"]
     told = ["fit", "-c", name, "--trainer.max_steps=1", "--model.compile=false", *options_of(name), *unseen]
     assert run(told) == 0, capsys.readouterr().err

@@ -234,7 +234,8 @@ class PinnlabCLI(LightningCLI):
         ]
         if self.subcommand == "fit":
             config = self.config[self.subcommand]
-            recipe = self._parser(self.subcommand).dump(config, skip_default=True)
+            is_shown = trainer_config.get("logger") is not False
+            recipe = self._parser(self.subcommand).dump(config, skip_default=True) if is_shown else None
             standard += [own.SlowSteps(), own.ErrorMeasurement(), own.RunSummary(config.name)]
             standard.append(own.Dashboard(config.name, recipe))
         if trainer_config.get("enable_progress_bar") is not False:
