@@ -282,6 +282,7 @@ class Combined(Domain):
     def __init__(self, operation: str, one: Domain, other: Domain) -> None:
         self.operation, self.one, self.other = operation, one, other
         self.coordinates = one.coordinates
+        self._boundaries: dict[frozenset[str], Region] = {}  # a cut asks for those of all cuts before it, several times
         common = overlap(one, other)
         self.measure = {"-": one.measure - common, "&": common}.get(operation, one.measure + other.measure - common)
         if self.measure <= 1e-9 * one.measure:
@@ -317,8 +318,11 @@ class Combined(Domain):
         return self.signed_distance(points).clamp_min(0.0)
 
     def _boundary(self, names: frozenset[str]) -> Region:
-        chosen = [name for name in self.coordinates if name in names]
-        return self._left(lambda domain: domain.boundary(*chosen), f"boundary: of {', '.join(chosen)}")
+        if names not in self._boundaries:
+            chosen = [name for name in self.coordinates if name in names]
+            told = f"boundary: of {', '.join(chosen)}"
+            self._boundaries[names] = self._left(lambda domain: domain.boundary(*chosen), told)
+        return self._boundaries[names]
 
     def _face(self, name: str, value: float) -> Region:
         return self._left(lambda domain: domain.face(**{name: value}), f"face: {name} = {value:g}")
