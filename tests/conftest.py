@@ -1,6 +1,8 @@
 """Threads for the test processes, and the one place that says which of them see a GPU."""
 
+import functools
 import gc
+import importlib.metadata
 import os
 from pathlib import Path
 
@@ -36,8 +38,10 @@ def asks_for(mark, config):
 def pytest_configure(config):
     """Hides GPUs, from processes that tests start too, unless their tests are asked for.
 
-    Without them tests compute on a machine with a GPU what they compute on all others.
+    Without them tests compute on a machine with a GPU what they compute on all others. What packages are installed,
+    which every `Trainer` looks up for 4 ms, is read once.
     """
+    importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)
     if asks_for("interpreted", config):
         os.environ["TRITON_INTERPRET"] = "1"  # Triton looks once, when it is imported; Lightning may do that
     if not asks_for("cuda", config):
