@@ -95,13 +95,15 @@ class SaveConfig(SaveConfigCallback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Writes `config.yaml`; without a logger there is no folder for it."""
-        if not trainer.loggers or stage != "fit":
+        if not trainer.loggers or stage != "fit" or self.already_saved:
             return
-        try:
-            super().setup(trainer, pl_module, stage)
-        except RuntimeError as error:  # there is one already
-            folder = trainer.log_dir
-            raise ConfigurationError(f"trainer.logger.version: a run is in {folder} already; leave it out") from error
+        file = Path(str(trainer.log_dir)) / self.config_filename
+        if trainer.strategy.broadcast(file.is_file()):
+            raise ConfigurationError(f"trainer.logger.version: a run is in {file.parent} already; leave it out")
+        if trainer.is_global_zero:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(self._text)
+        self.already_saved = True
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the configuration, as YAML."""
