@@ -50,7 +50,7 @@ def test_single_numbers_by_name():
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_finds_them(tmp_path, capsys):
-    module = small_module(Cooling(), [Phase(ADAM, steps=200), Phase(LBFGS, steps=40)])
+    module = small_module(Cooling(), [Phase(ADAM, steps=200), Phase(LBFGS, steps=25)])
     data = small_data(module.problem, points={"ode": 40})
     quiet_trainer(callbacks=[RunSummary(tmp_path)], val_check_interval=1000).fit(module, data)
     found = module.solution().coefficients
