@@ -102,7 +102,7 @@ class SaveConfig(SaveConfigCallback):
             raise ConfigurationError(f"trainer.logger.version: a run is in {file.parent} already; leave it out")
         if trainer.is_global_zero:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._text)
+            file.write_text(self._text, encoding="utf-8")
         self.already_saved = True
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
