@@ -57,7 +57,7 @@ class DiagnosisWriter(L.Callback):
         if trainer.state.fn != "validate":
             return
         if self._saved is None and trainer.ckpt_path is not None:  # no callback is shown a checkpoint of weights
-            raise ConfigurationError(WEIGHTS_ONLY)
+            raise ConfigurationError(f"ckpt_path: {trainer.ckpt_path} {WEIGHTS_ONLY}")
         with torch.inference_mode(False):
             enter(pl_module, min(self._saved["phase"], len(pl_module.phases) - 1) if self._saved else 0)
             if self._saved is None:

@@ -21,7 +21,7 @@ from pinnlab.errors import ConfigurationError
 from pinnlab.networks import ByUnknown
 from pinnlab.problems.base import Problem
 from pinnlab.solution import Solution
-from pinnlab.training.checkpoint_io import read_checkpoint
+from pinnlab.training.checkpoint_io import read_checkpoint, refusal
 from pinnlab.training.checkpoints import OF_A_WINDOW
 from pinnlab.training.module import PINN
 from pinnlab.training.windows import is_of_a_window, pieced_of
@@ -53,7 +53,7 @@ def load(
     recipe = _recipe(saved, checkpoint)
     model, missing = recipe.get("model") or {}, recipe.get("missing") or {}
     if is_of_a_window(saved) and (problem is not None or "problem" in missing):
-        raise ConfigurationError(OF_A_WINDOW)
+        raise refusal(saved, OF_A_WINDOW)
     folder = None
     try:
         folder = use_own_file(recipe, [checkpoint])

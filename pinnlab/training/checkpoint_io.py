@@ -75,6 +75,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not isinstance(found.get("state_dict"), Mapping):
             raise ConfigurationError(f"ckpt_path: {path} has no state_dict, the network's parameters; take another")
         found.setdefault("pytorch-lightning_version", lightning.__version__)  # of a file that was stripped
+        found["pinnlab"]["file"] = str(path)  # for `refusal`
         return found
 
 
@@ -95,6 +96,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ConfigurationError: there is none, or it is damaged, or something else.
     """
     return AtomicCheckpointIO().load_checkpoint(path, weights_only=True)
+
+
+def refusal(checkpoint: Mapping[str, Any], why: str) -> ConfigurationError:
+    """Builds the one-line error for a checkpoint that cannot be used, with its file as far as that is known.
+
+    Args:
+        checkpoint: its content.
+        why: the rest of the sentence that begins with the file, and what to do.
+    """
+    return ConfigurationError(f"ckpt_path: {checkpoint.get('pinnlab', {}).get('file', 'the checkpoint')} {why}")
 
 
 def use_atomic_writes(trainer: Any) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from pinnlab.errors import ConfigurationError
 from pinnlab.problems.base import Problem
 from pinnlab.problems.given import are_same, fingerprints
 from pinnlab.problems.own_file import code_of, file_of
 from pinnlab.problems.tiled import Tiled
 from pinnlab.problems.window import Window
+from pinnlab.training.checkpoint_io import refusal
 from pinnlab.training.made_with import differences, made_with
 from pinnlab.training.trainer_parts import data_of, in_training
 
@@ -27,14 +27,14 @@ TRAINED = (*EVALUATED, "model.weights", "model.enhance", "model.dtype", "data.")
 """The keys that have to be those of a checkpoint to go on training; and the present phase's optimizer."""
 
 WEIGHTS_ONLY = (
-    "ckpt_path: the checkpoint holds weights only, which predict, validate and test read; fit and diagnose need one "
-    "that holds all (save_weights_only: false)"
+    "holds weights only, which predict, validate and test read; fit and diagnose need a checkpoint that holds all "
+    "(save_weights_only: false)"
 )
 """What is told where more is needed."""
 
 OF_A_WINDOW = (
-    "ckpt_path: the checkpoint holds the weights of one window only; windows of time need one that holds all, such as "
-    "last.ckpt (save_weights_only: false)"
+    "holds the weights of one window only; windows of time need a checkpoint that holds all, such as last.ckpt "
+    "(save_weights_only: false)"
 )
 """The same of a run in windows of time."""
 
@@ -70,42 +70,41 @@ def checked(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
     """
     saved: dict[str, Any] | None = checkpoint.get("pinnlab")
     if saved is None:
-        raise ConfigurationError("ckpt_path: this is not a checkpoint of pinnlab")
+        raise refusal(checkpoint, "is not one of pinnlab")
     if saved.get("format", 0) > FORMAT:
-        raise ConfigurationError(
-            "ckpt_path: the checkpoint was written by a later version of pinnlab; install that one"
-        )
+        raise refusal(checkpoint, "was written by a later version of pinnlab; install that one")
     if "pinnlab_march" in checkpoint and not isinstance(module.problem, Window):
-        raise ConfigurationError(
-            "ckpt_path: the checkpoint is of a run in windows of time; give its march, or read it with pinnlab.load"
-        )
+        raise refusal(checkpoint, "is of a run in windows of time; give its march, or read it with pinnlab.load")
     states: tuple[Mapping[str, Tensor], ...] = checkpoint["state_dict"], module.state_dict()
-    check_problem(saved, module.problem)
-    check_state(*({k: v for k, v in state.items() if k.startswith("trial.")} for state in states))
+    check_problem(checkpoint, module.problem)
+    check_state(checkpoint, *({k: v for k, v in state.items() if k.startswith("trial.")} for state in states))
     return saved
 
 
-def check_problem(saved: Mapping[str, Any], problem: Problem) -> None:
+def check_problem(checkpoint: Mapping[str, Any], problem: Problem) -> None:
     """Refuses a problem of another name than that of a checkpoint.
 
     Args:
-        saved: what `described` put into it.
+        checkpoint: its content.
         problem: the one that it is to be read for.
 
     Raises:
         ConfigurationError: it is another one.
     """
-    if saved["problem"] != problem.name:
-        raise ConfigurationError(
-            f"ckpt_path: the checkpoint is of problem {saved['problem']}, this run's is {problem.name}; if that is the "
-            "same under another name, give it the old one again"
+    name = checkpoint["pinnlab"]["problem"]
+    if name != problem.name:
+        raise refusal(
+            checkpoint,
+            f"is of problem {name}, this run's is {problem.name}; if that is the same under another name, give it the "
+            "old one again",
         )
 
 
-def check_state(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def check_state(checkpoint: Mapping[str, Any], saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """Refuses a network that cannot take what a checkpoint holds, or needs more.
 
     Args:
+        checkpoint: its content.
         saved: of the checkpoint's network, by name.
         own: of this run's, by the same names.
 
@@ -114,16 +113,17 @@ def check_state(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """
     for name, tensor in saved.items():
         if name not in own or own[name].shape != tensor.shape:
-            raise ConfigurationError(
-                f"ckpt_path: the checkpoint's {name} has shape {tuple(tensor.shape)}, this run's network has "
-                f"{tuple(own[name].shape) if name in own else 'none'}; use the same model.network"
+            raise refusal(
+                checkpoint,
+                f"has {name} of shape {tuple(tensor.shape)}, this run's network has "
+                f"{tuple(own[name].shape) if name in own else 'none'}; use the same model.network",
             )
     missing = [name for name in own if name not in saved]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise ConfigurationError(
-            f"ckpt_path: the checkpoint lacks {missing[0]}{more} of this run's network; it is damaged, or of another "
-            "model.network"
+        raise refusal(
+            checkpoint,
+            f"lacks {missing[0]}{more} of this run's network; it is damaged, or of another model.network",
         )
 
 
@@ -158,7 +158,7 @@ def check_made_with(checkpoint: Mapping[str, Any], module: Any) -> list[str]:
         told = [line for line in later if line not in found and not line.startswith((f"{phase}width", f"{phase}dtype"))]
     if found:
         lines = "\n  ".join(found)
-        raise ConfigurationError(f"ckpt_path: the checkpoint was made with something else\n  {lines}")
+        raise refusal(checkpoint, f"was made with something else\n  {lines}")
     _warn_of_new_code(checkpoint["pinnlab"].get("code"), module, trains)
     _warn_of_new_numbers(checkpoint["pinnlab"].get("given", {}), module, trains)
     return told
@@ -218,7 +218,7 @@ def phase_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: it is one of `ModelCheckpoint(save_weights_only=True)`.
     """
     if "pinnlab_phase" not in checkpoint or "optimizer_states" not in checkpoint:
-        raise ConfigurationError(WEIGHTS_ONLY)
+        raise refusal(checkpoint, WEIGHTS_ONLY)
     saved: dict[str, Any] = checkpoint["pinnlab_phase"]
     return saved
 
@@ -235,14 +235,13 @@ def checked_phase(checkpoint: Mapping[str, Any], module: Any) -> dict[str, Any]:
     """
     saved = phase_in(checkpoint)
     if saved["number"] >= len(module.phases):
-        raise ConfigurationError(
-            f"ckpt_path: the checkpoint is in phase {saved['number'] + 1}, this run has {len(module.phases)} phases"
-        )
+        raise refusal(checkpoint, f"is in phase {saved['number'] + 1}, this run has {len(module.phases)} phases")
     phase = module.phases[saved["number"]]
     for key in ("width", "dtype"):
         if saved.get(key) != getattr(phase, key):
-            raise ConfigurationError(
-                f"ckpt_path: the checkpoint's phase {saved['number'] + 1} has {key} {saved.get(key)}, "
-                f"this run's {getattr(phase, key)}; use the same model.phases.{key}"
+            raise refusal(
+                checkpoint,
+                f"has {key} {saved.get(key)} in phase {saved['number'] + 1}, this run {getattr(phase, key)}; use the "
+                f"same model.phases.{key}",
             )
     return saved

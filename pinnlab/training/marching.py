@@ -20,7 +20,7 @@ from pinnlab.problems.base import Problem
 from pinnlab.problems.window import check_later
 from pinnlab.reporting.log_steps import draws
 from pinnlab.solution import Solution
-from pinnlab.training.checkpoint_io import read_checkpoint
+from pinnlab.training.checkpoint_io import read_checkpoint, refusal
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.evaluation import measure_errors, measure_squares
 from pinnlab.training.history import Counts
@@ -157,18 +157,19 @@ class Marching(L.Callback):
             "recipe": self._whole.recipe,
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, saved: Mapping[str, Any]) -> None:
         """Continues where a checkpoint left off.
 
         Raises:
             ConfigurationError: its windows are cut along another coordinate, or elsewhere.
         """
-        planned = edges_in(self.plan, self._whole.problem)
+        state, planned = march_state(saved), edges_in(self.plan, self._whole.problem)
         before = state.get("planned", planned)
         if (state["coordinate"], before) != (self.plan.coordinate, planned) or not set(planned) <= set(state["edges"]):
-            raise ConfigurationError(
-                f"march: the checkpoint has windows of {state['coordinate']} at {state['edges']}, this run has them at "
-                f"{planned}; use the same"
+            raise refusal(
+                saved,
+                f"has windows of {state['coordinate']} at {state['edges']}, this run has them at {planned}; use the "
+                "same march",
             )
         self.edges[:], self.records = state["edges"], [dict(record) for record in state["records"]]
         self.begin(state["window"], Counts(**state["counted"]))
@@ -287,8 +288,8 @@ def train_windows(
     before, counted, k = None, Counts(), 0
     if ckpt_path is not None:
         saved = read_checkpoint(ckpt_path)
+        marching.restore(saved)
         state = march_state(saved)
-        marching.restore(state)
         k, counted = state["window"], Counts(**state["counted"])
         *marching.done, _ = chain(module, saved)
         before = marching.done[-1] if k else None

@@ -17,6 +17,7 @@ from pinnlab.objective.trial_function import Trial
 from pinnlab.problems.base import Problem
 from pinnlab.problems.window import Window, check_start, column_of, present
 from pinnlab.samplers import seed_for
+from pinnlab.training.checkpoint_io import refusal
 from pinnlab.training.checkpoints import OF_A_WINDOW, check_made_with, check_problem, check_state
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.march import March
@@ -123,7 +124,7 @@ def chain(module: PINN, saved: Mapping[str, Any]) -> list[Trial]:
         trial = module_in(module, state["coordinate"], state["edges"], k, before).trial
         shared = {} if trial.before is None else {f"before.{name}": v for name, v in trial.before.state_dict().items()}
         dtype = next(value.dtype for value in own.values() if value.is_floating_point())
-        check_state({**shared, **own}, trial.state_dict())
+        check_state(saved, {**shared, **own}, trial.state_dict())
         trial.to(dtype).load_state_dict({**shared, **own})
         trials.append(trial)
     return trials
@@ -155,11 +156,11 @@ def march_state(saved: Mapping[str, Any]) -> dict[str, Any]:
     """
     state: dict[str, Any] | None = saved.get("pinnlab_march")
     if state is None and is_of_a_window(saved):
-        raise ConfigurationError(OF_A_WINDOW)
+        raise refusal(saved, OF_A_WINDOW)
     if state is None:
-        raise ConfigurationError("ckpt_path: the checkpoint is not of a run in windows; leave out march")
+        raise refusal(saved, "is not of a run in windows; leave out march")
     if "before" not in state:
-        raise ConfigurationError("ckpt_path: an earlier version wrote these windows in another form; train them again")
+        raise refusal(saved, "holds windows in the form of an earlier version; train them again")
     return state
 
 
@@ -191,7 +192,7 @@ def pieced_of(module: PINN, saved: Mapping[str, Any]) -> PINN:
     Raises:
         ConfigurationError: it is of another problem or network; what the last window was made with tells.
     """
-    check_problem(saved["pinnlab"], module.problem)
+    check_problem(saved, module.problem)
     state, trials = march_state(saved), chain(module, saved)
     check_made_with(saved, in_last(module, state, trials))
     return pieced(module, trials, state["coordinate"], state["edges"])

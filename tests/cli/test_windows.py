@@ -90,7 +90,7 @@ def test_a_run_in_windows_is_one_run(folder, tmp_path, capsys):
     assert "of the last window that was trained, 0.4 to 0.6" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in folder.glob("events.*")} == events  # no look changes the curves
     others = {"--problem.beta=2": " problem.beta: 2.6", "--model.network.hidden=[5]": "(8, 1)"}
-    others["--march=null"] = "error: ckpt_path: the checkpoint is of a run in windows of time; give its march, or read"
+    others["--march=null"] = "last.ckpt is of a run in windows of time; give its march, or read"
     for option, refused in others.items():
         assert run(["predict", str(folder), option]) == 2
         assert refused in capsys.readouterr().err

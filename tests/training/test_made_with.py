@@ -74,7 +74,7 @@ def test_another_run_is_refused(checkpoint, line):
     )  # fmt: skip
     with pytest.raises(ConfigurationError) as caught:
         quiet_trainer().fit(module, small_data(problem), ckpt_path=checkpoint, weights_only=True)
-    assert str(caught.value).startswith("ckpt_path: the checkpoint")
+    assert str(caught.value).startswith(f"ckpt_path: {checkpoint} was made with something else")
     assert line in str(caught.value)
 
 
@@ -192,7 +192,7 @@ def test_checkpoints_of_later_versions_are_refused(checkpoint):
     content = torch.load(checkpoint, weights_only=True)
     content["pinnlab"]["format"] = 99
     torch.save(content, checkpoint)
-    with pytest.raises(ConfigurationError, match="later version of pinnlab"):
+    with pytest.raises(ConfigurationError, match=f"ckpt_path: {checkpoint} was written by a later version of pinnlab"):
         go_on(checkpoint)
 
 
@@ -204,18 +204,18 @@ def test_weights_alone_are_measured_and_neither_trained_nor_diagnosed(tmp_path, 
     trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
     saved = torch.load(tmp_path / "weights.ckpt", weights_only=True)
     torch.save({key: saved[key] for key in kept or saved}, tmp_path / "weights.ckpt")
-    with pytest.raises(ConfigurationError, match="ckpt_path: the checkpoint holds weights only"):
+    with pytest.raises(ConfigurationError, match="ckpt_path: .*weights.ckpt holds weights only"):
         go_on(tmp_path / "weights.ckpt")
     trainer.test(module, small_data(module.problem), ckpt_path=tmp_path / "weights.ckpt", verbose=False)
     trainer = quiet_trainer(callbacks=[DiagnosisWriter(str(tmp_path))])
-    with pytest.raises(ConfigurationError, match="ckpt_path: the checkpoint holds weights only"):
+    with pytest.raises(ConfigurationError, match="ckpt_path: .*weights.ckpt holds weights only"):
         trainer.validate(module, small_data(module.problem), ckpt_path=tmp_path / "weights.ckpt", verbose=False)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("trial.network.network.last.bias", "ckpt_path: the checkpoint lacks trial.network.network.last.bias of this"),
+        ("trial.network.network.last.bias", "step=7.ckpt lacks trial.network.network.last.bias of this run's network"),
         ("weights.own", 'state_dict: is not of this module (Missing key(s) in state_dict: "weights.own")'),
     ],
 )
