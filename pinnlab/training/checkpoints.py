@@ -38,6 +38,9 @@ OF_A_WINDOW = (
 )
 """The same of a run in windows of time."""
 
+LOOKED_AT = "the network was trained with the old {0}, errors and residuals are those of the new"
+"""What it means for a solution that is looked at when something has changed since."""
+
 
 def described(module: Any) -> dict[str, Any]:
     """What is neither a parameter nor a callback's: whose checkpoint it is, and counters; primitives only."""
@@ -169,7 +172,7 @@ def _warn_of_new_numbers(saved: Mapping[str, list[float]], module: Any, trains: 
     own = fingerprints(module.problem.given)
     changed = [name for name in own if not are_same(saved.get(name, own[name]), own[name])]
     if changed:
-        then = "training goes on with them, from the old state" if trains else "its solution is looked at with them"
+        then = "training goes on with them, from the old state" if trains else LOOKED_AT.format("numbers")
         rank_zero_warn(f"given {', '.join(changed)}: other numbers than in the checkpoint; {then}")
 
 
@@ -182,10 +185,11 @@ def _warn_of_new_code(saved: Mapping[str, str] | str | None, module: Any, trains
     before = {path.name: saved} if isinstance(saved, str) else saved  # of an earlier version, of that file alone
     changed = [name for name, code in own.items() if before.get(name, code) != code]
     if changed:
-        goes_on = f"training goes on with the new code, from the old state; anew: pinnlab fit {path.name}"
-        then = goes_on if trains else "its solution is looked at with the new code"
+        then = "training goes on with the new code, from the old state" if trains else LOOKED_AT.format("code")
         files = f"{', '.join(changed)} {'have' if len(changed) > 1 else 'has'}"
-        rank_zero_warn(f"problem: {files} changed since the checkpoint was written; {then}")
+        rank_zero_warn(
+            f"problem: {files} changed since the checkpoint was written; {then}; anew: pinnlab fit {path.name}"
+        )
 
 
 def _class_of_problem(module: Any) -> type[Problem]:

@@ -297,8 +297,8 @@ def _check_saved(problem: Problem, own: Mapping[str, Tensor], state: Mapping[str
         now, then = own[name], saved[name].to("cpu", torch.float64)
         if now.shape != then.shape or bool(((now - then).abs() > _SAME * now.abs().amax(0)).any()):
             rank_zero_warn(
-                f"condition {name!r}: brings other points or values than in the checkpoint, and the run goes on with "
-                "those of the checkpoint; for the new ones begin another run"
+                f"condition {name!r}: brings other points or values than in the checkpoint; the solution is fitted "
+                "to those of the checkpoint, for the new ones begin another run"
             )
 
 

@@ -196,9 +196,9 @@ def test_another_problem_or_network_is_refused(tmp_path):
     path = tmp_path / "run.ckpt"
     with pytest.raises(ConfigurationError, match=r"problem.diffusivity: 0.2 in the checkpoint, 0.3"):
         pinnlab.load(path, problem=Heat1D(0.3))
-    with pytest.raises(ConfigurationError, match="run.ckpt is of problem Heat1D, this run's is Burgers"):
+    with pytest.raises(ConfigurationError, match=r"run.ckpt is of problem Heat1D, this run's is Burgers"):
         pinnlab.load(path, problem=Burgers())
-    with pytest.raises(ConfigurationError, match="run.ckpt has trial.network.*, this run's network has"):
+    with pytest.raises(ConfigurationError, match=r"run.ckpt has trial.network.*, this run's network has"):
         pinnlab.load(path, network=partial(MLP, hidden=[5]))
 
 

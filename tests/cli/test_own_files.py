@@ -275,7 +275,10 @@ def test_a_run_says_that_the_code_of_its_problem_has_changed(command, decay, mon
     (decay / "decay.py").write_text(text.replace("u.t + u", "u.t + 2 * u"))
     (decay / "beside_decay.py").write_text("rate = 2")
     changed = "warning: problem: decay.py, beside_decay.py have changed since the checkpoint was written; "
-    assert remarks("predict", place) == [f"{changed}its solution is looked at with the new code"]
+    assert remarks("predict", place) == [
+        f"{changed}the network was trained with the old code, errors and residuals are those of the new; "
+        "anew: pinnlab fit decay.py"
+    ]
     assert remarks("fit", place, "--trainer.max_steps=5") == [
         f"{changed}training goes on with the new code, from the old state; anew: pinnlab fit decay.py"
     ]

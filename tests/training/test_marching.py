@@ -386,16 +386,16 @@ def test_a_checkpoint_of_one_training_or_of_other_windows_is_refused(tmp_path):
     plain = trainer()
     plain.fit(module(problem), CollocationDataModule(problem, 20))
     plain.save_checkpoint(tmp_path / "plain.ckpt")
-    with pytest.raises(ConfigurationError, match="plain.ckpt is not of a run in windows"):
+    with pytest.raises(ConfigurationError, match=r"plain.ckpt is not of a run in windows"):
         run(problem, March(windows=2), ckpt_path=tmp_path / "plain.ckpt")
     run(problem, March(windows=2), tmp_path)
     for windows in (3, 1):  # of a part of the edges, too: windows that were halved have more than were planned
-        with pytest.raises(ConfigurationError, match="10.ckpt has windows of t at .*, this run has them at"):
+        with pytest.raises(ConfigurationError, match=r"10.ckpt has windows of t at .*, this run has them at"):
             run(problem, March(windows=windows), ckpt_path=tmp_path / "10.ckpt")
     saved = torch.load(tmp_path / "10.ckpt", weights_only=True)
     del saved["pinnlab_march"]["before"]
     torch.save(saved, tmp_path / "old.ckpt")
-    with pytest.raises(ConfigurationError, match="old.ckpt holds windows in the form of an earlier version"):
+    with pytest.raises(ConfigurationError, match=r"old.ckpt holds windows in the form of an earlier version"):
         run(problem, March(windows=2), ckpt_path=tmp_path / "old.ckpt")
 
 
@@ -420,9 +420,9 @@ def test_weights_of_one_window_and_another_problem_are_refused(tmp_path):
         saved.pop(key)
     torch.save(saved, path)
     for look in (functools.partial(pinnlab.load, path, problem=given) for given in (None, Decay())):
-        with pytest.raises(ConfigurationError, match="10.ckpt holds the weights of one window only"):
+        with pytest.raises(ConfigurationError, match=r"10.ckpt holds the weights of one window only"):
             look()
-    with pytest.raises(ConfigurationError, match="10.ckpt holds the weights of one window only"):
+    with pytest.raises(ConfigurationError, match=r"10.ckpt holds the weights of one window only"):
         run(Decay(), March(windows=2), ckpt_path=path)
 
 
