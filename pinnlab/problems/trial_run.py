@@ -106,8 +106,11 @@ def _rows(condition: Condition, coordinates: tuple[str, ...]) -> Tensor:
         points = few_points(condition.region, 3, seed=0)
     named = coordinates if condition.region is None else condition.region.coordinates
     if points is None or points.shape[-1] != len(coordinates) or named != coordinates:
+        fewer = condition.region is None and points is not None and points.shape[-1] < len(coordinates)
+        any_will_do = "; of one that its unknowns do not depend on, any value in the domain will do" if fewer else ""
         raise ConfigurationError(
             f"condition {condition.name!r}: its points need the {len(coordinates)} coordinates {', '.join(coordinates)}"
+            f"{any_will_do}"
         )
     return condition.rows(points)[:3]
 

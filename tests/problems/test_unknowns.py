@@ -14,7 +14,7 @@ from pinnlab.domains import Box
 from pinnlab.errors import ConfigurationError
 from pinnlab.networks import MLP, SIREN, ScaledInput
 from pinnlab.optimizers import LevenbergMarquardt
-from pinnlab.problems import Dirichlet, Exact, Numerical, Periodic, Problem, Residual, Unknown
+from pinnlab.problems import Dirichlet, Exact, Numerical, Observations, Periodic, Problem, Residual, Unknown
 
 POINTS = torch.rand(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 HALF = Box(("x", "t"), (0.0, 0.0), (0.5, 1.0))
@@ -48,6 +48,21 @@ def test_values_are_those_of_the_networks_on_their_coordinates():
     scaled = 2 * POINTS - 1
     expected = torch.cat([q.network(scaled), u.network(scaled), k.network(scaled[:, :1])], 1)
     torch.testing.assert_close(module(POINTS), expected)
+
+
+def test_measurements_without_a_coordinate_are_told_that_any_value_of_it_will_do():
+    """Of an unknown that does not depend on it: the residual is the same at all."""
+    places = POINTS[:, :1]
+    unknowns, equation = {"u": Unknown(), "k": Unknown(["x"])}, Residual(X * T, lambda u, k: u.t - k)
+    with pytest.raises(ConfigurationError, match=r"coordinates x, t; of one .* any value in the domain will do$"):
+        Problem(X * T, unknowns, {"pde": equation, "data": Observations(places, k=places[:, 0])})
+    found_at = []
+    for time in (0.0, 1.0):
+        rows = torch.cat([places, torch.full_like(places, time)], 1)
+        made = Problem(X * T, unknowns, {"pde": equation, "data": Observations(rows, k=places[:, 0])})
+        module = PINN(made, NETWORKS["u"], compile=False)
+        found_at.append(module.system.residuals({"data": made.conditions["data"].rows(rows)})["data"])
+    torch.testing.assert_close(*found_at, rtol=0, atol=0)
 
 
 def test_unknowns_that_are_alike_share_a_network():
