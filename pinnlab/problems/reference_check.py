@@ -33,6 +33,9 @@ _MOST = 20
 def warn_of_reference(problem: Problem, names: Collection[str] | None = None) -> None:
     """Warns of conditions that an exact reference does not meet, one line for all of them.
 
+    A penalty, a term that is to be small and not zero, is among them: no number tells it from a wrong condition, and it
+    does move the solution away from the reference.
+
     Not of problems that the package brings: they are tested, and a run begins sooner.
 
     Args:
@@ -45,7 +48,7 @@ def warn_of_reference(problem: Problem, names: Collection[str] | None = None) ->
     if missed:
         warnings.warn(
             f"reference of {problem.name}: does not meet {', '.join(missed)}, so that errors against it do not vanish; "
-            "write the solution of this problem, or leave it out",
+            "write the solution of this problem, or leave it out; a penalty, which is to be small, may stay",
             stacklevel=2,
         )
 

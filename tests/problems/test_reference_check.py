@@ -67,6 +67,30 @@ def test_a_right_one_and_one_that_cannot_be_put_into_the_equation_are_not(known)
         warn_of_reference(Bar(known))
 
 
+class Smooth(Problem):
+    """The same bar with a penalty on slopes, which the solution of the equation does not meet."""
+
+    def __init__(self, more=0.0):
+        smooth = Residual(X, lambda u: u.x, weight=1e-3)
+        super().__init__(X, ["u"], {**Bar(sine, more).conditions, "smooth": smooth})
+
+    def reference(self):
+        return Exact(sine)
+
+
+def test_a_penalty_may_stay_and_its_warning_is_silenced_by_its_name_alone():
+    with pytest.warns(UserWarning, match="does not meet smooth, .* a penalty, which is to be small, may stay"):
+        warn_of_reference(Smooth())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings(
+            "ignore", "reference of Smooth: does not meet smooth,"
+        )  # as docs/when-it-fails.md has it
+        warn_of_reference(Smooth())
+        with pytest.raises(UserWarning, match="does not meet pde, smooth,"):
+            warn_of_reference(Smooth(more=1.0))
+
+
 def test_nobody_knows_what_belongs_to_it_while_a_coefficient_is_sought():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
