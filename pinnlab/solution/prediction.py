@@ -88,7 +88,7 @@ class Prediction:
         points = otherwise if self.points is None else self.points
         samples = at_points(solution, points) if self.sides is None else on_grid(solution, self.sides)
         if self.format == "vtk":
-            return vtk.write_points(samples, path)
+            return vtk.write_points(samples, solution.problem.domain, path)
         if self.format == "netcdf":
             return write_netcdf(samples, solution.attributes(), path)
         return (write_csv if self.format == "csv" else write_npz)(samples, path)

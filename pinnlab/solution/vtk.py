@@ -86,14 +86,20 @@ def write_vtk(solution: AnySolution, path: Path, mesh: Any = None, sides: Mappin
     return _write_series(path.with_suffix(".pvd"), frames, series) if series else frames[0]
 
 
-def write_points(samples: Samples, path: Path) -> Path:
-    """Writes samples at points as single vertices in space; the time, if there is one, is a value of each.
+def write_points(samples: Samples, domain: Domain, path: Path) -> Path:
+    """Writes samples at points as single vertices in space; time and a function's coefficients are values of each.
+
+    Args:
+        samples: at points.
+        domain: that they are of.
+        path: of the file.
 
     Raises:
         ConfigurationError: space has more than three dimensions.
     """
     meshio, columns = needed("meshio", "to_vtk"), samples.columns()
-    space = _space(samples.axes)
+    functions = {name for space in function_spaces(domain) for name in space.coordinates}
+    space = _space(name for name in samples.axes if name not in functions)
     places = np.stack([columns[name] for name in space], -1)
     values = {name: column for name, column in columns.items() if name not in space}
     _write(meshio, path, places, [("vertex", np.arange(len(places))[:, None])], values)
@@ -121,7 +127,8 @@ def _function(domain: Domain, axes: Mapping[str, Array]) -> dict[str, float]:
     for space in function_spaces(domain):
         if any(len(axes[name]) != 1 for name in space.coordinates):
             raise ConfigurationError(
-                f"to_vtk: {space.name}: needs one function, as solution.to_vtk('u.vtu', {space.name}=...)"
+                f"to_vtk: {space.name}: needs one function, as solution.to_vtk('u.vtu', {space.name}=...); for points "
+                f"(--points) their {space.coordinates[0]} to {space.coordinates[-1]} say which"
             )
     return {name: float(axes[name][0]) for space in function_spaces(domain) for name in space.coordinates}
 

@@ -12,6 +12,7 @@ from pinnlab.networks import DeepONet
 from pinnlab.optimizers import LBFGS
 from pinnlab.problems import Problem, Residual
 from pinnlab.solution.functions import with_functions
+from pinnlab.solution.prediction import Prediction
 
 X = Interval("x", 0, 1)
 SPACE = FunctionSpace("a", Chebyshev(X, modes=3))
@@ -120,10 +121,21 @@ def test_everything_that_takes_coordinates_takes_functions(solution, tmp_path):
     assert solution.grid(a=C).sizes["x"] == 40_001  # as of one coordinate
 
 
+def test_points_of_several_functions_are_a_file_for_paraview(solution, tmp_path):
+    """As `pinnlab predict --points FILE --format vtk` writes them: their coefficients are no places."""
+    asked = Prediction(None, torch.cat([rows([0.25, 0.5], C), rows([0.5], C[::-1])]), "vtk")
+    mesh = meshio.read(asked.write(solution, tmp_path, otherwise=torch.zeros(0, 4)))
+    assert mesh.points[:, 0].tolist() == [0.25, 0.5, 0.5]
+    assert mesh.point_data["a0"].tolist() == [0.3, 0.3, 0.2]
+    expected = [*solution.u(x=np.array([0.25, 0.5]), a=C), solution.u(x=0.5, a=C[::-1])]
+    assert mesh.point_data["u"] == pytest.approx(expected, rel=1e-14)
+
+
 @pytest.mark.parametrize("given", [{}, {"a": np.eye(2, 3)}, {"x": 5}])
 def test_a_file_for_paraview_is_of_one_function(solution, tmp_path, given):
     with pytest.raises(
-        ConfigurationError, match=r"to_vtk: a: needs one function, as solution.to_vtk\('u.vtu', a=...\)"
+        ConfigurationError,
+        match=r"to_vtk: a: needs one function, as solution.to_vtk\('u.vtu', a=...\); .* their a0 to a2",
     ):
         solution.to_vtk(tmp_path / "u.vtu", **given)
 

@@ -130,8 +130,9 @@ def test_values_on_a_mesh(tmp_path):
 
 
 def test_points_become_vertices(tmp_path):
-    samples = waves().samples([[1.0, 0.5], [2.0, 0.0]])
-    mesh = meshio.read(vtk.write_points(samples, tmp_path / "p.vtu"))
+    found = waves()
+    samples = found.samples([[1.0, 0.5], [2.0, 0.0]])
+    mesh = meshio.read(vtk.write_points(samples, found.problem.domain, tmp_path / "p.vtu"))
     assert mesh.points[:, 0].tolist() == [1.0, 2.0]
     assert mesh.point_data["t"].tolist() == [0.5, 0.0]
     np.testing.assert_array_equal(mesh.point_data["u"], samples.values["u"])
@@ -162,4 +163,4 @@ def test_more_than_three_dimensions(tmp_path):
     with pytest.raises(ConfigurationError, match="one to three coordinates of space, not 4"):
         found.to_vtk(tmp_path / "u.vtu")
     with pytest.raises(ConfigurationError, match="one to three coordinates of space, not 4"):
-        vtk.write_points(found.samples(np.zeros((1, 4))), tmp_path / "u.vtu")
+        vtk.write_points(found.samples(np.zeros((1, 4))), found.problem.domain, tmp_path / "u.vtu")
