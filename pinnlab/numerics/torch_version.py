@@ -63,7 +63,8 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     """How to write operations, before they are compiled, that the installed version would compile wrongly.
 
     In code for a CPU every version has taken `expm1(x)` for `exp(x) - 1`, and `atanh(x)` for half the logarithm of
-    `(1 + x) / (1 - x)`, which have no digits near 0; ELU is made of the first.
+    `(1 + x) / (1 - x)`, which have no digits near 0; ELU is made of the first. There `erf` in float32 has
+    none, either, but it has in float64.
 
     Up to and with torch 2.12, a norm over axes that are counted from the end and of length one, such as
     `r.norm(dim=-1)` of an `(n, 1)` tensor, keeps these axes in compiled code. They are counted from the front instead.
@@ -73,6 +74,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         **get_decompositions([aten.elu.default, aten.celu.default, aten.selu.default]),
         aten.expm1.default: _expm1,
         aten.atanh.default: _atanh,
+        aten.erf.default: _erf,
     }
     return found if VERSION >= (2, 13) else {**found, aten.linalg_vector_norm.default: _norm_from_the_front}
 
@@ -86,6 +88,11 @@ def _expm1(x: Tensor) -> Any:
 
 def _atanh(x: Tensor) -> Any:
     return (x.log1p() - (-x).log1p()) / 2 if x.is_floating_point() else NotImplemented
+
+
+def _erf(x: Tensor) -> Any:
+    in_float32 = x.dtype == torch.float32 and x.device.type == "cpu"
+    return torch.erf(x.double()).to(x.dtype) if in_float32 else NotImplemented
 
 
 def _norm_from_the_front(

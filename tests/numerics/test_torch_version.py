@@ -30,6 +30,7 @@ PRECISE = {
     "elu": torch.nn.functional.elu,
     "celu": lambda x: torch.nn.functional.celu(x, 2.0),
     "selu": torch.nn.functional.selu,
+    "erf": torch.erf,
     "slope of elu": lambda x: torch.func.vjp(torch.nn.functional.elu, x)[1](torch.ones_like(x))[0],
 }
 
@@ -50,6 +51,7 @@ def test_compiled_functions_keep_their_digits_near_zero(code, dtype, rounding, r
         found, expected = value({}, {"rows": rows}), precise({}, {"rows": rows})
     (graph,) = value._graphs.values()
     assert not any(word in graph._graph.code for word in ("aten.expm1", "aten.atanh", "elu.default"))
+    assert ("torch.float64" in graph._graph.code) == (dtype == torch.float32)  # the error function
     for name, wanted in expected.items():
         assert torch.allclose(found[name], wanted, rtol=rounding, atol=0.0, equal_nan=True), name
 
