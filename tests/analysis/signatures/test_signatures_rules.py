@@ -60,6 +60,12 @@ class TestUnderResolution:
     def test_one_look_is_enough_when_the_optimizer_has_stalled(self):
         assert found(rules.under_resolution, self.ratios(500.0, stalled=True)) == ["pde"]
 
+    @pytest.mark.parametrize(("held_out", "jumps"), [([0.4, 0.1, 5.0, 9.0], False), ([0.02, 0.01, 60.0, 4e3], True)])
+    def test_a_jump_is_named_where_the_residual_between_the_points_grows(self, held_out, jumps):
+        looks = zip([1.5, 3.0, 1e5, 1e7], held_out, strict=True)
+        record = run(*({"ratios": {"pde": r}, "equations": {"pde": square}} for r, square in looks), points={"pde": 9})
+        assert ("take Weak, or add a viscosity" in rules.under_resolution(record)[0].advice) == jumps
+
     def test_not_a_number_is_no_resolution(self):
         assert not rules.under_resolution(self.ratios(math.nan, math.nan))
 
