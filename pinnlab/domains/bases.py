@@ -233,7 +233,9 @@ class Cosines(Basis):
         self._low = torch.tensor(interval.low, dtype=torch.float64)
         self._numbers, squares = pairs[order], squares[order]
         sizes = (squares + self.tau**2) ** (-self.smoothness / 2)
-        self._sizes = self.deviation * sizes / sizes.norm() * 2 ** (0.5 * (self._numbers > 0).sum(1))
+        self._sizes = (
+            self.deviation * sizes / sizes.norm() * 2 ** (0.5 * (self._numbers > 0).sum(1, dtype=torch.float64))
+        )
 
     def functions(self, x: Any) -> Any:
         """The products at `(n, 2)` places."""

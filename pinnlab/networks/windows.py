@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import torch
@@ -57,18 +57,24 @@ class Windows(nn.Module):
         shared = [count > 1 or column in periodic for column, count in enumerate(grid)]
         corners = list(itertools.product(*((0.0, 1.0) if several else (0.0,) for several in shared)))
         strides = [math.prod(grid[column + 1 :]) for column in range(len(grid))]
+        self._scales = [2 / overlap if several else 2.0 for several in shared]
         constants = {
             "corners": corners,
             "turns": [
                 [(2 * c - 1) * float(several) for c, several in zip(row, shared, strict=True)] for row in corners
             ],
             "counts": [float(count) for count in grid],
-            "scales": [2 / overlap if several else 2.0 for several in shared],
+            "scales": self._scales,
             "strides": [float(stride) for stride in strides],
             "wraps": [float(column in periodic) for column in range(len(grid))],
         }
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Windows:
+        super()._apply(fn, recurse)
+        self.scales.copy_(torch.tensor(self._scales, dtype=torch.float64))  # whatever it was rounded to on the way
+        return self
 
     @property
     def count(self) -> int:

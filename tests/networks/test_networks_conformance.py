@@ -13,6 +13,7 @@ from torch.func import jacrev, vmap
 from torch.overrides import TorchFunctionMode
 
 from pinnlab.derivatives.reverse import ByFormula
+from pinnlab.numerics.precision import default_dtype
 from pinnlab.numerics.swapped import call_with
 
 Factory = Callable[[int, int], nn.Module]
@@ -96,6 +97,18 @@ def test_buffers_and_values_follow_a_cast(factory: Factory, dtype: torch.dtype):
 
 def test_is_built_in_the_default_dtype(factory: Factory):
     assert {t.dtype for t in [*factory(2, 1).parameters(), *factory(2, 1).buffers()]} == {torch.float32}
+
+
+def test_a_saved_network_is_the_same_whatever_it_went_through(factory: Factory):
+    """Constants that are not saved: built in another default dtype, or trained in float32 for a while."""
+    network, x = build(factory), points(9)
+    with default_dtype(torch.float64):
+        loaded = factory(2, 3).double()
+    loaded.load_state_dict(network.state_dict())
+    trained = copy.deepcopy(loaded).float().double()
+    trained.load_state_dict(network.state_dict())
+    assert torch.equal(loaded(x), network(x))
+    assert torch.equal(trained(x), network(x))
 
 
 def test_follows_a_move_to_another_device(factory: Factory):
