@@ -308,7 +308,7 @@ def _values(container: Any) -> Any:
 
 
 class Field(AbstractField):
-    """One output of a function with its computed derivatives.
+    """One output of a function with its computed derivatives; what it hands out are copies, to be written into.
 
     Args:
         name: the unknown's name, for messages.
@@ -323,7 +323,7 @@ class Field(AbstractField):
     @property
     def value(self) -> Tensor:
         """The unknown itself, `(n,)`."""
-        return self._partials.value[:, self._output]
+        return self._partials.value[:, self._output].clone()
 
     def _partial(self, index: MultiIndex) -> Tensor:
         if not index:
@@ -334,7 +334,7 @@ class Field(AbstractField):
                 f"derivative of {self._name!r} by {names}: not asked for when the residual was first run, so it was "
                 "not computed; a residual must use the same derivatives every time"
             )
-        return self._partials.partials[index][:, self._output]
+        return self._partials.partials[index][:, self._output].clone()
 
     def gradient(self, *coordinates: str) -> Tensor:
         """First derivatives along the named coordinates (default: all, the time too), `(n, k)`."""
@@ -344,11 +344,11 @@ class Field(AbstractField):
         columns = [self._column(name) for name in coordinates or self._coordinates]
         first, count = columns[0], len(columns)
         if columns == list(range(first, first + count)):
-            return whole[:, first : first + count]  # a view: a thousand columns put together take long to compile
+            return whole[:, first : first + count].clone()  # a thousand columns put together take long to compile
         return whole[:, columns]
 
     def _laplacian(self, axes: MultiIndex) -> Tensor:
-        return self._partials.laplacian(axes)[:, self._output]
+        return self._partials.laplacian(axes)[:, self._output].clone()
 
     def _sampled(self, sample: Sample) -> Tensor:
         if sample not in self._partials.samples:
@@ -356,7 +356,7 @@ class Field(AbstractField):
                 f"{sample.name} of {self._name!r}: not asked for when the residual was first run; a residual must use "
                 "the same numbers, and one and the same factor, every time: make it once, outside of the residual"
             )
-        return self._partials.samples[sample][:, self._output]
+        return self._partials.samples[sample][:, self._output].clone()
 
 
 class RecordingField(AbstractField):

@@ -31,9 +31,13 @@ class Known(AbstractField):
         self._name, self._coordinates, self._points, self._function = name, coordinates, points, function
         self._jets: dict[tuple[MultiIndex, ...], Jet | Tensor] = {}
 
-    @functools.cached_property
+    @property
     def value(self) -> Tensor:
-        """The function itself, `(n,)`."""
+        """The function itself, `(n,)`; a copy, as of a `Field`."""
+        return self._values.clone()
+
+    @functools.cached_property
+    def _values(self) -> Tensor:
         return self._function(self._points)
 
     def jet(self, channels: tuple[MultiIndex, ...]) -> Jet | Tensor:
@@ -47,4 +51,4 @@ class Known(AbstractField):
             return self.value
         jet = self.jet(downward_closure([index]))
         found = jet.channel(index) if isinstance(jet, Jet) else None
-        return torch.zeros_like(self.value) if found is None else found.expand(len(self._points))
+        return torch.zeros_like(self._values) if found is None else found.expand(len(self._points)).clone()

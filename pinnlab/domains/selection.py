@@ -61,6 +61,7 @@ class Selection:
 
     def _where(self, points: Tensor, normals: Tensor) -> Tensor:
         assert self.where is not None  # who calls saw to it
+        points, normals = points.clone(), normals.clone()  # for the function to write into
         there = {name: points[:, k] for k, name in enumerate(self.coordinates)} | {"points": points, "normal": normals}
         for name in _parameters(self.where):
             if name not in there:

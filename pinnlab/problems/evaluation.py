@@ -122,7 +122,7 @@ def takes_all(function: Callable[..., Any]) -> bool:
 
 
 def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
-    """Calls a function with the arguments that it names.
+    """Calls a function with the arguments that it names; tensors among them are its own, to be written into.
 
     Args:
         function: its parameters' names say what it needs; `**anything` receives all.
@@ -137,14 +137,19 @@ def call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], whe
     except ValueError as error:  # built-in functions do not tell their parameters' names
         raise ConfigurationError(f"{where}: write it as a function of named arguments, not {function}") from error
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return function(**arguments)
+        return function(**{name: _own(value) for name, value in arguments.items()})
     chosen = {}
     for parameter in parameters:
         if parameter.name in arguments:
-            chosen[parameter.name] = arguments[parameter.name]
+            chosen[parameter.name] = _own(arguments[parameter.name])
         elif parameter.default is parameter.empty:
             raise unknown(f"argument of {where}", parameter.name, arguments)
     return function(**chosen)
+
+
+def _own(value: Any) -> Any:
+    """A copy of a tensor: `x *= 2` in a user's function must not move the points that are trained on."""
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def stacked(result: Any, where: str) -> Any:

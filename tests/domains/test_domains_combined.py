@@ -346,6 +346,15 @@ def test_kinds():
     assert isinstance(PLATE.boundary(where=lambda y: y > 0), PlaneCurves)
 
 
+@pytest.mark.parametrize("domain", [PLATE, CUBE, BALL, CUBE - BALL], ids=repr)
+def test_a_test_may_write_into_what_it_is_given(domain):
+    plain, writing = (
+        domain.boundary(where=lambda x, y: x + y > 0.4),
+        domain.boundary(where=lambda x, y: x.add_(y) > 0.4),
+    )
+    assert torch.equal(Sobol().sample(writing, 50, 0), Sobol().sample(plain, 50, 0))
+
+
 BAD = [
     (lambda: SQUARE - Disk(("x", "t")), "needs the same coordinates"),
     (lambda: SQUARE - Box(XY, -1, 1), "is empty"),

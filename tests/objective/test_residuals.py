@@ -6,6 +6,7 @@ from cases import PROBLEMS
 from linearized import CASES, Case, close, draw
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pinnlab.domains import Box
 from pinnlab.networks import MLP
 from pinnlab.numerics.compiler import Compiler
 from pinnlab.objective.blocked_loss import BlockedLoss
@@ -18,7 +19,7 @@ from pinnlab.objective.parameter_derivatives import (
 )
 from pinnlab.objective.residuals import ResidualSystem
 from pinnlab.objective.trial_function import Trial
-from pinnlab.problems import Regression1D
+from pinnlab.problems import Dirichlet, Exact, Given, Problem, Regression1D, Residual
 from pinnlab.problems.enhancement import Enhancement
 from pinnlab.samplers import Sobol
 
@@ -183,3 +184,86 @@ def test_an_engine_that_was_asked_for_stays_also_where_no_derivative_is_wanted()
     system = ResidualSystem(Regression1D(), Trial(Regression1D(), MLP(1, 1, hidden=[3]).double()), "reverse")
     system.resolve_engine()
     assert system.engine == "reverse"
+
+
+class Plain(Problem):
+    """Functions of every kind, none of which writes into what it is given."""
+
+    def __init__(self):
+        square = Box(["x", "y"], 0, 1)
+        conditions = {
+            "pde": Residual(square, self.balance),
+            "flux": Residual(square.face(x=0.0), self.flux),
+            "edge": Dirichlet(square.face(y=0.0), u=self.edge),
+        }
+        super().__init__(square, ["u"], conditions, given=[Given("k", lambda x, y: x + y)])
+
+    def balance(self, u, k, x, y, points):
+        return u.xx - 2 * u * u.xx + u.laplacian() + (k - 1) * k * k.x + 3 * x * points[:, 1]
+
+    def flux(self, u, y, normal):
+        return (-2 * normal * u.gradient()).sum(-1) + u - y
+
+    def edge(self, x):
+        return torch.sin(2 * x)
+
+    def ansatz(self, u, x, y):
+        return 2 * x * u + y
+
+    def reference(self):
+        return Exact(self.edge)
+
+
+class Writing(Plain):
+    """The same functions, by operations in place."""
+
+    def balance(self, u, k, x, y, points):
+        first, second, factor, sum_of_both = u.xx, +u, +k, u.laplacian()
+        second *= -2
+        second *= u.xx
+        first += second
+        sum_of_both += first
+        factor -= 1
+        factor *= k.value
+        factor *= k.x
+        x *= 3
+        points[:, 0] = 0.0
+        return sum_of_both + factor + x.mul_(points[:, 1])
+
+    def flux(self, u, y, normal):
+        normal *= -2
+        y.neg_()
+        slope = u.gradient()
+        slope *= normal
+        return y.add_(u.value).add_(slope.sum(-1))
+
+    def edge(self, x):
+        return x.mul_(2).sin_()
+
+
+class AllWriting(Writing):
+    """The ansatz, too; the Taylor engine refuses that."""
+
+    def ansatz(self, u, x, y):
+        x *= 2
+        u *= x
+        return u + y
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("taylor", Writing), ("reverse", AllWriting)])
+def test_functions_may_write_into_what_they_are_given(engine, kind):
+    network = MLP(2, 1, hidden=[6]).double()
+    plain, writing = (ResidualSystem(p, Trial(p, network), engine) for p in (Plain(), kind()))
+    batch = rows(plain, 31)
+    expected, kept = plain.squared_sums(plain.trial.tensors(), batch), {n: own.clone() for n, own in batch.items()}
+    found = [writing.squared_sums(writing.trial.tensors(), batch) for _ in range(2)]
+    traced = make_fx(lambda *given: writing.squared_sums(writing.trial.tensors(), dict(zip(batch, given, strict=True))))
+    for sums in [*found, traced(*batch.values())(*batch.values())]:
+        torch.testing.assert_close(sums, expected, rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        gradient(found[0].sum(), writing), gradient(expected.sum(), plain), rtol=1e-11, atol=1e-13
+    )
+    points = batch["pde"].clone()
+    assert torch.equal(writing.problem.exact_values(points), plain.problem.exact_values(points))
+    assert torch.equal(points, kept["pde"])
+    assert all(torch.equal(batch[name], own) for name, own in kept.items())
