@@ -223,7 +223,7 @@ def test_lightning_must_not_cast_too():
 def test_a_checkpoint_of_another_dtype_is_refused(tmp_path):
     full_run(tmp_path, every=2, phases=UP)
     with pytest.raises(
-        ConfigurationError, match=r"ckpt_path.*phase 1 has dtype float32.*run's None.*model\.phases\.dtype"
+        ConfigurationError, match=r"ckpt_path.*has dtype float32 in phase 1, this run None.*model\.phases\.dtype"
     ):
         full_run(tmp_path / "other", tmp_path / "step=2.ckpt", phases=[Phase(ADAM, steps=3), UP[1]])
 
