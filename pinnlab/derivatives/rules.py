@@ -39,7 +39,7 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
     if _keeps_columns(a, b):
         return a.shifted(b)
     if not isinstance(b, Jet):
-        return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher, a.scales if _is_row(b) else None)
+        return Jet(a.value + b, a.axes, lead(a.first, a, b), a.higher, a.scales if _is_row(b, a) else None)
     higher = {key: plus(channel, b.higher[key]) for key, channel in a.higher.items()}
     return Jet(a.value + b.value, a.axes, lead(a.first, a, b) + lead(b.first, b, a), higher)
 
@@ -67,14 +67,17 @@ def _mul(a: Any, b: Any) -> Jet:
     if _follows_columns(a) and _follows_columns(b):
         return a.times(b)
     product = bilinear(torch.mul, a, b)
-    if isinstance(a, Jet) and a.scales is not None and _is_row(b):
+    if isinstance(a, Jet) and a.scales is not None and _is_row(b, a):
         product.scales = a.scales * b
     return product
 
 
-def _is_row(constant: Any) -> bool:
-    """Whether this is a number, or one for each coordinate."""
-    return not isinstance(constant, Jet) and getattr(constant, "ndim", 0) <= 1
+def _is_row(constant: Any, jet: Jet) -> bool:
+    """Whether this is a number, or one for each coordinate: of a single one a row would make several columns."""
+    if isinstance(constant, Jet):
+        return False
+    dimensions = getattr(constant, "ndim", 0)
+    return dimensions == 0 or (dimensions == 1 and len(constant) in (1, jet.shape[-1]))
 
 
 def _follows_columns(jet: Any) -> bool:
@@ -83,7 +86,7 @@ def _follows_columns(jet: Any) -> bool:
 
 
 def _keeps_columns(jet: Any, constant: Any) -> bool:
-    return _follows_columns(jet) and _is_row(constant)
+    return _follows_columns(jet) and _is_row(constant, jet)
 
 
 @rule("div")
@@ -307,12 +310,12 @@ def _column_stack(tensors: Sequence[Any]) -> Jet:
 
 @rule("maximum")
 def _maximum(a: Any, b: Any) -> Any:
-    return _where(a >= b, a, b)
+    return _where((a >= b) | (a != a), a, b)  # what is not a number stays so, as in torch
 
 
 @rule("minimum")
 def _minimum(a: Any, b: Any) -> Any:
-    return _where(a <= b, a, b)
+    return _where((a <= b) | (a != a), a, b)
 
 
 @rule("masked_fill")

@@ -146,6 +146,42 @@ def test_the_first_layer_knows_what_was_done_to_the_coordinates(name, axes):
         assert relative(taylor, reverse) < 1e-12
 
 
+FROM_ONE_COLUMN = {
+    "scaled": lambda x: x * ROW,
+    "scaled from the left": lambda x: ROW * x,
+    "shifted": lambda x: x + ROW,
+    "shifted back": lambda x: 2 * x - ROW,
+    "one column of two": lambda x: x[..., 0:1] * ROW,
+}
+
+
+@pytest.mark.parametrize("name", FROM_ONE_COLUMN)
+def test_a_row_makes_several_columns_of_one_coordinate(name):
+    """A linear layer behind them adds up all of them, and must not take the first for the coordinate."""
+    x, indices = X if name == "one column of two" else X[:, :1], ((0,), (0, 0))
+    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    taylor, reverse = (
+        partials(lambda x: network(FROM_ONE_COLUMN[name](x)), x, Wanted(frozenset(indices)), engine)
+        for engine in ("taylor", "reverse")
+    )
+    for index in indices:
+        assert relative(taylor.partials[index], reverse.partials[index]) < 1e-12
+
+
+def test_clamping_does_not_hide_what_is_not_a_number():
+    x = torch.tensor([[-1.0], [2.0]], dtype=torch.float64)
+    for function in (
+        lambda x: x.log().clamp(-5, 5),
+        lambda x: x.log().clamp_max(0.5),
+        lambda x: torch.maximum(x.log(), x),
+        lambda x: torch.maximum(x, x.log()),
+        lambda x: torch.minimum(x.log(), x),
+    ):
+        value = partials(function, x, Wanted(frozenset({(0,)})), "taylor").value
+        assert value.isnan().flatten().tolist() == [True, False]
+        assert torch.equal(value[1], function(x)[1])
+
+
 def test_layer_norm_inside_a_network():
     """Against the composed formula: torch 2.13's third derivative of `F.layer_norm` is wrong."""
     torch.manual_seed(0)
