@@ -283,13 +283,6 @@ def _min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return torch.return_types.min((_extreme(x, dim, keepdim, largest=False), x.value.argmin(dim, keepdim)))
 
 
-@rule("fmod")
-def _fmod(x: Any, divisor: Any) -> Any:
-    if isinstance(divisor, Jet):
-        raise UnsupportedOperationError("the Taylor engine has no rule for fmod with a divisor that varies")
-    return _moved_to(x, torch.fmod(x.value, divisor))
-
-
 @rule("frac")
 def _frac(x: Jet) -> Any:
     return _moved_to(x, torch.frac(x.value))

@@ -112,11 +112,18 @@ def _log_of_constant(base: Any) -> Any:
     return torch.log(base) if isinstance(base, Tensor) else math.log(base)
 
 
-@rule("remainder")
-def _remainder(x: Any, divisor: Any) -> Jet:
-    if isinstance(divisor, Jet):
-        raise UnsupportedOperationError("the Taylor engine has no rule for remainder with a divisor that varies")
-    return _add(x, torch.remainder(x.value, divisor) - x.value)
+def _register_remainders() -> None:
+    for name in ("remainder", "fmod"):
+
+        def act(x: Any, divisor: Any, _name: str = name) -> Jet:
+            if isinstance(divisor, Jet):
+                raise UnsupportedOperationError(f"the Taylor engine has no rule for {_name} with a divisor that varies")
+            return _add(x, getattr(torch, _name)(x.value, divisor) - x.value)  # a divisor may be trained
+
+        rule(name)(act)
+
+
+_register_remainders()
 
 
 @rule("matmul", "mm", "bmm")

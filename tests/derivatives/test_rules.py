@@ -203,14 +203,23 @@ def test_integer_powers_of_negative_numbers_and_zero():
         assert computed.partials[(0, 0, 1, 1)].abs().max() == 0
 
 
-def test_exponents_get_gradients():
-    exponent = torch.tensor([1.5, 3.0], dtype=torch.float64, requires_grad=True)
-    wanted = Wanted(frozenset({(0, 0)}))
-    gradients = [
-        torch.autograd.grad(partials(lambda x: x**exponent, X, wanted, engine).partials[(0, 0)].sum(), exponent)[0]
+TRAINED = {
+    "exponent": lambda x, p: x**p,
+    "divisor of remainder": lambda x, p: torch.remainder(-4 * x, p) * x**2,
+    "divisor of fmod": lambda x, p: torch.fmod(-4 * x, p) * x**2,
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_constants_that_are_trained_get_gradients(name):
+    parameter = torch.tensor([1.5, 3.0], dtype=torch.float64, requires_grad=True)
+    values = [
+        partials(lambda x: TRAINED[name](x, parameter), X, Wanted(frozenset({(0, 0)})), engine).partials[(0, 0)]
         for engine in ("taylor", "reverse")
     ]
+    gradients = [torch.autograd.grad(value.sum(), parameter)[0] for value in values]
     assert torch.allclose(*gradients, rtol=1e-10)
+    assert gradients[1].any()
 
 
 def test_forward_mode_agrees():
