@@ -116,7 +116,7 @@ class GainRatio(Damping):
         reject: float = 10.0,
         lowest: float = 1e-14,
     ) -> None:
-        check_real("", shrink=shrink, grow=grow, reject=reject)
+        check_real("damping", shrink=shrink, grow=grow, reject=reject)
         check_positive("damping", initial=initial, lowest=lowest, shrink=shrink)
         self._initial, self.lowest = float(initial), float(lowest)
         self._shrink, self._grow, self._reject = float(shrink), grow, reject

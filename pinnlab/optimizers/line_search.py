@@ -229,7 +229,6 @@ class _Bracket:
     """
 
     def __init__(self, start: Trial, c1: float, noise: float) -> None:
-        check_real("", c1=c1, noise=noise)
         self._start, self._c1, self._noise = start, c1, noise
         self._low = self._before = start
         self._high: Trial | None = None

@@ -135,8 +135,8 @@ class SchwarzLBFGS(LBFGS):
         solver = LBFGS(block, iterations=group["local_iterations"], **search)
         # Through the objective of all parameters: it counts, and clears the gradients of the other blocks too.
         solver.step(lambda: objective(objective.point())[0])
-        # A solver that found no further decrease has forgotten its loss.
-        return float(objective(objective.point())[0]) if solver.loss is None else solver.loss
+        assert solver.loss is not None  # it made a step
+        return solver.loss
 
     def _blocks(self) -> list[list[Tensor]]:
         group = self.param_groups[0]

@@ -78,6 +78,7 @@ def test_step_length(step, factor):
         (lambda: FixedDamping(0), "damping.value"),
         (lambda: GainRatio(-1), "damping.initial"),
         (lambda: GainRatio(reject=1), "reject > 1"),
+        (lambda: GainRatio(grow="fast"), "damping.grow"),
         (lambda: SeveralValues(factors=[]), "damping.factors"),
         (lambda: StepLength(1.0, highest=0.1), "lowest <= initial <= highest"),
         (lambda: StepLength(shrink=2.0), "shrink <= 1"),
