@@ -80,10 +80,10 @@ def preconditioner(optimizer: Any) -> SquareRoot:
     """L with L L' = H, the inverse Hessian that a quasi-Newton method has learned so far.
 
     Args:
-        optimizer: one of `BFGS`, `SSBFGS`, `SSBroyden`, `LBFGS`, `SchwarzLBFGS`, as a run has left it.
+        optimizer: a quasi-Newton method, such as `SSBroyden` or `LBFGS`, as a run has left it.
 
     Raises:
-        ConfigurationError: it is none of these, or it has learned nothing.
+        ConfigurationError: it is no such method, or it has learned nothing.
     """
     name = type(optimizer).__name__
     if not hasattr(optimizer, "inverse_hessian_root"):

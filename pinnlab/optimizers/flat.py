@@ -68,7 +68,7 @@ class FlatOptimizer(Optimizer):
 
     @property
     def evaluations(self) -> int:
-        """How often the loss was evaluated since the optimizer was made, also before a resume."""
+        """Evaluations made, also before a resume: of losses and gradients, and of Jacobians and products with them."""
         return self._memory.get("evaluations", 0)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

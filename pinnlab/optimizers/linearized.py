@@ -46,11 +46,6 @@ class LinearizedOptimizer(FlatOptimizer):
         return StopReason.STALLED if self._memory.get("stalled", False) else StopReason.RUNNING
 
     @property
-    def evaluations(self) -> int:
-        """How many losses, gradients, Jacobians and products were evaluated, also before a resume."""
-        return self._memory.get("evaluations", 0)
-
-    @property
     def loss(self) -> float | None:
         """The loss after the last step, on the points of that step; None before the first."""
         return self._memory.get("loss")

@@ -85,11 +85,6 @@ class MultiBatchLBFGS(FlatOptimizer):
         """STALLED when the loss or its gradient is not finite and there is no point to go back to."""
         return StopReason.STALLED if self._memory.get("stalled", False) else StopReason.RUNNING
 
-    @property
-    def evaluations(self) -> int:
-        """How many gradients were computed, those on overlaps included, also before a resume."""
-        return self._memory.get("evaluations", 0)
-
     def check_memory(self, residuals: int = 0) -> None:
         """Refuses a history that does not fit, whatever the number of residuals; see `check_history`."""
         check_history(self)
