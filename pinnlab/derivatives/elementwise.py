@@ -175,8 +175,9 @@ def power(exponent: float | Tensor) -> Derivatives:
     def derivatives(z: Tensor, order: int) -> list[Tensor]:
         result, factor = [z**exponent], exponent
         for k in range(1, order + 1):
-            if isinstance(factor, Tensor):  # where it is zero, z^(p-k) may be infinite
-                result.append(factor * z ** torch.where(factor == 0, 0.0, exponent - k))
+            if isinstance(factor, Tensor):  # where it is zero, z^(p-k) may be infinite; else p may be trained
+                lost = (factor == 0) & ~(z ** (exponent - k)).detach().isfinite()
+                result.append(factor * z ** torch.where(lost, 0.0, exponent - k))
             else:
                 result.append(torch.zeros_like(z) if factor == 0 else factor * z ** (exponent - k))
             factor = factor * (exponent - k)

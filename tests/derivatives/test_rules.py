@@ -222,6 +222,22 @@ def test_constants_that_are_trained_get_gradients(name):
     assert gradients[1].any()
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("whole", [0.0, 1.0, 2.0])
+def test_an_exponent_that_is_trained_may_start_at_a_whole_number(whole, order):
+    """Against differences: where a derivative of a power is zero torch has no gradient, so reverse mode has none."""
+
+    def total(exponent):
+        wanted = Wanted(frozenset({(0,) * order}))
+        return partials(lambda x: x[:, :1] ** exponent, X, wanted).partials[(0,) * order].sum()
+
+    exponent, step = torch.tensor(whole, dtype=torch.float64, requires_grad=True), 1e-5
+    (gradient,) = torch.autograd.grad(total(exponent), exponent)
+    with torch.no_grad():
+        difference = (total(exponent + step) - total(exponent - step)) / (2 * step)
+    assert gradient.item() == pytest.approx(difference.item(), rel=1e-6)
+
+
 def test_forward_mode_agrees():
     function, (e0, e1) = (lambda x: torch.tanh(x @ TO_THREE) ** 2), torch.eye(2, dtype=torch.float64)
 
