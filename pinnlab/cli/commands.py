@@ -94,10 +94,10 @@ class SaveConfig(SaveConfigCallback):
         return str(self.parser.dump(self.config, skip_none=False))
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Writes `config.yaml`; without a logger there is no folder for it."""
-        if not trainer.loggers or stage != "fit" or self.already_saved:
+        """Writes `config.yaml`; without a logger, or with one that keeps no files, there is no folder for it."""
+        if not trainer.loggers or stage != "fit" or self.already_saved or (folder := trainer.log_dir) is None:
             return
-        file = Path(str(trainer.log_dir)) / self.config_filename
+        file = Path(folder) / self.config_filename
         if trainer.strategy.broadcast(file.is_file()):
             raise ConfigurationError(f"trainer.logger.version: a run is in {file.parent} already; leave it out")
         if trainer.is_global_zero:
