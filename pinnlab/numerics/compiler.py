@@ -54,6 +54,7 @@ class Compiler:
     def __init__(self, beside: bool = False, used: Iterable[str] = (), makes: bool = True) -> None:
         self.beside, self.makes = beside, makes
         self.used = set(used)
+        self._repeats = bool(self.used)  # which function was used shows when it is traced
         self.seconds = 0.0
         self.titles: list[str] = []
         self.uncompiled = False
@@ -90,7 +91,7 @@ class Compiler:
             name: what can be said of the function before, see `compilation.sketch`.
         """
         with self._all_threads():  # code is made for a number of them
-            wanted = self.makes or not self.beside or bool(self.used) or is_known(name)
+            wanted = self.makes or not self.beside or self._repeats or is_known(name)
             if wanted:
                 remember(name)
         return wanted

@@ -174,6 +174,8 @@ def test_a_short_run_traces_nothing_that_cannot_be_in_the_cache():
     torch.testing.assert_close(CompiledValue(function, later)(*given), expected, rtol=0, atol=0)
     assert later.complete
     assert len(later.used) == 1
+    assert not later.wants("sketch of another")  # also beside one that the cache has
+    assert Compiler(beside=True, used=later.used, makes=False).wants("sketch of another")  # a resumed run repeats it
 
 
 @needs_fork
