@@ -319,5 +319,7 @@ def test_a_phase_refuses_zero(key):
 
 def test_a_checkpoint_of_another_width_is_refused(tmp_path):
     full_run(tmp_path, every=3, phases=two_levels())
-    with pytest.raises(ConfigurationError, match=r"ckpt_path.*has width 4 in phase 2, this run 3.*model\.phases\.width"):
+    with pytest.raises(
+        ConfigurationError, match=r"ckpt_path.*has width 4 in phase 2, this run 3.*model\.phases\.width"
+    ):
         full_run(tmp_path / "other", ckpt_path=tmp_path / "step=3.ckpt", phases=two_levels(width=2))
