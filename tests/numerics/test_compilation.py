@@ -1,6 +1,7 @@
 """The option `compile`, what a graph is called by, and how products are written before they are compiled."""
 
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,7 +73,7 @@ def test_what_was_compiled_is_known_where_its_code_is_kept(monkeypatch, tmp_path
     assert not is_known("abc")
 
 
-@pytest.mark.parametrize("folder", [None, "", "code"])
+@pytest.mark.parametrize("folder", [None, "code"])
 def test_the_folder_is_the_one_that_torch_takes(folder, monkeypatch, tmp_path):
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
@@ -83,7 +84,7 @@ def test_the_folder_is_the_one_that_torch_takes(folder, monkeypatch, tmp_path):
     else:
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", folder)
     ours = compilation.cache_folder()
-    assert str(ours) == cache_dir()
+    assert ours == Path(cache_dir()).absolute()  # torch 2.11 leaves it relative
 
 
 def test_a_compiler_that_does_not_take_the_fast_way_is_asked_again(monkeypatch):
