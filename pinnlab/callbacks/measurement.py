@@ -10,7 +10,7 @@ from pinnlab.reporting.log_steps import measures_error
 from pinnlab.reporting.loggers import log_scalars
 from pinnlab.training.datamodule import CollocationDataModule
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import tell
+from pinnlab.training.trainer_parts import data_of, tell
 
 
 class ErrorMeasurement(L.Callback):
@@ -34,17 +34,17 @@ class ErrorMeasurement(L.Callback):
         """Measures at the steps of `measures_error`; a collective."""
         step = trainer.global_step
         spaced = measures_error(step, phases_of(trainer).history.phase_step(step))
-        if not spaced or _validates_now(trainer) or not _wanted(trainer):
+        if not spaced or _validates_now(trainer) or not _wanted(trainer, pl_module):
             return
         for rows in trainer.val_dataloaders:  # type: ignore[union-attr]
             log_scalars(trainer, pl_module.measured(rows))
         tell("after_measurement", trainer, pl_module)
 
 
-def _wanted(trainer: Any) -> bool:
+def _wanted(trainer: Any, module: Any) -> bool:
     """Whether somebody reads it, and the evaluation set is ours: one batch."""
     logs = trainer.loggers and trainer.log_every_n_steps > 0 and trainer.val_dataloaders is not None
-    return bool(logs) and isinstance(getattr(trainer, "datamodule", None), CollocationDataModule)
+    return bool(logs) and isinstance(data_of(module), CollocationDataModule)
 
 
 def _validates_now(trainer: Any) -> bool:

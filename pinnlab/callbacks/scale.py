@@ -16,7 +16,7 @@ from pinnlab.networks import Rescalable, unscaled
 from pinnlab.numerics import distributed
 from pinnlab.optimizers import solve_last_layer
 from pinnlab.training.switching import phases_of
-from pinnlab.training.trainer_parts import needed_store
+from pinnlab.training.trainer_parts import data_of, needed_store
 
 
 class ScaleSearch(L.Callback):
@@ -51,7 +51,7 @@ class ScaleSearch(L.Callback):
             return
         self._done = False
         _rescalable(pl_module)
-        if not getattr(getattr(trainer, "datamodule", None), "held_out", 0):
+        if not getattr(data_of(pl_module), "held_out", 0):
             raise ConfigurationError(
                 "ScaleSearch: needs held-out points; train with CollocationDataModule(held_out=...)"
             )

@@ -192,12 +192,16 @@ def _line(block: str, spectrum: KernelSpectrum) -> dict[str, Any]:
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
+    append_whole(path, _csv(lines, header=not path.exists() or not path.stat().st_size))
+
+
+def _csv(lines: list[dict[str, Any]], header: bool) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _COLUMNS)
-    if not path.exists() or not path.stat().st_size:
+    if header:
         writer.writeheader()
     writer.writerows(lines)
-    append_whole(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 @rank_zero_only
@@ -206,4 +210,4 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if path.exists():
         with path.open(newline="") as file:
             lines = [line for line in csv.DictReader(file) if int(line["step"]) <= step]
-        whole(path, lambda part: _append(part, lines))
+        whole(path, lambda part: part.write_bytes(_csv(lines, header=True)))

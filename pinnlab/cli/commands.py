@@ -38,6 +38,7 @@ from pinnlab.cli.windows import looked_at, train
 from pinnlab.errors import ConfigurationError, NotFiniteError, RankError, SavingError
 from pinnlab.problems import Problem
 from pinnlab.problems.own_file import file_of
+from pinnlab.reporting.files import whole
 from pinnlab.reporting.loggers import LogScaleTensorBoardLogger
 from pinnlab.training.checkpoint_io import read_checkpoint
 from pinnlab.training.datamodule import CollocationDataModule
@@ -101,8 +102,7 @@ class SaveConfig(SaveConfigCallback):
         if trainer.strategy.broadcast(file.is_file()):
             raise ConfigurationError(f"trainer.logger.version: a run is in {file.parent} already; leave it out")
         if trainer.is_global_zero:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._text, encoding="utf-8")
+            whole(file, functools.partial(Path.write_text, data=self._text, encoding="utf-8"))
         self.already_saved = True
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
